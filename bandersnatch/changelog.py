@@ -1,0 +1,135 @@
+"""The three XML-RPC calls of PyPI for mirrors, sent through ``fetch``; the only importer of six.
+
+XML-RPC faults come with status 200, the one of the rate limit too. A serial in the changelog is an upper bound of what
+has been told, gaps are normal, and any field can be nil.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeGuard
+from xml.parsers.expat import ExpatError
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Owed, owed_after
+from bandersnatch.errors import InterruptedRunError, MalformedResponseError, UpstreamUnavailableError, shown
+from bandersnatch.fetch import Fetcher
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name
+
+if TYPE_CHECKING:
+    import xmlrpc.client as xmlrpc_client
+else:
+    from six.moves import xmlrpc_client
+
+logger = logging.getLogger(__name__)
+
+PAGE_ENTRIES = 50_000
+"""PyPI's silent limit for one answer."""
+MAX_ANSWER_BYTES = 512 * 1024 * 1024
+"""The list of all projects was about 90 MB in 2026."""
+MAX_ATTEMPTS = 4
+LONGEST_RATE_LIMIT_SECONDS = 3600.0
+
+_RATE_LIMIT = re.compile(r"HTTPTooManyRequests.*?(?:reset in (\d+) seconds)?\.?$", re.DOTALL)
+_TRANSIENT_FAULT = -32500
+
+
+class Changelog:
+    """Upstream's journal. ``wait(seconds)`` pauses and tells whether the run was asked to stop meanwhile."""
+
+    def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
+        self._fetcher, self._wait = fetcher, wait
+        self._url = f"{upstream_url}/pypi"
+
+    def last_serial(self) -> int:
+        """Return the newest serial, or 0 where the journal is empty."""
+        serial = self._call("changelog_last_serial")
+        if serial is None:
+            return 0
+        if not _is_serial(serial):
+            raise self._malformed(f"changelog_last_serial is {serial!r}")
+        return serial
+
+    def since(self, serial: int) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+        """Return the newest serial that was told, and all changes after ``serial``, oldest first.
+
+        Rows that are about no project, or about one whose name can't be, only count for the serial. The serial is the
+        one asked for where there is nothing new.
+        """
+        changes: list[tuple[ChangelogEntry, Owed]] = []
+        newest = serial
+        while True:
+            asked = newest
+            rows = self._call("changelog_since_serial", asked)
+            if not isinstance(rows, list):
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+            for row in rows:
+                newest = max(newest, self._read_row(row, asked, changes))
+            if len(rows) < PAGE_ENTRIES:
+                return newest, changes
+            logger.info("read %d changes, up to serial %d; there are more", len(changes), newest)
+
+    def all_projects(self) -> dict[NormalizedName, ListedProject]:
+        """Return all projects, quarantined ones included; upstream may answer from a cache of up to an hour's age."""
+        listed = self._call("list_packages_with_serial")
+        if not isinstance(listed, dict):
+            raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
+        return dict(self._read_list(listed.items()))
+
+    def _read_row(self, row: object, after: int, changes: list[tuple[ChangelogEntry, Owed]]) -> int:
+        match row:
+            case [name, version, _, action, int(serial)] if (
+                _is_serial(serial)
+                and serial > after
+                and isinstance(name, str | None)
+                and isinstance(version, str | None)
+                and isinstance(action, str | None)
+            ):
+                project = parse_project_name(name) if name is not None else None
+                if project is not None and name is not None:
+                    changes.append((ChangelogEntry(project, name, action or "", serial), owed_after(action, version)))
+                return serial
+        raise self._malformed(f"changelog_since_serial({after}) has the row {row!r}")
+
+    def _read_list(self, items: Iterable[tuple[str, object]]) -> Iterable[tuple[NormalizedName, ListedProject]]:
+        for name, serial in items:
+            if not _is_serial(serial):
+                raise self._malformed(f"list_packages_with_serial has {name!r} at {serial!r}")
+            project = parse_project_name(name)
+            if project is not None:
+                yield project, ListedProject(name, serial)
+
+    def _call(self, method: str, *args: int) -> object:
+        request = xmlrpc_client.dumps(args, method).encode()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
+            try:
+                (result,), _ = xmlrpc_client.loads(answer.body.decode("utf-8"), use_builtin_types=True)
+            except xmlrpc_client.Fault as fault:
+                self._wait_or_raise(method, fault, attempt)
+            except (ExpatError, xmlrpc_client.Error, ValueError, TypeError, LookupError, AttributeError) as error:
+                kind = answer.headers.get("Content-Type", "of no type")
+                raise self._malformed(f"no XML-RPC, but {kind}: {error}. Is this the base URL of an index?") from error
+            else:
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
+        """Wait as long as the fault says, or a little, before the next attempt."""
+        text = str(fault.faultString)
+        limited = _RATE_LIMIT.match(text)
+        if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS:
+            raise UpstreamUnavailableError(self._url, f"{method}: fault {fault.faultCode}: {shown(text)}") from fault
+        seconds = float(limited[1] or 60) if limited else 2.0**attempt / 2
+        seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS)
+        logger.warning("%s: %s: %s; the next attempt is in %g s", self._url, method, shown(text), seconds)
+        if self._wait(seconds):
+            raise InterruptedRunError
+
+    def _malformed(self, reason: str) -> MalformedResponseError:
+        return MalformedResponseError(self._url, reason)
+
+
+def _is_serial(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,43 @@
+"""What a changelog action means for a mirror: which page, if any, upstream owes us because of it.
+
+The list of actions is in PyPI's code (every place that writes a journal entry); an action that is not known is taken for
+a change of content, which is always safe.
+"""
+
+import enum
+import re
+
+
+class Owed(enum.Enum):
+    """Why a project is on the todo list, and with that what its page must be like; the value is its word on disk."""
+
+    CONTENT = ""
+    """Files, releases or marks changed: the page must be at least as new as the serial."""
+    LISTED = "listed"
+    """The list of all projects told the serial. It may belong to a role action, so an older page will do in the end."""
+    ROLES = "roles"
+    """Only owners or maintainers changed: any page will do, since nothing on it has changed but its serial."""
+    REMOVED = "removed"
+    """The project was removed: 404 is the right answer; a page must be of a project created since."""
+
+
+_ROLE_ACTION = re.compile(
+    r"(add|remove|change) (Owner|Maintainer) (?!file )"  # "add Owner file x" would be a file for the Python "Owner"
+    r"|(invite|revoke_invite|accepted) ",
+    re.IGNORECASE,
+)
+_PROJECT_REMOVALS = frozenset({"remove project", "remove"})
+
+
+def owed_after(action: str | None, version: str | None) -> Owed:
+    """Return what a journal row asks of the mirror.
+
+    Before 2018 ``remove`` stood for a release (with a version) and for a project (without).
+    """
+    if action is None:
+        return Owed.CONTENT
+    if action in _PROJECT_REMOVALS and version is None:
+        return Owed.REMOVED
+    if _ROLE_ACTION.match(action):
+        return Owed.ROLES
+    return Owed.CONTENT

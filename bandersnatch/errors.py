@@ -1,0 +1,146 @@
+"""Every error that we raise, each carrying the facts of its message.
+
+One root, and below it a class by whose fault it is: the user's configuration, upstream, or the disk. A ``ValueError`` or
+``RuntimeError`` of ours is always a programmer's mistake, never one of these.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from packaging.utils import NormalizedName
+
+MAX_SHOWN_TEXT = 200
+
+
+def shown(text: str) -> str:
+    """Return upstream's text fit for a message: shortened, and without control characters."""
+    cut = text if len(text) <= MAX_SHOWN_TEXT else f"{text[:MAX_SHOWN_TEXT]}..."
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
+class MirrorError(Exception):
+    """The root of all errors that a user may meet."""
+
+    stops_run: ClassVar[bool] = False
+    """True where going on with other projects can't help: the disk, or an upstream that is no index."""
+
+
+class ConfigError(MirrorError):
+    """The configuration file has problems; ``problems`` holds a line for each of them."""
+
+    stops_run = True
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ConfigMissingError(MirrorError):
+    """There is no configuration file at ``path``."""
+
+    stops_run = True
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: there is no such file")
+        self.path = path
+
+
+class UpstreamError(MirrorError):
+    """Upstream could not be reached, or what it answered can't be used."""
+
+
+class UpstreamUnavailableError(UpstreamError):
+    """A request got no usable answer: no connection, a time-out, a broken body or an error status."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url, self.reason = url, reason
+
+
+class BrokenBodyError(UpstreamUnavailableError):
+    """The body of an answer broke off, or upstream fell silent in the middle; another attempt may well succeed."""
+
+
+class NotFoundError(UpstreamError):
+    """Upstream answered 404 or 410."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{url}: not found")
+        self.url = url
+
+
+class ProjectNotFoundError(UpstreamError):
+    """Upstream has no page for a project, although nothing says that the project was removed."""
+
+    def __init__(self, project: NormalizedName, url: str) -> None:
+        super().__init__(f"{url}: not found, although upstream did not say that {project} was removed")
+        self.project, self.url = project, url
+
+
+class StaleMetadataError(UpstreamError):
+    """Upstream answered with data older than its changelog promised."""
+
+    def __init__(self, project: NormalizedName, required: int, got: int | None) -> None:
+        sent = "no serial" if got is None else str(got)
+        super().__init__(f"{project}: the page must have serial {required} or later, upstream sent {sent}")
+        self.project, self.required, self.got = project, required, got
+
+
+class MalformedResponseError(UpstreamError):
+    """Upstream's answer is not what its API promises, or is hostile."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {shown(reason)}")
+        self.url, self.reason = url, reason
+
+
+class SerialMovedBackError(UpstreamError):
+    """Upstream's journal ends before the serial that this mirror has reached."""
+
+    stops_run = True
+
+    def __init__(self, url: str, ours: int, theirs: int) -> None:
+        super().__init__(
+            f"{url}: upstream's last serial is {theirs}, but this mirror is at {ours} already. "
+            "Was upstream restored from a backup, or is it another index? Nothing was changed; "
+            "to follow it all the same, delete the files state and todo."
+        )
+        self.ours, self.theirs = ours, theirs
+
+
+class IntegrityError(MirrorError):
+    """The bytes of a file are not the ones that upstream's page promises."""
+
+    def __init__(self, url: str, what: str, expected: int | str, got: int | str) -> None:
+        super().__init__(f"{url}: wrong {what}: the page says {expected}, got {got}")
+        self.url, self.what, self.expected, self.got = url, what, expected, got
+
+
+class StorageError(MirrorError):
+    """The disk refused an operation."""
+
+    stops_run = True
+
+    def __init__(self, path: str, doing: str, cause: OSError | str) -> None:
+        reason = cause if isinstance(cause, str) else (cause.strerror or str(cause))
+        super().__init__(f"{path}: can't {doing}: {reason}")
+        self.path, self.cause = path, cause
+
+
+class LockHeldError(MirrorError):
+    """Another run works on the same directory."""
+
+    stops_run = True
+
+    def __init__(self, path: str, holder: str) -> None:
+        super().__init__(f"{path}: another run holds the lock ({holder or 'its process is unknown'})")
+        self.path, self.holder = path, holder
+
+
+class InterruptedRunError(MirrorError):
+    """The run was asked to stop (a signal, or ``stop-on-error``)."""
+
+    stops_run = True
+
+    def __init__(self) -> None:
+        super().__init__("the run was asked to stop")

@@ -1,0 +1,114 @@
+"""Brings one distribution file and its core metadata onto the disk: whole and checked, or not at all."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bandersnatch.errors import BrokenBodyError, IntegrityError, InterruptedRunError, NotFoundError
+from bandersnatch.file_plan import FileTask, FileWork
+from bandersnatch.layout import metadata_path
+from bandersnatch.progress import Progress
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.upstream import Upstream
+from bandersnatch.wheel_metadata import read_wheel_metadata
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedFile:
+    """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none."""
+
+    size_bytes: int
+    was_fetched: bool
+    has_metadata: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileSync:
+    """Works on files, one per call. Thread-safe."""
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    progress: Progress
+    is_stopped: Callable[[], bool]
+
+    def sync(self, task: FileTask) -> SyncedFile:
+        """Do the work of one task.
+
+        Raises:
+            IntegrityError: upstream sends other bytes than its page promises, twice.
+            UpstreamError: the file could not be fetched.
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+
+        """
+        if self.is_stopped():
+            raise InterruptedRunError
+        was_fetched = task.work is FileWork.FETCH or (task.work is FileWork.CHECK and not self._is_right(task))
+        if was_fetched:
+            self._fetch(task)
+        elif task.file.mtime is not None:
+            self.storage.set_mtime(task.path, task.file.mtime)
+        has_metadata = self._sync_metadata(task) if task.wants_metadata else True
+        return SyncedFile(task.file.size if was_fetched else 0, was_fetched, has_metadata)
+
+    def _is_right(self, task: FileTask) -> bool:
+        digest = self.storage.digest(task.path, "sha256", self.is_stopped)
+        if digest != task.file.sha256:
+            logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)
+        return digest == task.file.sha256
+
+    def _fetch(self, task: FileTask) -> None:
+        """Fetch a file; a body that breaks off, or is wrong, is started anew a bounded number of times."""
+        wrong_bodies = 0
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return self._fetch_once(task)
+            except IntegrityError:
+                wrong_bodies += 1
+                if wrong_bodies > 1:
+                    raise
+            except BrokenBodyError:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _fetch_once(self, task: FileTask) -> None:
+        file = task.file
+        with self.upstream.file(file.url) as body, self.storage.write(task.path, file.mtime) as sink:
+            for chunk in body.chunks():
+                if self.is_stopped():
+                    raise InterruptedRunError
+                if sink.size + len(chunk) > file.size:
+                    raise IntegrityError(file.url, "size", file.size, f"{sink.size + len(chunk)} or more")
+                sink.write(chunk)
+                self.progress.received(len(chunk))
+            sink.expect(file.url, file.size, file.sha256)
+
+    def _sync_metadata(self, task: FileTask) -> bool:
+        """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.
+
+        The wheel that lies here has it, most of the time: that saves a request for each wheel.
+        """
+        expected = task.file.core_metadata_sha256
+        assert expected is not None, "a task wants core metadata only where the page advertises it"
+        metadata = None
+        if task.file.filename.endswith(".whl"):
+            with self.storage.open(task.path) as wheel:
+                metadata = read_wheel_metadata(wheel)
+        if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
+            try:
+                metadata = self.upstream.metadata(task.file.url)
+            except NotFoundError as error:
+                logger.warning("%s: upstream's page promises it; it is not advertised here", error)
+                self.storage.delete(metadata_path(task.path))
+                return False
+            digest = hashlib.sha256(metadata).hexdigest()
+            if digest != expected:
+                raise IntegrityError(f"{task.file.url}.metadata", "SHA-256", expected, digest)
+        self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
+        return True

@@ -1,0 +1,112 @@
+"""Reads back the pages that the mirror holds: which files they list, at which serial.
+
+They are our own, or those of an older bandersnatch, in HTML or JSON; a page that can't be read lists nothing, which only
+means that more is checked, never that more is deleted.
+"""
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+import msgspec
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
+from bandersnatch.storage import FilesystemStorage
+
+_SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A file that a held page lists; size and digests are only known from JSON pages."""
+
+    path: StoredPath
+    size: int | None
+    hashes: dict[str, str]
+    has_metadata: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPage:
+    """What a project's held page says."""
+
+    serial: int
+    files: tuple[HeldFile, ...]
+
+    @property
+    def paths(self) -> set[StoredPath]:
+        """All files that belong to the page, ``.metadata`` files included."""
+        return {file.path for file in self.files} | {metadata_path(f.path) for f in self.files if f.has_metadata}
+
+
+def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
+    body = storage.read(page_path(folder, JSON_PAGE))
+    if body is not None and (page := _read_json(body)) is not None:
+        return page
+    for name in HTML_PAGES:
+        body = storage.read(page_path(folder, name))
+        if body is not None:
+            return _read_html(body)
+    return None
+
+
+class _File(msgspec.Struct, rename="kebab"):
+    url: str
+    hashes: dict[str, str] = {}
+    size: int | None = None
+    core_metadata: bool | dict[str, str] = False
+
+
+class _Meta(msgspec.Struct):
+    last_serial: int | str = msgspec.field(default=0, name="_last-serial")
+
+
+class _Page(msgspec.Struct):
+    files: list[_File]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+
+
+_decoder = msgspec.json.Decoder(_Page)
+
+
+def _read_json(body: bytes) -> HeldPage | None:
+    try:
+        page = _decoder.decode(body)
+        serial = int(page.meta.last_serial)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return None
+    files = (_held(file.url, file.size, file.hashes, bool(file.core_metadata)) for file in page.files)
+    return HeldPage(serial, tuple(file for file in files if file is not None))
+
+
+def _read_html(body: bytes) -> HeldPage:
+    reader = _LinkReader()
+    reader.feed(body.decode("utf-8", "replace"))
+    reader.close()
+    comment = _SERIAL_COMMENT.search(body)
+    return HeldPage(int(comment[1]) if comment else 0, tuple(reader.files))
+
+
+class _LinkReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: list[HeldFile] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        href = attributes.get("href")
+        if tag == "a" and href is not None:
+            has_metadata = "data-core-metadata" in attributes or "data-dist-info-metadata" in attributes
+            algorithm, _, digest = href.partition("#")[2].partition("=")
+            held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
+            if held is not None:
+                self.files.append(held)
+
+
+def _held(url: str, size: int | None, hashes: dict[str, str], has_metadata: bool) -> HeldFile | None:
+    try:
+        return HeldFile(stored_path(url), size, hashes, has_metadata)
+    except MalformedResponseError:
+        return None

@@ -1,0 +1,185 @@
+"""What the mirror holds, per project: serial, ETag, counts; and which files of unfinished projects may lie about.
+
+A cache in SQLite: it can be deleted at any time and is rebuilt from the pages under ``web/`` (``rebuild.py``). It serves
+the root index without a walk through all folders, conditional requests, and the clean-up after a crash.
+
+Before a project's files are touched, their paths are noted as *unsettled*; the note goes when the project is settled, its
+page in place and its old files gone. So whatever a dead run left behind is found without a search.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import StorageError
+from bandersnatch.layout import StoredPath
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE project (
+    name TEXT PRIMARY KEY, display_name TEXT NOT NULL, serial INTEGER NOT NULL,
+    etag TEXT, files INTEGER NOT NULL, bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldProject:
+    """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
+    conditional.
+    """
+
+    name: NormalizedName
+    display_name: str
+    serial: int
+    etag: str | None
+    files: int
+    size_bytes: int
+
+
+class Inventory:
+    """The inventory of one mirror. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> bool:
+        """Open the inventory, making it anew where it is missing or unreadable; return whether it was there.
+
+        Raises:
+            StorageError: it can't be made.
+
+        """
+        try:
+            if self._path.exists() and self._connect_to_existing():
+                return True
+            self.close()
+            for leftover in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
+                leftover.unlink(missing_ok=True)
+            connection = self._connect()
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(str(self._path), "make the inventory", str(error)) from error
+        return False
+
+    def close(self) -> None:
+        """Close the database; everything is committed already."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, project: NormalizedName) -> HeldProject | None:
+        """Return what is held of a project, or None."""
+        with self._cursor() as cursor:
+            row = cursor.execute("SELECT * FROM project WHERE name = ?", (project,)).fetchone()
+        return None if row is None else HeldProject(*row)
+
+    def projects(self) -> list[HeldProject]:
+        """Return all projects that are held, in the order of their names."""
+        with self._cursor() as cursor:
+            return [HeldProject(*row) for row in cursor.execute("SELECT * FROM project ORDER BY name")]
+
+    def names(self) -> set[NormalizedName]:
+        """Return the names of all projects that are held."""
+        with self._cursor() as cursor:
+            return {name for (name,) in cursor.execute("SELECT name FROM project")}
+
+    def put(self, held: HeldProject) -> None:
+        """Record a project whose pages are in place, and settle it."""
+        row = (held.name, held.display_name, held.serial, held.etag, held.files, held.size_bytes)
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", row)
+            cursor.execute("DELETE FROM unsettled WHERE project = ?", (held.name,))
+
+    def put_all(self, held: Iterable[HeldProject]) -> None:
+        """Record many projects at once, as the rebuild does."""
+        rows = ((p.name, p.display_name, p.serial, p.etag, p.files, p.size_bytes) for p in held)
+        with self._transaction() as cursor:
+            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def remove(self, project: NormalizedName) -> None:
+        """Forget a project that is held no more, and settle it."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM project WHERE name = ?", (project,))
+            cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
+
+    def forget_etags(self) -> None:
+        """Make every next request for a page unconditional."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE project SET etag = NULL")
+
+    def note_unsettled(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
+        """Note files of a project that are about to be written or deleted."""
+        with self._transaction() as cursor:
+            cursor.executemany("INSERT OR IGNORE INTO unsettled VALUES (?, ?)", ((project, path) for path in paths))
+
+    def unsettled(self, project: NormalizedName) -> set[StoredPath]:
+        """Return the files that earlier runs may have left half-done for a project."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,))
+            return {StoredPath(path) for (path,) in rows}
+
+    def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
+        """Return all files that earlier runs may have left half-done."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT project, path FROM unsettled").fetchall()
+        return [(NormalizedName(project), StoredPath(path)) for project, path in rows]
+
+    def fact(self, name: str) -> str | None:
+        """Return a fact about the mirror as a whole, or None."""
+        with self._cursor() as cursor:
+            row = cursor.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Record a fact about the mirror as a whole."""
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    def _connect(self) -> sqlite3.Connection:
+        # Autocommit, so that a killed run loses nothing that it was told; WAL with NORMAL writes without a flush for each
+        # transaction, and the run's own flush of the filesystem makes them durable together with the data.
+        self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        return self._connection
+
+    def _connect_to_existing(self) -> bool:
+        with suppress(sqlite3.DatabaseError):
+            version = self._connect().execute("PRAGMA user_version").fetchone()[0]
+            return bool(version == _SCHEMA_VERSION)
+        return False
+
+    @contextmanager
+    def _cursor(self) -> Iterator[sqlite3.Cursor]:
+        assert self._connection is not None, "the inventory is not open"
+        with self._guard:
+            cursor = self._connection.cursor()
+            try:
+                yield cursor
+            except sqlite3.Error as error:
+                reason = f"{error}; it is a cache: delete it, and the next run makes it anew"
+                raise StorageError(str(self._path), "use the inventory", reason) from error
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")

@@ -1,0 +1,127 @@
+"""Where things lie: names and URLs become paths below the mirror's directory.
+
+The layout is the one that bandersnatch mirrors have had for years, so that web servers and existing trees need no change.
+Nothing from upstream is trusted: a URL that would lead anywhere but below ``web/packages`` is refused.
+"""
+
+from dataclasses import dataclass
+from typing import NewType
+from urllib.parse import quote, unquote, urlsplit
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.model import DistributionFile
+
+StoredPath = NewType("StoredPath", str)
+"""A path relative to the mirror's directory, with forward slashes; made by this module only."""
+
+STATE = StoredPath("state")
+TODO = StoredPath("todo")
+LEGACY_STATUS = StoredPath("status")
+LOCK = StoredPath(".lock")
+INVENTORY = StoredPath("inventory.sqlite")
+WEB = StoredPath("web")
+PACKAGES = StoredPath("web/packages")
+SIMPLE = StoredPath("web/simple")
+LAST_MODIFIED = StoredPath("web/last-modified")
+
+HTML_PAGES = ("index.html", "index.v1_html")
+JSON_PAGE = "index.v1_json"
+ALL_PAGES = (*HTML_PAGES, JSON_PAGE)
+
+_MAX_PATH_BYTES = 1024
+_MAX_SEGMENT_BYTES = 255
+_PACKAGES_SEGMENT = "/packages/"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one mirror; ``hash_index`` puts project pages below a folder of their first letter."""
+
+    hash_index: bool = False
+
+    def page_folder(self, project: NormalizedName) -> StoredPath:
+        """Return the folder of a project's pages."""
+        return self._folder(project, self.hash_index)
+
+    def other_page_folder(self, project: NormalizedName) -> StoredPath:
+        """Return where the pages would be with the other setting of ``hash_index``."""
+        return self._folder(project, not self.hash_index)
+
+    @staticmethod
+    def _folder(project: NormalizedName, hashed: bool) -> StoredPath:
+        return StoredPath(f"{SIMPLE}/{project[0]}/{project}" if hashed else f"{SIMPLE}/{project}")
+
+
+def page_path(folder: StoredPath, page: str) -> StoredPath:
+    """Return the path of one page, such as ``index.html``, in its folder."""
+    return StoredPath(f"{folder}/{page}")
+
+
+def json_paths(project: NormalizedName) -> tuple[StoredPath, StoredPath]:
+    """Return the two places where the project's legacy JSON is published."""
+    return StoredPath(f"{WEB}/json/{project}"), StoredPath(f"{WEB}/pypi/{project}/json")
+
+
+def file_path(file: DistributionFile) -> StoredPath:
+    """Return where a file is kept: the same path below ``packages/`` as upstream's.
+
+    The path is taken from the URL and not computed, since files uploaded before 2016 may have other paths than
+    ``packages/<aa>/<bb>/<60 hex digits>/<filename>``.
+
+    Raises:
+        MalformedResponseError: where the path leaves ``packages/`` or does not end in the file's name.
+
+    """
+    path = stored_path(file.url)
+    if not path.endswith(f"/{file.filename}"):
+        raise MalformedResponseError(file.url, f"the URL does not end in the file's name {file.filename!r}")
+    return path
+
+
+def stored_path(url: str) -> StoredPath:
+    """Return the path of a file URL, absolute or relative; query and fragment play no part.
+
+    Raises:
+        MalformedResponseError: where the path leaves ``packages/``.
+
+    """
+    try:
+        raw = urlsplit(url).path
+    except ValueError as error:
+        raise MalformedResponseError(url, f"no URL: {error}") from error
+    _, found, rest = raw.partition(_PACKAGES_SEGMENT)
+    segments = unquote(rest, errors="strict" if rest.isascii() else "replace").split("/")
+    if not found or len(rest) > _MAX_PATH_BYTES or len(segments) < 2 or not all(map(_is_plain_segment, segments)):
+        raise MalformedResponseError(url, "the URL leads to no place below packages/")
+    return StoredPath(f"{PACKAGES}/{'/'.join(segments)}")
+
+
+def metadata_path(path: StoredPath) -> StoredPath:
+    """Return where the core metadata of a file is kept (PEP 658)."""
+    return StoredPath(f"{path}.metadata")
+
+
+def link_from_page(path: StoredPath) -> str:
+    """Return the relative URL that a project's page gives for a stored file.
+
+    It is the same with ``hash_index``: clients ask for ``/simple/<name>/`` there too, and the web server rewrites.
+    """
+    return "../../" + quote(path.removeprefix(f"{WEB}/"))
+
+
+def link_below(root_uri: str, path: StoredPath) -> str:
+    """Return the absolute URL of a stored file below ``root_uri``."""
+    return f"{root_uri}/{quote(path.removeprefix(f'{WEB}/'))}"
+
+
+def _is_plain_segment(segment: str) -> bool:
+    """Whether a part of a path is a name and nothing else: not empty, no dot-file, no separator, printable."""
+    return (
+        segment != ""
+        and not segment.startswith(".")
+        and "\\" not in segment
+        and segment.isprintable()
+        and len(segment.encode("utf-8", "replace")) <= _MAX_SEGMENT_BYTES
+    )

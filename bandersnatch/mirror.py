@@ -1,0 +1,291 @@
+"""``Mirror``: one run, from the lock to the root index; it returns a ``Report``.
+
+Plan, persist, work, finish. Only this thread touches the todo list, the state, the report and the progress; the workers get
+their orders and report outcomes.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.config import Config
+from bandersnatch.errors import InterruptedRunError, MirrorError, StaleMetadataError, UpstreamUnavailableError
+from bandersnatch.file_plan import FileRules
+from bandersnatch.file_sync import FileSync
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import (
+    ALL_PAGES,
+    INVENTORY,
+    LAST_MODIFIED,
+    SIMPLE,
+    STATE,
+    TODO,
+    StoredPath,
+    json_paths,
+    page_path,
+)
+from bandersnatch.options import CompareMethod
+from bandersnatch.package import Package, Workshop
+from bandersnatch.progress import Progress
+from bandersnatch.publisher import Publisher
+from bandersnatch.rebuild import held_projects
+from bandersnatch.report import Failure, Gone, Outcome, Report, Settled
+from bandersnatch.root_index import RootIndex
+from bandersnatch.run_plan import RunPlan, plan_run
+from bandersnatch.schedule import STALE_DELAYS_SECONDS, Schedule
+from bandersnatch.simple import IndexedProject
+from bandersnatch.state import SavedState, StateStore
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.todo import TodoList
+from bandersnatch.upstream import Upstream
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
+_PAGES_FINGERPRINT = "pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The times and numbers of a run that have no option."""
+
+    orders_per_worker: int = 4
+    """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
+    stale_delays_seconds: tuple[float, ...] = STALE_DELAYS_SECONDS
+    checkpoint_seconds: float = 10.0
+    checkpoint_share: float = 0.05
+    """Checkpoints may take this part of the time, which for a long todo list makes them rarer."""
+    unwind_seconds: float = 1.0
+    """How long the workers may take to end when the run is asked to stop."""
+    outage_failures: int = 20
+    """So many projects in a row to which upstream gives no answer are an outage, and the run ends."""
+
+
+class Mirror:
+    """One mirror, for one run. The pool is handed in, and shut down where the run is stopped."""
+
+    def __init__(
+        self,
+        config: Config,
+        upstream: Upstream,
+        executor: Executor,
+        progress: Progress,
+        stop: StopFlag,
+        pace: Pace | None = None,
+    ) -> None:
+        self._config, self._upstream, self._executor = config, upstream, executor
+        self._progress, self._stop, self._pace = progress, stop, pace or Pace()
+        self._storage = FilesystemStorage(config.directory)
+        self._inventory = Inventory(config.directory / INVENTORY)
+        self._states = StateStore(self._storage)
+        self._root_index = RootIndex(self._storage, config.pages)
+        self._publisher = Publisher(upstream, self._storage, self._inventory, config.pages, stop.is_set)
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._report = Report()
+        self._gone: list[NormalizedName] = []
+        self._outage = 0
+        self._next_checkpoint = 0.0
+
+    def run(self) -> Report:
+        """Bring the mirror up to date.
+
+        Raises:
+            LockHeldError: another run works on the directory.
+            UpstreamError: upstream could not be asked what to do, or gave no answer to many projects in a row.
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
+
+        """
+        with self._storage.lock(), closing(self._inventory):
+            begun, started = datetime.now(UTC), time.monotonic()
+            self._open_inventory()
+            self._sweep()
+            saved = self._states.load()
+            plan = self._plan(saved)
+            if plan.is_new or not self._root_index.is_there():
+                self._states.save_todo(plan.todo)
+                self._inventory.set_fact(_PAGES_FINGERPRINT, self._config.pages.fingerprint)
+                self._carry_out(plan, saved)
+            if not plan.todo:
+                self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
+            self._report.serial = plan.todo.target_serial
+            self._report.seconds = time.monotonic() - started
+            return self._report
+
+    def _open_inventory(self) -> None:
+        if not self._inventory.open():
+            self._inventory.put_all(held_projects(self._storage))
+
+    def _sweep(self) -> None:
+        """Delete what a dead run left half-written; the inventory knows where to look."""
+
+        def doubtful() -> Iterator[StoredPath]:
+            yield from (STATE, TODO, LAST_MODIFIED)
+            yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
+            for project, path in self._inventory.all_unsettled():
+                yield path
+                if path.startswith(f"{SIMPLE}/"):
+                    yield from (page_path(path, page) for page in ALL_PAGES)
+                    yield from json_paths(project)
+
+        if swept := self._storage.sweep(doubtful()):
+            logger.info("deleted %d temporary files of a run that was killed", swept)
+
+    def _plan(self, saved: SavedState) -> RunPlan:
+        written_as = self._inventory.fact(_PAGES_FINGERPRINT)
+        pages_differ = written_as not in (None, self._config.pages.fingerprint)
+        if pages_differ:
+            logger.info("the configuration of pages or files has changed since they were written")
+            self._inventory.forget_etags()
+        plan = plan_run(saved, self._upstream, self._inventory.names(), pages_differ=pages_differ)
+        logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
+        return plan
+
+    def _carry_out(self, plan: RunPlan, saved: SavedState) -> None:
+        """Work on the todo list, and finish; an outage of upstream is raised after what was done is safe."""
+        outage: MirrorError | None = None
+        try:
+            self._progress.start(len(plan.todo))
+            self._work(plan)
+        except UpstreamUnavailableError as error:
+            outage = error
+        except BaseException:
+            self._unwind()
+            raise
+        finally:
+            self._progress.stop()
+        self._finish(plan.todo, saved)
+        if outage is not None:
+            raise outage
+
+    def _work(self, plan: RunPlan) -> None:
+        schedule = Schedule(plan.todo, recheck=plan.recheck, stale_delays=self._pace.stale_delays_seconds)
+        shop = self._workshop(plan)
+        window = self._pace.orders_per_worker * self._config.workers
+        active = 0
+        self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
+        while active or not schedule.is_empty():
+            if self._stop.is_set():
+                raise InterruptedRunError
+            while active < window and (order := schedule.next_order(time.monotonic())) is not None:
+                Package(order, shop).start()
+                active += 1
+            try:
+                outcome = self._outcomes.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            active -= 1
+            self._take(outcome, plan.todo, schedule)
+            self._checkpoint(plan.todo)
+
+    def _workshop(self, plan: RunPlan) -> Workshop:
+        pages = self._config.pages
+        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
+        return Workshop(
+            upstream=self._upstream,
+            storage=self._storage,
+            inventory=self._inventory,
+            file_sync=FileSync(self._upstream, self._storage, self._progress, self._stop.is_set),
+            publisher=self._publisher,
+            executor=self._executor,
+            pages=pages,
+            rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
+            is_stopped=self._stop.is_set,
+            report=self._outcomes.put,
+        )
+
+    def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
+        """Take note of what came of a project."""
+        match outcome:
+            case Settled():
+                self._take_settled(outcome)
+                todo.discard(outcome.project)
+            case Gone(project):
+                self._gone.append(project)
+            case Failure(project, StaleMetadataError() as error) if schedule.postpone(project, time.monotonic()):
+                logger.debug("%s; it is asked for again later in this run", error)
+                return
+            case Failure(_, InterruptedRunError()):
+                return
+            case Failure():
+                self._take_failure(outcome, schedule)
+        self._progress.project_done()
+
+    def _take_settled(self, settled: Settled) -> None:
+        self._outage = 0
+        self._report.count(settled)
+        if settled.changed:
+            logger.info(
+                "%s: updated to serial %d, %d files fetched (%d bytes), %d deleted",
+                settled.project, settled.serial, settled.files, settled.size_bytes, settled.deleted_files,
+            )  # fmt: skip
+
+    def _take_failure(self, failure: Failure, schedule: Schedule) -> None:
+        error = failure.error
+        if isinstance(error, MirrorError) and error.stops_run:
+            raise error
+        self._report.failures.append(failure)
+        bug = None if isinstance(error, MirrorError) else error
+        logger.error("%s failed: %s; the next run tries it again", failure.project, error, exc_info=bug)
+        self._outage = self._outage + 1 if isinstance(error, UpstreamUnavailableError) else 0
+        if self._outage >= self._pace.outage_failures:
+            raise error
+        if self._config.stop_on_error:
+            logger.error("no further project is begun, since stop-on-error is true")
+            schedule.clear()
+
+    def _checkpoint(self, todo: TodoList) -> None:
+        """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
+        begin = time.monotonic()
+        if begin < self._next_checkpoint:
+            return
+        self._storage.flush()
+        self._states.save_todo(todo)
+        spent = time.monotonic() - begin
+        pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
+        self._next_checkpoint = time.monotonic() + pause
+
+    def _unwind(self) -> None:
+        """End the workers, and leave nothing half-written; the todo list stays as it was saved last."""
+        self._stop.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + self._pace.unwind_seconds
+        while self._storage.is_writing() and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS / 10)
+        self._storage.abandon()
+
+    def _finish(self, todo: TodoList, saved: SavedState) -> None:
+        """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
+        self._storage.flush()
+        gone = set(self._gone)
+        is_complete = len(todo) == len(gone)
+        held = [
+            IndexedProject(project.name, project.display_name, project.serial)
+            for project in self._inventory.projects()
+            if project.name not in gone
+        ]
+        self._root_index.write(held, todo.target_serial if is_complete else saved.serial or 0)
+        for project in self._gone:
+            self._remove(project)
+            todo.discard(project)
+        self._storage.flush()
+        if is_complete:
+            self._states.finish(todo.target_serial)
+        else:
+            self._states.save_todo(todo)
+
+    def _remove(self, project: NormalizedName) -> None:
+        if self._stop.is_set():
+            raise InterruptedRunError
+        was_held = self._inventory.get(project) is not None
+        deleted_files = self._publisher.remove(project)
+        self._report.removed += was_held
+        logger.info("%s: removed, as upstream did, with %d files", project, deleted_files)

@@ -1,0 +1,296 @@
+"""Frozen values: changelog entry, project page, distribution file; parsed once from untrusted bytes.
+
+Above this module nothing looks at JSON. Every field is checked here, and an error names the wrong one; keys that we do
+not know are ignored on purpose, because the index API grows.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+from packaging.utils import NormalizedName, canonicalize_name
+
+from bandersnatch.errors import MalformedResponseError
+
+QUARANTINED = "quarantined"
+MAX_FILENAME_BYTES = 240
+"""Room for ``.metadata`` and for the temporary name below the 255 bytes that filesystems allow."""
+
+_PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_STATUS = re.compile(r"[a-z][a-z-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangelogEntry:
+    """One row of upstream's journal, as ``changelog_since_serial`` tells it."""
+
+    project: NormalizedName
+    display_name: str
+    action: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProject:
+    """A project in upstream's list of all projects; ``serial`` may lag behind the changelog."""
+
+    display_name: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class DistributionFile:
+    """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
+
+    ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is None where there is no ``.metadata`` file;
+    ``upload_time`` is upstream's own text.
+    """
+
+    filename: str
+    url: str
+    hashes: Mapping[str, str]
+    size: int
+    requires_python: str | None
+    upload_time: str | None
+    yanked: bool | str
+    core_metadata_sha256: str | None
+    provenance: str | None
+
+    @property
+    def sha256(self) -> str:
+        """The digest that the bytes are checked against."""
+        return self.hashes["sha256"]
+
+    @property
+    def mtime(self) -> float | None:
+        """The upload time in seconds since 1970, or None where upstream does not tell it."""
+        return None if self.upload_time is None else _parse_time(self.upload_time)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    """A project's page, PEP 691 with the additions of PEP 700, 740 and 792."""
+
+    name: NormalizedName
+    serial: int | None
+    status: str
+    status_reason: str | None
+    versions: tuple[str, ...]
+    files: tuple[DistributionFile, ...]
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether upstream took all files away, as malware for one."""
+        return self.status == QUARANTINED
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What the disk says of a file: size in bytes, modification time in seconds since 1970."""
+
+    size: int
+    mtime: float
+
+
+def parse_project_name(name: str) -> NormalizedName | None:
+    """Return the normalized name (PEP 503), or None where upstream's rules allow no project of that name."""
+    if _PROJECT_NAME.fullmatch(name) is None:
+        return None
+    return canonicalize_name(name)
+
+
+def filename_problem(filename: str) -> str | None:
+    """Say why a file of this name can't be stored, or None: it becomes a path, a link and a line of a log."""
+    if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):
+        return "is no plain file name"
+    if not filename.isprintable():
+        return "has control characters"
+    if filename.endswith((".metadata", ".part")):
+        return "looks like a file that the mirror makes itself"
+    if len(filename.encode("utf-8", "replace")) > MAX_FILENAME_BYTES:
+        return f"is longer than {MAX_FILENAME_BYTES} bytes"
+    return None
+
+
+class _Meta(msgspec.Struct):
+    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+
+
+class _Status(msgspec.Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _File(msgspec.Struct, rename="kebab"):
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    size: int
+    requires_python: str | None = None
+    upload_time: str | None = None
+    yanked: bool | str = False
+    core_metadata: bool | dict[str, str] | None = None
+    data_dist_info_metadata: bool | dict[str, str] | None = None
+    provenance: str | None = None
+
+
+class _Page(msgspec.Struct, rename="kebab"):
+    name: str
+    files: list[_File]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: _Status = msgspec.field(default_factory=_Status)
+    versions: list[str] = msgspec.field(default_factory=list)
+
+
+class _IndexedProject(msgspec.Struct):
+    name: str
+    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+
+
+class _Index(msgspec.Struct):
+    projects: list[_IndexedProject]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+
+
+class _LegacyInfo(msgspec.Struct):
+    name: str
+
+
+class _LegacyJson(msgspec.Struct):
+    info: _LegacyInfo
+    last_serial: int
+
+
+_page_decoder = msgspec.json.Decoder(_Page)
+_index_decoder = msgspec.json.Decoder(_Index)
+_legacy_decoder = msgspec.json.Decoder(_LegacyJson)
+
+
+def parse_project_page(body: bytes, project: NormalizedName, url: str) -> ProjectPage:
+    """Read a PEP 691 page of ``project``.
+
+    Raises:
+        MalformedResponseError: naming the first field that is missing, wrong or hostile.
+
+    """
+    try:
+        wire = _page_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedResponseError(url, f"no PEP 691 page: {error}") from error
+    if canonicalize_name(wire.name) != project:
+        raise MalformedResponseError(url, f"the page is of project {wire.name!r}")
+    if _STATUS.fullmatch(wire.project_status.status) is None:
+        raise MalformedResponseError(url, f"strange project-status {wire.project_status.status!r}")
+    names = {file.filename for file in wire.files}
+    if len(names) != len(wire.files):
+        twice = next(name for name in names if sum(file.filename == name for file in wire.files) > 1)
+        raise MalformedResponseError(url, f"the file {twice!r} stands there twice")
+    return ProjectPage(
+        name=project,
+        serial=_parse_serial(wire.meta.last_serial, url),
+        status=wire.project_status.status,
+        status_reason=wire.project_status.reason,
+        versions=tuple(wire.versions),
+        files=tuple(_parse_file(file, url) for file in wire.files),
+    )
+
+
+def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
+    """Return the serial of a project's legacy JSON, which is otherwise kept as it is.
+
+    Raises:
+        MalformedResponseError: where it is none, or of another project.
+
+    """
+    try:
+        wire = _legacy_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedResponseError(url, f"no JSON of a project: {error}") from error
+    if canonicalize_name(wire.info.name) != project:
+        raise MalformedResponseError(url, f"the JSON is of project {wire.info.name!r}")
+    return wire.last_serial
+
+
+def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[NormalizedName, ListedProject]]:
+    """Read a PEP 691 root index: its serial, and every project with its own.
+
+    Raises:
+        MalformedResponseError: where it is no root index, or its projects have no serials.
+
+    """
+    try:
+        wire = _index_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedResponseError(url, f"no PEP 691 root index: {error}") from error
+    projects: dict[NormalizedName, ListedProject] = {}
+    for entry in wire.projects:
+        name = parse_project_name(entry.name)
+        if name is not None:
+            projects[name] = ListedProject(entry.name, _parse_serial(entry.last_serial, url) or 0)
+    return _parse_serial(wire.meta.last_serial, url), projects
+
+
+def _parse_serial(value: int | str | None, url: str) -> int | None:
+    """Return a serial; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
+    if value is None:
+        return None
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
+        raise MalformedResponseError(url, f"_last-serial is {value!r}, no serial")
+    if int(value) < 0:
+        raise MalformedResponseError(url, f"_last-serial is {value}, below zero")
+    return int(value)
+
+
+def _parse_time(text: str) -> float:
+    """Return seconds since 1970; PEP 700 promises UTC, so a time without a zone is read as UTC too."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _absolute_url(link: str, page_url: str) -> str:
+    """Return the URL that a link on a page means; what else it may and may not be, ``fetch`` and ``layout`` check."""
+    try:
+        joined = urljoin(page_url, link)
+        parts = urlsplit(joined)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise MalformedResponseError(page_url, f"links to {link!r}")
+    except ValueError as error:
+        raise MalformedResponseError(page_url, f"links to {link!r}") from error
+    return joined
+
+
+def _parse_file(wire: _File, url: str) -> DistributionFile:
+    def wrong(reason: str) -> MalformedResponseError:
+        return MalformedResponseError(url, f"file {wire.filename!r} {reason}")
+
+    if problem := filename_problem(wire.filename):
+        raise wrong(problem)
+    if _SHA256.fullmatch(wire.hashes.get("sha256", "")) is None:
+        raise wrong(f"has no SHA-256 digest: hashes are {wire.hashes!r}")
+    if wire.size < 0:
+        raise wrong(f"has size {wire.size}")
+    if wire.upload_time is not None:
+        try:
+            _parse_time(wire.upload_time)
+        except (ValueError, OverflowError) as error:
+            raise wrong(f"has upload-time {wire.upload_time!r}") from error
+    metadata = wire.core_metadata if wire.core_metadata is not None else wire.data_dist_info_metadata
+    metadata_sha256 = metadata.get("sha256") if isinstance(metadata, dict) else None
+    if metadata_sha256 is not None and _SHA256.fullmatch(metadata_sha256) is None:
+        raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
+    return DistributionFile(
+        filename=wire.filename,
+        url=_absolute_url(wire.url, url),
+        hashes=wire.hashes,
+        size=wire.size,
+        requires_python=wire.requires_python,
+        upload_time=wire.upload_time,
+        # PEP 592: an empty reason marks the file as yanked all the same.
+        yanked=True if wire.yanked == "" else wire.yanked,
+        core_metadata_sha256=metadata_sha256,
+        provenance=wire.provenance,
+    )

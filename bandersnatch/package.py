@@ -1,0 +1,238 @@
+"""``Package``: brings one project up to its serial.
+
+Its work is cut into tasks for one pool. A task never waits for another: the one that has read the page hands the files to
+the pool and ends, and whichever task completes the last file publishes the page. So a project with 5,000 files keeps every
+worker busy, and no number of workers can deadlock.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Owed
+from bandersnatch.config import PagesConfig
+from bandersnatch.errors import InterruptedRunError, NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
+from bandersnatch.file_sync import FileSync, SyncedFile
+from bandersnatch.held_page import HeldPage, read_held_page
+from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, json_paths, metadata_path
+from bandersnatch.model import ProjectPage
+from bandersnatch.publisher import Publication, Publisher
+from bandersnatch.report import Failure, Gone, Outcome, Settled
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.todo import TodoEntry
+from bandersnatch.upstream import FetchedPage, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all packages of a run work with. ``report`` is called once for each package, from any thread."""
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    inventory: Inventory
+    file_sync: FileSync
+    publisher: Publisher
+    executor: Executor
+    pages: PagesConfig
+    rules: FileRules
+    is_stopped: Callable[[], bool]
+    report: Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of a package.
+
+    ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
+    upstream's list of projects said, since only the changelog is sure.
+    """
+
+    project: NormalizedName
+    entry: TodoEntry
+    recheck: bool = False
+    is_last_attempt: bool = False
+
+
+class Package:
+    """The work on one project, from its page to its outcome."""
+
+    def __init__(self, order: Order, workshop: Workshop) -> None:
+        self._order, self._shop = order, workshop
+        self._project, self._entry = order.project, order.entry
+        self._guard = threading.Lock()
+        self._is_reported = False
+        self._held: HeldPage | None = None
+        self._left = 0
+        self._error: Exception | None = None
+        self._synced: dict[str, SyncedFile] = {}
+
+    def start(self) -> None:
+        """Hand the first task to the pool; the outcome is reported when all is done."""
+        self._submit(self._begin)
+
+    def _submit(self, task: Callable[[], None]) -> None:
+        try:
+            self._shop.executor.submit(self._guarded, task)
+        except RuntimeError as error:  # the pool was shut down: the run is being stopped
+            self._report(Failure(self._project, InterruptedRunError() if self._shop.is_stopped() else error))
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """Run a task; the pool's boundary, where every error, one of our own bugs too, becomes an outcome."""
+        try:
+            if self._shop.is_stopped():
+                raise InterruptedRunError
+            task()
+        except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
+            self._report(Failure(self._project, error))
+
+    def _report(self, outcome: Outcome) -> None:
+        with self._guard:
+            is_first, self._is_reported = not self._is_reported, True
+        if is_first:
+            self._shop.report(outcome)
+
+    def _begin(self) -> None:
+        record = self._shop.inventory.get(self._project)
+        unsettled = self._shop.inventory.unsettled(self._project)
+        if self._was_never_held(record, unsettled):
+            return self._report(Settled(self._project, self._entry.serial, changed=False))
+        self._held = self._read_held_page()
+        answer = self._fetch_page(record, is_settled=not unsettled)
+        if not isinstance(answer, FetchedPage):
+            return self._report(answer)
+        if answer.page is None:
+            assert record is not None, "only a conditional request is answered with 304"
+            return self._report(self._settle_unchanged(record, answer.serial))
+        page = replace(answer.page, serial=answer.serial)
+        plan = self._plan(page, frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/")))
+        if not plan.tasks:
+            return self._publish(page, plan, answer.etag)
+        self._left = len(plan.tasks)
+        for task in plan.tasks:
+            self._submit_file(task, lambda: self._publish(page, plan, answer.etag))
+        return None
+
+    def _was_never_held(self, record: HeldProject | None, unsettled: set[StoredPath]) -> bool:
+        """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
+        is_removed = self._entry.owed is Owed.REMOVED and self._entry.serial > 0
+        return is_removed and record is None and not unsettled
+
+    def _read_held_page(self) -> HeldPage | None:
+        """Return what is held, also from where it lay before ``hash-index`` was changed."""
+        layout, storage = Layout(self._shop.pages.hash_index), self._shop.storage
+        held = read_held_page(storage, layout.page_folder(self._project))
+        return held or read_held_page(storage, layout.other_page_folder(self._project))
+
+    def _fetch_page(self, record: HeldProject | None, *, is_settled: bool) -> FetchedPage | Outcome:
+        """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
+
+        Raises:
+            ProjectNotFoundError: there is no page, although nothing said that the project was removed.
+            StaleMetadataError: the page is older than it must be.
+
+        """
+        entry, owed = self._entry, self._entry.owed
+        etag = record.etag if record is not None and is_settled and self._is_whole() else None
+        unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
+        try:
+            fetched = self._shop.upstream.project_page(self._project, etag)
+        except NotFoundError as error:
+            if owed is Owed.REMOVED:
+                return Gone(self._project)
+            if owed is Owed.ROLES:
+                return unchanged
+            raise ProjectNotFoundError(self._project, error.url) from error
+        required = 0 if owed is Owed.ROLES else entry.serial
+        serial = fetched.serial if fetched.serial is not None else 0
+        if owed is Owed.REMOVED and serial < required:
+            return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
+        if record is not None and serial < record.serial:
+            if owed is Owed.ROLES:
+                return unchanged
+            raise StaleMetadataError(self._project, max(required, record.serial), fetched.serial)
+        if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
+            raise StaleMetadataError(self._project, required, fetched.serial)
+        return fetched
+
+    def _is_whole(self) -> bool:
+        """Whether the pages, and on a recheck all the files that they list, are there, so that a 304 would settle it."""
+        shop = self._shop
+        if self._held is None or not shop.publisher.pages_are_there(self._project):
+            return False
+        if not self._order.recheck:
+            return True
+        if shop.rules.check_digests or (shop.pages.legacy_json and not shop.storage.stat(json_paths(self._project)[0])):
+            return False
+        if not shop.pages.release_files:
+            return True
+        for file in self._held.files:
+            found = shop.storage.stat(file.path)
+            if found is None or found.size != file.size:
+                return False
+            if file.has_metadata and shop.storage.stat(metadata_path(file.path)) is None:
+                return False
+        return True
+
+    def _settle_unchanged(self, record: HeldProject, serial: int | None) -> Settled:
+        reached = max(record.serial, serial or 0)
+        self._shop.inventory.put(replace(record, display_name=self._entry.display_name, serial=reached))
+        return Settled(self._project, reached, changed=False)
+
+    def _plan(self, page: ProjectPage, suspects: frozenset[StoredPath]) -> FilePlan:
+        shop = self._shop
+        held = frozenset(self._held.paths) if self._held is not None else frozenset()
+        wanted = page if shop.pages.release_files else replace(page, files=())
+        stored = {path: shop.storage.stat(path) for path in wanted_paths(wanted, shop.rules)}
+        plan = plan_files(wanted, stored, held, suspects, shop.rules)
+        page_folder = Layout(shop.pages.hash_index).page_folder(self._project)
+        shop.inventory.note_unsettled(self._project, {*plan.touched, page_folder})
+        return plan
+
+    def _submit_file(self, task: FileTask, publish: Callable[[], None]) -> None:
+        self._submit(lambda: self._sync_file(task, publish))
+
+    def _sync_file(self, task: FileTask, publish: Callable[[], None]) -> None:
+        """Work on one file; whoever ends last publishes the page, or raises the project's first error."""
+        error: Exception | None = None
+        try:
+            self._synced[task.file.filename] = self._shop.file_sync.sync(task)
+        except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
+            error = caught
+        with self._guard:
+            self._error = self._error or error
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            if self._error is not None:
+                raise self._error
+            publish()
+
+    def _publish(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
+        synced = self._synced
+        fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
+        publication = Publication(
+            page=page,
+            display_name=self._entry.display_name,
+            etag=etag,
+            required_serial=self._entry.serial if self._entry.owed is Owed.CONTENT else 0,
+            held=self._held,
+            deletions=plan.deletions,
+            fetched={task.path for task in fetched},
+            lost_metadata={name for name, file in synced.items() if not file.has_metadata},
+        )
+        changed = self._shop.publisher.publish(publication)
+        self._report(
+            Settled(
+                project=self._project,
+                serial=page.serial or 0,
+                changed=changed or any(task.work is FileWork.FETCH for task in plan.tasks),
+                files=len(fetched),
+                size_bytes=sum(file.size_bytes for file in synced.values()),
+                deleted_files=len(plan.deletions),
+            )
+        )

@@ -1,0 +1,140 @@
+"""Puts a project's pages in place, and only then deletes what they no longer name; or takes a whole project away.
+
+The order is the mirror's promise: files before their page, a page before the deletions that it allows.
+"""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.config import PagesConfig
+from bandersnatch.errors import NotFoundError, StaleMetadataError
+from bandersnatch.held_page import HeldPage, read_held_page
+from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.layout import ALL_PAGES, PACKAGES, Layout, StoredPath, file_path, json_paths, page_path
+from bandersnatch.model import ProjectPage
+from bandersnatch.simple import page_names, published_page, render_project
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A project's page whose files are all in place, and what goes once it is published.
+
+    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
+    were written just now; ``required_serial`` is what the legacy JSON owes.
+    """
+
+    page: ProjectPage
+    display_name: str
+    etag: str | None
+    required_serial: int
+    held: HeldPage | None
+    deletions: frozenset[StoredPath]
+    fetched: Set[StoredPath]
+    lost_metadata: Set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time."""
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    inventory: Inventory
+    config: PagesConfig
+    is_stopped: Callable[[], bool]
+
+    def publish(self, publication: Publication) -> bool:
+        """Publish a page and record it; return whether anything on disk changed.
+
+        Raises:
+            UpstreamError: the legacy JSON could not be fetched, or is older than required.
+            StorageError: the disk refused.
+
+        """
+        page = self._without_lost_metadata(publication)
+        project = page.name
+        legacy_json = self._fetch_legacy_json(publication) if self.config.legacy_json else None
+        pages = render_project(published_page(page, self.config, self._digests(publication)), self.config)
+        layout = Layout(self.config.hash_index)
+        folder = layout.page_folder(project)
+        changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
+        changed += [self._write_or_delete(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
+        self._delete_pages(layout.other_page_folder(project))
+        changed += [self.storage.delete(path) for path in publication.deletions]
+        # With core metadata missing, the next request must not be conditional: upstream may have it by then.
+        etag = publication.etag if not publication.lost_metadata else None
+        size_bytes = sum(file.size for file in page.files)
+        self.inventory.put(
+            HeldProject(project, publication.display_name, page.serial or 0, etag, len(page.files), size_bytes)
+        )
+        return any(changed)
+
+    def remove(self, project: NormalizedName) -> int:
+        """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
+        layout = Layout(self.config.hash_index)
+        doomed = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
+        folders = (layout.page_folder(project), layout.other_page_folder(project))
+        for folder in folders:
+            if held := read_held_page(self.storage, folder):
+                doomed |= held.paths
+        self.inventory.note_unsettled(project, doomed)
+        for path in json_paths(project):
+            self.storage.delete(path)
+        for folder in folders:
+            self._delete_pages(folder)
+        deleted = sum(self.storage.delete(path) for path in doomed)
+        self.inventory.remove(project)
+        return deleted
+
+    def pages_are_there(self, project: NormalizedName) -> bool:
+        """Whether every form of the project's page that is configured is on disk."""
+        folder = Layout(self.config.hash_index).page_folder(project)
+        return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
+
+    def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
+        return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)
+
+    def _delete_pages(self, folder: StoredPath) -> None:
+        for name in ALL_PAGES:
+            self.storage.delete(page_path(folder, name))
+
+    def _fetch_legacy_json(self, publication: Publication) -> bytes | None:
+        """Return the legacy JSON; None where upstream has none, as for a quarantined project or one without releases."""
+        project = publication.page.name
+        try:
+            body, serial = self.upstream.project_json(project)
+        except NotFoundError:
+            return None
+        if serial < publication.required_serial:
+            raise StaleMetadataError(project, publication.required_serial, serial)
+        return body
+
+    def _without_lost_metadata(self, publication: Publication) -> ProjectPage:
+        lost = publication.lost_metadata
+        if not lost:
+            return publication.page
+        files = (
+            replace(file, core_metadata_sha256=None) if file.filename in lost else file
+            for file in publication.page.files
+        )
+        return replace(publication.page, files=tuple(files))
+
+    def _digests(self, publication: Publication) -> dict[str, str]:
+        """Return the configured digest of each file for which upstream does not tell it: the held page's, or a new one."""
+        name = self.config.digest_name
+        if name == "sha256":
+            return {}
+        known = {file.path: file.hashes for file in publication.held.files} if publication.held else {}
+        digests = {}
+        for file in publication.page.files:
+            path = file_path(file)
+            old = known.get(path, {})
+            if name in file.hashes:
+                continue
+            is_same = path not in publication.fetched and old.get("sha256") == file.sha256 and name in old
+            digests[file.filename] = old[name] if is_same else self.storage.digest(path, name, self.is_stopped)
+        return digests

@@ -1,0 +1,61 @@
+"""What came of the work: the outcome for each project, and the report of the whole run."""
+
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A project is at its serial: pages and files are in place."""
+
+    project: NormalizedName
+    serial: int
+    changed: bool
+    files: int = 0
+    size_bytes: int = 0
+    deleted_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Upstream has removed a project; it is still held, and leaves the mirror when the run finishes."""
+
+    project: NormalizedName
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A project could not be brought to its serial; nothing that was right has changed, and it stays on the todo list."""
+
+    project: NormalizedName
+    error: Exception
+
+
+Outcome = Settled | Gone | Failure
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run did; its summary is the last line of every log."""
+
+    serial: int = 0
+    updated: int = 0
+    removed: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+
+    def count(self, settled: Settled) -> None:
+        """Add what was done for one project."""
+        self.updated += settled.changed
+        self.files += settled.files
+        self.size_bytes += settled.size_bytes
+
+    def summary(self) -> str:
+        """Return the last line of the run."""
+        return (
+            f"synced to serial {self.serial}: {self.updated} updated, {self.removed} removed, "
+            f"{len(self.failures)} failed, {self.files} files, {self.size_bytes} bytes in {self.seconds:.1f} s"
+        )

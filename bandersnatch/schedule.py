@@ -1,0 +1,60 @@
+"""Which project is worked on next. A project whose page is stale goes to the back and waits a little longer each time."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.package import Order
+from bandersnatch.todo import TodoEntry
+
+STALE_DELAYS_SECONDS = (1.0, 2.0, 4.0)
+"""Caches of PyPI are purged within seconds of a change."""
+
+
+class Schedule:
+    """The orders that are not yet given, in the order of their serials. Times are those of ``time.monotonic``."""
+
+    def __init__(
+        self,
+        entries: Iterable[tuple[NormalizedName, TodoEntry]],
+        *,
+        recheck: bool,
+        stale_delays: tuple[float, ...] = STALE_DELAYS_SECONDS,
+    ) -> None:
+        self._entries = dict(entries)
+        self._recheck, self._stale_delays = recheck, stale_delays
+        self._waiting = deque(sorted(self._entries, key=lambda name: self._entries[name].serial))
+        self._postponed: list[tuple[float, NormalizedName]] = []
+        self._stale_attempts: dict[NormalizedName, int] = {}
+
+    def is_empty(self) -> bool:
+        """Whether no order is left to give, now or later."""
+        return not self._waiting and not self._postponed
+
+    def next_order(self, now: float) -> Order | None:
+        """Return the next order, or None where there is none at this time."""
+        if self._waiting:
+            return self._order(self._waiting.popleft())
+        if self._postponed and self._postponed[0][0] <= now:
+            return self._order(heapq.heappop(self._postponed)[1])
+        return None
+
+    def postpone(self, project: NormalizedName, now: float) -> bool:
+        """Put a project whose page is stale to the back; return False where that was done often enough."""
+        attempts = self._stale_attempts.get(project, 0)
+        if attempts == len(self._stale_delays):
+            return False
+        self._stale_attempts[project] = attempts + 1
+        heapq.heappush(self._postponed, (now + self._stale_delays[attempts], project))
+        return True
+
+    def clear(self) -> None:
+        """Give no more orders."""
+        self._waiting.clear()
+        self._postponed.clear()
+
+    def _order(self, project: NormalizedName) -> Order:
+        is_last = self._stale_attempts.get(project, 0) == len(self._stale_delays)
+        return Order(project, self._entries[project], recheck=self._recheck, is_last_attempt=is_last)

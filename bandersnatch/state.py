@@ -1,0 +1,82 @@
+"""Loads and saves ``state`` and ``todo``, in an order that survives a crash.
+
+``state`` holds the serial that was reached with an empty todo list; ``todo`` the work left for its target serial. What they
+speak of must be durable before they are saved. Losing ``todo`` loses nothing: the next run begins at ``state``. Without
+either, the next run checks everything; that is the documented manual resync.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from bandersnatch.layout import LEGACY_STATUS, STATE, TODO
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.todo import TodoFormatError, TodoList
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """Where earlier runs have come to; None stands for a file that is not there, or no use."""
+
+    serial: int | None
+    todo: TodoList | None
+
+
+class StateStore:
+    """The files ``state`` and ``todo`` of one mirror."""
+
+    def __init__(self, storage: FilesystemStorage) -> None:
+        self._storage = storage
+
+    def load(self) -> SavedState:
+        """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
+        self._adopt_status()
+        serial = self._load_serial()
+        return SavedState(serial, self._load_todo(serial))
+
+    def save_todo(self, todo: TodoList) -> None:
+        """Save the work that is left."""
+        self._storage.save(TODO, todo.to_text().encode())
+
+    def finish(self, serial: int) -> None:
+        """Record that all work up to ``serial`` is done."""
+        self._storage.save(STATE, f"{serial}\n".encode())
+        self._storage.delete(TODO)
+
+    def _load_serial(self) -> int | None:
+        data = self._storage.read(STATE)
+        if data is None:
+            return None
+        text = data.decode("utf-8", "replace").strip()
+        if text.isascii() and text.isdigit() and len(text) < 20:
+            return int(text)
+        logger.warning("the file state holds no serial but %r: everything will be checked against upstream", text[:80])
+        return None
+
+    def _load_todo(self, serial: int | None) -> TodoList | None:
+        data = self._storage.read(TODO)
+        if data is None:
+            return None
+        begin = "everything will be checked" if serial is None else f"going on from serial {serial} in its place"
+        try:
+            todo = TodoList.from_text(data.decode("utf-8"))
+        except (TodoFormatError, UnicodeDecodeError) as error:
+            logger.warning("%s; %s", error, begin)
+            return None
+        if serial is not None and todo.target_serial < serial:
+            logger.warning("the todo list is older than the state; %s", begin)
+            return None
+        return todo
+
+    def _adopt_status(self) -> None:
+        """Take over the state file of another bandersnatch, once; its todo lists can't say what was removed."""
+        data = self._storage.read(LEGACY_STATUS)
+        if data is None:
+            return
+        text = data.decode("utf-8", "replace").strip()
+        if self._storage.read(STATE) is None and text.isascii() and text.isdigit() and int(text) > 0:
+            logger.info("going on from serial %s of the file status, which another bandersnatch left", text)
+            self._storage.save(STATE, f"{text}\n".encode())
+            self._storage.delete(TODO)
+        self._storage.delete(LEGACY_STATUS)

@@ -1,0 +1,113 @@
+"""The todo list as a value: the projects that are not yet at its target serial, and the text form of that.
+
+Invariant: every project that the list does not name is at the target serial or later.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Owed
+from bandersnatch.errors import MirrorError
+from bandersnatch.model import ChangelogEntry, parse_project_name
+
+
+class TodoFormatError(MirrorError):
+    """The text is no todo list of ours."""
+
+    def __init__(self, line_number: int, line: str) -> None:
+        super().__init__(f"line {line_number} of the todo list can't be read: {line[:80]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class TodoEntry:
+    """What one project waits for: the serial that its page owes, and why."""
+
+    display_name: str
+    serial: int
+    owed: Owed = Owed.CONTENT
+
+
+class TodoList:
+    """The work left for ``target_serial``, by normalized name. Not thread-safe: only the main thread has it."""
+
+    def __init__(self, target_serial: int, entries: dict[NormalizedName, TodoEntry] | None = None) -> None:
+        self.target_serial = target_serial
+        self._entries = entries if entries is not None else {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, project: NormalizedName) -> bool:
+        return project in self._entries
+
+    def __iter__(self) -> Iterator[tuple[NormalizedName, TodoEntry]]:
+        return iter(self._entries.items())
+
+    def get(self, project: NormalizedName) -> TodoEntry | None:
+        """Return what a project waits for, or None where it waits for nothing."""
+        return self._entries.get(project)
+
+    def add(self, project: NormalizedName, entry: TodoEntry) -> None:
+        """Put a project on the list, in place of what stood there for it."""
+        self._entries[project] = entry
+
+    def discard(self, project: NormalizedName) -> None:
+        """Take a project off the list: it has reached the target serial."""
+        self._entries.pop(project, None)
+
+    def merge(self, changes: Iterable[tuple[ChangelogEntry, Owed]]) -> None:
+        """Add changes, in any order, and move the target serial on to the newest of them."""
+        for change, owed in sorted(changes, key=lambda pair: pair[0].serial):
+            self._entries[change.project] = _after(self._entries.get(change.project), change, owed)
+            self.target_serial = max(self.target_serial, change.serial)
+
+    def to_text(self) -> str:
+        """Return the text form: the target serial, then a line ``name serial [why]`` for each project."""
+        lines = [str(self.target_serial)]
+        lines += [f"{e.display_name} {e.serial} {e.owed.value}".rstrip() for e in self._entries.values()]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> "TodoList":
+        """Read the text form.
+
+        Raises:
+            TodoFormatError: where a line is not of that form.
+
+        """
+        lines = text.splitlines()
+        if not lines or not _is_serial(lines[0]):
+            raise TodoFormatError(1, lines[0] if lines else "")
+        todo = cls(int(lines[0]))
+        for number, line in enumerate(lines[1:], 2):
+            name, *rest = line.split(" ")
+            project = parse_project_name(name)
+            if project is None or not 1 <= len(rest) <= 2 or not _is_serial(rest[0]):
+                raise TodoFormatError(number, line)
+            try:
+                owed = Owed(rest[1] if len(rest) == 2 else "")
+            except ValueError as error:
+                raise TodoFormatError(number, line) from error
+            todo.add(project, TodoEntry(name, int(rest[0]), owed))
+        return todo
+
+
+def _is_serial(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+    """Return what a project waits for after one more change.
+
+    A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place.
+    """
+    if entry is None:
+        return TodoEntry(change.display_name, change.serial, owed)
+    if owed is Owed.ROLES:
+        serial = max(entry.serial, change.serial) if entry.owed is Owed.ROLES else entry.serial
+        return TodoEntry(change.display_name, serial, entry.owed)
+    if entry.owed is Owed.ROLES or change.serial >= entry.serial:
+        return TodoEntry(change.display_name, change.serial, owed)
+    return entry

@@ -1,0 +1,100 @@
+"""The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changelog import Changelog
+from bandersnatch.changes import Owed
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.fetch import Answer, Body, Fetcher
+from bandersnatch.model import ChangelogEntry, ListedProject, ProjectPage, parse_legacy_serial, parse_project_page
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+SERIAL_HEADER = "X-PyPI-Last-Serial"
+MAX_METADATA_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """What upstream answered to a request for a project's page; ``page`` is None where ours is still right (304)."""
+
+    page: ProjectPage | None
+    serial: int | None
+    etag: str | None
+
+
+class Upstream:
+    """The index that we copy. Thread-safe."""
+
+    def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
+        self._fetcher, self._base_url = fetcher, upstream_url
+        self._changelog = Changelog(fetcher, upstream_url, wait)
+
+    @property
+    def url(self) -> str:
+        """The index's base URL."""
+        return self._base_url
+
+    def last_serial(self) -> int:
+        """Return the newest serial of the journal; 0 where it is empty."""
+        return self._changelog.last_serial()
+
+    def changes_since(self, serial: int) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+        """Return the newest serial, and all changes after ``serial``."""
+        return self._changelog.since(serial)
+
+    def all_projects(self) -> dict[NormalizedName, ListedProject]:
+        """Return all projects with their serials, perhaps an hour old."""
+        return self._changelog.all_projects()
+
+    def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
+        """Fetch a project's page, unless it still has the given ETag.
+
+        Raises:
+            NotFoundError: there is no such project.
+            UpstreamUnavailableError: no usable answer.
+            MalformedResponseError: the answer is no page of this project.
+
+        """
+        headers = {"Accept": SIMPLE_JSON}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        answer = self._fetcher.get(f"{self._base_url}/simple/{project}/", headers)
+        header_serial = _serial_header(answer)
+        if answer.status == 304:
+            return FetchedPage(None, header_serial, etag)
+        kind = answer.headers.get("Content-Type", "")
+        if not kind.startswith((SIMPLE_JSON, "application/json")):
+            raise MalformedResponseError(answer.url, f"no PEP 691 page, but {kind or 'something of no type'}")
+        page = parse_project_page(answer.body, project, answer.url)
+        return FetchedPage(page, page.serial if page.serial is not None else header_serial, answer.headers.get("ETag"))
+
+    def project_json(self, project: NormalizedName) -> tuple[bytes, int]:
+        """Fetch the legacy JSON of a project, with its serial.
+
+        Raises:
+            NotFoundError: the project has no releases, is quarantined, or there is none.
+            UpstreamUnavailableError: no usable answer.
+            MalformedResponseError: the answer is no JSON of this project.
+
+        """
+        answer = self._fetcher.get(f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
+        return answer.body, parse_legacy_serial(answer.body, project, answer.url)
+
+    def metadata(self, file_url: str) -> bytes:
+        """Fetch the core metadata of a file (PEP 658); raises what ``project_page`` raises."""
+        return self._fetcher.get(f"{file_url}.metadata", {}, MAX_METADATA_BYTES).body
+
+    @contextmanager
+    def file(self, file_url: str) -> Iterator[Body]:
+        """Open a distribution file for reading; raises what ``project_page`` raises."""
+        with self._fetcher.stream(file_url, {}) as body:
+            yield body
+
+
+def _serial_header(answer: Answer) -> int | None:
+    text = answer.headers.get(SERIAL_HEADER, "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
