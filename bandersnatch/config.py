@@ -141,7 +141,8 @@ def _explain(error: configparser.Error) -> list[str]:
             return [f"line {error.lineno}: the section [{error.section}] stands there twice"]
         case configparser.DuplicateOptionError():
             return [f"line {error.lineno}: [{error.section}] {error.option} stands there twice"]
-    return [error.message]
+        case _:
+            return [error.message]
 
 
 def _check_sections(path: Path, parser: configparser.ConfigParser, problems: list[str], warnings: list[str]) -> None:

@@ -12,9 +12,9 @@ from packaging.utils import NormalizedName
 MAX_SHOWN_TEXT = 200
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
     """Return upstream's text fit for a message: shortened, and without control characters."""
-    cut = text if len(text) <= MAX_SHOWN_TEXT else f"{text[:MAX_SHOWN_TEXT]}..."
+    cut = text if len(text) <= most else f"{text[:most]}..."
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
 
 

@@ -198,23 +198,34 @@ def _masked(url: str) -> str:
 
 def _reason(error: BaseException, timeout_seconds: float) -> str:
     """Say in a few words why a request failed; requests nests its causes several levels deep."""
-    chain: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in chain:
-        chain.append(seen)
-        inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        seen = getattr(seen, "reason", None) if isinstance(getattr(seen, "reason", None), BaseException) else inner
+    chain = _causes(error)
+    through = "the proxy: " if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain) else ""
     for cause in chain:
         match cause:
-            case requests.exceptions.ConnectTimeout() | urllib3.exceptions.ConnectTimeoutError():
-                return f"no connection within {timeout_seconds:g} s"
-            case requests.exceptions.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
-                return f"no answer for {timeout_seconds:g} s"
             case urllib3.exceptions.NameResolutionError():
-                return "the host's name can't be resolved"
+                return f"{through}the host's name can't be resolved"
+            case urllib3.exceptions.NewConnectionError():
+                break  # a kind of ConnectTimeoutError in urllib3, although it is none; its own cause tells more
+            case urllib3.exceptions.ConnectTimeoutError():
+                return f"{through}no connection within {timeout_seconds:g} s"
+            case urllib3.exceptions.ReadTimeoutError():
+                return f"{through}no answer for {timeout_seconds:g} s"
             case urllib3.exceptions.IncompleteRead():
                 return "the body broke off"
+            case _:
+                continue
     deepest = chain[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
-        return deepest.strerror
-    return str(deepest) or type(deepest).__name__
+        return through + deepest.strerror
+    return through + (str(deepest) or type(deepest).__name__)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what caused it, outermost first; each library keeps the cause in another place."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        places = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        cause = next((place for place in places if isinstance(place, BaseException)), None)
+    return chain

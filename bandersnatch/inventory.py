@@ -73,10 +73,11 @@ class Inventory:
         return False
 
     def close(self) -> None:
-        """Close the database; everything is committed already."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close the database; everything is committed already, and a thread that comes late gets an error."""
+        with self._guard:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what is held of a project, or None."""
@@ -162,8 +163,9 @@ class Inventory:
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
-        assert self._connection is not None, "the inventory is not open"
         with self._guard:
+            if self._connection is None:
+                raise StorageError(str(self._path), "use the inventory", "the run has ended")
             cursor = self._connection.cursor()
             try:
                 yield cursor

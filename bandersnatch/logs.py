@@ -53,3 +53,5 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("bandersnatch").setLevel(level)
+    if level > logging.DEBUG:
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each attempt; we tell of the last one

@@ -87,11 +87,12 @@ class Mirror:
         self._inventory = Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
-        self._publisher = Publisher(upstream, self._storage, self._inventory, config.pages, stop.is_set)
+        self._publisher = Publisher(upstream, self._storage, self._inventory, config.pages, self._is_ending)
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._report = Report()
         self._gone: list[NormalizedName] = []
-        self._outage = 0
+        self._failures_in_a_row = 0
+        self._outage: UpstreamUnavailableError | None = None
         self._next_checkpoint = 0.0
 
     def run(self) -> Report:
@@ -151,20 +152,17 @@ class Mirror:
 
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> None:
         """Work on the todo list, and finish; an outage of upstream is raised after what was done is safe."""
-        outage: MirrorError | None = None
         try:
             self._progress.start(len(plan.todo))
             self._work(plan)
-        except UpstreamUnavailableError as error:
-            outage = error
         except BaseException:
             self._unwind()
             raise
         finally:
             self._progress.stop()
         self._finish(plan.todo, saved)
-        if outage is not None:
-            raise outage
+        if self._outage is not None:
+            raise self._outage
 
     def _work(self, plan: RunPlan) -> None:
         schedule = Schedule(plan.todo, recheck=plan.recheck, stale_delays=self._pace.stale_delays_seconds)
@@ -193,14 +191,18 @@ class Mirror:
             upstream=self._upstream,
             storage=self._storage,
             inventory=self._inventory,
-            file_sync=FileSync(self._upstream, self._storage, self._progress, self._stop.is_set),
+            file_sync=FileSync(self._upstream, self._storage, self._progress, self._is_ending),
             publisher=self._publisher,
             executor=self._executor,
             pages=pages,
             rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
-            is_stopped=self._stop.is_set,
+            is_stopped=self._is_ending,
             report=self._outcomes.put,
         )
+
+    def _is_ending(self) -> bool:
+        """Whether the workers shall give up what they have not begun."""
+        return self._stop.is_set() or self._outage is not None
 
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Take note of what came of a project."""
@@ -220,7 +222,7 @@ class Mirror:
         self._progress.project_done()
 
     def _take_settled(self, settled: Settled) -> None:
-        self._outage = 0
+        self._failures_in_a_row = 0
         self._report.count(settled)
         if settled.changed:
             logger.info(
@@ -235,9 +237,13 @@ class Mirror:
         self._report.failures.append(failure)
         bug = None if isinstance(error, MirrorError) else error
         logger.error("%s failed: %s; the next run tries it again", failure.project, error, exc_info=bug)
-        self._outage = self._outage + 1 if isinstance(error, UpstreamUnavailableError) else 0
-        if self._outage >= self._pace.outage_failures:
-            raise error
+        self._failures_in_a_row += 1
+        if not isinstance(error, UpstreamUnavailableError):
+            self._failures_in_a_row = 0
+        elif self._failures_in_a_row >= self._pace.outage_failures and self._outage is None:
+            logger.error("upstream gave no answer for %d projects in a row", self._failures_in_a_row)
+            self._outage = error
+            schedule.clear()
         if self._config.stop_on_error:
             logger.error("no further project is begun, since stop-on-error is true")
             schedule.clear()

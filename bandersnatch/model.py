@@ -13,11 +13,14 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.errors import MalformedResponseError
+from bandersnatch.errors import MalformedResponseError, shown
 
 QUARANTINED = "quarantined"
 MAX_FILENAME_BYTES = 240
 """Room for ``.metadata`` and for the temporary name below the 255 bytes that filesystems allow."""
+
+MAX_FILE_BYTES = 2**50
+"""No file of an index is anywhere near; PyPI allows 100 MB, and some gigabytes on request."""
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -265,13 +268,13 @@ def _absolute_url(link: str, page_url: str) -> str:
 
 def _parse_file(wire: _File, url: str) -> DistributionFile:
     def wrong(reason: str) -> MalformedResponseError:
-        return MalformedResponseError(url, f"file {wire.filename!r} {reason}")
+        return MalformedResponseError(url, f"file '{shown(wire.filename, 80)}' {reason}")
 
     if problem := filename_problem(wire.filename):
         raise wrong(problem)
     if _SHA256.fullmatch(wire.hashes.get("sha256", "")) is None:
         raise wrong(f"has no SHA-256 digest: hashes are {wire.hashes!r}")
-    if wire.size < 0:
+    if not 0 <= wire.size <= MAX_FILE_BYTES:
         raise wrong(f"has size {wire.size}")
     if wire.upload_time is not None:
         try:

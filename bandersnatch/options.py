@@ -52,7 +52,8 @@ def read_bool(text: str) -> bool:
             return True
         case "0" | "no" | "false" | "off":
             return False
-    raise OptionError("expected true or false")
+        case _:
+            raise OptionError("expected true or false")
 
 
 def read_workers(text: str) -> int:

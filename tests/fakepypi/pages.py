@@ -1,0 +1,127 @@
+"""The simple pages: from the model to the JSON value, from that to bytes.
+
+The HTML is made from the JSON value, line by line as PyPI's templates print it.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from .model import Listing, Project, Release, UploadedFile
+
+API_VERSION = "1.4"
+HTML_HEAD = f"""<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <meta name="pypi:repository-version" content="{API_VERSION}">
+"""
+
+
+def project_page(project: Project, base_url: str) -> dict[str, Any]:
+    """Return the PEP 691 value of `/simple/<name>/`."""
+    releases = project.visible_releases()
+    files = [(release, file) for release in releases for file in release.sorted_files()]
+    return {
+        "meta": {"_last-serial": project.last_serial, "api-version": API_VERSION},
+        "name": project.normalized_name,
+        "project-status": {"status": project.status},
+        "versions": [release.version for release in releases if release.files],
+        "files": [_file_entry(project, release, file, base_url) for release, file in files],
+    }
+
+
+def root_index(listing: Listing) -> dict[str, Any]:
+    """Return the PEP 691 value of `/simple/`, which leaves quarantined projects out."""
+    return {
+        "meta": {"_last-serial": listing.serial, "api-version": API_VERSION},
+        "projects": [
+            {"_last-serial": project.last_serial, "name": project.name}
+            for project in listing.projects
+            if not project.is_quarantined
+        ],
+    }
+
+
+def render_json(value: object) -> bytes:
+    """Return JSON as PyPI writes it: sorted, compact, UTF-8, one line."""
+    return (json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+
+
+def render_project_html(page: dict[str, Any]) -> bytes:
+    title = f"Links for {escape(page['name'])}"
+    status = escape(page["project-status"]["status"])
+    lines = [
+        f'{HTML_HEAD}<meta name="pypi:project-status" content="{status}">    <title>{title}</title>',
+        "  </head>",
+        "  <body>",
+        f"    <h1>{title}</h1>",
+        *(_file_link(file) for file in page["files"]),
+        "</body>",
+        "</html>",
+        f"<!--SERIAL {page['meta']['_last-serial']}-->",
+    ]
+    return "\n".join(lines).encode()
+
+
+def render_root_html(index: dict[str, Any]) -> bytes:
+    names = [project["name"] for project in index["projects"]]
+    lines = [
+        f"{HTML_HEAD}    <title>Simple index</title>",
+        "  </head>",
+        "  <body>",
+        *(f'<a href="/simple/{canonicalize_name(name)}/">{escape(name)}</a>' for name in names),
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines).encode()
+
+
+def iso_time(moment: datetime) -> str:
+    """Return a time as PyPI prints it: no microseconds where there are none."""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def escape(text: str) -> str:
+    """Escape text as the server's templates do."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&#39;"), ('"', "&#34;")):
+        text = text.replace(character, entity)
+    return text
+
+
+def core_metadata_mark(file: UploadedFile) -> dict[str, str] | bool:
+    """Return what both names of the core-metadata key say of a file."""
+    return False if file.metadata_sha256 is None else {"sha256": file.metadata_sha256}
+
+
+def _file_entry(project: Project, release: Release, file: UploadedFile, base_url: str) -> dict[str, Any]:
+    provenance = f"{base_url}/integrity/{project.normalized_name}/{release.version}/{file.filename}/provenance"
+    return {
+        "filename": file.filename,
+        "url": base_url + file.url_path,
+        "hashes": {"sha256": file.sha256},
+        "requires-python": release.requires_python,
+        "size": file.size,
+        "upload-time": iso_time(file.upload_time),
+        "yanked": release.is_yanked and (release.yanked_reason or True),
+        "core-metadata": core_metadata_mark(file),
+        "data-dist-info-metadata": core_metadata_mark(file),
+        "provenance": provenance if file.filename in release.with_provenance else None,
+    }
+
+
+def _file_link(file: dict[str, Any]) -> str:
+    attributes = ""
+    if file["requires-python"]:
+        attributes += f'data-requires-python="{escape(file["requires-python"])}" '
+    if file["yanked"]:
+        reason = "" if file["yanked"] is True else file["yanked"]
+        attributes += f'data-yanked="{escape(reason)}" '
+    if file["core-metadata"]:
+        digest = escape(f"sha256={file['core-metadata']['sha256']}")
+        attributes += f'data-dist-info-metadata="{digest}" data-core-metadata="{digest}"'
+    if file["provenance"]:
+        attributes += f' data-provenance="{escape(file["provenance"])}"'
+    href = escape(f"{file['url']}#sha256={file['hashes']['sha256']}")
+    return f'<a href="{href}" {attributes}>{escape(file["filename"])}</a><br />'

@@ -1,0 +1,75 @@
+"""A mirror of the fake PyPI under test: its configuration, its runs, and what is on its disk."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from bandersnatch.config import Config
+from bandersnatch.fetch import Fetcher, RetryPolicy
+from bandersnatch.mirror import Mirror, Pace
+from bandersnatch.progress import SilentProgress
+from bandersnatch.report import Report
+from bandersnatch.stop import StopFlag
+from bandersnatch.upstream import Upstream
+from tests.fakepypi import FakePyPI
+from tests.mirror_check import assert_mirror_matches
+
+IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
+HURRIED = Pace(stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0)
+
+
+class Rig:
+    """One mirror directory and the index that it follows."""
+
+    def __init__(self, pypi: FakePyPI, folder: Path) -> None:
+        self.pypi, self.folder = pypi, folder
+        self.directory = folder / "mirror"
+        self.web = self.directory / "web"
+        self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
+
+    def write_config(self, **options: str) -> Path:
+        """Write a configuration; underscores in names stand for dashes, but in the two options that have them."""
+        values = {"directory": str(self.directory), "master": self.pypi.url, "allow-non-https": "true"}
+        values |= self.options
+        values |= {k if k in ("root_uri", "digest_name") else k.replace("_", "-"): v for k, v in options.items()}
+        path = self.folder / "bandersnatch.conf"
+        path.write_text("[mirror]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
+        return path
+
+    def run(self, *, stop: StopFlag | None = None, pace: Pace = HURRIED, **options: str) -> Report:
+        """Run the mirror in this process, without its waits."""
+        config = Config.load(self.write_config(**options))
+        stop = stop or StopFlag()
+        with closing(Fetcher(config.http, IMPATIENT)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
+            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
+            return Mirror(config, upstream, executor, SilentProgress(), stop, pace).run()
+
+    def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
+        """Start ``bandersnatch -c FILE ...`` as a user does."""
+        command = [sys.executable, "-m", "bandersnatch", "-c", str(self.write_config(**options)), *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def command(self, *arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``bandersnatch -c FILE ...`` to its end."""
+        with self.start_command(*arguments, **options) as process:
+            stdout, stderr = process.communicate(timeout=60)
+            return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def assert_matches(self) -> None:
+        """Assert that the mirror is what upstream publishes."""
+        assert_mirror_matches(self.pypi, self.directory)
+
+    def resync(self) -> None:
+        """Do what the README says for a full resync: delete the state files."""
+        for name in ("state", "todo"):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def tree(self) -> dict[str, bytes]:
+        """Return all files below ``web``, by path."""
+        return {str(p.relative_to(self.web)): p.read_bytes() for p in self.web.rglob("*") if p.is_file()}
+
+    def mtimes(self) -> dict[str, int]:
+        """Return when each page was written, in nanoseconds."""
+        return {str(p.relative_to(self.web)): p.stat().st_mtime_ns for p in (self.web / "simple").rglob("index.*")}

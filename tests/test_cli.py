@@ -1,0 +1,242 @@
+"""The command as users, cron and schedulers meet it: output, signals and exit status."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bandersnatch import __version__
+from tests.fakepypi import FakePyPI, Stall, Status
+from tests.rig import Rig
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
+SUMMARY = re.compile(
+    r"synced to serial (\d+): (\d+) updated, (\d+) removed, (\d+) failed, (\d+) files, (\d+) bytes in \d+\.\d s$"
+)
+
+
+def bandersnatch(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "bandersnatch", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+
+
+def test_help_tells_the_exit_status() -> None:
+    result = bandersnatch("--help")
+    assert result.returncode == 0
+    for status in ("0 ", "1 ", "2 ", "3 ", "4 ", "130 "):
+        assert f"\n  {status}" in result.stdout
+    assert "143" in result.stdout
+
+
+def test_version() -> None:
+    assert bandersnatch("--version").stdout == f"bandersnatch {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("miror",), ("--debug", "--quiet", "mirror")])
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    result = bandersnatch(*arguments)
+    assert result.returncode == 2
+    assert "usage: bandersnatch" in result.stderr
+
+
+def test_missing_configuration_is_written_as_the_example(tmp_path: Path) -> None:
+    path = tmp_path / "bandersnatch.conf"
+    result = bandersnatch("-c", str(path), "mirror")
+    assert result.returncode == 1
+    assert path.read_text() == Path("bandersnatch.conf.example").read_text()
+    assert f"{path}: there was no configuration file, so an example was written there" in result.stderr
+    assert "run bandersnatch mirror again" in result.stderr
+
+
+def test_missing_configuration_that_cannot_be_written_shows_the_option(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "bandersnatch.conf"
+    result = bandersnatch("-c", str(path), "mirror")
+    assert result.returncode == 1
+    assert f"{path}: there is no configuration file, and the example can't be written there" in result.stderr
+    assert "bandersnatch -c FILE mirror" in result.stderr
+
+
+def test_all_problems_of_a_configuration_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "bandersnatch.conf"
+    path.write_text("[mirror]\nworkers = ten\nwokers = 3\nmaster = http://example.org\n")
+    result = bandersnatch("-c", str(path), "mirror")
+    assert result.returncode == 2
+    assert [line.split("ERROR: ")[1] for line in result.stderr.splitlines()] == [
+        f'{path}: [mirror] wokers = 3: unknown option (did you mean "workers"?)',
+        f"{path}: [mirror] directory: must be given: where the mirror lies; web/ below it is for the web server",
+        f"{path}: [mirror] workers = ten: expected a whole number from 1 up",
+        f"{path}: [mirror] master = http://example.org: expected https://, or allow-non-https = true beside it",
+    ]
+
+
+def test_log_of_a_run_from_cron(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    result = rig.command("mirror")
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert all(LINE.fullmatch(line) for line in lines)
+    assert sum("foo: updated" in line for line in lines) == 1
+    summary = SUMMARY.search(lines[-1])
+    assert summary is not None
+    assert summary.groups()[:5] == (str(pypi.serial), "2", "0", "0", "2")
+    assert "\x1b" not in result.stderr
+
+
+def test_last_line_is_the_same_with_nothing_new(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.command("mirror")
+    summary = SUMMARY.search(rig.command("mirror").stderr.splitlines()[-1])
+    assert summary is not None
+    assert summary.groups()[:5] == (str(pypi.serial), "0", "0", "0", "0")
+
+
+def test_quiet_run_that_succeeds_says_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    result = rig.command("--quiet", "mirror")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    rig.assert_matches()
+
+
+def test_failed_project_is_status_1_and_named(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    pypi.fault(file.url_path, Status(404), times=None)
+    result = rig.command("--quiet", "mirror")
+    first, last = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert f"ERROR: foo failed: {pypi.url}{file.url_path}: not found; the next run tries it again" in first
+    assert "0 updated, 0 removed, 1 failed" in last
+
+
+def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI) -> None:
+    result = rig.command("mirror", master="http://127.0.0.1:9")
+    assert result.returncode == 4
+    assert [line.split(": ", 1)[1] for line in result.stderr.splitlines()][-1] == (
+        "the run has ended: http://127.0.0.1:9/pypi: Connection refused"
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_directory_that_cannot_be_made_is_status_4(rig: Rig, pypi: FakePyPI) -> None:
+    (rig.folder / "file").write_text("")
+    result = rig.command("mirror", directory=str(rig.folder / "file" / "mirror"))
+    assert result.returncode == 4
+    assert "can't lock: Not a directory" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_tells_where_an_error_came_from(rig: Rig, pypi: FakePyPI) -> None:
+    assert "Traceback" in rig.command("--debug", "mirror", master="http://127.0.0.1:9").stderr
+
+
+def test_second_run_says_who_holds_the_lock(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    with stalled_run(rig, pypi, file.url_path) as first:
+        second = rig.command("mirror")
+        assert second.returncode == 3
+        assert f"another run holds the lock (process {first.pid}, since 20" in second.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("after_bytes", [0, 2000])
+def test_signal_stops_the_run_and_the_next_one_goes_on(
+    rig: Rig, pypi: FakePyPI, number: signal.Signals, status: int, after_bytes: int
+) -> None:
+    pypi.add_file("done", "1.0")
+    rig.run()
+    file = pypi.add_file("foo", "1.0", size=100_000)
+    with stalled_run(rig, pypi, file.url_path, after_bytes) as process:
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == status
+    assert f"stopped by {number.name}; the next run goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert not list(rig.directory.rglob(".*.part"))
+    assert "foo" in (rig.directory / "todo").read_text()
+    pypi.clear_faults()
+    pypi.clear_requests()
+    assert rig.command("mirror").returncode == 0
+    assert [request.path for request in pypi.file_requests()] == [file.url_path]
+    rig.assert_matches()
+
+
+def test_killed_run_leaves_no_lock_and_no_temporary_file_for_long(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", size=100_000)
+    with stalled_run(rig, pypi, file.url_path, 70_000) as process:
+        process.kill()
+        process.communicate(timeout=10)
+    pypi.clear_faults()
+    result = rig.command("mirror")
+    assert result.returncode == 0
+    rig.assert_matches()
+
+
+def test_terminal_shows_progress_above_which_lines_scroll(rig: Rig, pypi: FakePyPI) -> None:
+    for n in range(20):
+        pypi.add_file(f"project-{n}", "1.0")
+    command = [sys.executable, "-m", "bandersnatch", "-c", str(rig.write_config()), "mirror"]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b"".join(read_terminal(ours)).decode()
+    assert process.returncode == 0
+    assert "projects" in shown
+    assert "time left" in shown
+    assert SUMMARY.search(shown.rstrip().splitlines()[-1])
+    rig.assert_matches()
+
+
+def test_log_configuration_is_used(rig: Rig, pypi: FakePyPI) -> None:
+    log = rig.folder / "mirror.log"
+    settings = rig.folder / "log.ini"
+    settings.write_text(
+        "[loggers]\nkeys = root\n[handlers]\nkeys = file\n[formatters]\nkeys =\n"
+        "[logger_root]\nlevel = INFO\nhandlers = file\n"
+        f"[handler_file]\nclass = FileHandler\nargs = ({str(log)!r},)\n"
+    )
+    pypi.add_file("foo", "1.0")
+    result = rig.command("mirror", log_config=str(settings))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "foo: updated" in log.read_text()
+
+
+def test_warnings_of_the_configuration_are_logged(rig: Rig, pypi: FakePyPI) -> None:
+    result = rig.command("mirror", verifiers="9")
+    assert result.returncode == 0
+    assert "[mirror] verifiers: there is no verify command yet" in result.stderr
+
+
+def read_terminal(descriptor: int) -> Iterator[bytes]:
+    """Yield what is shown, until the other side is closed."""
+    while True:
+        try:
+            data = os.read(descriptor, 65536)
+        except OSError:  # how Linux tells the end of a terminal
+            data = b""
+        if not data:
+            os.close(descriptor)
+            return
+        yield data
+
+
+@contextmanager
+def stalled_run(rig: Rig, pypi: FakePyPI, path: str, after_bytes: int = 0) -> "Iterator[subprocess.Popen[str]]":
+    """A run that waits for the rest of one file."""
+    stall = Stall(after_bytes=after_bytes)
+    pypi.fault(path, stall, times=None)
+    process = rig.start_command("mirror", timeout="60")
+    try:
+        assert stall.started.wait(30)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,443 @@
+"""What upstream publishes is what the mirror holds, after every kind of event."""
+
+import pytest
+
+from tests.fakepypi import Call, FakePyPI, Status
+from tests.rig import Rig
+
+
+def test_first_run_mirrors_everything(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Foo.Bar", "1.0", requires_python=">=3.8,<4")
+    pypi.add_file("Foo.Bar", "1.0", kind="sdist")
+    pypi.add_file("foo_baz", "2!1.0rc1")
+    pypi.create_project("empty")
+    report = rig.run()
+    assert (report.updated, report.removed, report.files, report.failures) == (3, 0, 3, [])
+    rig.assert_matches()
+
+
+def test_first_run_of_an_empty_index(rig: Rig, pypi: FakePyPI) -> None:
+    assert rig.run().serial == 0
+    rig.assert_matches()
+    pypi.add_file("first", "1.0")
+    rig.run()
+    rig.assert_matches()
+
+
+def test_run_with_nothing_new_asks_once_and_writes_no_page(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    before, written = rig.tree(), rig.mtimes()
+    pypi.clear_requests()
+    report = rig.run()
+    assert [request.rpc_method for request in pypi.requests] == ["changelog_since_serial"]
+    assert report.updated == 0
+    assert rig.mtimes() == written
+    assert rig.tree().keys() == before.keys()
+
+
+def test_incremental_run_asks_for_changed_pages_and_new_files_only(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(10):
+        pypi.add_file(f"project-{number}", "1.0")
+    rig.run()
+    pypi.clear_requests()
+    pypi.add_file("project-3", "1.1")
+    new = pypi.add_file("brand-new", "0.1")
+    report = rig.run()
+    assert {request.path for request in pypi.page_requests()} == {"/simple/project-3/", "/simple/brand-new/"}
+    assert len(pypi.file_requests()) == 2
+    assert any(request.path == new.url_path for request in pypi.file_requests())
+    assert pypi.rpc_calls() == ["changelog_since_serial"]
+    assert (report.updated, report.files) == (2, 2)
+    rig.assert_matches()
+
+
+def test_yanks_with_and_without_reason_are_shown(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "1.1", "1.2"):
+        pypi.add_file("foo", version)
+    pypi.yank("foo", "1.2")
+    rig.run()
+    pypi.yank("foo", "1.0", 'broken: "<b>quoted</b>" & ☃')
+    pypi.yank("foo", "1.1")
+    pypi.unyank("foo", "1.2")
+    rig.run()
+    rig.assert_matches()
+    assert len(pypi.file_requests()) == 3
+
+
+def test_removed_file_and_release_leave_pages_and_disk(rig: Rig, pypi: FakePyPI) -> None:
+    doomed = pypi.add_file("foo", "1.0", kind="sdist")
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("foo", "2.0")
+    rig.run()
+    pypi.remove_file("foo", doomed.filename)
+    rig.run()
+    rig.assert_matches()
+    pypi.remove_release("foo", "2.0")
+    rig.run()
+    rig.assert_matches()
+    pypi.remove_release("foo", "1.0")
+    rig.run()
+    rig.assert_matches()
+    assert pypi.page("foo")["files"] == []
+
+
+def test_removed_project_leaves_the_mirror_in_the_same_run(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("keep", "1.0")
+    pypi.add_file("malware", "6.6.6")
+    rig.run()
+    pypi.remove_project("malware")
+    report = rig.run()
+    assert report.removed == 1
+    assert not (rig.web / "simple/malware").exists()
+    rig.assert_matches()
+
+
+def test_removal_is_believed_although_a_cache_still_has_the_page(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("malware", "6.6.6")
+    rig.run()
+    pypi.freeze_page("malware")
+    pypi.remove_project("malware")
+    assert rig.run().removed == 1
+    pypi.thaw_page("malware")
+    rig.assert_matches()
+
+
+def test_project_created_again_under_another_spelling(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Re.Born", "1.0")
+    rig.run()
+    pypi.remove_project("Re.Born")
+    pypi.add_file("re_born", "2.0")
+    report = rig.run()
+    assert (report.updated, report.removed) == (1, 0)
+    rig.assert_matches()
+
+
+def test_project_removed_before_it_was_ever_mirrored_costs_no_request(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("keep", "1.0")
+    rig.run()
+    pypi.add_file("spam", "1.0")
+    pypi.remove_project("spam")
+    pypi.clear_requests()
+    assert rig.run().failures == []
+    assert pypi.page_requests() == []
+    rig.assert_matches()
+
+
+def test_display_name_changes_with_an_upload(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Under_Score", "1.0")
+    rig.run()
+    pypi.add_file("under.score", "1.1")
+    rig.run()
+    rig.assert_matches()
+    assert b">under.score<" in (rig.web / "simple/index.html").read_bytes()
+
+
+def test_quarantined_project_keeps_its_page_and_loses_its_files(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("suspect", "1.0")
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    rig.assert_matches()
+    assert b'content="quarantined"' in (rig.web / "simple/suspect/index.html").read_bytes()
+    assert not (rig.web / file.url_path.lstrip("/")).exists()
+    pypi.clear_quarantine("suspect")
+    rig.run()
+    rig.assert_matches()
+
+
+def test_quarantined_release_and_back(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("suspect", "1.0")
+    pypi.add_file("suspect", "2.0")
+    rig.run()
+    pypi.quarantine_release("suspect", "2.0")
+    rig.run()
+    rig.assert_matches()
+    pypi.clear_release_quarantine("suspect", "2.0")
+    rig.run()
+    rig.assert_matches()
+
+
+def test_archiving_has_no_serial_and_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("old", "1.0")
+    pypi.add_file("other", "1.0")
+    rig.run()
+    pypi.archive("old")
+    rig.resync()
+    report = rig.run()
+    assert report.updated == 1
+    rig.assert_matches()
+    assert len(pypi.file_requests()) == 2
+
+
+def test_provenance_added_later_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.add_provenance("foo", file.filename)
+    rig.resync()
+    rig.run()
+    rig.assert_matches()
+    assert b"data-provenance" in (rig.web / "simple/foo/index.html").read_bytes()
+
+
+def test_role_actions_neither_wait_nor_fail(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.freeze_page("foo")  # as PyPI's cache does, which is not purged after an invitation
+    pypi.invite_role("foo", "Maintainer", "bob")
+    pypi.clear_requests()
+    report = rig.run()
+    assert report.failures == []
+    assert len(pypi.page_requests()) == 1
+    assert (rig.directory / "state").read_text().strip() == str(pypi.serial)
+
+
+def test_changes_of_roles_move_the_serial_of_the_page(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.add_role("foo", "Maintainer", "bob")
+    rig.run()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("action", ["something new", None, "docdestroy", "remove Owner alice"])
+def test_odd_journal_rows_do_no_harm(rig: Rig, pypi: FakePyPI, action: str | None) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.write_journal("foo", None, action)
+    pypi.write_journal("user:bob", None, "nuke user")
+    pypi.write_journal(None, None, action)
+    pypi.skip_serials(5)
+    pypi.add_file("bar", "1.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_core_metadata_comes_out_of_the_wheel(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    assert pypi.metadata_requests() == []
+    rig.assert_matches()
+
+
+def test_core_metadata_that_differs_from_the_wheel_is_fetched(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0", metadata_in_wheel=False)
+    rig.run()
+    assert len(pypi.metadata_requests()) == 1
+    rig.assert_matches()
+
+
+def test_core_metadata_is_advertised_only_where_it_is_there(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", metadata_in_wheel=False)
+    pypi.fault(f"{file.url_path}.metadata", Status(404), times=None)
+    assert rig.run().failures == []
+    assert b"core-metadata=" not in (rig.web / "simple/foo/index.html").read_bytes()
+    pypi.clear_faults()
+    rig.resync()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_files_of_one_project_are_fetched_by_all_workers(rig: Rig, pypi: FakePyPI) -> None:
+    from threading import Barrier
+
+    files = [pypi.add_file("big", f"1.{number}") for number in range(8)]
+    barrier = Barrier(4, timeout=30)  # it only opens when four requests are under way at a time
+    for file in files:
+        pypi.fault(file.url_path, Call(barrier.wait))
+    assert rig.run(workers="4").failures == []
+    rig.assert_matches()
+
+
+def test_resync_downloads_nothing_that_is_right(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(5):
+        pypi.add_file(f"project-{number}", "1.0")
+    rig.run()
+    before, written = rig.tree(), rig.mtimes()
+    pypi.clear_requests()
+    rig.resync()
+    report = rig.run()
+    assert pypi.file_requests() == []
+    assert {request.status for request in pypi.page_requests()} == {304}
+    assert report.updated == 0
+    assert rig.mtimes() == written
+    assert {k: v for k, v in rig.tree().items() if k != "last-modified"} == {
+        k: v for k, v in before.items() if k != "last-modified"
+    }
+
+
+def test_resync_repairs_what_is_missing_or_torn(rig: Rig, pypi: FakePyPI) -> None:
+    gone, torn, bare = (pypi.add_file(name, "1.0") for name in ("gone", "torn", "bare"))
+    pypi.add_file("pageless", "1.0")
+    rig.run()
+    (rig.web / gone.url_path.lstrip("/")).unlink()
+    (rig.web / torn.url_path.lstrip("/")).write_bytes(b"half")
+    (rig.web / f"{bare.url_path.lstrip('/')}.metadata").unlink()
+    (rig.web / "simple/pageless/index.v1_json").unlink()
+    pypi.clear_requests()
+    rig.resync()
+    rig.run()
+    assert {request.path for request in pypi.file_requests()} == {gone.url_path, torn.url_path}
+    rig.assert_matches()
+
+
+def test_resync_hashes_files_where_the_configuration_says_so(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("rotten", "1.0")
+    pypi.add_file("fresh", "1.0")
+    rig.run()
+    stored = rig.web / file.url_path.lstrip("/")
+    stored.write_bytes(bytes(len(stored.read_bytes())))
+    pypi.clear_requests()
+    rig.resync()
+    rig.run(compare_method="stat")
+    assert pypi.file_requests() == []
+    rig.resync()
+    rig.run(compare_method="hash")
+    assert [request.path for request in pypi.file_requests()] == [file.url_path]
+    rig.assert_matches()
+
+
+def test_resync_removes_what_upstream_no_longer_has(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.remove_project("foo")
+    rig.resync()
+    assert rig.run().removed == 1
+    rig.assert_matches()
+
+
+def test_lost_inventory_is_rebuilt_from_the_pages(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Foo.Bar", "1.0")
+    pypi.add_file("other", "1.0")
+    rig.run()
+    (rig.directory / "inventory.sqlite").unlink()
+    pypi.add_file("other", "1.1")
+    rig.run()
+    rig.assert_matches()
+    assert len(pypi.file_requests()) == 3
+
+
+def test_lost_todo_loses_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("good", "1.0")
+    rig.run()
+    file = pypi.add_file("bad", "1.0")
+    pypi.fault(file.url_path, Status(404), times=None)
+    assert len(rig.run().failures) == 1
+    (rig.directory / "todo").unlink()
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_one_failing_project_never_holds_the_others_back(rig: Rig, pypi: FakePyPI) -> None:
+    bad = pypi.add_file("bad", "1.0")
+    pypi.add_file("good", "1.0")
+    pypi.fault(bad.url_path, Status(404), times=None)
+    assert [failure.project for failure in rig.run().failures] == ["bad"]
+    assert "bad" in (rig.directory / "todo").read_text()
+    pypi.add_file("later", "1.0")
+    rig.run()
+    assert (rig.web / "simple/later/index.html").exists()
+    assert not (rig.web / "simple/bad").exists()
+    assert b"later" in (rig.web / "simple/index.html").read_bytes()
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.freeze_page("foo")
+    pypi.add_file("foo", "1.1")
+    pypi.clear_requests()
+    pypi.fault("/simple/foo/", Call(lambda: None), Call(lambda: pypi.thaw_page("foo")))
+    assert rig.run().failures == []
+    assert len(pypi.page_requests()) == 2
+    rig.assert_matches()
+
+
+def test_page_that_stays_stale_is_left_on_the_todo_list(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.freeze_page("foo")
+    pypi.add_file("foo", "1.1")
+    pypi.clear_requests()
+    report = rig.run()
+    assert [str(failure.error) for failure in report.failures] == [
+        f"foo: the page must have serial {pypi.serial} or later, upstream sent 4"
+    ]
+    assert len(pypi.page_requests()) == 3
+    assert (rig.directory / "state").read_text().strip() == "4"
+    pypi.thaw_page("foo")
+    rig.run()
+    rig.assert_matches()
+
+
+def test_stale_list_is_made_up_for_by_the_changelog(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("doomed", "1.0")
+    pypi.freeze_list()
+    pypi.add_file("new", "1.0")
+    pypi.add_file("foo", "1.1")
+    pypi.remove_project("doomed")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_list_may_be_ahead_of_a_page_after_an_invitation(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.freeze_page("foo")
+    pypi.invite_role("foo", "Maintainer", "bob")
+    report = rig.run()
+    assert report.failures == []
+    assert (rig.directory / "state").read_text().strip() == str(pypi.serial)
+    assert (rig.web / "simple/foo/index.html").exists()
+
+
+def test_missing_page_without_a_removal_is_a_failure_and_deletes_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    before = rig.tree()
+    pypi.add_file("foo", "1.1")
+    pypi.fault("/simple/foo/", Status(404), times=None)
+    report = rig.run()
+    assert "although upstream did not say that foo was removed" in str(report.failures[0].error)
+    assert {k: v for k, v in rig.tree().items() if k.startswith("packages")} == {
+        k: v for k, v in before.items() if k.startswith("packages")
+    }
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_changes_during_a_run_are_picked_up_by_the_next(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/foo/", Call(lambda: pypi.add_file("foo", "1.1")))
+    pypi.fault("/simple/bar/", Call(lambda: pypi.remove_project("bar")))
+    rig.run()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_file_upload_time_is_the_modification_time(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    rig.run()
+    stored = rig.web / file.url_path.lstrip("/")
+    assert int(stored.stat().st_mtime) == int(file.upload_time.timestamp())
+
+
+def test_state_of_another_bandersnatch_is_taken_over(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    serial = (rig.directory / "state").read_text().strip()
+    (rig.directory / "state").rename(rig.directory / "status")
+    (rig.directory / "todo").write_text(f"None\nfoo {serial}")
+    pypi.add_file("bar", "1.0")
+    pypi.clear_requests()
+    rig.run()
+    assert pypi.rpc_calls() == ["changelog_since_serial"]
+    assert not (rig.directory / "status").exists()
+    rig.assert_matches()
