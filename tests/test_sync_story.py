@@ -346,6 +346,30 @@ def test_one_failing_project_never_holds_the_others_back(rig: Rig, pypi: FakePyP
     rig.assert_matches()
 
 
+def test_file_of_an_unfinished_project_does_not_outlive_its_removal(rig: Rig, pypi: FakePyPI) -> None:
+    arrived = pypi.add_file("foo", "1.0")
+    missing = pypi.add_file("foo", "1.1")
+    pypi.fault(missing.url_path, Status(404), times=None)
+    rig.run()
+    assert (rig.web / arrived.url_path.lstrip("/")).exists()
+    assert not (rig.web / "simple/foo").exists()
+    pypi.clear_faults()
+    pypi.remove_release("foo", "1.0")
+    rig.run()
+    rig.assert_matches()
+
+
+def test_unfinished_project_that_is_removed_leaves_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    missing = pypi.add_file("foo", "1.1")
+    pypi.fault(missing.url_path, Status(404), times=None)
+    rig.run()
+    pypi.clear_faults()
+    pypi.remove_project("foo")
+    assert rig.run().removed == 0  # it was never shown
+    rig.assert_matches()
+
+
 def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run()
