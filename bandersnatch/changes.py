@@ -13,6 +13,8 @@ class Owed(enum.Enum):
 
     CONTENT = ""
     """Files, releases or marks changed: the page must be at least as new as the serial."""
+    REMOVALS = "removals"
+    """As above, and files or releases were removed or quarantined too: only now may a page have lost all its files."""
     LISTED = "listed"
     """The list of all projects told the serial. It may belong to a role action, so an older page will do in the end."""
     ROLES = "roles"
@@ -25,6 +27,9 @@ _ROLE_ACTION = re.compile(
     r"(add|remove|change) (Owner|Maintainer) (?!file )"  # "add Owner file x" would be a file for the Python "Owner"
     r"|(invite|revoke_invite|accepted) ",
     re.IGNORECASE,
+)
+_CONTENT_REMOVAL = re.compile(
+    r"remove (file |release$)|remove$|docdestroy$|(project|release) quarantined$", re.IGNORECASE
 )
 _PROJECT_REMOVALS = frozenset({"remove project", "remove"})
 
@@ -40,4 +45,4 @@ def owed_after(action: str | None, version: str | None) -> Owed:
         return Owed.REMOVED
     if _ROLE_ACTION.match(action):
         return Owed.ROLES
-    return Owed.CONTENT
+    return Owed.REMOVALS if _CONTENT_REMOVAL.match(action) else Owed.CONTENT

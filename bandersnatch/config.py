@@ -7,7 +7,7 @@ import configparser
 import difflib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +21,11 @@ from bandersnatch.options import (
     UNSUPPORTED_MIRROR_OPTIONS,
     UNSUPPORTED_SECTIONS,
     CompareMethod,
+    DeletedPolicy,
     Option,
     OptionError,
     OptionValue,
+    RemovalLimit,
     SimpleFormat,
 )
 
@@ -63,12 +65,22 @@ class PagesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovalsConfig:
+    """What becomes of what upstream deletes, and how much of it one run may carry out."""
+
+    deleted: DeletedPolicy = DeletedPolicy.REMOVE
+    limit: RemovalLimit = field(default_factory=lambda: RemovalLimit(1000, 5.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; each part of the program is handed the smallest part of it that it needs."""
 
     directory: Path
     http: HttpConfig
     pages: PagesConfig = PagesConfig()
+    removals: RemovalsConfig = field(default_factory=RemovalsConfig)
+    reserve_bytes: int = 0
     workers: int = 10
     stop_on_error: bool = False
     compare_method: CompareMethod = CompareMethod.STAT
@@ -203,6 +215,11 @@ def _check_together(path: Path, values: Mapping[str, OptionValue], problems: lis
             f"{path}: [mirror] workers = {workers}: PyPI asks its clients for few requests at a time; "
             f"more than {POLITE_WORKERS} may be taken for an attack"
         )
+    if values.get("deleted") is DeletedPolicy.KEEP and values.get("simple-format") is SimpleFormat.HTML:
+        problems.append(
+            _line(path, "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page is what "
+                  "tells of the files that upstream no longer lists")
+        )  # fmt: skip
     digest_name = values.get("digest_name")
     if values.get("release-files") is False and digest_name not in (None, "sha256"):
         problems.append(
@@ -241,6 +258,8 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...]) -> Conf
             core_metadata=value("core-metadata", bool),
             legacy_json=value("json", bool),
         ),
+        removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
+        reserve_bytes=value("reserve", int),
         workers=value("workers", int),
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),

@@ -61,6 +61,14 @@ class BrokenBodyError(UpstreamUnavailableError):
     """The body of an answer broke off, or upstream fell silent in the middle; another attempt may well succeed."""
 
 
+class RangeRefusedError(UpstreamError):
+    """Upstream can't go on from where a download broke off; it must begin anew."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{url}: upstream can't send the rest of the file")
+        self.url = url
+
+
 class NotFoundError(UpstreamError):
     """Upstream answered 404 or 410."""
 
@@ -92,6 +100,18 @@ class MalformedResponseError(UpstreamError):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: {shown(reason)}")
         self.url, self.reason = url, reason
+
+
+class SuspiciousPageError(UpstreamError):
+    """A page contradicts what upstream said before, in a way that an attack or an accident would too."""
+
+    def __init__(self, project: NormalizedName, reason: str) -> None:
+        super().__init__(f"{project}: {reason}; what is here stays as it is")
+        self.project, self.reason = project, reason
+
+
+class HostDownError(UpstreamUnavailableError):
+    """A host gave no usable answer to many requests in a row: nothing more is asked of it in this run."""
 
 
 class SerialMovedBackError(UpstreamError):

@@ -3,6 +3,7 @@
 Retries of requests are urllib3's. Only a body that breaks off is started anew here, since urllib3 can't know of that.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +14,20 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
-from urllib3.util.retry import Retry
 
 from bandersnatch import __version__
 from bandersnatch.config import HttpConfig
-from bandersnatch.errors import BrokenBodyError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
+from bandersnatch.errors import (
+    BrokenBodyError,
+    HostDownError,
+    MalformedResponseError,
+    NotFoundError,
+    RangeRefusedError,
+    UpstreamUnavailableError,
+)
+from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
 USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
@@ -26,30 +36,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """More than any page has: the largest project page of PyPI is about a quarter of it."""
 
 _BROKEN_BODY = (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, OSError)
+OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 _GONE = (404, 410)
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how soon a request is tried again."""
-
-    attempts: int = 4
-    backoff_seconds: float = 0.5
-    statuses: tuple[int, ...] = (408, 425, 429, 500, 502, 503, 504)
-    longest_retry_after_seconds: int = 120
-
-    def to_urllib3(self) -> Retry:
-        """Return the policy as urllib3 wants it; all our requests, POST included, only read."""
-        return Retry(
-            total=self.attempts - 1,
-            status_forcelist=self.statuses,
-            backoff_factor=self.backoff_seconds,
-            backoff_jitter=self.backoff_seconds,
-            backoff_max=30,
-            allowed_methods=None,
-            raise_on_status=False,
-            retry_after_max=self.longest_retry_after_seconds,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +51,15 @@ class Answer:
 
 
 class Body:
-    """A body that is being received; read it once, inside the ``with`` that made it."""
+    """A body that is being received; read it once, inside the ``with`` that made it.
+
+    ``offset`` is where in the document it begins: above zero only where that was asked for.
+    """
 
     def __init__(self, url: str, response: requests.Response, timeout_seconds: float) -> None:
         self._url, self._response, self._timeout_seconds = url, response, timeout_seconds
+        self.etag = response.headers.get("ETag")
+        self.offset = 0
 
     def chunks(self, *, decode: bool = False) -> Iterator[bytes]:
         """Yield the bytes as they come.
@@ -81,12 +74,28 @@ class Body:
             raise BrokenBodyError(self._url, _reason(error, self._timeout_seconds)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """From where a broken-off download is to go on, and the ETag and size of the document that it was."""
+
+    offset: int
+    etag: str
+    size: int
+
+    def is_answered_by(self, headers: Mapping[str, str]) -> bool:
+        """Whether a partial answer is the rest of that document (RFC 9110, section 15.3.7)."""
+        wanted = f"bytes {self.offset}-{self.size - 1}/{self.size}"
+        return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
+
+
 class Fetcher:
     """The one way to upstream. Thread-safe: each thread gets a session of its own."""
 
     def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
         self._config = config
         self._policy = policy or RetryPolicy()
+        self._budget = RetryBudget(self._policy.retries_per_run)
+        self._health = HostHealth(self._policy.failures_until_down)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -113,10 +122,24 @@ class Fetcher:
         return self._whole("POST", url, headers, body, limit_bytes)
 
     @contextmanager
-    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Body]:
-        """Open a document for reading piece by piece; raises what ``get`` raises, but for the size."""
-        with self._open("GET", url, {"Accept-Encoding": "identity", **headers}, None) as response:
-            yield Body(_masked(url), response, self._config.timeout_seconds)
+    def stream(self, url: str, resume: "Resume | None" = None) -> Iterator[Body]:
+        """Open a document for reading piece by piece, from its beginning or, where upstream agrees, from ``resume`` on.
+
+        Raises:
+            RangeRefusedError: upstream misanswered the request for the rest.
+            NotFoundError, UpstreamUnavailableError: as ``get`` does.
+
+        """
+        headers = {"Accept-Encoding": "identity"}
+        if resume is not None:
+            headers |= {"Range": f"bytes={resume.offset}-", "If-Range": resume.etag}
+        with self._open("GET", url, headers, None) as response:
+            body = Body(_masked(url), response, self._config.timeout_seconds)
+            if response.status_code == PARTIAL_CONTENT:
+                if resume is None or not resume.is_answered_by(response.headers):
+                    raise RangeRefusedError(_masked(url))
+                body.offset = resume.offset
+            yield body
 
     def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit_bytes: int) -> Answer:
         for attempt in range(1, self._policy.attempts + 1):
@@ -145,21 +168,26 @@ class Fetcher:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Iterator[requests.Response]:
         self._check_scheme(url)
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        if self._health.is_down(host):
+            failures = self._policy.failures_until_down
+            raise HostDownError(_masked(url), f"{host} gave no usable answer to {failures} requests in a row")
         timeout = self._config.timeout_seconds
         try:
             response = self._session().request(
                 method, url, data=body, headers=dict(headers), stream=True, timeout=timeout, proxies=self._proxies(url)
             )
         except requests.exceptions.RequestException as error:
+            self._health.failed(host)
             raise UpstreamUnavailableError(_masked(url), _reason(error, timeout)) from error
         with response:
+            logger.debug("%s %s: %d", method, _masked(url), response.status_code)
             self._check_scheme(response.url)
-            if response.status_code in _GONE:
-                raise NotFoundError(_masked(url))
-            if response.status_code not in (200, 304):
-                raise UpstreamUnavailableError(
-                    _masked(url), f"upstream answered {response.status_code} {response.reason}"
-                )
+            if response.status_code in self._policy.statuses:
+                self._health.failed(host)
+            else:
+                self._health.succeeded(host)
+            _check_status(url, response, headers)
             yield response
 
     def _check_scheme(self, url: str) -> None:
@@ -179,13 +207,23 @@ class Fetcher:
             session = requests.Session()
             session.headers.clear()
             session.headers["User-Agent"] = USER_AGENT
-            adapter = HTTPAdapter(max_retries=self._policy.to_urllib3())
+            adapter = HTTPAdapter(max_retries=BudgetedRetry.of(self._policy, self._budget))
             session.mount("http://", adapter)
             session.mount("https://", adapter)
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
         return session
+
+
+def _check_status(url: str, response: requests.Response, headers: Mapping[str, str]) -> None:
+    status = response.status_code
+    if status in _GONE:
+        raise NotFoundError(_masked(url))
+    if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
+        raise RangeRefusedError(_masked(url))
+    if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
+        raise UpstreamUnavailableError(_masked(url), f"upstream answered {status} {response.reason}")
 
 
 def _masked(url: str) -> str:

@@ -5,10 +5,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bandersnatch.errors import BrokenBodyError, IntegrityError, InterruptedRunError, NotFoundError
+from bandersnatch.errors import BrokenBodyError, IntegrityError, InterruptedRunError, NotFoundError, RangeRefusedError
+from bandersnatch.fetch import Resume
 from bandersnatch.file_plan import FileTask, FileWork
+from bandersnatch.inventory import Inventory
 from bandersnatch.layout import metadata_path
 from bandersnatch.progress import Progress
+from bandersnatch.sink import Partial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from bandersnatch.wheel_metadata import read_wheel_metadata
@@ -16,6 +19,8 @@ from bandersnatch.wheel_metadata import read_wheel_metadata
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+RESUME_MIN_BYTES = 1024 * 1024
+"""Below that, to note where a download stands costs more than to begin it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,10 @@ class FileSync:
 
     upstream: Upstream
     storage: FilesystemStorage
+    inventory: Inventory
     progress: Progress
     is_stopped: Callable[[], bool]
+    reserve_bytes: int = 0
 
     def sync(self, task: FileTask) -> SyncedFile:
         """Do the work of one task.
@@ -63,31 +70,47 @@ class FileSync:
         return digest == task.file.sha256
 
     def _fetch(self, task: FileTask) -> None:
-        """Fetch a file; a body that breaks off, or is wrong, is started anew a bounded number of times."""
+        """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times."""
         wrong_bodies = 0
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._fetch_once(task)
-            except IntegrityError:
+                return self._fetch_once(task, self._resume(task) if wrong_bodies == 0 else None)
+            except (IntegrityError, RangeRefusedError) as error:
+                logger.debug("%s; it begins anew", error)
                 wrong_bodies += 1
                 if wrong_bodies > 1:
                     raise
-            except BrokenBodyError:
+            except BrokenBodyError as error:
+                logger.debug("%s", error)
                 if attempt == MAX_ATTEMPTS:
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _fetch_once(self, task: FileTask) -> None:
+    def _resume(self, task: FileTask) -> Resume | None:
+        """Return from where an earlier attempt, of an earlier run perhaps, can be gone on with."""
+        if task.file.size < RESUME_MIN_BYTES:
+            return None
+        size, etag = self.storage.partial_size(task.path), self.inventory.partial_etag(task.path)
+        is_useful = 0 < size < task.file.size and etag is not None and not etag.startswith("W/")
+        return Resume(size, etag, task.file.size) if is_useful and etag is not None else None
+
+    def _fetch_once(self, task: FileTask, resume: Resume | None) -> None:
         file = task.file
-        with self.upstream.file(file.url) as body, self.storage.write(task.path, file.mtime) as sink:
-            for chunk in body.chunks():
-                if self.is_stopped():
-                    raise InterruptedRunError
-                if sink.size + len(chunk) > file.size:
-                    raise IntegrityError(file.url, "size", file.size, f"{sink.size + len(chunk)} or more")
-                sink.write(chunk)
-                self.progress.received(len(chunk))
-            sink.expect(file.url, file.size, file.sha256)
+        self.storage.check_reserve(task.path, file.size, self.reserve_bytes)
+        with self.upstream.file(file.url, resume) as body:
+            is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
+            if is_resumable and body.offset == 0 and body.etag is not None:
+                self.inventory.note_partial(task.path, body.etag)
+            partial = Partial(body.offset, (BrokenBodyError,) if is_resumable else ())
+            with self.storage.write(task.path, file.mtime, partial) as sink:
+                for chunk in body.chunks():
+                    if self.is_stopped():
+                        raise InterruptedRunError
+                    if sink.size + len(chunk) > file.size:
+                        raise IntegrityError(file.url, "size", file.size, f"{sink.size + len(chunk)} or more")
+                    sink.write(chunk)
+                    self.progress.received(len(chunk))
+                sink.expect(file.url, file.size, file.sha256)
 
     def _sync_metadata(self, task: FileTask) -> bool:
         """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.

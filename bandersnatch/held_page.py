@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import msgspec
+from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
+from bandersnatch.model import ProjectPage, parse_project_page
 from bandersnatch.storage import FilesystemStorage
 
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
@@ -39,6 +41,11 @@ class HeldPage:
         """All files that belong to the page, ``.metadata`` files included."""
         return {file.path for file in self.files} | {metadata_path(f.path) for f in self.files if f.has_metadata}
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file whose page tells it, by the file's name."""
+        return {f.path.rpartition("/")[2]: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
+
 
 def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
     """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
@@ -50,6 +57,19 @@ def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage |
         if body is not None:
             return _read_html(body)
     return None
+
+
+def read_held_project(
+    storage: FilesystemStorage, folder: StoredPath, project: NormalizedName, upstream_url: str
+) -> ProjectPage | None:
+    """Return the whole held page, with upstream's URLs in place of ours, or None where there is no readable JSON page."""
+    body = storage.read(page_path(folder, JSON_PAGE))
+    if body is None:
+        return None
+    try:
+        return parse_project_page(body, project, f"{upstream_url}/simple/{project}/")
+    except MalformedResponseError:
+        return None
 
 
 class _File(msgspec.Struct, rename="kebab"):

@@ -26,6 +26,7 @@ CREATE TABLE project (
     etag TEXT, files INTEGER NOT NULL, bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
+CREATE TABLE partial (path TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -90,17 +91,23 @@ class Inventory:
         with self._cursor() as cursor:
             return [HeldProject(*row) for row in cursor.execute("SELECT * FROM project ORDER BY name")]
 
-    def names(self) -> set[NormalizedName]:
-        """Return the names of all projects that are held."""
+    def serials(self) -> dict[NormalizedName, int]:
+        """Return the serials of all projects that are held."""
         with self._cursor() as cursor:
-            return {name for (name,) in cursor.execute("SELECT name FROM project")}
+            return dict(cursor.execute("SELECT name, serial FROM project"))
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many projects and how many files are held."""
+        with self._cursor() as cursor:
+            projects, files = cursor.execute("SELECT count(*), total(files) FROM project").fetchone()
+        return int(projects), int(files)
 
     def put(self, held: HeldProject) -> None:
         """Record a project whose pages are in place, and settle it."""
         row = (held.name, held.display_name, held.serial, held.etag, held.files, held.size_bytes)
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", row)
-            cursor.execute("DELETE FROM unsettled WHERE project = ?", (held.name,))
+            self._settle(cursor, held.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record many projects at once, as the rebuild does."""
@@ -112,7 +119,7 @@ class Inventory:
         """Forget a project that is held no more, and settle it."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM project WHERE name = ?", (project,))
-            cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
+            self._settle(cursor, project)
 
     def forget_etags(self) -> None:
         """Make every next request for a page unconditional."""
@@ -136,6 +143,17 @@ class Inventory:
             rows = cursor.execute("SELECT project, path FROM unsettled").fetchall()
         return [(NormalizedName(project), StoredPath(path)) for project, path in rows]
 
+    def note_partial(self, path: StoredPath, etag: str) -> None:
+        """Note of which document the half-written file of that path is a part."""
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO partial VALUES (?, ?)", (path, etag))
+
+    def partial_etag(self, path: StoredPath) -> str | None:
+        """Return the ETag of the document of which the half-written file of that path is a part, or None."""
+        with self._cursor() as cursor:
+            row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
+        return None if row is None else str(row[0])
+
     def fact(self, name: str) -> str | None:
         """Return a fact about the mirror as a whole, or None."""
         with self._cursor() as cursor:
@@ -146,6 +164,11 @@ class Inventory:
         """Record a fact about the mirror as a whole."""
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    @staticmethod
+    def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
+        cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
+        cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
 
     def _connect(self) -> sqlite3.Connection:
         # Autocommit, so that a killed run loses nothing that it was told; WAL with NORMAL writes without a flush for each

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DONE, SOME_FAILED, BAD_USAGE, LOCK_HELD, STOPPED = range(5)
+DONE, SOME_FAILED, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD = range(6)
 SIGNAL_BASE = 128
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,6 +39,7 @@ exit status:
   2    the command line or the configuration is wrong
   3    another run holds the lock of the directory
   4    upstream or the disk stopped the run
+  5    all done but the removals, which are more than max-removals allows
   130  interrupted (Ctrl-C); 143: terminated. The next run goes on from there.
 """
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(level, console, None)
     caught: list[int] = []
     try:
-        return _mirror(arguments.config, level, console, caught)
+        return _mirror(arguments, level, console, caught)
     except ConfigMissingError as error:
         return _offer_example(error.path)
     except ConfigError as error:
@@ -101,19 +102,22 @@ def _parser() -> argparse.ArgumentParser:
     volume.add_argument("--debug", action="store_true", help="log each request, and where errors come from")
     volume.add_argument("--quiet", action="store_true", help="log only warnings and errors")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser(
+    mirror = commands.add_parser(
         "mirror",
         help="bring the mirror up to date; run it from cron",
         description="Bring the mirror up to date: everything on the first run, what has changed on later ones.",
         epilog=EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    mirror.add_argument(
+        "--allow-removals", action="store_true", help="remove what upstream removed, be it more than max-removals"
+    )
     return parser
 
 
-def _mirror(config_path: Path, level: int, console: "Console | None", caught: list[int]) -> int:
+def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None", caught: list[int]) -> int:
     """Wire the parts together and run; ``caught`` gets the number of the signal that ended the run."""
-    config = Config.load(config_path)
+    config = Config.load(arguments.config)
     if config.log_config is not None:
         set_up_logging(level, console, config.log_config)
     for warning in config.warnings:
@@ -123,9 +127,14 @@ def _mirror(config_path: Path, level: int, console: "Console | None", caught: li
     executor = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
     with closing(Fetcher(config.http)) as fetcher, _stopped_by_signals(stop, caught):
         upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-        report = Mirror(config, upstream, executor, progress, stop).run()
+        mirror = Mirror(config, upstream, executor, progress, stop, allow_removals=arguments.allow_removals)
+        report = mirror.run()
         executor.shutdown()
+    if report.withheld is not None:
+        logger.error("%s", report.withheld)
     logger.log(logging.WARNING if report.failures else logging.INFO, "%s", report.summary())
+    if report.withheld is not None:
+        return REMOVALS_WITHHELD
     return SOME_FAILED if report.failures else DONE
 
 

@@ -5,9 +5,8 @@ their orders and report outcomes.
 """
 
 import logging
-import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.brake import Removals
 from bandersnatch.config import Config
-from bandersnatch.errors import InterruptedRunError, MirrorError, StaleMetadataError, UpstreamUnavailableError
+from bandersnatch.crew import LOOK_SECONDS, Crew
+from bandersnatch.errors import HostDownError, InterruptedRunError, MirrorError, StaleMetadataError
 from bandersnatch.file_plan import FileRules
 from bandersnatch.file_sync import FileSync
 from bandersnatch.inventory import Inventory
@@ -24,6 +25,7 @@ from bandersnatch.layout import (
     ALL_PAGES,
     INVENTORY,
     LAST_MODIFIED,
+    REMOVALS,
     SIMPLE,
     STATE,
     TODO,
@@ -31,25 +33,25 @@ from bandersnatch.layout import (
     json_paths,
     page_path,
 )
-from bandersnatch.options import CompareMethod
+from bandersnatch.options import CompareMethod, DeletedPolicy
 from bandersnatch.package import Package, Workshop
 from bandersnatch.progress import Progress
 from bandersnatch.publisher import Publisher
 from bandersnatch.rebuild import held_projects
-from bandersnatch.report import Failure, Gone, Outcome, Report, Settled
+from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
+from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.schedule import STALE_DELAYS_SECONDS, Schedule
 from bandersnatch.simple import IndexedProject
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
-from bandersnatch.todo import TodoList
+from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.1
 _PAGES_FINGERPRINT = "pages"
 
 
@@ -65,8 +67,6 @@ class Pace:
     """Checkpoints may take this part of the time, which for a long todo list makes them rarer."""
     unwind_seconds: float = 1.0
     """How long the workers may take to end when the run is asked to stop."""
-    outage_failures: int = 20
-    """So many projects in a row to which upstream gives no answer are an outage, and the run ends."""
 
 
 class Mirror:
@@ -80,6 +80,8 @@ class Mirror:
         progress: Progress,
         stop: StopFlag,
         pace: Pace | None = None,
+        *,
+        allow_removals: bool = False,
     ) -> None:
         self._config, self._upstream, self._executor = config, upstream, executor
         self._progress, self._stop, self._pace = progress, stop, pace or Pace()
@@ -88,11 +90,10 @@ class Mirror:
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
         self._publisher = Publisher(upstream, self._storage, self._inventory, config.pages, self._is_ending)
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._allow_removals = allow_removals
         self._report = Report()
-        self._gone: list[NormalizedName] = []
-        self._failures_in_a_row = 0
-        self._outage: UpstreamUnavailableError | None = None
+        self._removals = Removals()
+        self._outage: HostDownError | None = None
         self._next_checkpoint = 0.0
 
     def run(self) -> Report:
@@ -105,7 +106,7 @@ class Mirror:
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
 
         """
-        with self._storage.lock(), closing(self._inventory):
+        with run_lock(self._config.directory), closing(self._inventory):
             begun, started = datetime.now(UTC), time.monotonic()
             self._open_inventory()
             self._sweep()
@@ -132,7 +133,8 @@ class Mirror:
             yield from (STATE, TODO, LAST_MODIFIED)
             yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
             for project, path in self._inventory.all_unsettled():
-                yield path
+                if self._inventory.partial_etag(path) is None:  # else the download goes on from what is there
+                    yield path
                 if path.startswith(f"{SIMPLE}/"):
                     yield from (page_path(path, page) for page in ALL_PAGES)
                     yield from json_paths(project)
@@ -146,7 +148,7 @@ class Mirror:
         if pages_differ:
             logger.info("the configuration of pages or files has changed since they were written")
             self._inventory.forget_etags()
-        plan = plan_run(saved, self._upstream, self._inventory.names(), pages_differ=pages_differ)
+        plan = plan_run(saved, self._upstream, self._inventory.serials, pages_differ=pages_differ)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 
@@ -165,39 +167,60 @@ class Mirror:
             raise self._outage
 
     def _work(self, plan: RunPlan) -> None:
-        schedule = Schedule(plan.todo, recheck=plan.recheck, stale_delays=self._pace.stale_delays_seconds)
-        shop = self._workshop(plan)
-        window = self._pace.orders_per_worker * self._config.workers
-        active = 0
+        """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
-        while active or not schedule.is_empty():
-            if self._stop.is_set():
-                raise InterruptedRunError
-            while active < window and (order := schedule.next_order(time.monotonic())) is not None:
-                Package(order, shop).start()
-                active += 1
-            try:
-                outcome = self._outcomes.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                continue
-            active -= 1
+        window = self._pace.orders_per_worker * self._config.workers
+        crew = Crew(lambda order: Package(order, shop).start(), window, self._stop.is_set)
+        shop = self._workshop(plan, crew.report)
+        self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
+        if self._removals and not self._is_withheld():
+            shrinking = [(project, entry) for project, entry in plan.todo if project in self._removals.files]
+            self._work_on(crew, plan, shrinking, may_remove=True)
+
+    def _work_on(
+        self, crew: Crew, plan: RunPlan, entries: Iterable[tuple[NormalizedName, TodoEntry]], *, may_remove: bool
+    ) -> None:
+        delays = self._pace.stale_delays_seconds
+        schedule = Schedule(entries, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
+        for outcome in crew.work(schedule):
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 
-    def _workshop(self, plan: RunPlan) -> Workshop:
+    def _is_withheld(self) -> bool:
+        """Whether the run would remove more than it may; then it removes nothing, and says what it would."""
+        limit = self._config.removals.limit
+        excess = None if self._allow_removals else self._removals.excess(limit, *self._inventory.totals())
+        if excess is not None:
+            self._storage.write_bytes(REMOVALS, self._removals.listing().encode())
+            self._report.withheld = (
+                f"this run would remove {excess}, which max-removals forbids: nothing was removed. "
+                f"{self._config.directory / REMOVALS} lists it all; to go on: bandersnatch mirror --allow-removals"
+            )
+            self._removals = Removals()
+        return excess is not None
+
+    def _workshop(self, plan: RunPlan, report: Callable[[Outcome], None]) -> Workshop:
         pages = self._config.pages
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         return Workshop(
             upstream=self._upstream,
             storage=self._storage,
             inventory=self._inventory,
-            file_sync=FileSync(self._upstream, self._storage, self._progress, self._is_ending),
+            file_sync=FileSync(
+                self._upstream,
+                self._storage,
+                self._inventory,
+                self._progress,
+                self._is_ending,
+                self._config.reserve_bytes,
+            ),
             publisher=self._publisher,
             executor=self._executor,
             pages=pages,
             rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
+            deleted=self._config.removals.deleted,
             is_stopped=self._is_ending,
-            report=self._outcomes.put,
+            report=report,
         )
 
     def _is_ending(self) -> bool:
@@ -207,11 +230,17 @@ class Mirror:
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Take note of what came of a project."""
         match outcome:
-            case Settled():
+            case Settled(project):
                 self._take_settled(outcome)
-                todo.discard(outcome.project)
+                self._removals.files.pop(project, None)
+                todo.discard(project)
+            case Gone(project) if self._config.removals.deleted is DeletedPolicy.KEEP:
+                todo.discard(project)
             case Gone(project):
-                self._gone.append(project)
+                self._removals.projects.append(project)
+            case Shrinks(project, files):
+                self._removals.files[project] = files
+                return
             case Failure(project, StaleMetadataError() as error) if schedule.postpone(project, time.monotonic()):
                 logger.debug("%s; it is asked for again later in this run", error)
                 return
@@ -222,28 +251,26 @@ class Mirror:
         self._progress.project_done()
 
     def _take_settled(self, settled: Settled) -> None:
-        self._failures_in_a_row = 0
         self._report.count(settled)
         if settled.changed:
             logger.info(
-                "%s: updated to serial %d, %d files fetched (%d bytes), %d deleted",
+                "%s: updated to serial %d, files fetched: %d (%d bytes), deleted: %d",
                 settled.project, settled.serial, settled.files, settled.size_bytes, settled.deleted_files,
             )  # fmt: skip
 
     def _take_failure(self, failure: Failure, schedule: Schedule) -> None:
         error = failure.error
+        if isinstance(error, HostDownError):
+            if self._outage is None:
+                logger.error("%s", error)
+                self._outage = error
+            schedule.clear()
+            return
         if isinstance(error, MirrorError) and error.stops_run:
             raise error
         self._report.failures.append(failure)
         bug = None if isinstance(error, MirrorError) else error
         logger.error("%s failed: %s; the next run tries it again", failure.project, error, exc_info=bug)
-        self._failures_in_a_row += 1
-        if not isinstance(error, UpstreamUnavailableError):
-            self._failures_in_a_row = 0
-        elif self._failures_in_a_row >= self._pace.outage_failures and self._outage is None:
-            logger.error("upstream gave no answer for %d projects in a row", self._failures_in_a_row)
-            self._outage = error
-            schedule.clear()
         if self._config.stop_on_error:
             logger.error("no further project is begun, since stop-on-error is true")
             schedule.clear()
@@ -265,13 +292,13 @@ class Mirror:
         self._executor.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + self._pace.unwind_seconds
         while self._storage.is_writing() and time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS / 10)
+            time.sleep(LOOK_SECONDS / 10)
         self._storage.abandon()
 
     def _finish(self, todo: TodoList, saved: SavedState) -> None:
         """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
         self._storage.flush()
-        gone = set(self._gone)
+        gone = set(self._removals.projects)
         is_complete = len(todo) == len(gone)
         held = [
             IndexedProject(project.name, project.display_name, project.serial)
@@ -279,9 +306,11 @@ class Mirror:
             if project.name not in gone
         ]
         self._root_index.write(held, todo.target_serial if is_complete else saved.serial or 0)
-        for project in self._gone:
+        for project in self._removals.projects:
             self._remove(project)
             todo.discard(project)
+        if self._report.withheld is None:
+            self._storage.delete(REMOVALS)
         self._storage.flush()
         if is_complete:
             self._states.finish(todo.target_serial)
@@ -292,6 +321,7 @@ class Mirror:
         if self._stop.is_set():
             raise InterruptedRunError
         was_held = self._inventory.get(project) is not None
-        deleted_files = self._publisher.remove(project)
+        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
+        deleted_files = self._publisher.remove(project, keep_files=keep_files)
         self._report.removed += was_held
-        logger.info("%s: removed, as upstream did, with %d files", project, deleted_files)
+        logger.info("%s: removed, as upstream did; files deleted: %d", project, deleted_files)

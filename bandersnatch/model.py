@@ -4,6 +4,7 @@ Above this module nothing looks at JSON. Every field is checked here, and an err
 not know are ignored on purpose, because the index API grows.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.errors import MalformedResponseError, shown
+
+logger = logging.getLogger(__name__)
 
 QUARANTINED = "quarantined"
 MAX_FILENAME_BYTES = 240
@@ -104,6 +107,16 @@ def parse_project_name(name: str) -> NormalizedName | None:
     if _PROJECT_NAME.fullmatch(name) is None:
         return None
     return canonicalize_name(name)
+
+
+def belongs_to(filename: str, project: NormalizedName) -> bool:
+    """Whether a file's name begins with its project's; installers take no other file from a project's page.
+
+    A wheel's name is its first part (binary distribution format); that of anything else may hold dashes itself.
+    """
+    if filename.endswith(".whl"):
+        return canonicalize_name(filename.partition("-")[0]) == project
+    return canonicalize_name(filename).startswith(f"{project}-")
 
 
 def filename_problem(filename: str) -> str | None:
@@ -198,7 +211,7 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
         status=wire.project_status.status,
         status_reason=wire.project_status.reason,
         versions=tuple(wire.versions),
-        files=tuple(_parse_file(file, url) for file in wire.files),
+        files=tuple(_parse_file(file, url) for file in wire.files if _is_expected(file, project, url)),
     )
 
 
@@ -246,6 +259,14 @@ def _parse_serial(value: int | str | None, url: str) -> int | None:
     if int(value) < 0:
         raise MalformedResponseError(url, f"_last-serial is {value}, below zero")
     return int(value)
+
+
+def _is_expected(file: _File, project: NormalizedName, url: str) -> bool:
+    """Leave out what no installer would take from this page, rather than refuse the project because of it."""
+    if filename_problem(file.filename) is not None or belongs_to(file.filename, project):
+        return True  # a hostile name is no mistake: with it the whole page is refused
+    logger.warning("%s: the file '%s' is of another project; it is left out", url, shown(file.filename, 80))
+    return False
 
 
 def _parse_time(text: str) -> float:

@@ -4,16 +4,18 @@
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 PUBLIC_PYPI = "https://pypi.org"
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
-OptionValue = str | bool | int | float | Enum | Path | None
+OptionValue: TypeAlias = "str | bool | int | float | Enum | Path | RemovalLimit | None"
 
 
 class SimpleFormat(Enum):
@@ -29,6 +31,26 @@ class CompareMethod(Enum):
 
     STAT = "stat"
     HASH = "hash"
+
+
+class DeletedPolicy(Enum):
+    """What becomes of the files and projects that upstream deletes."""
+
+    REMOVE = "remove"
+    HIDE = "hide"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalLimit:
+    """How much one run may remove: a number, or a percentage of what is held; of both, the larger."""
+
+    number: int = 0
+    percent: float = 0.0
+
+    def allows(self, removals: int, held: int) -> bool:
+        """Whether so many may be removed out of so many held."""
+        return removals <= max(self.number, held * self.percent / 100)
 
 
 class OptionError(Exception):
@@ -143,6 +165,31 @@ def read_compare_method(text: str) -> CompareMethod:
         raise OptionError("expected hash or stat") from None
 
 
+def read_deleted(text: str) -> DeletedPolicy:
+    """Read remove, hide or keep."""
+    try:
+        return DeletedPolicy(text.lower())
+    except ValueError:
+        raise OptionError("expected remove, hide or keep") from None
+
+
+def read_removal_limit(text: str) -> RemovalLimit:
+    """Read a number, a percentage, or both, such as ``5% or 1000``."""
+    found = re.fullmatch(r"(?:(\d{1,3}(?:\.\d+)?) ?%)?(?:(?<=%) or )?(\d{1,12})?", text, re.ASCII)
+    if found is None or not text or (found[1] and float(found[1]) > 100):
+        raise OptionError("expected a number, a percentage, or both, such as 5% or 1000")
+    return RemovalLimit(int(found[2] or 0), float(found[1] or 0))
+
+
+def read_size(text: str) -> int:
+    """Read a size in bytes, with K, M, G or T for powers of 1024."""
+    found = re.fullmatch(r"(\d{1,15}) ?([KMGT]?)(?:i?B)?", text, re.ASCII | re.IGNORECASE)
+    if found is None:
+        raise OptionError("expected a size such as 500M or 20G")
+    power = " KMGT".index(found[2].upper() or " ")
+    return int(found[1]) * int(1024**power)
+
+
 def _read_url(text: str, schemes: tuple[str, ...], example: str) -> str:
     try:
         parts = urlsplit(text)
@@ -164,6 +211,9 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("workers", "10", read_workers, "how many requests at a time"),
     Option("stop-on-error", "false", read_bool, "end the run at the first project that fails"),
     Option("compare-method", "stat", read_compare_method, "how a full resync checks files: stat or hash"),
+    Option("deleted", "remove", read_deleted, "what becomes of what upstream deletes: remove, hide or keep"),
+    Option("max-removals", "5% or 1000", read_removal_limit, "how many projects, and files, one run may remove"),
+    Option("reserve", "0", read_size, "how much free space the mirror leaves on its disk, such as 20G"),
     Option("release-files", "true", read_bool, "keep the files; false: pages only, with links to upstream"),
     Option("core-metadata", "true", read_bool, "keep and advertise the .metadata of files"),
     Option("json", "false", read_bool, "also keep /pypi/<name>/json"),

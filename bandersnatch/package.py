@@ -17,12 +17,15 @@ from bandersnatch.config import PagesConfig
 from bandersnatch.errors import InterruptedRunError, NotFoundError, ProjectNotFoundError, StaleMetadataError
 from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
 from bandersnatch.file_sync import FileSync, SyncedFile
-from bandersnatch.held_page import HeldPage, read_held_page
+from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, json_paths, metadata_path
 from bandersnatch.model import ProjectPage
+from bandersnatch.options import DeletedPolicy
+from bandersnatch.page_rules import check_page
 from bandersnatch.publisher import Publication, Publisher
-from bandersnatch.report import Failure, Gone, Outcome, Settled
+from bandersnatch.report import Failure, Gone, Outcome, Settled, Shrinks
+from bandersnatch.retention import with_kept_files
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoEntry
 from bandersnatch.upstream import FetchedPage, Upstream
@@ -40,6 +43,7 @@ class Workshop:
     executor: Executor
     pages: PagesConfig
     rules: FileRules
+    deleted: DeletedPolicy
     is_stopped: Callable[[], bool]
     report: Callable[[Outcome], None]
 
@@ -49,13 +53,15 @@ class Order:
     """What is asked of a package.
 
     ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
-    upstream's list of projects said, since only the changelog is sure.
+    upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
+    files is not published, but reported.
     """
 
     project: NormalizedName
     entry: TodoEntry
     recheck: bool = False
     is_last_attempt: bool = False
+    may_remove: bool = False
 
 
 class Package:
@@ -109,12 +115,26 @@ class Package:
             assert record is not None, "only a conditional request is answered with 304"
             return self._report(self._settle_unchanged(record, answer.serial))
         page = replace(answer.page, serial=answer.serial)
-        plan = self._plan(page, frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/")))
+        check_page(page, self._held.digests if self._held is not None else {}, self._entry.owed)
+        if self._shop.deleted is DeletedPolicy.KEEP:
+            page = self._with_kept_files(page)
+        plan = self._plan(page, unsettled)
+        if not self._order.may_remove and (dropped := self._dropped_files(plan)):
+            return self._report(Shrinks(self._project, dropped))
+        fetched = {task.path for task in plan.tasks if task.work is not FileWork.KEEP}
+        self._shop.storage.sweep(unsettled - fetched)
+        return self._begin_files(page, plan, answer.etag)
+
+    def _begin_files(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
+        """Note what will be touched, and hand each file's work to the pool."""
+        shop = self._shop
+        page_folder = Layout(shop.pages.hash_index).page_folder(self._project)
+        shop.inventory.note_unsettled(self._project, {*plan.touched, page_folder})
         if not plan.tasks:
-            return self._publish(page, plan, answer.etag)
+            return self._publish(page, plan, etag)
         self._left = len(plan.tasks)
         for task in plan.tasks:
-            self._submit_file(task, lambda: self._publish(page, plan, answer.etag))
+            self._submit_file(task, lambda: self._publish(page, plan, etag))
         return None
 
     def _was_never_held(self, record: HeldProject | None, unsettled: set[StoredPath]) -> bool:
@@ -183,15 +203,25 @@ class Package:
         self._shop.inventory.put(replace(record, display_name=self._entry.display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 
-    def _plan(self, page: ProjectPage, suspects: frozenset[StoredPath]) -> FilePlan:
+    def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
+        storage, folder = self._shop.storage, Layout(self._shop.pages.hash_index).page_folder(self._project)
+        held = read_held_project(storage, folder, self._project, self._shop.upstream.url)
+        return page if held is None else with_kept_files(page, held)
+
+    def _plan(self, page: ProjectPage, unsettled: set[StoredPath]) -> FilePlan:
         shop = self._shop
-        held = frozenset(self._held.paths) if self._held is not None else frozenset()
         wanted = page if shop.pages.release_files else replace(page, files=())
         stored = {path: shop.storage.stat(path) for path in wanted_paths(wanted, shop.rules)}
-        plan = plan_files(wanted, stored, held, suspects, shop.rules)
-        page_folder = Layout(shop.pages.hash_index).page_folder(self._project)
-        shop.inventory.note_unsettled(self._project, {*plan.touched, page_folder})
-        return plan
+        suspects = frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/"))
+        return plan_files(wanted, stored, self._held_paths(), suspects, shop.rules)
+
+    def _held_paths(self) -> frozenset[StoredPath]:
+        return frozenset(self._held.paths) if self._held is not None else frozenset()
+
+    def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
+        """Return the distribution files that the held page lists and the new one would not."""
+        listed = {file.path for file in self._held.files} if self._held is not None else set()
+        return tuple(sorted(plan.deletions & listed))
 
     def _submit_file(self, task: FileTask, publish: Callable[[], None]) -> None:
         self._submit(lambda: self._sync_file(task, publish))
@@ -214,14 +244,17 @@ class Package:
 
     def _publish(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
         synced = self._synced
+        # What was never on a page is not what upstream deleted, and goes in any case.
+        keeps_bytes = self._shop.deleted is not DeletedPolicy.REMOVE
+        deletions = plan.deletions - self._held_paths() if keeps_bytes else plan.deletions
         fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
         publication = Publication(
             page=page,
             display_name=self._entry.display_name,
             etag=etag,
-            required_serial=self._entry.serial if self._entry.owed is Owed.CONTENT else 0,
+            required_serial=self._entry.serial if self._entry.owed in (Owed.CONTENT, Owed.REMOVALS) else 0,
             held=self._held,
-            deletions=plan.deletions,
+            deletions=deletions,
             fetched={task.path for task in fetched},
             lost_metadata={name for name, file in synced.items() if not file.has_metadata},
         )
@@ -233,6 +266,6 @@ class Package:
                 changed=changed or any(task.work is FileWork.FETCH for task in plan.tasks),
                 files=len(fetched),
                 size_bytes=sum(file.size_bytes for file in synced.values()),
-                deleted_files=len(plan.deletions),
+                deleted_files=len(deletions),
             )
         )

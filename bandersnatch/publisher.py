@@ -73,19 +73,20 @@ class Publisher:
         )
         return any(changed)
 
-    def remove(self, project: NormalizedName) -> int:
+    def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
         """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
         layout = Layout(self.config.hash_index)
         doomed = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
         folders = (layout.page_folder(project), layout.other_page_folder(project))
         for folder in folders:
             if held := read_held_page(self.storage, folder):
-                doomed |= held.paths
+                doomed = doomed - held.paths if keep_files else doomed | held.paths
         self.inventory.note_unsettled(project, doomed)
         for path in json_paths(project):
             self.storage.delete(path)
         for folder in folders:
             self._delete_pages(folder)
+        self.storage.sweep(doomed)
         deleted = sum(self.storage.delete(path) for path in doomed)
         self.inventory.remove(project)
         return deleted

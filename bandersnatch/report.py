@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.layout import StoredPath
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -25,6 +27,14 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrinks:
+    """A project's new page no longer lists some files that are held; it waits for leave to remove them."""
+
+    project: NormalizedName
+    files: tuple[StoredPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A project could not be brought to its serial; nothing that was right has changed, and it stays on the todo list."""
 
@@ -32,7 +42,7 @@ class Failure:
     error: Exception
 
 
-Outcome = Settled | Gone | Failure
+Outcome = Settled | Gone | Shrinks | Failure
 
 
 @dataclass(slots=True)
@@ -45,6 +55,8 @@ class Report:
     files: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
+    withheld: str | None = None
+    """Why nothing was removed, where ``max-removals`` forbade it."""
     failures: list[Failure] = field(default_factory=list)
 
     def count(self, settled: Settled) -> None:

@@ -1,18 +1,25 @@
-"""What a run has to do: the todo list, from the saved one and from what upstream says has changed."""
+"""What a run has to do: the todo list, from the saved one and from what upstream says has changed.
+
+Upstream's changelog tells what has changed and what was removed. Where XML-RPC is away, the root index does, with the serial
+of each project: what is newer than here has changed, and what is missing may be gone, which its page then confirms.
+"""
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
-from bandersnatch.errors import SerialMovedBackError
+from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
+from bandersnatch.model import ListedProject
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
+
+HeldSerials = Callable[[], Mapping[NormalizedName, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,54 +32,105 @@ class RunPlan:
     """Whether there is anything to do that was not recorded before: False where upstream has nothing new."""
 
 
-def plan_run(saved: SavedState, upstream: Upstream, held: Set[NormalizedName], *, pages_differ: bool) -> RunPlan:
+def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_differ: bool) -> RunPlan:
     """Return what to do: everything on a first run, a resync or a change of how pages look; else what has changed.
+
+    ``held`` tells the projects that the mirror holds, with their serials; it is only asked where that matters.
 
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial that is reached.
         UpstreamError: upstream could not be asked.
 
     """
-    recheck = saved.serial is None
     begin = saved.todo.target_serial if saved.todo is not None else saved.serial
-    if begin is None or pages_differ:
+    is_full = begin is None or pages_differ
+    if is_full:
         logger.info("full sync with %s: every project is checked", upstream.url)
-        return RunPlan(_plan_everything(upstream, held), recheck, is_new=True)
-    todo = saved.todo if saved.todo is not None else TodoList(begin)
-    newest = _merge_changes(todo, upstream, begin)
-    return RunPlan(todo, recheck, is_new=saved.todo is not None or newest > begin)
+    todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
+    try:
+        newest = _plan_everything(todo, upstream, held) if is_full else _merge_changes(todo, upstream)
+    except (SerialMovedBackError, InterruptedRunError):
+        raise
+    except UpstreamError as error:
+        newest = _plan_from_index(todo, upstream, held, error, is_full=is_full)
+    todo.target_serial = max(todo.target_serial, newest)
+    is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
+    return RunPlan(todo, recheck=saved.serial is None, is_new=is_new)
 
 
-def _merge_changes(todo: TodoList, upstream: Upstream, begin: int) -> int:
-    """Add what has changed since ``begin``, and return the newest serial.
+def _merge_changes(todo: TodoList, upstream: Upstream) -> int:
+    """Add what has changed since the todo list's target serial, and return the newest serial.
 
-    The entry of ``begin`` itself is asked for again: if upstream's journal no longer has it, it may have been restored from
-    a backup, and one more question tells.
+    The entry of that serial itself is asked for again: if upstream's journal no longer has it, upstream may have been
+    restored from a backup, and one more question tells.
     """
+    begin = todo.target_serial
     newest, changes = upstream.changes_since(max(begin - 1, 0))
     if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
         raise SerialMovedBackError(upstream.url, begin, last)
     todo.merge((change, owed) for change, owed in changes if change.serial > begin)
-    todo.target_serial = max(todo.target_serial, newest)
     return newest
 
 
-def _plan_everything(upstream: Upstream, held: Set[NormalizedName]) -> TodoList:
-    """Return a list of all projects.
+def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> int:
+    """Add all projects, and return the newest serial.
 
-    Upstream's list may be an hour old. The changelog closes the gap: asked first for its newest serial, which is the target,
-    and then for all that came after the newest project on the list.
+    Upstream's list may be an hour old. The changelog closes the gap: asked first for its newest serial, and then for all
+    that came after the newest project on the list.
     """
     first = upstream.last_serial()
+    if first < todo.target_serial:
+        raise SerialMovedBackError(upstream.url, todo.target_serial, first)
     listed = upstream.all_projects()
     list_serial = max((project.serial for project in listed.values()), default=0)
-    todo = TodoList(first)
-    for name, project in listed.items():
-        todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
     newest, changes = upstream.changes_since(min(first, list_serial))
+    _add_listed(todo, listed)
     todo.merge(changes)
-    todo.target_serial = max(todo.target_serial, newest)
-    for name in held:
-        if name not in todo:
+    _add_missing(todo, held(), listed, None)
+    return max(first, newest)
+
+
+def _plan_from_index(
+    todo: TodoList, upstream: Upstream, held: HeldSerials, why: UpstreamError, *, is_full: bool
+) -> int:
+    """Add what differs between the root index and what is held, and return the index's serial.
+
+    Raises:
+        UpstreamError: the first error, where the index can't be had either.
+
+    """
+    try:
+        serial, listed = upstream.root_index()
+    except InterruptedRunError:
+        raise
+    except UpstreamError as error:
+        logger.warning("%s; and the root index can't take its place: %s", why, error)
+        raise why from error
+    logger.warning("%s; this run goes by the root index %s/simple/ in its place", why, upstream.url)
+    serials = held()
+    newer = {name: project for name, project in listed.items() if project.serial > serials.get(name, 0)}
+    _add_listed(todo, listed if is_full else newer)
+    _add_missing(todo, serials, listed, serial)
+    return serial
+
+
+def _add_listed(todo: TodoList, listed: Mapping[NormalizedName, ListedProject]) -> None:
+    for name, project in listed.items():
+        entry = todo.get(name)
+        if entry is None or entry.owed is Owed.ROLES or entry.serial < project.serial:
+            todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
+
+
+def _add_missing(
+    todo: TodoList,
+    held: Mapping[NormalizedName, int],
+    listed: Mapping[NormalizedName, ListedProject],
+    list_serial: int | None,
+) -> None:
+    """Add the projects that are held but not listed; their pages will tell whether they are gone.
+
+    With ``list_serial``, what is held at a later serial than the list's is left alone: the list is too old to know of it.
+    """
+    for name, serial in held.items():
+        if name not in listed and name not in todo and (list_serial is None or serial <= list_serial):
             todo.add(name, TodoEntry(name, 0, Owed.REMOVED))
-    return todo

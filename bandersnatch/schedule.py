@@ -21,10 +21,11 @@ class Schedule:
         entries: Iterable[tuple[NormalizedName, TodoEntry]],
         *,
         recheck: bool,
+        may_remove: bool = False,
         stale_delays: tuple[float, ...] = STALE_DELAYS_SECONDS,
     ) -> None:
         self._entries = dict(entries)
-        self._recheck, self._stale_delays = recheck, stale_delays
+        self._recheck, self._may_remove, self._stale_delays = recheck, may_remove, stale_delays
         self._waiting = deque(sorted(self._entries, key=lambda name: self._entries[name].serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
         self._stale_attempts: dict[NormalizedName, int] = {}
@@ -56,5 +57,10 @@ class Schedule:
         self._postponed.clear()
 
     def _order(self, project: NormalizedName) -> Order:
-        is_last = self._stale_attempts.get(project, 0) == len(self._stale_delays)
-        return Order(project, self._entries[project], recheck=self._recheck, is_last_attempt=is_last)
+        return Order(
+            project=project,
+            entry=self._entries[project],
+            recheck=self._recheck,
+            is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
+            may_remove=self._may_remove,
+        )

@@ -10,17 +10,15 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
-from bandersnatch.errors import IntegrityError, InterruptedRunError, LockHeldError, StorageError
-from bandersnatch.layout import LOCK, PACKAGES, SIMPLE, WEB, StoredPath
+from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.layout import PACKAGES, SIMPLE, WEB, StoredPath
 from bandersnatch.model import StoredFile
+from bandersnatch.sink import Partial, Sink
 
 logger = logging.getLogger(__name__)
 
@@ -28,46 +26,6 @@ PART_SUFFIX = ".part"
 _READ_BYTES = 1024 * 1024
 _MKDIR_ATTEMPTS = 5
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
-
-
-class Sink:
-    """A file that is being written; it counts and hashes what passes."""
-
-    def __init__(self, path: StoredPath, stream: BinaryIO) -> None:
-        self._path, self._stream = path, stream
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        """Append ``data``.
-
-        Raises:
-            StorageError: the disk refused.
-
-        """
-        self._sha256.update(data)
-        self.size += len(data)
-        try:
-            self._stream.write(data)
-        except OSError as error:
-            raise StorageError(self._path, "write", error) from error
-
-    def flush_to_disk(self) -> None:
-        """Wait until what was written is durable."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-
-    def expect(self, url: str, size: int, sha256: str) -> None:
-        """Check what was written.
-
-        Raises:
-            IntegrityError: it has another size or digest, and so the file will not appear.
-
-        """
-        if self.size != size:
-            raise IntegrityError(url, "size", size, self.size)
-        if self._sha256.hexdigest() != sha256:
-            raise IntegrityError(url, "SHA-256", sha256, self._sha256.hexdigest())
 
 
 class FilesystemStorage:
@@ -85,32 +43,11 @@ class FilesystemStorage:
         return self._root
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the lock of the directory; the file stays behind and tells who held it last.
-
-        Raises:
-            LockHeldError: another process holds it.
-            StorageError: the directory can't be made or written.
-
-        """
-        path = self._absolute(LOCK)
-        lock = FileLock(path)
-        with self._translated(path, "lock"):
-            self._root.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout as error:
-                raise LockHeldError(path, Path(path).read_text(errors="replace").strip()) from error
-        try:
-            with self._translated(path, "write"):
-                Path(path).write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def write(self, path: StoredPath, mtime: float | None = None) -> Iterator[Sink]:
+    def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
         """Write a file that appears, whole, when the block ends well, and not at all when it raises.
+
+        With ``partial`` the writing goes on from what an earlier attempt left, and what is written stays behind, under its
+        temporary name, where the block ends with an error that ``partial`` names.
 
         Raises:
             StorageError: the disk refused.
@@ -118,12 +55,16 @@ class FilesystemStorage:
 
         """
         part = self._part_of(path)
+        partial = partial or Partial()
         self._claim(part)
         try:
             with self._translated(path, "write"):
-                stream = _open_new(part)
+                stream = _open_new(part) if partial.offset == 0 else open(part, "r+b")  # noqa: SIM115
             try:
-                yield Sink(path, stream)
+                sink = Sink(path, stream)
+                with self._translated(path, "read"):
+                    sink.take_over(partial.offset)
+                yield sink
                 with self._translated(path, "write"):
                     stream.flush()
                     if mtime is not None:
@@ -135,13 +76,37 @@ class FilesystemStorage:
             finally:
                 with suppress(OSError):
                     stream.close()
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(part)
+        except BaseException as error:
+            if not isinstance(error, partial.kept_after):
+                self._unlink(part)
+                self._delete_empty_folders(path)
             raise
         finally:
             with self._guard:
                 self._open_parts.discard(part)
+
+    def partial_size(self, path: StoredPath) -> int:
+        """Return how many bytes an earlier attempt has left of a file, or 0."""
+        try:
+            return os.stat(self._part_of(path)).st_size
+        except OSError:
+            return 0
+
+    def check_reserve(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> None:
+        """Check that a file of that size leaves the reserve free.
+
+        Raises:
+            StorageError: it would not.
+
+        """
+        if reserve_bytes == 0:
+            return
+        with self._translated(path, "look at the filesystem of"):
+            found = os.statvfs(self._root)
+        free = found.f_bavail * found.f_frsize
+        if free - size_bytes < reserve_bytes:
+            reason = f"{free} bytes are free, and {size_bytes} more would not leave the reserve of {reserve_bytes}"
+            raise StorageError(path, "write", reason)
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
         """Write a small file, unless it is there with the same bytes; return whether it was written."""
@@ -225,12 +190,13 @@ class FilesystemStorage:
         absolute = self._absolute(path)
         try:
             os.unlink(absolute)
+            was_there = True
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            was_there = False
         except OSError as error:
             raise StorageError(path, "delete", error) from error
         self._delete_empty_folders(path)
-        return True
+        return was_there
 
     def folders(self, path: StoredPath) -> Iterator[str]:
         """Yield the names of the folders in a folder."""
@@ -239,8 +205,8 @@ class FilesystemStorage:
                 if entry.is_dir():
                     yield entry.name
 
-    def sweep(self, paths: Iterator[StoredPath]) -> int:
-        """Delete what dead runs left half-written for these paths; return how many there were."""
+    def sweep(self, paths: Iterable[StoredPath]) -> int:
+        """Delete what earlier runs left half-written for these paths; return how many there were."""
         return sum(self._sweep_one(path) for path in paths)
 
     def is_writing(self) -> bool:
@@ -253,15 +219,20 @@ class FilesystemStorage:
         with self._guard:
             self._abandoned = True
             for part in self._open_parts:
-                with suppress(OSError):
-                    os.unlink(part)
+                self._unlink(part)
 
     def _sweep_one(self, path: StoredPath) -> bool:
+        is_deleted = self._unlink(self._part_of(path))
+        if is_deleted:
+            self._delete_empty_folders(path)
+        return is_deleted
+
+    @staticmethod
+    def _unlink(part: str) -> bool:
         try:
-            os.unlink(self._part_of(path))
+            os.unlink(part)
         except OSError:
             return False
-        self._delete_empty_folders(path)
         return True
 
     def _claim(self, part: str) -> None:

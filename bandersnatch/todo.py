@@ -4,7 +4,7 @@ Invariant: every project that the list does not name is at the target serial or 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
 
@@ -101,13 +101,16 @@ def _is_serial(text: str) -> bool:
 def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
     """Return what a project waits for after one more change.
 
-    A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place.
+    A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place. That files were
+    removed stays known until the project is done, for which a removal and a new creation count too.
     """
     if entry is None:
         return TodoEntry(change.display_name, change.serial, owed)
     if owed is Owed.ROLES:
         serial = max(entry.serial, change.serial) if entry.owed is Owed.ROLES else entry.serial
         return TodoEntry(change.display_name, serial, entry.owed)
+    both = {entry.owed, owed}
     if entry.owed is Owed.ROLES or change.serial >= entry.serial:
-        return TodoEntry(change.display_name, change.serial, owed)
-    return entry
+        lost_files = owed is Owed.CONTENT and both & {Owed.REMOVALS, Owed.REMOVED}
+        return TodoEntry(change.display_name, change.serial, Owed.REMOVALS if lost_files else owed)
+    return replace(entry, owed=Owed.REMOVALS) if both == {Owed.CONTENT, Owed.REMOVALS} else entry

@@ -9,11 +9,19 @@ from packaging.utils import NormalizedName
 from bandersnatch.changelog import Changelog
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.fetch import Answer, Body, Fetcher
-from bandersnatch.model import ChangelogEntry, ListedProject, ProjectPage, parse_legacy_serial, parse_project_page
+from bandersnatch.fetch import Answer, Body, Fetcher, Resume
+from bandersnatch.model import (
+    ChangelogEntry,
+    ListedProject,
+    ProjectPage,
+    parse_legacy_serial,
+    parse_project_page,
+    parse_root_index,
+)
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SERIAL_HEADER = "X-PyPI-Last-Serial"
+MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 
 
@@ -49,6 +57,21 @@ class Upstream:
     def all_projects(self) -> dict[NormalizedName, ListedProject]:
         """Return all projects with their serials, perhaps an hour old."""
         return self._changelog.all_projects()
+
+    def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:
+        """Return the serial of the PEP 691 root index, perhaps half an hour old, and all its projects with theirs.
+
+        Quarantined projects are not among them.
+
+        Raises:
+            UpstreamError: there is none, or one without serials.
+
+        """
+        answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
+        serial, projects = parse_root_index(answer.body, answer.url)
+        if serial is None or any(project.serial == 0 for project in projects.values()):
+            raise MalformedResponseError(answer.url, "the root index has no serials")
+        return serial, projects
 
     def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
         """Fetch a project's page, unless it still has the given ETag.
@@ -89,9 +112,15 @@ class Upstream:
         return self._fetcher.get(f"{file_url}.metadata", {}, MAX_METADATA_BYTES).body
 
     @contextmanager
-    def file(self, file_url: str) -> Iterator[Body]:
-        """Open a distribution file for reading; raises what ``project_page`` raises."""
-        with self._fetcher.stream(file_url, {}) as body:
+    def file(self, file_url: str, resume: Resume | None = None) -> Iterator[Body]:
+        """Open a distribution file for reading, from ``resume`` on where that is given and upstream agrees.
+
+        Raises:
+            RangeRefusedError: upstream misanswered the request for the rest.
+            UpstreamError: as ``project_page`` does.
+
+        """
+        with self._fetcher.stream(file_url, resume) as body:
             yield body
 
 

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from bandersnatch.config import Config
-from bandersnatch.fetch import Fetcher, RetryPolicy
+from bandersnatch.fetch import Fetcher
 from bandersnatch.mirror import Mirror, Pace
 from bandersnatch.progress import SilentProgress
 from bandersnatch.report import Report
+from bandersnatch.retries import RetryPolicy
 from bandersnatch.stop import StopFlag
 from bandersnatch.upstream import Upstream
 from tests.fakepypi import FakePyPI
@@ -38,13 +39,21 @@ class Rig:
         path.write_text("[mirror]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
         return path
 
-    def run(self, *, stop: StopFlag | None = None, pace: Pace = HURRIED, **options: str) -> Report:
+    def run(
+        self,
+        *,
+        stop: StopFlag | None = None,
+        pace: Pace = HURRIED,
+        policy: RetryPolicy = IMPATIENT,
+        allow_removals: bool = False,
+        **options: str,
+    ) -> Report:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
         stop = stop or StopFlag()
-        with closing(Fetcher(config.http, IMPATIENT)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
+        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-            return Mirror(config, upstream, executor, SilentProgress(), stop, pace).run()
+            return Mirror(config, upstream, executor, SilentProgress(), stop, pace, allow_removals=allow_removals).run()
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""

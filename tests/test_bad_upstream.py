@@ -221,6 +221,7 @@ NO_INDEXES: list[tuple[str, Fault]] = [
 def test_upstream_that_is_no_index_ends_the_run(rig: Rig, pypi: FakePyPI, fault: Fault, call: str) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault(f"rpc:{call}", fault, times=None)
+    pypi.fault("/simple/", fault, times=None)
     with pytest.raises(MalformedResponseError, match=f"^{pypi.url}/pypi: "):
         rig.run()
     assert not (rig.directory / "state").exists()
@@ -237,6 +238,7 @@ def test_upstream_that_knows_nothing_ends_the_run(rig: Rig, pypi: FakePyPI) -> N
 def test_upstream_in_trouble_ends_the_run_and_changes_nothing(rig: Rig, changed: FakePyPI, fault: Fault) -> None:
     before = rig.tree()
     changed.fault("rpc:*", fault, times=None)
+    changed.fault("/simple/", Status(503), times=None)
     with pytest.raises(UpstreamError, match=f"^{changed.url}/pypi: "):
         rig.run()
     assert rig.tree() == before

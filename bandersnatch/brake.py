@@ -1,0 +1,35 @@
+"""The brake on removals: an accident upstream must not empty the mirror."""
+
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.layout import StoredPath
+from bandersnatch.options import RemovalLimit
+
+
+@dataclass(slots=True)
+class Removals:
+    """What a run is about to remove: projects that are gone, and files that pages no longer list."""
+
+    projects: list[NormalizedName] = field(default_factory=list)
+    files: dict[NormalizedName, tuple[StoredPath, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.projects or self.files)
+
+    def excess(self, limit: RemovalLimit, held_projects: int, held_files: int) -> str | None:
+        """Say what is too much, or None where the limit allows it all.
+
+        The files of projects that are gone as a whole count as their project only.
+        """
+        files = sum(map(len, self.files.values()))
+        if limit.allows(len(self.projects), held_projects) and limit.allows(files, held_files):
+            return None
+        return f"{len(self.projects)} of {held_projects} projects and {files} of {held_files} files"
+
+    def listing(self) -> str:
+        """Return the text form: a line ``project NAME`` or ``file PATH`` for each."""
+        lines = [f"project {name}\n" for name in sorted(self.projects)]
+        lines += [f"file {path}\n" for name in sorted(self.files) for path in self.files[name]]
+        return "".join(lines)

@@ -1,0 +1,45 @@
+"""Works through a schedule with the pool: never too many projects at a time, and no worker idle while there are files."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+from bandersnatch.errors import InterruptedRunError
+from bandersnatch.package import Order
+from bandersnatch.report import Outcome
+from bandersnatch.schedule import Schedule
+
+LOOK_SECONDS = 0.1
+
+
+class Crew:
+    """Gives orders and collects outcomes. ``start(order)`` begins the work on a project; ``report`` is told its outcome."""
+
+    def __init__(self, start: Callable[[Order], None], window: int, is_stopped: Callable[[], bool]) -> None:
+        self._start, self._window, self._is_stopped = start, window, is_stopped
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+
+    def report(self, outcome: Outcome) -> None:
+        """Take the outcome of an order, from any thread."""
+        self._outcomes.put(outcome)
+
+    def work(self, schedule: Schedule) -> Iterator[Outcome]:
+        """Yield the outcome of each order until none is left; whoever takes one may postpone or clear orders.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+
+        """
+        active = 0
+        while active or not schedule.is_empty():
+            if self._is_stopped():
+                raise InterruptedRunError
+            while active < self._window and (order := schedule.next_order(time.monotonic())) is not None:
+                self._start(order)
+                active += 1
+            try:
+                outcome = self._outcomes.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            active -= 1
+            yield outcome

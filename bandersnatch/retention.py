@@ -1,0 +1,27 @@
+"""What becomes of what upstream deletes, where the operator does not want it to go: pure rules."""
+
+from dataclasses import replace
+
+from packaging.version import InvalidVersion, Version
+
+from bandersnatch.model import ProjectPage
+
+
+def with_kept_files(page: ProjectPage, held: ProjectPage) -> ProjectPage:
+    """Return upstream's page with the files added that only the held page lists; a quarantined page gets none."""
+    if page.is_quarantined:
+        return page
+    listed = {file.filename for file in page.files}
+    kept = tuple(file for file in held.files if file.filename not in listed)
+    if not kept:
+        return page
+    versions = {*page.versions, *held.versions}
+    return replace(page, files=(*page.files, *kept), versions=tuple(sorted(versions, key=_version_order)))
+
+
+def _version_order(text: str) -> tuple[bool, Version, str]:
+    """Sort by PEP 440; what is no version of it comes first, as on PyPI."""
+    try:
+        return True, Version(text), text
+    except InvalidVersion:
+        return False, Version("0"), text

@@ -1,0 +1,48 @@
+"""The lock that a run holds on its directory from beginning to end."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bandersnatch.errors import LockHeldError, StorageError
+from bandersnatch.layout import LOCK
+
+
+@contextmanager
+def run_lock(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory, which is made where it is missing.
+
+    The file stays behind and tells who held it last; only the lock that the kernel keeps on it counts, and that ends with
+    its process.
+
+    Raises:
+        LockHeldError: another process holds it.
+        StorageError: the directory can't be made or written.
+
+    """
+    path = directory / LOCK
+    lock = FileLock(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
+    except Timeout as error:
+        raise LockHeldError(str(path), _holder(path)) from error
+    except OSError as error:
+        lock.release()
+        raise StorageError(str(path), "lock", error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,68 @@
+"""A file that is being written: it is counted and hashed on its way to the disk."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from bandersnatch.errors import IntegrityError, StorageError
+from bandersnatch.layout import StoredPath
+
+_READ_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """How a write goes on from an earlier one: behind how many bytes, and after which errors it may be gone on with."""
+
+    offset: int = 0
+    kept_after: tuple[type[Exception], ...] = ()
+
+
+class Sink:
+    """A file that is being written; it counts and hashes what passes."""
+
+    def __init__(self, path: StoredPath, stream: BinaryIO) -> None:
+        self._path, self._stream = path, stream
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``.
+
+        Raises:
+            StorageError: the disk refused.
+
+        """
+        self._sha256.update(data)
+        self.size += len(data)
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            raise StorageError(self._path, "write", error) from error
+
+    def take_over(self, offset: int) -> None:
+        """Count and hash the first ``offset`` bytes, which are there already, and go on behind them."""
+        while self.size < offset and (data := self._stream.read(min(_READ_BYTES, offset - self.size))):
+            self._sha256.update(data)
+            self.size += len(data)
+        if offset:
+            self._stream.seek(self.size)
+            self._stream.truncate()
+
+    def flush_to_disk(self) -> None:
+        """Wait until what was written is durable."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def expect(self, url: str, size: int, sha256: str) -> None:
+        """Check what was written.
+
+        Raises:
+            IntegrityError: it has another size or digest, and so the file will not appear.
+
+        """
+        if self.size != size:
+            raise IntegrityError(url, "size", size, self.size)
+        if self._sha256.hexdigest() != sha256:
+            raise IntegrityError(url, "SHA-256", sha256, self._sha256.hexdigest())
