@@ -58,11 +58,6 @@ class PagesConfig:
     core_metadata: bool = True
     legacy_json: bool = False
 
-    @property
-    def fingerprint(self) -> str:
-        """Text that differs whenever pages written with the one configuration are not right for the other."""
-        return repr(self)
-
 
 @dataclass(frozen=True, slots=True)
 class RemovalsConfig:
@@ -86,6 +81,11 @@ class Config:
     compare_method: CompareMethod = CompareMethod.STAT
     log_config: Path | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs whenever pages written with the one configuration are not right for the other."""
+        return f"{self.pages} {self.removals.deleted}"
 
     @classmethod
     def load(cls, path: Path) -> "Config":

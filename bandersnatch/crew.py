@@ -32,8 +32,7 @@ class Crew:
         """
         active = 0
         while active or not schedule.is_empty():
-            if self._is_stopped():
-                raise InterruptedRunError
+            self._check_stopped()
             while active < self._window and (order := schedule.next_order(time.monotonic())) is not None:
                 self._start(order)
                 active += 1
@@ -43,3 +42,8 @@ class Crew:
                 continue
             active -= 1
             yield outcome
+        self._check_stopped()
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped():
+            raise InterruptedRunError

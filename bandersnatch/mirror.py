@@ -52,7 +52,7 @@ from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
-_PAGES_FINGERPRINT = "pages"
+_FINGERPRINT = "configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Mirror:
             plan = self._plan(saved)
             if plan.is_new or not self._root_index.is_there():
                 self._states.save_todo(plan.todo)
-                self._inventory.set_fact(_PAGES_FINGERPRINT, self._config.pages.fingerprint)
+                self._inventory.set_fact(_FINGERPRINT, self._config.fingerprint)
                 self._carry_out(plan, saved)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
@@ -143,8 +143,8 @@ class Mirror:
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
     def _plan(self, saved: SavedState) -> RunPlan:
-        written_as = self._inventory.fact(_PAGES_FINGERPRINT)
-        pages_differ = written_as not in (None, self._config.pages.fingerprint)
+        written_as = self._inventory.fact(_FINGERPRINT)
+        pages_differ = written_as not in (None, self._config.fingerprint)
         if pages_differ:
             logger.info("the configuration of pages or files has changed since they were written")
             self._inventory.forget_etags()

@@ -63,9 +63,11 @@ class StateStore:
             todo = TodoList.from_text(data.decode("utf-8"))
         except (TodoFormatError, UnicodeDecodeError) as error:
             logger.warning("%s; %s", error, begin)
+            self._storage.delete(TODO)
             return None
         if serial is not None and todo.target_serial < serial:
             logger.warning("the todo list is older than the state; %s", begin)
+            self._storage.delete(TODO)
             return None
         return todo
 

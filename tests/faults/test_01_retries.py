@@ -1,0 +1,122 @@
+"""1. Retries in one place: what is tried again, how often, and when it is enough."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from bandersnatch.errors import HostDownError, UpstreamUnavailableError
+from bandersnatch.retries import RetryPolicy
+from tests.fakepypi import Edit, FakePyPI, Fault, Reset, Stall, Status
+from tests.rig import Rig
+
+QUICK = RetryPolicy(attempts=4, backoff_seconds=0)
+
+
+@pytest.mark.parametrize("fault", [Reset(0), *map(Status, (408, 425, 429, 500, 502, 503, 504))])
+@pytest.mark.parametrize("path", ["/simple/foo/", "rpc:changelog_last_serial", "/packages/*"])
+def test_passing_trouble_is_overcome(rig: Rig, pypi: FakePyPI, fault: Fault, path: str) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault(path, fault, times=3)
+    assert rig.run(policy=QUICK).failures == []
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 451])
+def test_final_answers_are_not_asked_for_again(rig: Rig, pypi: FakePyPI, status: int) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Status(status), times=None)
+    report = rig.run(policy=QUICK)
+    assert f"upstream answered {status}" in str(report.failures[0].error)
+    assert len(pypi.page_requests()) == 1
+
+
+def test_silence_is_a_timeout_and_tried_again(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Stall())
+    assert rig.run(timeout="0.3").failures == []
+    rig.assert_matches()
+
+
+def test_silence_that_lasts_is_named_in_seconds(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Stall(), times=None)
+    report = rig.run(timeout="0.3")
+    assert str(report.failures[0].error) == f"{pypi.url}/simple/foo/: no answer for 0.3 s"
+
+
+@pytest.mark.parametrize(
+    "retry_after",
+    ["1", format_datetime(datetime.now(UTC) + timedelta(days=300), usegmt=True), "100000"],
+    ids=["seconds", "date", "long"],
+)
+def test_retry_after_is_honoured_up_to_a_cap(rig: Rig, pypi: FakePyPI, retry_after: str) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Status(429, headers={"Retry-After": retry_after}))
+    rig.run(policy=RetryPolicy(attempts=2, backoff_seconds=0, longest_retry_after_seconds=1))
+    first, second = pypi.page_requests()
+    assert second.at - first.at >= 1.0  # an immediate second request would have come at once
+    rig.assert_matches()
+
+
+def test_requests_have_a_budget_of_retries_for_the_whole_run(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(5):
+        pypi.add_file(f"project-{number}", "1.0")
+        pypi.fault(f"/simple/project-{number}/", Status(503), times=None)
+    report = rig.run(policy=RetryPolicy(attempts=4, backoff_seconds=0, retries_per_run=6))
+    assert len(report.failures) == 5
+    assert len(pypi.page_requests()) == 5 + 6
+
+
+def test_host_that_is_down_is_one_error_and_no_further_requests(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    pypi.fault("/simple/project-*", Status(503), times=None)
+    with pytest.raises(HostDownError, match="gave no usable answer to 5 requests in a row"):
+        rig.run(policy=RetryPolicy(attempts=2, backoff_seconds=0, failures_until_down=5), workers="2")
+    assert len(pypi.page_requests()) <= 2 * (5 + 2)
+    assert sum("in a row" in record.getMessage() for record in caplog.records) == 1
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_file_host_that_is_down_ends_the_run_too(rig: Rig, pypi: FakePyPI) -> None:
+    def serve_files_elsewhere(page: dict[str, Any]) -> dict[str, Any]:
+        for file in page["files"]:
+            file["url"] = file["url"].replace("127.0.0.1", "localhost")
+        return page
+
+    for number in range(30):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    pypi.fault("/simple/project-*", Edit(serve_files_elsewhere), times=None)
+    pypi.fault("/packages/*", Reset(0), times=None)
+    with pytest.raises(HostDownError, match="localhost:"):
+        rig.run(policy=RetryPolicy(attempts=1, backoff_seconds=0, failures_until_down=5), workers="1")
+    assert len(pypi.file_requests()) == 5
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_what_was_done_before_an_outage_stays_done(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(60):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    for number in range(30, 60):
+        pypi.fault(f"/simple/project-{number}/", Reset(0), times=None)
+    with pytest.raises(HostDownError):
+        rig.run(workers="2")
+    assert b"project-00" in (rig.web / "simple/index.html").read_bytes()
+    pypi.clear_faults()
+    pypi.clear_requests()
+    rig.run()
+    assert not {"/simple/project-00/", "/simple/project-20/"} & {request.path for request in pypi.page_requests()}
+    rig.assert_matches()
+
+
+def test_upstream_that_is_away_is_an_error_at_once(rig: Rig) -> None:
+    with pytest.raises(UpstreamUnavailableError, match=r"^http://127\.0\.0\.1:9/pypi: Connection refused$"):
+        rig.run(master="http://127.0.0.1:9")

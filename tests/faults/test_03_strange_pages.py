@@ -1,0 +1,240 @@
+"""3. Stale and strange pages. (Hostile fields, names and URLs one by one: ``tests/test_bad_upstream.py``.)"""
+
+import json
+from typing import Any
+
+import pytest
+
+from bandersnatch.errors import MalformedResponseError, StaleMetadataError, SuspiciousPageError
+from tests.fakepypi import Body, Edit, FakePyPI, SerialHeader
+from tests.rig import Rig
+
+Page = dict[str, Any]
+
+
+def failure(rig: Rig) -> Exception:
+    (failed,) = rig.run().failures
+    return failed.error
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "-1", "1", 10**30, "1.5"])
+def test_serial_of_the_page_counts_whatever_the_header_says(rig: Rig, pypi: FakePyPI, value: int | str | None) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", SerialHeader(value), times=None)
+    assert rig.run().failures == []
+    pypi.clear_faults()
+    rig.assert_matches()
+
+
+def without_serial(page: Page) -> Page:
+    del page["meta"]["_last-serial"]
+    return page
+
+
+def test_header_counts_where_the_page_has_no_serial(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Edit(without_serial), times=None)
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_page_older_than_the_one_that_is_held_is_never_taken(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.freeze_page("foo")
+    rig.run()
+    pypi.thaw_page("foo")
+    pypi.add_file("foo", "1.1")
+    rig.run()
+    before = rig.tree()
+    old = json.loads(before["simple/foo/index.v1_json"])
+    old["meta"]["_last-serial"] = 1
+    pypi.fault("/simple/foo/", Body(json.dumps(old).encode()), times=None)
+    pypi.add_role("foo")
+    assert rig.run().failures == []  # a change of roles makes nobody wait
+    assert rig.tree()["simple/foo/index.html"] == before["simple/foo/index.html"]
+    rig.resync()
+    assert isinstance(failure(rig), StaleMetadataError)
+    assert rig.tree()["simple/foo/index.html"] == before["simple/foo/index.html"]
+
+
+@pytest.mark.parametrize("serial", ["soon", -1, 1.5, True, [], "9" * 30])
+def test_serial_that_is_none_is_malformed(rig: Rig, pypi: FakePyPI, serial: object) -> None:
+    def edit(page: Page) -> Page:
+        page["meta"]["_last-serial"] = serial
+        return page
+
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    assert isinstance(failure(rig), MalformedResponseError)
+
+
+def test_serial_as_text_as_bandersnatch_writes_it_is_read(rig: Rig, pypi: FakePyPI) -> None:
+    def edit(page: Page) -> Page:
+        page["meta"]["_last-serial"] = str(page["meta"]["_last-serial"])
+        return page
+
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def empty(page: Page) -> Page:
+    page["files"] = page["versions"] = []
+    return page
+
+
+def test_page_that_lost_all_files_without_a_removal_is_kept_as_it_was(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    before = rig.tree()
+    pypi.add_file("foo", "1.1")
+    pypi.fault("/simple/foo/", Edit(empty), times=None)
+    error = failure(rig)
+    assert isinstance(error, SuspiciousPageError)
+    assert str(error) == (
+        "foo: upstream's page lists no files, although its changelog removed none; what is here stays as it is"
+    )
+    assert rig.tree().items() >= {k: v for k, v in before.items() if k != "last-modified"}.items()
+    assert "foo" in (rig.directory / "todo").read_text()
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_page_may_be_empty_after_a_removal_that_an_earlier_run_was_told_of(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.remove_release("foo", "1.0")
+    pypi.fault("/simple/foo/", Body(b"garbage"), times=None)
+    assert len(rig.run().failures) == 1
+    pypi.clear_faults()
+    pypi.yank("foo", "1.0") if pypi.files("foo") else pypi.write_journal("foo", "1.0", "some other change")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_project_created_again_without_files_may_be_empty(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.remove_project("foo")
+    pypi.create_project("foo")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_file_with_another_digest_than_before_is_refused(rig: Rig, pypi: FakePyPI) -> None:
+    old = pypi.add_file("foo", "1.0")
+    rig.run()
+    before = rig.tree()
+    other = pypi.add_file("bar", "1.0")
+
+    def edit(page: Page) -> Page:
+        page["files"][0]["hashes"]["sha256"] = other.sha256
+        page["files"][0]["url"] = other.url_path.replace(other.filename, old.filename)
+        return page
+
+    pypi.add_file("foo", "1.1")
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    error = failure(rig)
+    assert isinstance(error, SuspiciousPageError)
+    assert f"lists {old.filename} with SHA-256 {other.sha256}, but the one published before has {old.sha256}" in str(
+        error
+    )
+    assert rig.tree()["simple/foo/index.html"] == before["simple/foo/index.html"]
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_file_of_another_project_is_left_out(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    pypi.add_file("foo", "1.0", kind="sdist")
+    other = pypi.add_file("pip", "99.0")
+
+    def edit(page: Page) -> Page:
+        stranger = dict(page["files"][0], filename=other.filename, url=other.url_path, size=other.size)
+        page["files"].append(stranger | {"hashes": {"sha256": other.sha256}})
+        return page
+
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    assert rig.run().failures == []
+    assert f"the file '{other.filename}' is of another project; it is left out" in caplog.text
+    pypi.clear_faults()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 1_000_000, id="deeply nested"),
+        pytest.param(b'{"a":' * 200_000, id="deeply nested objects"),
+        pytest.param(b'{"name":"foo","files":[],"x":"' + b"y" * 70_000_000 + b'"}', id="70 MB"),
+        pytest.param(b'{"name":"' + b"f" * 5_000_000 + b'","files":[]}', id="5 MB name"),
+        pytest.param(b'{"name":"foo","files":[{"filename":"\\ud800"}]}', id="lone surrogate"),
+        pytest.param(b'{"name":"foo","files":[]} trailing', id="trailing"),
+        pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
+        pytest.param(b"\x00" * 1000, id="NULs"),
+    ],
+)
+def test_monstrous_page_is_one_short_error(rig: Rig, pypi: FakePyPI, body: bytes) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Body(body), times=None)
+    error = failure(rig)
+    assert isinstance(error, MalformedResponseError)
+    assert len(str(error)) < 400
+    assert str(error).isprintable()
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_of_duplicate_keys_the_last_one_counts(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    page = json.dumps(pypi.page("foo"))
+    pypi.fault("/simple/foo/", Body(f'{{"name":"bar",{page[1:]}'.encode()), times=None)
+    assert rig.run().failures == []
+    pypi.clear_faults()
+    rig.assert_matches()
+
+
+def test_unknown_keys_are_ignored(rig: Rig, pypi: FakePyPI) -> None:
+    def edit(page: Page) -> Page:
+        page["new"] = page["files"][0]["new"] = {"key": [1]}
+        page["files"][0]["hashes"]["blake9"] = "00"
+        return page
+
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    assert rig.run().failures == []
+    pypi.clear_faults()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("size", [0, 1, 10**9])
+def test_size_that_lies_is_found_out(rig: Rig, pypi: FakePyPI, size: int) -> None:
+    def edit(page: Page) -> Page:
+        page["files"][0]["size"] = size
+        return page
+
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    assert f"wrong size: the page says {size}" in str(failure(rig))
+    assert not (rig.web / "simple/foo").exists()
+
+
+def test_stale_project_goes_to_the_back_of_the_queue(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(30):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    rig.run()
+    for number in range(30):
+        pypi.add_file(f"project-{number:02}", "1.1")
+    pypi.freeze_page("project-00")
+    pypi.add_file("project-00", "1.2")
+    pypi.write_journal("project-00", None, "some change")
+    pypi.clear_requests()
+    report = rig.run(workers="1")
+    asked = [request.path for request in pypi.page_requests()]
+    assert [f.project for f in report.failures] == ["project-00"]
+    assert asked.count("/simple/project-00/") == 3
+    assert asked[-1] == "/simple/project-00/"
+    assert report.updated == 29

@@ -1,0 +1,141 @@
+"""4. Removals in the run that tells of them, a brake on too many, and what else may become of what upstream deletes."""
+
+import pytest
+
+from tests.fakepypi import FakePyPI
+from tests.rig import Rig
+
+
+@pytest.fixture
+def ten(rig: Rig, pypi: FakePyPI) -> FakePyPI:
+    """A mirror of ten projects with two files each."""
+    for number in range(10):
+        pypi.add_file(f"project-{number}", "1.0")
+        pypi.add_file(f"project-{number}", "2.0")
+    rig.run()
+    return pypi
+
+
+def test_removals_of_every_kind_happen_in_the_run_that_tells_of_them(rig: Rig, ten: FakePyPI) -> None:
+    ten.remove_project("project-0")
+    ten.remove_release("project-1", "1.0")
+    ten.remove_file("project-2", ten.files("project-2")[0].filename)
+    ten.quarantine_project("project-3")
+    ten.quarantine_release("project-4", "1.0")
+    report = rig.run()
+    assert (report.removed, report.updated, report.failures) == (1, 4, [])
+    rig.assert_matches()
+
+
+def test_too_many_removed_projects_stop_the_removals_and_nothing_else(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(3):
+        ten.remove_project(f"project-{number}")
+    ten.remove_release("project-5", "1.0")
+    ten.add_file("new", "1.0")
+    ten.yank("project-9", "1.0")
+    result = rig.command("mirror", max_removals="20%")
+    assert result.returncode == 5
+    assert "this run would remove 3 of 11 projects and 1 of 21 files, which max-removals forbids" in result.stderr
+    assert "bandersnatch mirror --allow-removals" in result.stderr
+    assert "1 failed" not in result.stderr
+    listing = (rig.directory / "removals").read_text().splitlines()
+    assert listing[:3] == ["project project-0", "project project-1", "project project-2"]
+    assert len(listing) == 4
+    assert listing[3].startswith("file web/packages/")
+    assert (rig.web / "simple/project-0/index.html").exists()
+    assert (rig.web / "simple/new/index.html").exists()
+    assert b"data-yanked" in (rig.web / "simple/project-9/index.html").read_bytes()
+
+
+def test_removals_go_on_when_they_are_allowed(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(3):
+        ten.remove_project(f"project-{number}")
+    ten.remove_release("project-5", "1.0")
+    assert rig.command("mirror", max_removals="2").returncode == 5
+    assert rig.command("mirror", max_removals="2").returncode == 5
+    assert rig.command("mirror", "--allow-removals", max_removals="2").returncode == 0
+    assert not (rig.directory / "removals").exists()
+    rig.assert_matches()
+
+
+def test_too_many_removed_files_stop_the_removals(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(5):
+        ten.remove_release(f"project-{number}", "1.0")
+    before = rig.tree()
+    report = rig.run(max_removals="4")
+    assert report.withheld is not None
+    assert rig.tree() == before
+    assert report.failures == []
+    assert rig.run(max_removals="5").withheld is None
+    rig.assert_matches()
+
+
+def test_limit_holds_for_a_resync_too(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(9):
+        ten.remove_project(f"project-{number}")
+    rig.resync()
+    assert rig.run(max_removals="50%").withheld is not None
+    assert len(list((rig.web / "simple").glob("project-*"))) == 10
+    assert rig.run(max_removals="90%").withheld is None
+    rig.assert_matches()
+
+
+def test_limit_is_generous_for_small_mirrors_by_default(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(10):
+        ten.remove_project(f"project-{number}")
+    assert rig.run().removed == 10
+    rig.assert_matches()
+
+
+def test_removal_that_was_withheld_is_forgotten_when_the_project_comes_back(rig: Rig, ten: FakePyPI) -> None:
+    ten.remove_project("project-0")
+    rig.run(max_removals="0")
+    ten.add_file("project-0", "3.0")
+    assert rig.run(max_removals="0").withheld is not None  # its two files of before are still to go
+    assert rig.run(max_removals="2").withheld is None
+    rig.assert_matches()
+
+
+def test_hidden_files_leave_the_pages_and_stay_on_disk(rig: Rig, ten: FakePyPI) -> None:
+    release, project = ten.files("project-1")[0], ten.files("project-0")
+    ten.remove_release("project-1", "1.0")
+    ten.remove_project("project-0")
+    rig.run(deleted="hide")
+    assert (rig.web / release.url_path.lstrip("/")).exists()
+    assert all((rig.web / file.url_path.lstrip("/")).exists() for file in project)
+    assert release.filename.encode() not in (rig.web / "simple/project-1/index.html").read_bytes()
+    assert not (rig.web / "simple/project-0").exists()
+    assert b"project-0" not in (rig.web / "simple/index.html").read_bytes()
+
+
+def test_kept_files_stay_on_the_pages(rig: Rig, ten: FakePyPI) -> None:
+    before = rig.tree()
+    release = ten.files("project-1")[0]
+    ten.remove_release("project-1", "1.0")
+    ten.remove_project("project-0")
+    ten.add_file("project-1", "3.0")
+    rig.run(deleted="keep")
+    after = rig.tree()
+    page = after["simple/project-1/index.html"].decode()
+    assert [version for version in ("-1.0-", "-2.0-", "-3.0-") if version in page] == ["-1.0-", "-2.0-", "-3.0-"]
+    assert release.filename in page
+    assert after["simple/project-0/index.html"] == before["simple/project-0/index.html"]
+    assert b"project-0" in after["simple/index.html"]
+    assert before.keys() <= after.keys()
+    ten.yank("project-1", "3.0")
+    rig.run(deleted="keep")
+    assert release.filename.encode() in rig.tree()["simple/project-1/index.html"]
+
+
+def test_quarantined_projects_are_never_kept(rig: Rig, ten: FakePyPI) -> None:
+    ten.quarantine_project("project-0")
+    rig.run(deleted="keep")
+    assert b"href" not in (rig.web / "simple/project-0/index.html").read_bytes()
+
+
+def test_switching_back_to_remove_makes_the_mirror_match(rig: Rig, ten: FakePyPI) -> None:
+    ten.remove_release("project-1", "1.0")
+    ten.remove_project("project-0")
+    rig.run(deleted="keep")
+    rig.run(deleted="remove")
+    rig.assert_matches()

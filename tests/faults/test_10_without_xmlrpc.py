@@ -1,0 +1,112 @@
+"""10. XML-RPC away: the root index takes its place, and the mirror is the same."""
+
+import pytest
+
+from bandersnatch.errors import UpstreamError
+from tests.fakepypi import Body, FakePyPI, Fault, Stall, Status, XmlFault
+from tests.rig import Rig
+
+AWAY: list[tuple[str, Fault]] = [
+    ("silent", Stall()),
+    ("server error", Status(503)),
+    ("forbidden", Status(403)),
+    ("gone", Status(404)),
+    ("HTML", Body(b"<html>", content_type="text/html")),
+    ("fault", XmlFault(-32500, "RuntimeError: XML-RPC is no more")),
+    ("unknown method", XmlFault(-32601, "server error; requested method not found")),
+]
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in AWAY])
+def test_both_ways_reach_the_same_mirror(
+    rig: Rig, pypi: FakePyPI, fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.fault("rpc:*", fault, times=None)
+    pypi.add_file("Foo.Bar", "1.0")
+    pypi.add_file("doomed", "1.0")
+    pypi.add_file("suspect", "1.0")
+    assert rig.run(timeout="0.5").failures == []
+    rig.assert_matches()
+    assert sum("goes by the root index" in record.getMessage() for record in caplog.records) == 1
+    pypi.remove_project("doomed")
+    pypi.quarantine_project("suspect")
+    pypi.add_file("foo-bar", "1.1")
+    pypi.add_file("new", "1.0")
+    pypi.clear_requests()
+    report = rig.run(timeout="0.5")
+    assert (report.updated, report.removed, report.failures) == (3, 1, [])
+    rig.assert_matches()
+
+
+def test_xmlrpc_and_index_take_turns(rig: Rig, pypi: FakePyPI) -> None:
+    for turn in range(4):
+        if turn % 2:
+            pypi.fault("rpc:*", Status(503), times=None)
+        pypi.add_file("foo", f"1.{turn}")
+        pypi.add_file(f"project-{turn}", "1.0")
+        if turn:
+            pypi.remove_project(f"project-{turn - 1}")
+        assert rig.run().failures == []
+        pypi.clear_faults()
+        rig.assert_matches()
+
+
+def test_nothing_new_by_the_index_asks_for_no_page(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.fault("rpc:*", Status(503), times=None)
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.clear_requests()
+    assert rig.run().updated == 0
+    assert [request.path for request in pypi.requests if request.method == "GET"] == ["/simple/"]
+
+
+def test_old_index_never_takes_the_mirror_back(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.freeze_list()
+    pypi.add_file("foo", "1.1")
+    pypi.add_file("new", "1.0")
+    rig.run()
+    pypi.fault("rpc:*", Status(503), times=None)
+    report = rig.run()
+    assert (report.removed, report.updated, report.failures) == (0, 0, [])
+    assert (rig.directory / "state").read_text().strip() == str(pypi.serial)
+    rig.assert_matches()
+
+
+def test_removals_by_the_index_have_the_brake(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(10):
+        pypi.add_file(f"project-{number}", "1.0")
+    rig.run()
+    for number in range(5):
+        pypi.remove_project(f"project-{number}")
+    pypi.fault("rpc:*", Status(503), times=None)
+    assert rig.run(max_removals="4").withheld is not None
+    assert len(list((rig.web / "simple").glob("project-*"))) == 10
+    rig.run(max_removals="5")
+    rig.assert_matches()
+
+
+def test_project_missing_from_the_index_but_with_a_page_stays(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.fault("rpc:*", Status(503), times=None)
+    pypi.fault("/simple/", Body(b'{"meta":{"_last-serial":99,"api-version":"1.4"},"projects":[]}'))
+    report = rig.run()
+    assert (report.removed, report.updated) == (0, 0)
+    assert (rig.web / "simple/foo/index.html").exists()
+
+
+def test_without_either_the_run_ends_with_one_error(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("*", Status(503), times=None)
+    with pytest.raises(UpstreamError, match=f"^{pypi.url}/pypi: "):
+        rig.run()
+
+
+def test_index_without_serials_is_no_help(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("rpc:*", Status(503), times=None)
+    pypi.fault("/simple/", Body(b'{"meta":{"api-version":"1.0"},"projects":[{"name":"foo"}]}'), times=None)
+    with pytest.raises(UpstreamError, match="upstream answered 503"):
+        rig.run()
