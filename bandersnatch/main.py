@@ -17,9 +17,10 @@ from bandersnatch.config import DEFAULT_PATH, Config, write_example
 from bandersnatch.errors import ConfigError, ConfigMissingError, InterruptedRunError, LockHeldError, MirrorError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.logs import set_up_logging
-from bandersnatch.mirror import Mirror
+from bandersnatch.mirror import Equipment, Mirror
 from bandersnatch.progress import LogProgress, Progress, SilentProgress, TerminalProgress
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -127,8 +128,9 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
     executor = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
     with closing(Fetcher(config.http)) as fetcher, _stopped_by_signals(stop, caught):
         upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-        mirror = Mirror(config, upstream, executor, progress, stop, allow_removals=arguments.allow_removals)
-        report = mirror.run()
+        storage = FilesystemStorage(config.directory)
+        equipment = Equipment(upstream, storage, executor, progress, stop)
+        report = Mirror(config, equipment, allow_removals=arguments.allow_removals).run()
         executor.shutdown()
     if report.withheld is not None:
         logger.error("%s", report.withheld)

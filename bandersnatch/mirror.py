@@ -69,27 +69,30 @@ class Pace:
     """How long the workers may take to end when the run is asked to stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a run works with: the index, the disk, the pool (shut down where the run is stopped), the display, the flag."""
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    executor: Executor
+    progress: Progress
+    stop: StopFlag
+
+
 class Mirror:
-    """One mirror, for one run. The pool is handed in, and shut down where the run is stopped."""
+    """One mirror, for one run."""
 
     def __init__(
-        self,
-        config: Config,
-        upstream: Upstream,
-        executor: Executor,
-        progress: Progress,
-        stop: StopFlag,
-        pace: Pace | None = None,
-        *,
-        allow_removals: bool = False,
+        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, allow_removals: bool = False
     ) -> None:
-        self._config, self._upstream, self._executor = config, upstream, executor
-        self._progress, self._stop, self._pace = progress, stop, pace or Pace()
-        self._storage = FilesystemStorage(config.directory)
+        self._config, self._pace = config, pace or Pace()
+        self._upstream, self._storage, self._executor = equipment.upstream, equipment.storage, equipment.executor
+        self._progress, self._stop = equipment.progress, equipment.stop
         self._inventory = Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
-        self._publisher = Publisher(upstream, self._storage, self._inventory, config.pages, self._is_ending)
+        self._publisher = Publisher(self._upstream, self._storage, self._inventory, config.pages, self._is_ending)
         self._allow_removals = allow_removals
         self._report = Report()
         self._removals = Removals()

@@ -50,8 +50,10 @@ class Sink:
             self._stream.seek(self.size)
             self._stream.truncate()
 
-    def flush_to_disk(self) -> None:
-        """Wait until what was written is durable."""
+    def flush_to_disk(self, mode: int | None) -> None:
+        """Wait until what was written is durable, with the given permissions or those of the umask."""
+        if mode is not None:
+            os.fchmod(self._stream.fileno(), mode)
         self._stream.flush()
         os.fsync(self._stream.fileno())
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -118,11 +119,12 @@ class FilesystemStorage:
         return True
 
     def save(self, path: StoredPath, data: bytes) -> None:
-        """Replace a record of ours so that it survives a power cut right afterwards."""
+        """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""
+        mode = self._mode(path)
         with self.write(path) as sink:
             sink.write(data)
             with self._translated(path, "flush"):
-                sink.flush_to_disk()
+                sink.flush_to_disk(mode)
         with self._translated(path, "flush"):
             folder = os.open(os.path.dirname(self._absolute(path)), os.O_RDONLY)
             try:
@@ -249,6 +251,12 @@ class FilesystemStorage:
             while folder not in _KEPT_FOLDERS:
                 os.rmdir(self._absolute(folder))
                 folder = os.path.dirname(folder)
+
+    def _mode(self, path: StoredPath) -> int | None:
+        try:
+            return stat.S_IMODE(os.stat(self._absolute(path)).st_mode)
+        except OSError:
+            return None
 
     def _absolute(self, path: str) -> str:
         return f"{self._root}/{path}"

@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from bandersnatch.config import Config
 from bandersnatch.fetch import Fetcher
-from bandersnatch.mirror import Mirror, Pace
+from bandersnatch.mirror import Equipment, Mirror, Pace
 from bandersnatch.progress import SilentProgress
 from bandersnatch.report import Report
 from bandersnatch.retries import RetryPolicy
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from tests.fakepypi import FakePyPI
 from tests.mirror_check import assert_mirror_matches
@@ -28,6 +30,7 @@ class Rig:
         self.pypi, self.folder = pypi, folder
         self.directory = folder / "mirror"
         self.web = self.directory / "web"
+        self.make_storage: Callable[[Path], FilesystemStorage] = FilesystemStorage
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
 
     def write_config(self, **options: str) -> Path:
@@ -53,16 +56,28 @@ class Rig:
         stop = stop or StopFlag()
         with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-            return Mirror(config, upstream, executor, SilentProgress(), stop, pace, allow_removals=allow_removals).run()
+            storage = self.make_storage(config.directory)
+            equipment = Equipment(upstream, storage, executor, SilentProgress(), stop)
+            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""
-        command = [sys.executable, "-m", "bandersnatch", "-c", str(self.write_config(**options)), *arguments]
+        self.write_config(**options)
+        return self.start_again(*arguments)
+
+    def start_again(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start ``bandersnatch`` with the configuration that is there already."""
+        command = [sys.executable, "-m", "bandersnatch", "-c", str(self.folder / "bandersnatch.conf"), *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def command(self, *arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
         """Run ``bandersnatch -c FILE ...`` to its end."""
-        with self.start_command(*arguments, **options) as process:
+        self.write_config(**options)
+        return self.command_again(*arguments)
+
+    def command_again(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``bandersnatch`` to its end with the configuration that is there already."""
+        with self.start_again(*arguments) as process:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 

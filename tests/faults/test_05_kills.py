@@ -1,0 +1,176 @@
+"""5. Killed at any point: one plain run mends it, and no reader sees anything wrong in between.
+
+A sample of the kills and of the failing operations by default; all of them with ``BANDERSNATCH_ALL_FAULTS=1`` in the
+environment, which takes about a quarter of an hour.
+"""
+
+import hashlib
+import json
+import os
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.errors import StorageError
+from tests.fakepypi import Call, FakePyPI
+from tests.faults.failing_storage import FailingStorage
+from tests.rig import Rig
+
+ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
+KILLS = 200 if ALL else 21
+EVERY_WHICH_OPERATION = 1 if ALL else 5
+PROJECTS = 200
+
+
+def build_world(pypi: FakePyPI) -> None:
+    for number in range(PROJECTS):
+        pypi.add_file(f"project-{number}", "1.0")
+        if number % 4 == 0:
+            pypi.add_file(f"project-{number}", "1.0", kind="sdist", size=20_000)
+        if number % 20 == 0:
+            pypi.add_file(f"project-{number}", "2.0", size=2_000_000, metadata_in_wheel=False)
+
+
+def tell_news(pypi: FakePyPI, turn: int, chance: random.Random) -> None:
+    """Change a third of the world, by additions in even turns and by removals too in odd ones."""
+    for number in chance.sample(range(PROJECTS), PROJECTS // 3):
+        name = f"project-{number}"
+        kind = chance.choice(
+            ["add", "add", "yank"] if turn % 2 == 0 else ["add", "remove file", "remove", "quarantine"]
+        )
+        files = pypi.files(name) if name in pypi.project_names() else []
+        if kind == "add" or not files:
+            pypi.add_file(name, f"3.{turn}.{number}")
+        elif kind == "yank":
+            pypi.yank(name, files[0].version, "news")
+        elif kind == "remove file":
+            pypi.remove_file(name, files[0].filename)
+        elif kind == "remove":
+            pypi.remove_project(name)
+        else:
+            pypi.quarantine_release(name, files[0].version)
+
+
+def assert_pages_are_true(web: Path) -> None:
+    """Assert that each page is whole, and each file that it lists is there, whole."""
+    for page in (web / "simple").glob("*/index.v1_json"):
+        for file in json.loads(page.read_bytes())["files"]:
+            stored = page.parent / file["url"]
+            assert stored.is_file(), f"{page}: {file['url']} is listed and missing"
+            assert hashlib.sha256(stored.read_bytes()).hexdigest() == file["hashes"]["sha256"], f"{stored}: not whole"
+            if file["core-metadata"]:
+                metadata = Path(f"{stored}.metadata").read_bytes()
+                assert hashlib.sha256(metadata).hexdigest() == file["core-metadata"]["sha256"]
+    for page in (web / "simple").glob("*/index.html"):
+        assert b"</html>" in page.read_bytes()
+
+
+def run_and_kill(rig: Rig, pypi: FakePyPI, after_requests: int, moment_seconds: float) -> None:
+    """Start a run, and kill it some moments after upstream has seen so many requests."""
+    reached = threading.Event()
+    left = iter(range(after_requests, -1_000_000, -1))
+    pypi.fault("*", Call(lambda: reached.set() if next(left) <= 1 else None), times=None)
+    with rig.start_command("mirror") as process:
+        while not reached.wait(0.02) and process.poll() is None:
+            pass
+        reached.clear()
+        reached.wait(moment_seconds)  # a point of time, not a condition: any will do
+        process.kill()
+        process.communicate()
+    pypi.clear_faults()
+
+
+def finished_files(web: Path) -> set[str]:
+    return {f"/{path.relative_to(web)}" for path in (web / "packages").rglob("*") if path.suffix in (".whl", ".gz")}
+
+
+@pytest.mark.timeout(3600)
+def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path) -> None:
+    chance = random.Random(20261123)
+    build_world(pypi)
+    rig = Rig(pypi, tmp_path)
+    for turn in range(KILLS):
+        if turn % 7 == 0:
+            rig = Rig(pypi, tmp_path / str(turn))  # a first run
+            rig.folder.mkdir()
+        elif turn % 7 == 6:
+            rig.resync()
+        else:
+            tell_news(pypi, turn, chance)
+        run_and_kill(rig, pypi, chance.randrange(1, 2 * PROJECTS), chance.random() * 0.05)
+        assert_pages_are_true(rig.web)
+        finished = finished_files(rig.web)
+        pypi.clear_requests()
+        result = rig.command("--quiet", "mirror")
+        assert (result.returncode, result.stderr) == (0, "")
+        rig.assert_matches()
+        assert not finished & {request.path for request in pypi.file_requests()}
+
+
+def test_storage_that_fails_at_any_operation_loses_nothing(pypi: FakePyPI, tmp_path: Path) -> None:
+    pypi.add_file("foo", "1.0", metadata_in_wheel=False)
+    pypi.add_file("bar", "1.0", kind="sdist")
+    pypi.add_file("baz", "1.0")
+    stories: dict[str, Callable[[], None]] = {
+        "first": lambda: None,
+        "news": lambda: tell_small_news(pypi),
+        "removals": lambda: tell_small_removals(pypi),
+    }
+    tried = 0
+    rig = Rig(pypi, tmp_path / "before")
+    rig.folder.mkdir()
+    for story, happens in stories.items():
+        happens()
+        for fails_from in range(1, 1000, EVERY_WHICH_OPERATION):
+            broken = copy_of(rig, tmp_path / f"{story}-{fails_from}")
+            if not fails_once(broken, fails_from):
+                break
+            assert_pages_are_true(broken.web)
+            broken.make_storage = Rig(pypi, tmp_path).make_storage
+            assert broken.run().failures == []
+            broken.assert_matches()
+            tried += 1
+        rig.run()
+        rig.assert_matches()
+    assert tried >= 60 // EVERY_WHICH_OPERATION
+
+
+def tell_small_news(pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.1")
+    pypi.yank("bar", "1.0")
+    pypi.add_file("new", "1.0")
+
+
+def tell_small_removals(pypi: FakePyPI) -> None:
+    pypi.remove_release("foo", "1.0")
+    pypi.remove_project("bar")
+
+
+def copy_of(rig: Rig, folder: Path) -> Rig:
+    import shutil
+
+    folder.mkdir()
+    if rig.directory.exists():
+        shutil.copytree(rig.directory, folder / "mirror")
+    return Rig(rig.pypi, folder)
+
+
+def fails_once(rig: Rig, fails_from: int) -> bool:
+    """Run on a disk that goes bad; return whether that was met at all."""
+    storages: list[FailingStorage] = []
+
+    def make(root: Path) -> FailingStorage:
+        storages.append(FailingStorage(root, fails_from))
+        return storages[-1]
+
+    rig.make_storage = make
+    try:
+        rig.run(workers="2")
+    except StorageError:
+        assert storages[0].has_failed
+        return True
+    assert not storages[0].has_failed
+    return False

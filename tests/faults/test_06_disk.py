@@ -1,0 +1,166 @@
+"""6. The disk: full, out of inodes, read-only, gone. The run stops with one error, and goes on by itself afterwards."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.errors import StorageError
+from tests.fakepypi import FakePyPI
+from tests.faults.failing_storage import FailingStorage
+from tests.faults.test_05_kills import assert_pages_are_true
+from tests.rig import Rig
+
+Mount = Callable[[str], Path]
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small filesystem")
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mounts a small filesystem of its own in memory, or changes its options."""
+    point = tmp_path / "disk"
+    point.mkdir()
+    mounted: list[Path] = []
+
+    def do(options: str) -> Path:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", point], check=True)
+        mounted.append(point)
+        return point
+
+    yield do
+    for path in mounted:
+        subprocess.run(["umount", path], check=True)
+
+
+def remount(point: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", point], check=True)
+
+
+def world(pypi: FakePyPI) -> None:
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "1.0", size=60_000)
+
+
+@needs_root
+def test_full_disk_stops_the_run_and_more_room_lets_it_go_on(pypi: FakePyPI, mount: Mount) -> None:
+    disk = mount("size=1m")
+    world(pypi)
+    rig = Rig(pypi, disk)
+    result = rig.command("mirror")
+    assert result.returncode == 4
+    assert "No space left on device" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not list(disk.rglob(".*.part"))
+    assert_pages_are_true(rig.web)
+    remount(disk, "size=20m")
+    assert rig.command("mirror").returncode == 0
+    rig.assert_matches()
+
+
+@needs_root
+def test_full_disk_during_an_update_keeps_the_state(pypi: FakePyPI, mount: Mount) -> None:
+    disk = mount("size=3m")
+    rig = Rig(pypi, disk)
+    world(pypi)
+    assert rig.command("mirror").returncode == 0
+    state = (rig.directory / "state").read_bytes()
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "2.0", size=300_000)
+    assert rig.command("mirror").returncode == 4
+    assert (rig.directory / "state").read_bytes() == state
+    assert_pages_are_true(rig.web)
+    remount(disk, "size=20m")
+    assert rig.command("mirror").returncode == 0
+    rig.assert_matches()
+
+
+@needs_root
+def test_disk_without_inodes(pypi: FakePyPI, mount: Mount) -> None:
+    disk = mount("size=20m,nr_inodes=60")
+    world(pypi)
+    rig = Rig(pypi, disk)
+    result = rig.command("mirror")
+    assert result.returncode == 4
+    assert "No space left on device" in result.stderr
+    remount(disk, "nr_inodes=0")
+    assert rig.command("mirror").returncode == 0
+    rig.assert_matches()
+
+
+@needs_root
+def test_disk_that_became_read_only(pypi: FakePyPI, mount: Mount) -> None:
+    disk = mount("size=20m")
+    rig = Rig(pypi, disk)
+    world(pypi)
+    rig.command("mirror")
+    pypi.add_file("new", "1.0")
+    rig.write_config()
+    remount(disk, "ro")
+    result = rig.command_again("mirror")
+    assert result.returncode == 4
+    assert "Read-only file system" in result.stderr
+    assert "Traceback" not in result.stderr
+    remount(disk, "rw")
+    assert rig.command("mirror").returncode == 0
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMLINK, errno.EACCES])
+@pytest.mark.parametrize("fails_from", [3, 12, 30])
+def test_any_error_of_the_disk_is_one_error_of_the_run(
+    rig: Rig, pypi: FakePyPI, code: int, fails_from: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world(pypi)
+    rig.make_storage = partial(FailingStorage, fails_from=fails_from, code=code)
+    with pytest.raises(StorageError, match=os.strerror(code)):
+        rig.run()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]  # main tells of it, once
+    rig.make_storage = Rig(pypi, rig.folder).make_storage
+    rig.run()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("fails_from", [1, 5, 20])
+def test_disk_that_is_gone(rig: Rig, pypi: FakePyPI, fails_from: int) -> None:
+    world(pypi)
+    rig.make_storage = partial(FailingStorage, fails_from=fails_from, code=errno.EIO, reads_too=True)
+    with pytest.raises(StorageError):
+        rig.run()
+    rig.make_storage = Rig(pypi, rig.folder).make_storage
+    rig.run()
+    rig.assert_matches()
+
+
+def test_reserve_is_never_eaten_into(rig: Rig, pypi: FakePyPI) -> None:
+    world(pypi)
+    free = os.statvfs(rig.folder)
+    with pytest.raises(StorageError, match="would not leave the reserve of"):
+        rig.run(reserve=str(free.f_bavail * free.f_frsize + 10**9))
+    assert not list(rig.directory.rglob("*.whl"))
+    assert rig.run(reserve="1M").failures == []
+    rig.assert_matches()
+
+
+@needs_root
+def test_reserve_on_a_small_disk(pypi: FakePyPI, mount: Mount) -> None:
+    disk = mount("size=4m")
+    rig = Rig(pypi, disk)
+    world(pypi)
+    assert rig.command("mirror", reserve="3M").returncode == 4
+    found = os.statvfs(disk)
+    assert found.f_bavail * found.f_frsize > 2_500_000  # state and pages are small, and are not counted
+    assert rig.command("mirror", reserve="1M").returncode == 0
+    rig.assert_matches()
+
+
+def test_state_files_keep_the_permissions_that_the_operator_gave_them(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    (rig.directory / "state").chmod(0o600)
+    pypi.add_file("foo", "1.1")
+    rig.run()
+    assert (rig.directory / "state").stat().st_mode & 0o777 == 0o600
