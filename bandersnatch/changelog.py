@@ -6,7 +6,7 @@ has been told, gaps are normal, and any field can be nil.
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeGuard
 from xml.parsers.expat import ExpatError
 
@@ -70,12 +70,17 @@ class Changelog:
                 return newest, changes
             logger.info("read %d changes, up to serial %d; there are more", len(changes), newest)
 
-    def all_projects(self) -> dict[NormalizedName, ListedProject]:
-        """Return all projects, quarantined ones included; upstream may answer from a cache of up to an hour's age."""
+    def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
+        """Yield all projects, quarantined ones included; upstream may answer from a cache of up to an hour's age."""
         listed = self._call("list_packages_with_serial")
         if not isinstance(listed, dict):
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
-        return dict(self._read_list(listed.items()))
+        if not all(map(_is_serial, listed.values())):
+            raise self._malformed("list_packages_with_serial has projects whose serial is none")
+        for name, serial in listed.items():
+            project = parse_project_name(name)
+            if project is not None:
+                yield project, ListedProject(name, serial)
 
     def _read_row(self, row: object, after: int, changes: list[tuple[ChangelogEntry, Owed]]) -> int:
         match row:
@@ -92,20 +97,12 @@ class Changelog:
                 return serial
         raise self._malformed(f"changelog_since_serial({after}) has the row {row!r}")
 
-    def _read_list(self, items: Iterable[tuple[str, object]]) -> Iterable[tuple[NormalizedName, ListedProject]]:
-        for name, serial in items:
-            if not _is_serial(serial):
-                raise self._malformed(f"list_packages_with_serial has {name!r} at {serial!r}")
-            project = parse_project_name(name)
-            if project is not None:
-                yield project, ListedProject(name, serial)
-
     def _call(self, method: str, *args: int) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
             try:
-                (result,), _ = xmlrpc_client.loads(answer.body.decode("utf-8"), use_builtin_types=True)
+                (result,), _ = xmlrpc_client.loads(answer.body, use_builtin_types=True)
             except xmlrpc_client.Fault as fault:
                 self._wait_or_raise(method, fault, attempt)
             except (ExpatError, xmlrpc_client.Error, ValueError, TypeError, LookupError, AttributeError) as error:

@@ -47,7 +47,7 @@ from bandersnatch.simple import IndexedProject
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
-from bandersnatch.todo import TodoEntry, TodoList
+from bandersnatch.todo import TodoList
 from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
@@ -177,14 +177,11 @@ class Mirror:
         shop = self._workshop(plan, crew.report)
         self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
         if self._removals and not self._is_withheld():
-            shrinking = [(project, entry) for project, entry in plan.todo if project in self._removals.files]
-            self._work_on(crew, plan, shrinking, may_remove=True)
+            self._work_on(crew, plan, list(self._removals.files), may_remove=True)
 
-    def _work_on(
-        self, crew: Crew, plan: RunPlan, entries: Iterable[tuple[NormalizedName, TodoEntry]], *, may_remove: bool
-    ) -> None:
+    def _work_on(self, crew: Crew, plan: RunPlan, projects: Iterable[NormalizedName], *, may_remove: bool) -> None:
         delays = self._pace.stale_delays_seconds
-        schedule = Schedule(entries, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
+        schedule = Schedule(plan.todo, projects, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
         for outcome in crew.work(schedule):
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)

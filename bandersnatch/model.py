@@ -106,7 +106,9 @@ def parse_project_name(name: str) -> NormalizedName | None:
     """Return the normalized name (PEP 503), or None where upstream's rules allow no project of that name."""
     if _PROJECT_NAME.fullmatch(name) is None:
         return None
-    return canonicalize_name(name)
+    project = canonicalize_name(name)
+    # Most names are normalized already, and there are hundreds of thousands: one object for both saves memory.
+    return NormalizedName(name) if project == name else project
 
 
 def belongs_to(filename: str, project: NormalizedName) -> bool:

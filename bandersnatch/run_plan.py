@@ -5,7 +5,7 @@ of each project: what is newer than here has changed, and what is missing may be
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -81,12 +81,13 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> i
     first = upstream.last_serial()
     if first < todo.target_serial:
         raise SerialMovedBackError(upstream.url, todo.target_serial, first)
-    listed = upstream.all_projects()
-    list_serial = max((project.serial for project in listed.values()), default=0)
+    list_serial = 0
+    for name, project in upstream.all_projects():
+        list_serial = max(list_serial, project.serial)
+        _add_listed(todo, name, project)
     newest, changes = upstream.changes_since(min(first, list_serial))
-    _add_listed(todo, listed)
     todo.merge(changes)
-    _add_missing(todo, held(), listed, None)
+    _add_missing(todo, held())
     return max(first, newest)
 
 
@@ -108,29 +109,22 @@ def _plan_from_index(
         raise why from error
     logger.warning("%s; this run goes by the root index %s/simple/ in its place", why, upstream.url)
     serials = held()
-    newer = {name: project for name, project in listed.items() if project.serial > serials.get(name, 0)}
-    _add_listed(todo, listed if is_full else newer)
-    _add_missing(todo, serials, listed, serial)
+    for name, project in listed.items():
+        if is_full or project.serial > serials.get(name, 0):
+            _add_listed(todo, name, project)
+    # The index may be older than what is held of a project; then it says nothing about it.
+    _add_missing(todo, (name for name, at in serials.items() if name not in listed and at <= serial))
     return serial
 
 
-def _add_listed(todo: TodoList, listed: Mapping[NormalizedName, ListedProject]) -> None:
-    for name, project in listed.items():
-        entry = todo.get(name)
-        if entry is None or entry.owed is Owed.ROLES or entry.serial < project.serial:
-            todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
+def _add_listed(todo: TodoList, name: NormalizedName, project: ListedProject) -> None:
+    entry = todo.get(name)
+    if entry is None or entry.owed is Owed.ROLES or entry.serial < project.serial:
+        todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
 
 
-def _add_missing(
-    todo: TodoList,
-    held: Mapping[NormalizedName, int],
-    listed: Mapping[NormalizedName, ListedProject],
-    list_serial: int | None,
-) -> None:
-    """Add the projects that are held but not listed; their pages will tell whether they are gone.
-
-    With ``list_serial``, what is held at a later serial than the list's is left alone: the list is too old to know of it.
-    """
-    for name, serial in held.items():
-        if name not in listed and name not in todo and (list_serial is None or serial <= list_serial):
+def _add_missing(todo: TodoList, missing: Iterable[NormalizedName]) -> None:
+    """Add the projects that are held but not listed; their pages will tell whether they are gone."""
+    for name in missing:
+        if name not in todo:
             todo.add(name, TodoEntry(name, 0, Owed.REMOVED))

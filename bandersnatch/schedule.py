@@ -7,26 +7,27 @@ from collections.abc import Iterable
 from packaging.utils import NormalizedName
 
 from bandersnatch.package import Order
-from bandersnatch.todo import TodoEntry
+from bandersnatch.todo import TodoList
 
 STALE_DELAYS_SECONDS = (1.0, 2.0, 4.0)
 """Caches of PyPI are purged within seconds of a change."""
 
 
 class Schedule:
-    """The orders that are not yet given, in the order of their serials. Times are those of ``time.monotonic``."""
+    """Orders for projects of a todo list that are not yet given, by their serials. Times are those of ``time.monotonic``."""
 
     def __init__(
         self,
-        entries: Iterable[tuple[NormalizedName, TodoEntry]],
+        todo: TodoList,
+        projects: Iterable[NormalizedName],
         *,
         recheck: bool,
         may_remove: bool = False,
         stale_delays: tuple[float, ...] = STALE_DELAYS_SECONDS,
     ) -> None:
-        self._entries = dict(entries)
+        self._todo = todo
         self._recheck, self._may_remove, self._stale_delays = recheck, may_remove, stale_delays
-        self._waiting = deque(sorted(self._entries, key=lambda name: self._entries[name].serial))
+        self._waiting = deque(sorted(projects, key=self._serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
         self._stale_attempts: dict[NormalizedName, int] = {}
 
@@ -56,10 +57,13 @@ class Schedule:
         self._waiting.clear()
         self._postponed.clear()
 
+    def _serial(self, project: NormalizedName) -> int:
+        return self._todo[project].serial
+
     def _order(self, project: NormalizedName) -> Order:
         return Order(
             project=project,
-            entry=self._entries[project],
+            entry=self._todo[project],
             recheck=self._recheck,
             is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
             may_remove=self._may_remove,

@@ -7,10 +7,13 @@ either, the next run checks everything; that is the documented manual resync.
 
 import logging
 from dataclasses import dataclass
+from itertools import islice
 
 from bandersnatch.layout import LEGACY_STATUS, STATE, TODO
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
+
+_LINES_AT_A_TIME = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +40,12 @@ class StateStore:
 
     def save_todo(self, todo: TodoList) -> None:
         """Save the work that is left."""
-        self._storage.save(TODO, todo.to_text().encode())
+        lines = todo.to_lines()
+        self._storage.save(TODO, iter(lambda: "".join(islice(lines, _LINES_AT_A_TIME)).encode(), b""))
 
     def finish(self, serial: int) -> None:
         """Record that all work up to ``serial`` is done."""
-        self._storage.save(STATE, f"{serial}\n".encode())
+        self._storage.save(STATE, [f"{serial}\n".encode()])
         self._storage.delete(TODO)
 
     def _load_serial(self) -> int | None:
@@ -79,6 +83,6 @@ class StateStore:
         text = data.decode("utf-8", "replace").strip()
         if self._storage.read(STATE) is None and text.isascii() and text.isdigit() and int(text) > 0:
             logger.info("going on from serial %s of the file status, which another bandersnatch left", text)
-            self._storage.save(STATE, f"{text}\n".encode())
+            self._storage.save(STATE, [f"{text}\n".encode()])
             self._storage.delete(TODO)
         self._storage.delete(LEGACY_STATUS)

@@ -118,11 +118,12 @@ class FilesystemStorage:
             sink.write(data)
         return True
 
-    def save(self, path: StoredPath, data: bytes) -> None:
+    def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
         """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""
         mode = self._mode(path)
         with self.write(path) as sink:
-            sink.write(data)
+            for piece in pieces:
+                sink.write(piece)
             with self._translated(path, "flush"):
                 sink.flush_to_disk(mode)
         with self._translated(path, "flush"):
@@ -247,10 +248,14 @@ class FilesystemStorage:
 
     def _delete_empty_folders(self, path: StoredPath) -> None:
         folder = os.path.dirname(path)
-        with suppress(OSError):  # not empty, most of the time; or a link that an operator made
-            while folder not in _KEPT_FOLDERS:
+        while folder not in _KEPT_FOLDERS:
+            try:
                 os.rmdir(self._absolute(folder))
-                folder = os.path.dirname(folder)
+            except FileNotFoundError:
+                pass  # a run that was killed may have got this far
+            except OSError:
+                return  # not empty, most of the time; or a link that an operator made
+            folder = os.path.dirname(folder)
 
     def _mode(self, path: StoredPath) -> int | None:
         try:

@@ -42,8 +42,11 @@ class TodoList:
     def __contains__(self, project: NormalizedName) -> bool:
         return project in self._entries
 
-    def __iter__(self) -> Iterator[tuple[NormalizedName, TodoEntry]]:
-        return iter(self._entries.items())
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(self._entries)
+
+    def __getitem__(self, project: NormalizedName) -> TodoEntry:
+        return self._entries[project]
 
     def get(self, project: NormalizedName) -> TodoEntry | None:
         """Return what a project waits for, or None where it waits for nothing."""
@@ -63,11 +66,11 @@ class TodoList:
             self._entries[change.project] = _after(self._entries.get(change.project), change, owed)
             self.target_serial = max(self.target_serial, change.serial)
 
-    def to_text(self) -> str:
-        """Return the text form: the target serial, then a line ``name serial [why]`` for each project."""
-        lines = [str(self.target_serial)]
-        lines += [f"{e.display_name} {e.serial} {e.owed.value}".rstrip() for e in self._entries.values()]
-        return "\n".join(lines) + "\n"
+    def to_lines(self) -> Iterator[str]:
+        """Yield the text form: the target serial, then a line ``name serial [why]`` for each project."""
+        yield f"{self.target_serial}\n"
+        for entry in self._entries.values():
+            yield f"{entry.display_name} {entry.serial} {entry.owed.value}".rstrip() + "\n"
 
     @classmethod
     def from_text(cls, text: str) -> "TodoList":

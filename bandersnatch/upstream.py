@@ -54,8 +54,8 @@ class Upstream:
         """Return the newest serial, and all changes after ``serial``."""
         return self._changelog.since(serial)
 
-    def all_projects(self) -> dict[NormalizedName, ListedProject]:
-        """Return all projects with their serials, perhaps an hour old."""
+    def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
+        """Yield all projects with their serials, perhaps an hour old; there are hundreds of thousands."""
         return self._changelog.all_projects()
 
     def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:

@@ -110,6 +110,20 @@ def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path)
         assert not finished & {request.path for request in pypi.file_requests()}
 
 
+def test_folders_of_a_deletion_that_was_cut_short_go_too(pypi: FakePyPI, tmp_path: Path) -> None:
+    rig = Rig(pypi, tmp_path)
+    file = pypi.add_file("foo", "1.0")
+    pypi.add_file("foo", "2.0")
+    rig.run()
+    pypi.remove_release("foo", "1.0")
+    left = rig.web / file.url_path.lstrip("/")
+    left.unlink()
+    Path(f"{left}.metadata").unlink()
+    left.parent.rmdir()  # and here a run was killed, before it came to the two folders above
+    rig.run()
+    rig.assert_matches()
+
+
 def test_storage_that_fails_at_any_operation_loses_nothing(pypi: FakePyPI, tmp_path: Path) -> None:
     pypi.add_file("foo", "1.0", metadata_in_wheel=False)
     pypi.add_file("bar", "1.0", kind="sdist")

@@ -1,0 +1,232 @@
+"""Measures the peak memory of runs against very large answers: ``python -m benchmarks.memory``.
+
+The upstream is made up, answers from memory or from a sparse file, and runs in this process; the client runs in its own,
+whose peak resident set the kernel tells when it ends.
+"""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+LIMIT_MB = 400
+LARGE_FILE_BYTES = 3 * 1024**3
+PIECE = bytes(1024 * 1024)
+PAGE_FILES = 20_000
+CHANGELOG_ROWS = 50_000
+INDEX_PROJECTS = 736_000
+ENOUGH_PAGES = 200
+
+
+@dataclass
+class Upstream:
+    """What the made-up index answers; ``rpc`` by the name of the method, ``pages`` by the project."""
+
+    rpc: dict[str, bytes]
+    page: Callable[[str], bytes]
+    send_file: Callable[[BaseHTTPRequestHandler], None]
+    pages_sent: int = 0
+    enough: threading.Event = field(default_factory=threading.Event)
+
+
+def value(xml: str) -> bytes:
+    """Return an XML-RPC answer."""
+    return f"<methodResponse><params><param><value>{xml}</value></param></params></methodResponse>".encode()
+
+
+def row(name: str, serial: int) -> str:
+    """Return a row of the changelog."""
+    fields = f"<value><string>{name}</string></value><value><string>1.0</string></value><value><int>0</int></value>"
+    action = "<value><string>yank release</string></value>"
+    return f"<value><array><data>{fields}{action}<value><int>{serial}</int></value></data></array></value>"
+
+
+def file_entry(filename: str, size: int, sha256: str) -> dict[str, object]:
+    """Return a file as a page lists it, at a path of its own."""
+    place = hashlib.blake2b(filename.encode(), digest_size=32).hexdigest()
+    return {
+        "filename": filename,
+        "url": f"/packages/{place[:2]}/{place[2:4]}/{place[4:]}/{filename}",
+        "hashes": {"sha256": sha256},
+        "size": size,
+        "requires-python": ">=3.8",
+        "upload-time": "2026-01-01T00:00:00.123456Z",
+        "yanked": False,
+        "core-metadata": False,
+        "data-dist-info-metadata": False,
+        "provenance": None,
+    }
+
+
+def page_of(name: str, serial: int, files: list[dict[str, object]]) -> bytes:
+    """Return a project's page."""
+    meta = {"api-version": "1.4", "_last-serial": serial}
+    status = {"status": "active"}
+    page = {"meta": meta, "name": name, "project-status": status, "versions": ["1.0"], "files": files}
+    return json.dumps(page).encode()
+
+
+def handler_of(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
+    """Return the request handler class of an upstream."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            request = self.rfile.read(int(self.headers["Content-Length"]))
+            found = re.search(rb"<methodName>(.+)</methodName>", request)
+            assert found is not None, request
+            self.answer(upstream.rpc[found[1].decode()], "text/xml")
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/packages/"):
+                return upstream.send_file(self)
+            upstream.pages_sent += 1
+            if upstream.pages_sent == ENOUGH_PAGES:
+                upstream.enough.set()
+            self.answer(upstream.page(self.path.split("/")[2]), "application/vnd.pypi.simple.v1+json")
+            return None
+
+        def answer(self, body: bytes, kind: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+            """Say nothing."""
+
+    return Handler
+
+
+@contextmanager
+def serving(upstream: Upstream) -> Iterator[str]:
+    """Serve an upstream on loopback, and yield its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler_of(upstream)) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def send_zeros(handler: BaseHTTPRequestHandler) -> None:
+    """Send a file of zeros, as large as its name says: ``zeros-<bytes>-....tar.gz``."""
+    size = int(handler.path.rpartition("/")[2].split("-")[1])
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(size))
+    handler.end_headers()
+    for _ in range(size // len(PIECE)):
+        handler.wfile.write(PIECE)
+    handler.wfile.write(PIECE[: size % len(PIECE)])
+
+
+def sha256_of_zeros(size: int) -> str:
+    """Return the digest of so many zeros."""
+    hasher = hashlib.sha256()
+    for _ in range(size // len(PIECE)):
+        hasher.update(PIECE)
+    hasher.update(PIECE[: size % len(PIECE)])
+    return hasher.hexdigest()
+
+
+def peak_of_run(upstream: Upstream, folder: Path, *, is_plan_only: bool = False) -> tuple[int, float, int]:
+    """Run ``bandersnatch mirror`` and return its peak memory in MB, its seconds and its status.
+
+    With ``is_plan_only`` the run is ended by SIGTERM when it has a fair number of pages.
+    """
+    folder.mkdir(exist_ok=True)
+    with serving(upstream) as url:
+        config = folder / "bandersnatch.conf"
+        config.write_text(f"[mirror]\ndirectory = {folder}/mirror\nmaster = {url}\nallow-non-https = true\n")
+        begin = time.monotonic()
+        command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        if is_plan_only:
+            upstream.enough.wait(300)
+            process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_maxrss // 1024, time.monotonic() - begin, process.returncode
+
+
+def simple_upstream(project: str, files: list[dict[str, object]], extra: dict[str, bytes] | None = None) -> Upstream:
+    """Return an upstream of one project at serial 1."""
+    listing = value(f"<struct><member><name>{project}</name><value><int>1</int></value></member></struct>")
+    rpc = {
+        "changelog_last_serial": value("<int>1</int>"),
+        "list_packages_with_serial": listing,
+        "changelog_since_serial": value("<array><data></data></array>"),
+    }
+    return Upstream(rpc | (extra or {}), lambda name: page_of(name, 1, files), send_zeros)
+
+
+def large_page() -> Upstream:
+    """A page with 20,000 files."""
+    digest = sha256_of_zeros(10)
+    names = (f"zeros-10-{number}.tar.gz" for number in range(PAGE_FILES))
+    return simple_upstream("zeros", [file_entry(name, 10, digest) for name in names])
+
+
+def large_file() -> Upstream:
+    """One file of 3 GB."""
+    name = f"zeros-{LARGE_FILE_BYTES}-1.0.tar.gz"
+    return simple_upstream("zeros", [file_entry(name, LARGE_FILE_BYTES, sha256_of_zeros(LARGE_FILE_BYTES))])
+
+
+def long_changelog() -> Upstream:
+    """50,000 changes since the last run, of as many projects."""
+    rows = "".join(row(f"project-{number}", number + 2) for number in range(CHANGELOG_ROWS - 1))
+    upstream = simple_upstream("zeros", [], {"changelog_since_serial": value(f"<array><data>{rows}</data></array>")})
+    upstream.page = lambda name: page_of(name, 10**6, [])
+    return upstream
+
+
+def large_index() -> Upstream:
+    """An index of 736,000 projects."""
+    members = "".join(
+        f"<member><name>some-project-{number}</name><value><int>{number + 1}</int></value></member>"
+        for number in range(INDEX_PROJECTS)
+    )
+    upstream = simple_upstream("zeros", [], {"list_packages_with_serial": value(f"<struct>{members}</struct>")})
+    upstream.rpc["changelog_last_serial"] = value(f"<int>{INDEX_PROJECTS}</int>")
+    upstream.page = lambda name: page_of(name, 10**6, [])
+    return upstream
+
+
+def main() -> int:
+    """Measure all, print a table, and return 1 where a limit is passed."""
+    cases = [
+        ("a page with 20,000 files, first sync", large_page, False),
+        ("a file of 3 GB", large_file, False),
+        ("50,000 changed projects, planned and begun", long_changelog, True),
+        ("an index of 736,000 projects, planned and begun", large_index, True),
+    ]
+    failed = False
+    print(f"| case | peak memory (limit {LIMIT_MB} MB) | wall |\n| --- | --- | --- |")
+    for name, make, is_plan_only in cases:
+        with tempfile.TemporaryDirectory(prefix="bandersnatch-memory-") as folder:
+            megabytes, seconds, status = peak_of_run(make(), Path(folder), is_plan_only=is_plan_only)
+        expected = 128 + signal.SIGTERM if is_plan_only else 0
+        failed |= megabytes > LIMIT_MB or status != expected
+        print(
+            f"| {name} | {megabytes} MB | {seconds:.1f} s |{'' if status == expected else f' status {status}!'}",
+            flush=True,
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
