@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed, owed_after
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, UpstreamUnavailableError, shown
-from bandersnatch.fetch import Fetcher
+from bandersnatch.fetch import Fetcher, without_credentials
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name
 
 if TYPE_CHECKING:
@@ -24,14 +24,16 @@ else:
 
 logger = logging.getLogger(__name__)
 
-PAGE_ENTRIES = 50_000
-"""PyPI's silent limit for one answer."""
+SMALLEST_LIMIT = 1_000
+"""An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026."""
 MAX_ATTEMPTS = 4
+RATE_LIMIT_SECONDS = 60.0
 LONGEST_RATE_LIMIT_SECONDS = 3600.0
 
-_RATE_LIMIT = re.compile(r"HTTPTooManyRequests.*?(?:reset in (\d+) seconds)?\.?$", re.DOTALL)
+_RATE_LIMIT = "HTTPTooManyRequests"
+_RESET_TIME = re.compile(r"reset in (\d+) seconds")
 _TRANSIENT_FAULT = -32500
 
 
@@ -40,7 +42,7 @@ class Changelog:
 
     def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
         self._fetcher, self._wait = fetcher, wait
-        self._url = f"{upstream_url}/pypi"
+        self._url = f"{without_credentials(upstream_url)}/pypi"
 
     def last_serial(self) -> int:
         """Return the newest serial, or 0 where the journal is empty."""
@@ -51,8 +53,11 @@ class Changelog:
             raise self._malformed(f"changelog_last_serial is {serial!r}")
         return serial
 
-    def since(self, serial: int) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+    def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
         """Return the newest serial that was told, and all changes after ``serial``, oldest first.
+
+        An answer may have been cut short without a word. It is taken for the last one where it is short and goes as far as
+        ``at_least``; if it was not, the serial that is returned is the one up to which all was told.
 
         Rows that are about no project, or about one whose name can't be, only count for the serial. The serial is the
         one asked for where there is nothing new.
@@ -66,9 +71,9 @@ class Changelog:
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
             for row in rows:
                 newest = max(newest, self._read_row(row, asked, changes))
-            if len(rows) < PAGE_ENTRIES:
+            if not rows or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
                 return newest, changes
-            logger.info("read %d changes, up to serial %d; there are more", len(changes), newest)
+            logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
 
     def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
         """Yield all projects, quarantined ones included; upstream may answer from a cache of up to an hour's age."""
@@ -105,7 +110,15 @@ class Changelog:
                 (result,), _ = xmlrpc_client.loads(answer.body, use_builtin_types=True)
             except xmlrpc_client.Fault as fault:
                 self._wait_or_raise(method, fault, attempt)
-            except (ExpatError, xmlrpc_client.Error, ValueError, TypeError, LookupError, AttributeError) as error:
+            except (
+                ExpatError,
+                xmlrpc_client.Error,
+                ArithmeticError,
+                ValueError,
+                TypeError,
+                LookupError,
+                AttributeError,
+            ) as error:
                 kind = answer.headers.get("Content-Type", "of no type")
                 raise self._malformed(f"no XML-RPC, but {kind}: {error}. Is this the base URL of an index?") from error
             else:
@@ -115,10 +128,12 @@ class Changelog:
     def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
         """Wait as long as the fault says, or a little, before the next attempt."""
         text = str(fault.faultString)
-        limited = _RATE_LIMIT.match(text)
+        reset = _RESET_TIME.search(text)
         if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS:
             raise UpstreamUnavailableError(self._url, f"{method}: fault {fault.faultCode}: {shown(text)}") from fault
-        seconds = float(limited[1] or 60) if limited else 2.0**attempt / 2
+        seconds = 2.0**attempt / 2
+        if text.startswith(_RATE_LIMIT):
+            seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
         seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS)
         logger.warning("%s: %s: %s; the next attempt is in %g s", self._url, method, shown(text), seconds)
         if self._wait(seconds):

@@ -24,7 +24,7 @@ class Owed(enum.Enum):
 
 
 _ROLE_ACTION = re.compile(
-    r"(add|remove|change) (Owner|Maintainer) (?!file )"  # "add Owner file x" would be a file for the Python "Owner"
+    r"(add|remove|change) (Owner|Maintainer) (?!(.* )?file )"  # "add Owner file x" would be a file for the Python "Owner"
     r"|(invite|revoke_invite|accepted) ",
     re.IGNORECASE,
 )

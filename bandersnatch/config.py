@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown
 from bandersnatch.options import (
@@ -94,18 +93,17 @@ class Config:
         Raises:
             ConfigMissingError: there is no such file.
             ConfigError: with all problems of the file, a line for each.
-
         """
         parser = _parse(path)
         problems: list[str] = []
         warnings: list[str] = []
         _check_sections(path, parser, problems, warnings)
         values: dict[str, OptionValue] = {}
+        given = dict(parser["mirror"]) if parser.has_section("mirror") else {}
         if parser.has_section("mirror"):
-            given = dict(parser["mirror"])
             _check_names(path, given, problems, warnings)
             values = _read_options(path, given, problems)
-        _check_together(path, values, problems, warnings)
+        _check_together(path, given, values, problems, warnings)
         if problems:
             raise ConfigError(problems)
         return _build(values, tuple(warnings))
@@ -116,7 +114,6 @@ def write_example(path: Path) -> None:
 
     Raises:
         OSError: where it can't be written.
-
     """
     example = resources.files("bandersnatch").joinpath("bandersnatch.conf.example")
     with resources.as_file(example) as source, path.open("xb") as target, source.open("rb") as text:
@@ -205,11 +202,19 @@ def _read_option(option: Option, text: str) -> OptionValue:
     return option.read(text if text or option.default is None else option.default)
 
 
-def _check_together(path: Path, values: Mapping[str, OptionValue], problems: list[str], warnings: list[str]) -> None:
+def _check_together(
+    path: Path,
+    given: Mapping[str, str],
+    values: Mapping[str, OptionValue],
+    problems: list[str],
+    warnings: list[str],
+) -> None:
     """Check what only several options together can get wrong."""
     master, workers = values.get("master"), values.get("workers")
     if isinstance(master, str) and master.startswith("http://") and values.get("allow-non-https") is False:
-        problems.append(_line(path, "master", master, "expected https://, or allow-non-https = true beside it"))
+        problems.append(
+            _line(path, "master", given["master"], "expected https://, or allow-non-https = true beside it")
+        )
     if isinstance(workers, int) and workers > POLITE_WORKERS and master == PUBLIC_PYPI:
         warnings.append(
             f"{path}: [mirror] workers = {workers}: PyPI asks its clients for few requests at a time; "
@@ -229,8 +234,10 @@ def _check_together(path: Path, values: Mapping[str, OptionValue], problems: lis
 
 
 def _line(path: Path, name: str, value: str, reason: str) -> str:
-    parts = urlsplit(value) if "://" in value and "@" in value else None
-    safe = f"{parts.scheme}://***@{value.rpartition('@')[2]}" if parts else value
+    safe = value
+    if "@" in value:  # the value may hold a password, be it a URL or not
+        scheme, separator, _ = value.rpartition("@")[0].partition("://")
+        safe = f"{scheme if separator else ''}{separator}***@{value.rpartition('@')[2]}"
     return f"{path}: [mirror] {name} = {shown(safe)}: {reason}"
 
 

@@ -28,7 +28,6 @@ class Crew:
 
         Raises:
             InterruptedRunError: the run was asked to stop.
-
         """
         active = 0
         while active or not schedule.is_empty():

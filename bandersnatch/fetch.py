@@ -5,10 +5,11 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -51,27 +52,48 @@ class Answer:
 
 
 class Body:
-    """A body that is being received; read it once, inside the ``with`` that made it.
+    """The body of an answer that is being received; read it once, inside the ``with`` that made it.
 
     ``offset`` is where in the document it begins: above zero only where that was asked for.
     """
 
     def __init__(self, url: str, response: requests.Response, timeout_seconds: float) -> None:
-        self._url, self._response, self._timeout_seconds = url, response, timeout_seconds
-        self.etag = response.headers.get("ETag")
+        self.url, self.status, self.headers = url, response.status_code, response.headers
+        self._response, self._timeout_seconds = response, timeout_seconds
         self.offset = 0
+        self.received_bytes = 0
+
+    @property
+    def etag(self) -> str | None:
+        """The document's ETag, or None."""
+        return self.headers.get("ETag")
 
     def chunks(self, *, decode: bool = False) -> Iterator[bytes]:
         """Yield the bytes as they come.
 
         Raises:
             BrokenBodyError: the body broke off, or upstream fell silent.
-
         """
         try:
-            yield from self._response.raw.stream(CHUNK_BYTES, decode_content=decode)
+            for chunk in self._response.raw.stream(CHUNK_BYTES, decode_content=decode):
+                self.received_bytes += len(chunk)
+                yield chunk
         except _BROKEN_BODY as error:
-            raise BrokenBodyError(self._url, _reason(error, self._timeout_seconds)) from error
+            raise BrokenBodyError(self.url, _reason(error, self._timeout_seconds)) from error
+
+    def whole(self, limit_bytes: int) -> bytes:
+        """Return the decoded body.
+
+        Raises:
+            BrokenBodyError: as ``chunks`` does.
+            MalformedResponseError: it is larger than ``limit_bytes``.
+        """
+        received: list[bytes] = []
+        for chunk in self.chunks(decode=True):
+            received.append(chunk)
+            if self.received_bytes > limit_bytes:
+                raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
+        return b"".join(received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,9 @@ class Fetcher:
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget(self._policy.retries_per_run)
         self._health = HostHealth(self._policy.failures_until_down)
+        parts = urlsplit(config.upstream_url)
+        self._credentials_host = _host(config.upstream_url)
+        self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -113,7 +138,6 @@ class Fetcher:
             NotFoundError: upstream answered 404 or 410.
             UpstreamUnavailableError: no usable answer after all attempts.
             MalformedResponseError: the document is larger than ``limit_bytes``.
-
         """
         return self._whole("GET", url, headers, None, limit_bytes)
 
@@ -128,71 +152,69 @@ class Fetcher:
         Raises:
             RangeRefusedError: upstream misanswered the request for the rest.
             NotFoundError, UpstreamUnavailableError: as ``get`` does.
-
         """
         headers = {"Accept-Encoding": "identity"}
         if resume is not None:
             headers |= {"Range": f"bytes={resume.offset}-", "If-Range": resume.etag}
-        with self._open("GET", url, headers, None) as response:
-            body = Body(_masked(url), response, self._config.timeout_seconds)
-            if response.status_code == PARTIAL_CONTENT:
-                if resume is None or not resume.is_answered_by(response.headers):
-                    raise RangeRefusedError(_masked(url))
+        with self._open("GET", url, headers, None) as body:
+            if body.status == PARTIAL_CONTENT:
+                if resume is None or not resume.is_answered_by(body.headers):
+                    raise RangeRefusedError(body.url)
                 body.offset = resume.offset
             yield body
 
-    def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit_bytes: int) -> Answer:
+    def _whole(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, limit_bytes: int) -> Answer:
         for attempt in range(1, self._policy.attempts + 1):
-            with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, body) as response:
+            with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, data) as body:
                 try:
-                    content = self._read(url, response, limit_bytes)
+                    return Answer(body.url, body.status, body.headers, body.whole(limit_bytes))
                 except BrokenBodyError:
                     if attempt == self._policy.attempts:
                         raise
-                else:
-                    return Answer(url, response.status_code, response.headers, content)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _read(self, url: str, response: requests.Response, limit_bytes: int) -> bytes:
-        received: list[bytes] = []
-        left = limit_bytes
-        for chunk in Body(_masked(url), response, self._config.timeout_seconds).chunks(decode=True):
-            left -= len(chunk)
-            if left < 0:
-                raise MalformedResponseError(_masked(url), f"the answer is larger than {limit_bytes} bytes")
-            received.append(chunk)
-        return b"".join(received)
-
     @contextmanager
-    def _open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Iterator[requests.Response]:
+    def _open(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Iterator[Body]:
         self._check_scheme(url)
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = _host(url)
         if self._health.is_down(host):
             failures = self._policy.failures_until_down
-            raise HostDownError(_masked(url), f"{host} gave no usable answer to {failures} requests in a row")
-        timeout = self._config.timeout_seconds
+            raise HostDownError(
+                without_credentials(url), f"{host} gave no usable answer to {failures} requests in a row"
+            )
+        timeout, begun = self._config.timeout_seconds, time.monotonic()
         try:
             response = self._session().request(
-                method, url, data=body, headers=dict(headers), stream=True, timeout=timeout, proxies=self._proxies(url)
+                method,
+                url,
+                data=data,
+                headers=dict(headers),
+                auth=self._credentials if host == self._credentials_host else None,
+                stream=True,
+                timeout=timeout,
+                proxies=self._proxies(url),
             )
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             self._health.failed(host)
-            raise UpstreamUnavailableError(_masked(url), _reason(error, timeout)) from error
+            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
         with response:
-            logger.debug("%s %s: %d", method, _masked(url), response.status_code)
-            self._check_scheme(response.url)
+            for step in (*response.history, response):
+                self._check_scheme(step.url)
             if response.status_code in self._policy.statuses:
                 self._health.failed(host)
             else:
                 self._health.succeeded(host)
-            _check_status(url, response, headers)
-            yield response
+            body = Body(without_credentials(url), response, timeout)
+            try:
+                _check_status(url, response, headers)
+                yield body
+            finally:
+                seconds = time.monotonic() - begun
+                logger.debug("%s %s: %d, %d bytes, %.3f s", method, body.url, body.status, body.received_bytes, seconds)
 
     def _check_scheme(self, url: str) -> None:
         if not url.startswith("https://") and not self._config.allow_non_https:
-            raise UpstreamUnavailableError(_masked(url), "not https://, and allow-non-https is false")
+            raise UpstreamUnavailableError(without_credentials(url), "not https://, and allow-non-https is false")
 
     def _proxies(self, url: str) -> dict[str, str] | None:
         """Return the configured proxy, where NO_PROXY does not speak against it; requests knows the environment's."""
@@ -219,19 +241,24 @@ class Fetcher:
 def _check_status(url: str, response: requests.Response, headers: Mapping[str, str]) -> None:
     status = response.status_code
     if status in _GONE:
-        raise NotFoundError(_masked(url))
+        raise NotFoundError(without_credentials(url))
     if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
-        raise RangeRefusedError(_masked(url))
+        raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
-        raise UpstreamUnavailableError(_masked(url), f"upstream answered {status} {response.reason}")
+        raise UpstreamUnavailableError(without_credentials(url), f"upstream answered {status} {response.reason}")
 
 
-def _masked(url: str) -> str:
-    """Return the URL without a user's name and password."""
-    parts = urlsplit(url)
-    if parts.username is None and parts.password is None:
+def without_credentials(url: str) -> str:
+    """Return the URL without a user's name and password, as it may stand in messages and logs."""
+    if "@" not in url:
         return url
-    return urlunsplit(parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}"))
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _host(url: str) -> str:
+    """Return host and port of a URL; an impossible one is found out when it is asked for."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
 
 
 def _reason(error: BaseException, timeout_seconds: float) -> str:

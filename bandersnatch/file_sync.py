@@ -51,7 +51,6 @@ class FileSync:
             UpstreamError: the file could not be fetched.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
-
         """
         if self.is_stopped():
             raise InterruptedRunError

@@ -5,6 +5,7 @@ means that more is checked, never that more is deleted.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
@@ -13,7 +14,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
-from bandersnatch.model import ProjectPage, parse_project_page
+from bandersnatch.model import MAX_FILE_BYTES, ProjectPage, parse_project_page, parse_serial
 from bandersnatch.storage import FilesystemStorage
 
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
@@ -94,8 +95,10 @@ _decoder = msgspec.json.Decoder(_Page)
 def _read_json(body: bytes) -> HeldPage | None:
     try:
         page = _decoder.decode(body)
-        serial = int(page.meta.last_serial)
+        serial = parse_serial(page.meta.last_serial)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return None
+    if serial is None:
         return None
     files = (_held(file.url, file.size, file.hashes, bool(file.core_metadata)) for file in page.files)
     return HeldPage(serial, tuple(file for file in files if file is not None))
@@ -103,10 +106,12 @@ def _read_json(body: bytes) -> HeldPage | None:
 
 def _read_html(body: bytes) -> HeldPage:
     reader = _LinkReader()
-    reader.feed(body.decode("utf-8", "replace"))
-    reader.close()
+    with suppress(AssertionError):  # what html.parser raises at some broken declarations; what came before counts
+        reader.feed(body.decode("utf-8", "replace"))
+        reader.close()
     comment = _SERIAL_COMMENT.search(body)
-    return HeldPage(int(comment[1]) if comment else 0, tuple(reader.files))
+    serial = parse_serial(comment[1].decode()) if comment else None
+    return HeldPage(serial or 0, tuple(reader.files))
 
 
 class _LinkReader(HTMLParser):
@@ -126,6 +131,8 @@ class _LinkReader(HTMLParser):
 
 
 def _held(url: str, size: int | None, hashes: dict[str, str], has_metadata: bool) -> HeldFile | None:
+    if size is not None and not 0 <= size <= MAX_FILE_BYTES:
+        size = None
     try:
         return HeldFile(stored_path(url), size, hashes, has_metadata)
     except MalformedResponseError:

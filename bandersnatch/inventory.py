@@ -19,6 +19,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import StoredPath
 
+_ROWS_AT_A_TIME = 10_000
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE project (
@@ -54,11 +55,12 @@ class Inventory:
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> bool:
-        """Open the inventory, making it anew where it is missing or unreadable; return whether it was there.
+        """Open the inventory, or make it anew where it is missing, unreadable or unfinished; return whether it was there.
+
+        A new one must be filled with ``put_all`` before it counts.
 
         Raises:
             StorageError: it can't be made.
-
         """
         try:
             if self._path.exists() and self._connect_to_existing():
@@ -68,7 +70,6 @@ class Inventory:
                 leftover.unlink(missing_ok=True)
             connection = self._connect()
             connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         except (sqlite3.Error, OSError) as error:
             raise StorageError(str(self._path), "make the inventory", str(error)) from error
         return False
@@ -86,10 +87,17 @@ class Inventory:
             row = cursor.execute("SELECT * FROM project WHERE name = ?", (project,)).fetchone()
         return None if row is None else HeldProject(*row)
 
-    def projects(self) -> list[HeldProject]:
-        """Return all projects that are held, in the order of their names."""
-        with self._cursor() as cursor:
-            return [HeldProject(*row) for row in cursor.execute("SELECT * FROM project ORDER BY name")]
+    def projects(self) -> Iterator[HeldProject]:
+        """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
+        last = ""
+        while True:
+            with self._cursor() as cursor:
+                query = "SELECT * FROM project WHERE name > ? ORDER BY name LIMIT ?"
+                rows = cursor.execute(query, (last, _ROWS_AT_A_TIME)).fetchall()
+            yield from (HeldProject(*row) for row in rows)
+            if len(rows) < _ROWS_AT_A_TIME:
+                return
+            last = rows[-1][0]
 
     def serials(self) -> dict[NormalizedName, int]:
         """Return the serials of all projects that are held."""
@@ -110,10 +118,11 @@ class Inventory:
             self._settle(cursor, held.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
-        """Record many projects at once, as the rebuild does."""
+        """Record all projects of a new inventory at once, and only then let it count as one."""
         rows = ((p.name, p.display_name, p.serial, p.etag, p.files, p.size_bytes) for p in held)
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", rows)
+            cursor.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def remove(self, project: NormalizedName) -> None:
         """Forget a project that is held no more, and settle it."""

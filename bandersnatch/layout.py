@@ -73,7 +73,6 @@ def file_path(file: DistributionFile) -> StoredPath:
 
     Raises:
         MalformedResponseError: where the path leaves ``packages/`` or does not end in the file's name.
-
     """
     path = stored_path(file.url)
     if not path.endswith(f"/{file.filename}"):
@@ -86,14 +85,12 @@ def stored_path(url: str) -> StoredPath:
 
     Raises:
         MalformedResponseError: where the path leaves ``packages/``.
-
     """
     try:
-        raw = urlsplit(url).path
+        _, found, rest = urlsplit(url).path.partition(_PACKAGES_SEGMENT)
+        segments = unquote(rest, errors="strict").split("/")
     except ValueError as error:
         raise MalformedResponseError(url, f"no URL: {error}") from error
-    _, found, rest = raw.partition(_PACKAGES_SEGMENT)
-    segments = unquote(rest, errors="strict" if rest.isascii() else "replace").split("/")
     if not found or len(rest) > _MAX_PATH_BYTES or len(segments) < 2 or not all(map(_is_plain_segment, segments)):
         raise MalformedResponseError(url, "the URL leads to no place below packages/")
     return StoredPath(f"{PACKAGES}/{'/'.join(segments)}")
@@ -102,6 +99,11 @@ def stored_path(url: str) -> StoredPath:
 def metadata_path(path: StoredPath) -> StoredPath:
     """Return where the core metadata of a file is kept (PEP 658)."""
     return StoredPath(f"{path}.metadata")
+
+
+def is_metadata(path: StoredPath) -> bool:
+    """Whether a path is that of a distribution file's core metadata, and not of a file itself."""
+    return path.endswith(".metadata")
 
 
 def link_from_page(path: StoredPath) -> str:

@@ -17,9 +17,17 @@ class PlainFormatter(logging.Formatter):
     """One event, one line: what came from upstream can neither move the cursor nor forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a traceback, which is our own text, keeps its lines."""
-        message, newline, trace = super().format(record).partition("\nTraceback ")
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message) + newline + trace
+        """Return the line, and below it the lines of a traceback where there is one."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 class ConsoleHandler(logging.Handler):
@@ -31,7 +39,7 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, as it is: no markup, no wrapping."""
-        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(self.format(record), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def set_up_logging(level: int, console: "Console | None", log_config: Path | None) -> None:
@@ -39,7 +47,6 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
 
     Raises:
         ConfigError: ``log_config`` can't be used.
-
     """
     if log_config is not None:
         try:

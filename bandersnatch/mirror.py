@@ -107,13 +107,14 @@ class Mirror:
             UpstreamError: upstream could not be asked what to do, or gave no answer to many projects in a row.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
-
         """
         with run_lock(self._config.directory), closing(self._inventory):
             begun, started = datetime.now(UTC), time.monotonic()
-            self._open_inventory()
+            is_rebuilt = self._open_inventory()
             self._sweep()
             saved = self._states.load()
+            if is_rebuilt and saved.serial is None:
+                saved = SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
             plan = self._plan(saved)
             if plan.is_new or not self._root_index.is_there():
                 self._states.save_todo(plan.todo)
@@ -125,9 +126,12 @@ class Mirror:
             self._report.seconds = time.monotonic() - started
             return self._report
 
-    def _open_inventory(self) -> None:
-        if not self._inventory.open():
-            self._inventory.put_all(held_projects(self._storage))
+    def _open_inventory(self) -> bool:
+        """Open the inventory, and return whether it had to be rebuilt."""
+        if self._inventory.open():
+            return False
+        self._inventory.put_all(held_projects(self._storage))
+        return True
 
     def _sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
@@ -300,11 +304,12 @@ class Mirror:
         self._storage.flush()
         gone = set(self._removals.projects)
         is_complete = len(todo) == len(gone)
-        held = [
-            IndexedProject(project.name, project.display_name, project.serial)
-            for project in self._inventory.projects()
-            if project.name not in gone
-        ]
+
+        def held() -> Iterator[IndexedProject]:
+            for project in self._inventory.projects():
+                if project.name not in gone:
+                    yield IndexedProject(project.name, project.display_name, project.serial)
+
         self._root_index.write(held, todo.target_serial if is_complete else saved.serial or 0)
         for project in self._removals.projects:
             self._remove(project)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
@@ -24,6 +24,9 @@ MAX_FILENAME_BYTES = 240
 
 MAX_FILE_BYTES = 2**50
 """No file of an index is anywhere near; PyPI allows 100 MB, and some gigabytes on request."""
+
+MAX_SERIAL = 2**63 - 1
+MAX_SERIAL_DIGITS = 20
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -193,7 +196,6 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
 
     Raises:
         MalformedResponseError: naming the first field that is missing, wrong or hostile.
-
     """
     try:
         wire = _page_decoder.decode(body)
@@ -209,7 +211,7 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
         raise MalformedResponseError(url, f"the file {twice!r} stands there twice")
     return ProjectPage(
         name=project,
-        serial=_parse_serial(wire.meta.last_serial, url),
+        serial=_required_serial(wire.meta.last_serial, url),
         status=wire.project_status.status,
         status_reason=wire.project_status.reason,
         versions=tuple(wire.versions),
@@ -222,7 +224,6 @@ def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
 
     Raises:
         MalformedResponseError: where it is none, or of another project.
-
     """
     try:
         wire = _legacy_decoder.decode(body)
@@ -237,8 +238,7 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
     """Read a PEP 691 root index: its serial, and every project with its own.
 
     Raises:
-        MalformedResponseError: where it is no root index, or its projects have no serials.
-
+        MalformedResponseError: where it is no root index. A project without a serial has serial 0.
     """
     try:
         wire = _index_decoder.decode(body)
@@ -248,19 +248,23 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
     for entry in wire.projects:
         name = parse_project_name(entry.name)
         if name is not None:
-            projects[name] = ListedProject(entry.name, _parse_serial(entry.last_serial, url) or 0)
-    return _parse_serial(wire.meta.last_serial, url), projects
+            projects[name] = ListedProject(entry.name, _required_serial(entry.last_serial, url) or 0)
+    return _required_serial(wire.meta.last_serial, url), projects
 
 
-def _parse_serial(value: int | str | None, url: str) -> int | None:
-    """Return a serial; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
-    if value is None:
-        return None
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
-        raise MalformedResponseError(url, f"_last-serial is {value!r}, no serial")
-    if int(value) < 0:
-        raise MalformedResponseError(url, f"_last-serial is {value}, below zero")
-    return int(value)
+def parse_serial(value: int | str | None) -> int | None:
+    """Return a serial, or None where it is none; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() and len(value) < MAX_SERIAL_DIGITS else None
+    return value if value is not None and 0 <= value <= MAX_SERIAL else None
+
+
+def _required_serial(value: int | str | None, url: str) -> int | None:
+    """Return a serial, or None where upstream told none; what it told must be one."""
+    serial = parse_serial(value)
+    if value is not None and serial is None:
+        raise MalformedResponseError(url, f"_last-serial is {value!r:.40}, no serial")
+    return serial
 
 
 def _is_expected(file: _File, project: NormalizedName, url: str) -> bool:
@@ -280,7 +284,7 @@ def _parse_time(text: str) -> float:
 def _absolute_url(link: str, page_url: str) -> str:
     """Return the URL that a link on a page means; what else it may and may not be, ``fetch`` and ``layout`` check."""
     try:
-        joined = urljoin(page_url, link)
+        joined = urldefrag(urljoin(page_url, link)).url
         parts = urlsplit(joined)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise MalformedResponseError(page_url, f"links to {link!r}")

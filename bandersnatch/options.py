@@ -80,7 +80,7 @@ def read_bool(text: str) -> bool:
 
 def read_workers(text: str) -> int:
     """Read a whole number from 1 up."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10_000):
+    if re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII) is None:
         raise OptionError("expected a whole number from 1 up")
     return int(text)
 
@@ -98,8 +98,11 @@ def read_seconds(text: str) -> float:
 
 def read_directory(text: str) -> Path:
     """Read an absolute path; cron runs us in another folder than a shell does."""
-    path = Path(text).expanduser()
-    if not text or not path.is_absolute():
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~nobody
+        path = Path()
+    if not path.is_absolute() or not text.isprintable():
         raise OptionError("expected an absolute path, such as /srv/pypi")
     return path
 
@@ -118,13 +121,21 @@ def read_upstream_url(text: str) -> str:
     """Read the base URL of an index, without ``/simple``."""
     url = _read_url(text, ("http", "https"), "https://")
     if url.endswith("/simple"):
-        raise OptionError(f"expected the base URL, without /simple: {url.removesuffix('/simple')}")
+        raise OptionError("expected the base URL, without /simple")
     return url
 
 
 def read_optional_url(text: str) -> str:
     """Read a URL without its trailing slash, or nothing."""
     return _read_url(text, ("http", "https"), "https://") if text else ""
+
+
+def read_root_uri(text: str) -> str:
+    """Read the prefix of file URLs, to which ``/packages/...`` is added."""
+    url = read_optional_url(text)
+    if "packages" in urlsplit(url).path.split("/"):
+        raise OptionError("expected the URL without /packages, which is added to it")
+    return url
 
 
 def read_proxy(text: str) -> str:
@@ -175,7 +186,7 @@ def read_deleted(text: str) -> DeletedPolicy:
 
 def read_removal_limit(text: str) -> RemovalLimit:
     """Read a number, a percentage, or both, such as ``5% or 1000``."""
-    found = re.fullmatch(r"(?:(\d{1,3}(?:\.\d+)?) ?%)?(?:(?<=%) or )?(\d{1,12})?", text, re.ASCII)
+    found = re.fullmatch(r"(?:(\d{1,3}(?:\.\d+)?) ?%(?: or (?=\d)|$))?(\d{1,12})?", text, re.ASCII)
     if found is None or not text or (found[1] and float(found[1]) > 100):
         raise OptionError("expected a number, a percentage, or both, such as 5% or 1000")
     return RemovalLimit(int(found[2] or 0), float(found[1] or 0))
@@ -199,7 +210,8 @@ def _read_url(text: str, schemes: tuple[str, ...], example: str) -> str:
         is_url = False
     if not is_url or not text.isprintable() or " " in text:
         raise OptionError(f"expected a URL with {' or '.join(schemes)}, such as {example}host.example")
-    return text.rstrip("/")
+    scheme, rest = text.split(":", 1)
+    return f"{scheme.lower()}:{rest.rstrip('/')}"
 
 
 MIRROR_OPTIONS: tuple[Option, ...] = (
@@ -219,7 +231,7 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("json", "false", read_bool, "also keep /pypi/<name>/json"),
     Option("simple-format", "ALL", read_simple_format, "forms of the pages: ALL, HTML or JSON"),
     Option("hash-index", "false", read_bool, "pages in folders by first letter; needs a rewrite in the web server"),
-    Option("root_uri", "", read_optional_url, "prefix of file URLs on pages, in place of relative links"),
+    Option("root_uri", "", read_root_uri, "prefix of file URLs on pages, in place of relative links"),
     Option("digest_name", "sha256", read_digest_name, "which digest the links on pages carry"),
     Option("log-config", "", read_log_config, "a file for Python's logging.config.fileConfig"),
 )
@@ -241,8 +253,8 @@ IGNORED_MIRROR_OPTIONS: dict[str, str] = {
     "global-timeout": "not needed: only silence ends a download, see timeout",
     "cleanup": "not needed: pages under old names are not kept",
     "storage-filesystem-manage-permissions": "not needed: permissions follow the umask",
-    "api-method": "not needed: the changelog is always asked through XML-RPC",
-    "delete-packages": "not needed: what upstream removed is always removed",
+    "api-method": "not needed: XML-RPC is asked, and the root index where it is away",
+    "delete-packages": "its place has taken: deleted = remove, hide or keep",
 }
 """Options of other bandersnatch versions that we do not need: one line says why."""
 

@@ -19,7 +19,7 @@ from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan
 from bandersnatch.file_sync import FileSync, SyncedFile
 from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import PACKAGES, Layout, StoredPath, json_paths, metadata_path
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, is_metadata, json_paths, metadata_path
 from bandersnatch.model import ProjectPage
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.page_rules import check_page
@@ -154,7 +154,6 @@ class Package:
         Raises:
             ProjectNotFoundError: there is no page, although nothing said that the project was removed.
             StaleMetadataError: the page is older than it must be.
-
         """
         entry, owed = self._entry, self._entry.owed
         etag = record.etag if record is not None and is_settled and self._is_whole() else None
@@ -266,6 +265,6 @@ class Package:
                 changed=changed or any(task.work is FileWork.FETCH for task in plan.tasks),
                 files=len(fetched),
                 size_bytes=sum(file.size_bytes for file in synced.values()),
-                deleted_files=len(deletions),
+                deleted_files=sum(not is_metadata(path) for path in deletions),
             )
         )

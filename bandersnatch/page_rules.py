@@ -18,7 +18,6 @@ def check_page(page: ProjectPage, held_digests: Mapping[str, str], owed: Owed) -
 
     Raises:
         SuspiciousPageError: the page must not replace the one that is held.
-
     """
     for file in page.files:
         known = held_digests.get(file.filename, file.sha256)

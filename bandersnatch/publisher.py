@@ -12,7 +12,7 @@ from bandersnatch.config import PagesConfig
 from bandersnatch.errors import NotFoundError, StaleMetadataError
 from bandersnatch.held_page import HeldPage, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import ALL_PAGES, PACKAGES, Layout, StoredPath, file_path, json_paths, page_path
+from bandersnatch.layout import ALL_PAGES, PACKAGES, Layout, StoredPath, file_path, is_metadata, json_paths, page_path
 from bandersnatch.model import ProjectPage
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
@@ -53,7 +53,6 @@ class Publisher:
         Raises:
             UpstreamError: the legacy JSON could not be fetched, or is older than required.
             StorageError: the disk refused.
-
         """
         page = self._without_lost_metadata(publication)
         project = page.name
@@ -87,7 +86,7 @@ class Publisher:
         for folder in folders:
             self._delete_pages(folder)
         self.storage.sweep(doomed)
-        deleted = sum(self.storage.delete(path) for path in doomed)
+        deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
         self.inventory.remove(project)
         return deleted
 

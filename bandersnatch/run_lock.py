@@ -22,7 +22,6 @@ def run_lock(directory: Path) -> Iterator[None]:
     Raises:
         LockHeldError: another process holds it.
         StorageError: the directory can't be made or written.
-
     """
     path = directory / LOCK
     lock = FileLock(path)

@@ -40,7 +40,6 @@ def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial that is reached.
         UpstreamError: upstream could not be asked.
-
     """
     begin = saved.todo.target_serial if saved.todo is not None else saved.serial
     is_full = begin is None or pages_differ
@@ -85,7 +84,7 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> i
     for name, project in upstream.all_projects():
         list_serial = max(list_serial, project.serial)
         _add_listed(todo, name, project)
-    newest, changes = upstream.changes_since(min(first, list_serial))
+    newest, changes = upstream.changes_since(min(first, list_serial), at_least=first)
     todo.merge(changes)
     _add_missing(todo, held())
     return max(first, newest)
@@ -98,7 +97,6 @@ def _plan_from_index(
 
     Raises:
         UpstreamError: the first error, where the index can't be had either.
-
     """
     try:
         serial, listed = upstream.root_index()
@@ -118,9 +116,13 @@ def _plan_from_index(
 
 
 def _add_listed(todo: TodoList, name: NormalizedName, project: ListedProject) -> None:
+    """Add a project as the list tells of it; what the changelog told of it before stays owed."""
     entry = todo.get(name)
-    if entry is None or entry.owed is Owed.ROLES or entry.serial < project.serial:
+    if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
         todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
+    elif entry.serial < project.serial:
+        owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
+        todo.add(name, TodoEntry(project.display_name, project.serial, owed))
 
 
 def _add_missing(todo: TodoList, missing: Iterable[NormalizedName]) -> None:

@@ -8,6 +8,7 @@ and 792 (project status). Everything that comes from upstream is escaped.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import islice
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -18,6 +19,7 @@ from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.options import SimpleFormat
 
 API_VERSION = "1.4"
+_PROJECTS_AT_A_TIME = 5_000
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -108,8 +110,9 @@ def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterato
     """Yield the PEP 691 root index piece by piece; it is tens of megabytes for all of PyPI."""
     yield b'{"meta":' + _encoder.encode({"_last-serial": serial, "api-version": API_VERSION}) + b',"projects":['
     separator = b""
-    for project in projects:
-        yield separator + _encoder.encode({"_last-serial": project.serial, "name": project.display_name})
+    for some in _batches(projects):
+        entries = [_IndexEntry(project.serial, project.display_name) for project in some]
+        yield separator + _encoder.encode(entries)[1:-1]
         separator = b","
     yield b"]}\n"
 
@@ -121,9 +124,23 @@ def render_root_html(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
         b'    <meta name="pypi:repository-version" content="' + API_VERSION.encode() + b'">\n'
         b"    <title>Simple index</title>\n  </head>\n  <body>\n"
     )
-    for project in projects:
-        yield f'    <a href="{project.name}/">{escape(project.display_name)}</a>\n'.encode()
+    for some in _batches(projects):
+        yield "".join(
+            f'    <a href="{project.name}/">{escape(project.display_name)}</a>\n' for project in some
+        ).encode()
     yield b"  </body>\n</html>\n"
+
+
+class _IndexEntry(msgspec.Struct):
+    serial: int = msgspec.field(name="_last-serial")
+    name: str
+
+
+def _batches(projects: Iterable[IndexedProject]) -> Iterator[list[IndexedProject]]:
+    """Yield the projects a few thousand at a time: one encoding, one write for all of them."""
+    remaining = iter(projects)
+    while some := list(islice(remaining, _PROJECTS_AT_A_TIME)):
+        yield some
 
 
 def _url_maker(config: PagesConfig) -> Callable[[DistributionFile], str]:
@@ -172,7 +189,7 @@ def _file_json(file: DistributionFile) -> dict[str, object]:
 
 
 def _link_attributes(file: DistributionFile, digest_name: str) -> str:
-    attributes = [f'href="{escape(file.url)}#{digest_name}={file.hashes[digest_name]}"']
+    attributes = [f'href="{escape(file.url)}#{digest_name}={escape(file.hashes[digest_name])}"']
     if file.requires_python is not None:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
     if file.yanked is not False:

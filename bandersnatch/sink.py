@@ -27,12 +27,16 @@ class Sink:
         self._sha256 = hashlib.sha256()
         self.size = 0
 
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal digest of what was written so far."""
+        return self._sha256.hexdigest()
+
     def write(self, data: bytes) -> None:
         """Append ``data``.
 
         Raises:
             StorageError: the disk refused.
-
         """
         self._sha256.update(data)
         self.size += len(data)
@@ -62,9 +66,8 @@ class Sink:
 
         Raises:
             IntegrityError: it has another size or digest, and so the file will not appear.
-
         """
         if self.size != size:
             raise IntegrityError(url, "size", size, self.size)
-        if self._sha256.hexdigest() != sha256:
-            raise IntegrityError(url, "SHA-256", sha256, self._sha256.hexdigest())
+        if self.sha256 != sha256:
+            raise IntegrityError(url, "SHA-256", sha256, self.sha256)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bandersnatch.layout import LEGACY_STATUS, STATE, TODO
+from bandersnatch.model import parse_serial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
 
@@ -53,10 +54,12 @@ class StateStore:
         if data is None:
             return None
         text = data.decode("utf-8", "replace").strip()
-        if text.isascii() and text.isdigit() and len(text) < 20:
-            return int(text)
-        logger.warning("the file state holds no serial but %r: everything will be checked against upstream", text[:80])
-        return None
+        serial = parse_serial(text)
+        if serial is None:
+            logger.warning(
+                "the file state holds no serial but %r: everything will be checked against upstream", text[:80]
+            )
+        return serial
 
     def _load_todo(self, serial: int | None) -> TodoList | None:
         data = self._storage.read(TODO)
@@ -80,9 +83,9 @@ class StateStore:
         data = self._storage.read(LEGACY_STATUS)
         if data is None:
             return
-        text = data.decode("utf-8", "replace").strip()
-        if self._storage.read(STATE) is None and text.isascii() and text.isdigit() and int(text) > 0:
-            logger.info("going on from serial %s of the file status, which another bandersnatch left", text)
-            self._storage.save(STATE, [f"{text}\n".encode()])
+        serial = parse_serial(data.decode("utf-8", "replace").strip())
+        if self._storage.read(STATE) is None and serial:
+            logger.info("going on from serial %d of the file status, which another bandersnatch left", serial)
+            self._storage.save(STATE, [f"{serial}\n".encode()])
             self._storage.delete(TODO)
         self._storage.delete(LEGACY_STATUS)

@@ -25,8 +25,11 @@ logger = logging.getLogger(__name__)
 
 PART_SUFFIX = ".part"
 _READ_BYTES = 1024 * 1024
-_MKDIR_ATTEMPTS = 5
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
+
+
+class _UnchangedError(Exception):
+    """What was written is there already; leaves a ``write`` block without effect."""
 
 
 class FilesystemStorage:
@@ -36,6 +39,7 @@ class FilesystemStorage:
         self._root = root
         self._open_parts: set[str] = set()
         self._guard = threading.Lock()
+        self._folders = threading.Lock()
         self._abandoned = False
 
     @property
@@ -53,14 +57,13 @@ class FilesystemStorage:
         Raises:
             StorageError: the disk refused.
             InterruptedRunError: the storage was abandoned meanwhile.
-
         """
         part = self._part_of(path)
         partial = partial or Partial()
         self._claim(part)
         try:
             with self._translated(path, "write"):
-                stream = _open_new(part) if partial.offset == 0 else open(part, "r+b")  # noqa: SIM115
+                stream = self._open_new(part) if partial.offset == 0 else open(part, "r+b")  # noqa: SIM115
             try:
                 sink = Sink(path, stream)
                 with self._translated(path, "read"):
@@ -98,7 +101,6 @@ class FilesystemStorage:
 
         Raises:
             StorageError: it would not.
-
         """
         if reserve_bytes == 0:
             return
@@ -116,6 +118,18 @@ class FilesystemStorage:
             return False
         with self.write(path, mtime) as sink:
             sink.write(data)
+        return True
+
+    def write_pieces(self, path: StoredPath, pieces: Iterable[bytes]) -> bool:
+        """Write a large file piece by piece, unless it is there with the same bytes; return whether it was written."""
+        try:
+            with self.write(path) as sink:
+                for piece in pieces:
+                    sink.write(piece)
+                if self._is_same(path, sink):
+                    raise _UnchangedError
+        except _UnchangedError:
+            return False
         return True
 
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
@@ -173,7 +187,6 @@ class FilesystemStorage:
 
         Raises:
             InterruptedRunError: ``is_stopped()`` became true on the way.
-
         """
         hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
         with self.open(path) as stream:
@@ -246,16 +259,31 @@ class FilesystemStorage:
                 raise StorageError(part, "write", "another project of this run writes it too")
             self._open_parts.add(part)
 
+    def _open_new(self, part: str) -> BinaryIO:
+        """Open a new file for writing; its folder is only made where the open fails, which saves a call for most files."""
+        try:
+            return open(part, "wb")
+        except FileNotFoundError:
+            with self._folders:  # no other thread deletes the folder, empty as it is, before it is used
+                os.makedirs(os.path.dirname(part), exist_ok=True)
+                return open(part, "wb")
+
     def _delete_empty_folders(self, path: StoredPath) -> None:
         folder = os.path.dirname(path)
-        while folder not in _KEPT_FOLDERS:
-            try:
-                os.rmdir(self._absolute(folder))
-            except FileNotFoundError:
-                pass  # a run that was killed may have got this far
-            except OSError:
-                return  # not empty, most of the time; or a link that an operator made
-            folder = os.path.dirname(folder)
+        with self._folders:
+            while folder not in _KEPT_FOLDERS:
+                try:
+                    os.rmdir(self._absolute(folder))
+                except FileNotFoundError:
+                    pass  # a run that was killed may have got this far
+                except OSError:
+                    return  # not empty, most of the time; or a link that an operator made
+                folder = os.path.dirname(folder)
+
+    def _is_same(self, path: StoredPath, sink: Sink) -> bool:
+        stored = self.stat(path)
+        is_same_size = stored is not None and stored.size == sink.size
+        return is_same_size and self.digest(path, "sha256", lambda: False) == sink.sha256
 
     def _mode(self, path: StoredPath) -> int | None:
         try:
@@ -277,17 +305,6 @@ class FilesystemStorage:
             yield
         except OSError as error:
             raise StorageError(path, doing, error) from error
-
-
-def _open_new(part: str) -> BinaryIO:
-    """Open a new file for writing; its folder is only made where the open fails, which saves a call for most files."""
-    for _ in range(_MKDIR_ATTEMPTS):
-        try:
-            return open(part, "wb")
-        except FileNotFoundError:
-            # Another thread may delete the folder, empty as it is, before we get to use it: hence more than one attempt.
-            os.makedirs(os.path.dirname(part), exist_ok=True)
-    return open(part, "wb")
 
 
 def _sync_filesystem(descriptor: int) -> None:

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MirrorError
-from bandersnatch.model import ChangelogEntry, parse_project_name
+from bandersnatch.model import ChangelogEntry, parse_project_name, parse_serial
 
 
 class TodoFormatError(MirrorError):
@@ -78,7 +78,6 @@ class TodoList:
 
         Raises:
             TodoFormatError: where a line is not of that form.
-
         """
         lines = text.splitlines()
         if not lines or not _is_serial(lines[0]):
@@ -98,7 +97,7 @@ class TodoList:
 
 
 def _is_serial(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
+    return parse_serial(text) is not None
 
 
 def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
@@ -112,8 +111,11 @@ def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoE
     if owed is Owed.ROLES:
         serial = max(entry.serial, change.serial) if entry.owed is Owed.ROLES else entry.serial
         return TodoEntry(change.display_name, serial, entry.owed)
-    both = {entry.owed, owed}
-    if entry.owed is Owed.ROLES or change.serial >= entry.serial:
-        lost_files = owed is Owed.CONTENT and both & {Owed.REMOVALS, Owed.REMOVED}
-        return TodoEntry(change.display_name, change.serial, Owed.REMOVALS if lost_files else owed)
-    return replace(entry, owed=Owed.REMOVALS) if both == {Owed.CONTENT, Owed.REMOVALS} else entry
+    if entry.owed in (Owed.ROLES, Owed.LISTED):  # of these the changelog knows more
+        return TodoEntry(change.display_name, change.serial, owed)
+    newer, older = (owed, entry.owed) if change.serial >= entry.serial else (entry.owed, owed)
+    if newer is Owed.CONTENT and older in (Owed.REMOVALS, Owed.REMOVED):
+        newer = Owed.REMOVALS
+    if change.serial >= entry.serial:
+        return TodoEntry(change.display_name, change.serial, newer)
+    return replace(entry, owed=newer)

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.changelog import Changelog
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.fetch import Answer, Body, Fetcher, Resume
+from bandersnatch.fetch import NOT_MODIFIED, Answer, Body, Fetcher, Resume, without_credentials
 from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,
@@ -38,21 +38,21 @@ class Upstream:
     """The index that we copy. Thread-safe."""
 
     def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
-        self._fetcher, self._base_url = fetcher, upstream_url
+        self._fetcher, self._base_url = fetcher, without_credentials(upstream_url)
         self._changelog = Changelog(fetcher, upstream_url, wait)
 
     @property
     def url(self) -> str:
-        """The index's base URL."""
+        """The index's base URL, without credentials."""
         return self._base_url
 
     def last_serial(self) -> int:
         """Return the newest serial of the journal; 0 where it is empty."""
         return self._changelog.last_serial()
 
-    def changes_since(self, serial: int) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
-        """Return the newest serial, and all changes after ``serial``."""
-        return self._changelog.since(serial)
+    def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+        """Return the newest serial that was told, ``at_least`` one that is known to be there, and all changes."""
+        return self._changelog.since(serial, at_least)
 
     def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
         """Yield all projects with their serials, perhaps an hour old; there are hundreds of thousands."""
@@ -65,7 +65,6 @@ class Upstream:
 
         Raises:
             UpstreamError: there is none, or one without serials.
-
         """
         answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
         serial, projects = parse_root_index(answer.body, answer.url)
@@ -80,14 +79,15 @@ class Upstream:
             NotFoundError: there is no such project.
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no page of this project.
-
         """
         headers = {"Accept": SIMPLE_JSON}
         if etag is not None:
             headers["If-None-Match"] = etag
         answer = self._fetcher.get(f"{self._base_url}/simple/{project}/", headers)
         header_serial = _serial_header(answer)
-        if answer.status == 304:
+        if answer.status == NOT_MODIFIED:
+            if etag is None:
+                raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
             return FetchedPage(None, header_serial, etag)
         kind = answer.headers.get("Content-Type", "")
         if not kind.startswith((SIMPLE_JSON, "application/json")):
@@ -102,7 +102,6 @@ class Upstream:
             NotFoundError: the project has no releases, is quarantined, or there is none.
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no JSON of this project.
-
         """
         answer = self._fetcher.get(f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
         return answer.body, parse_legacy_serial(answer.body, project, answer.url)
@@ -118,7 +117,6 @@ class Upstream:
         Raises:
             RangeRefusedError: upstream misanswered the request for the rest.
             UpstreamError: as ``project_page`` does.
-
         """
         with self._fetcher.stream(file_url, resume) as body:
             yield body

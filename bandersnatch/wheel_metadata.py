@@ -1,5 +1,6 @@
 """Reads the core metadata out of a wheel, so that it need not be fetched (PEP 427, PEP 658)."""
 
+import lzma
 import zipfile
 import zlib
 from typing import BinaryIO
@@ -18,6 +19,15 @@ def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
                 folder, _, name = info.filename.partition("/")
                 if name == "METADATA" and folder.endswith(".dist-info") and info.file_size <= MAX_METADATA_BYTES:
                     return archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ):
         return None
     return None

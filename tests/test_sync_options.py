@@ -1,5 +1,6 @@
 """Each option of the configuration shows on disk."""
 
+import base64
 import hashlib
 import json
 
@@ -183,6 +184,19 @@ def test_proxy_is_used_unless_no_proxy_names_the_host(
         rig.run(proxy="http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     rig.run(proxy="http://127.0.0.1:9")
+    rig.assert_matches()
+
+
+def test_credentials_of_the_index_go_to_it_and_nowhere_else(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.add_file("foo", "1.0", metadata_in_wheel=False)
+    caplog.set_level("DEBUG", logger="bandersnatch")
+    rig.run(master=pypi.url.replace("//", "//user:se%63ret@"))
+    expected = "Basic " + base64.b64encode(b"user:secret").decode()
+    assert {request.headers["Authorization"] for request in pypi.requests} == {expected}
+    assert "se%63ret" not in caplog.text
+    assert "secret" not in caplog.text
     rig.assert_matches()
 
 

@@ -1,0 +1,195 @@
+"""The layers of the package, as docs/architecture.md tells them; this table is what the code is held to."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "bandersnatch"
+
+# Layer, module, and which of our modules it imports. A module imports only from rows above its own: no cycles are possible.
+TABLE: tuple[tuple[int, str, str], ...] = (
+    (0, "__init__", ""),
+    (0, "errors", ""),
+    (0, "options", ""),
+    (0, "changes", ""),
+    (0, "stop", ""),
+    (0, "progress", ""),
+    (0, "wheel_metadata", ""),
+    (1, "config", "errors options"),
+    (1, "model", "errors"),
+    (1, "layout", "errors model"),
+    (1, "report", "layout"),
+    (1, "todo", "changes errors model"),
+    (1, "simple", "config layout model options"),
+    (1, "file_plan", "layout model"),
+    (1, "page_rules", "changes errors model"),
+    (1, "retention", "model"),
+    (1, "brake", "layout options"),
+    (2, "logs", "errors"),
+    (2, "retries", ""),
+    (2, "fetch", "__init__ config errors retries"),
+    (2, "changelog", "changes errors fetch model"),
+    (2, "upstream", "changelog changes errors fetch model"),
+    (2, "run_lock", "errors layout"),
+    (2, "sink", "errors layout"),
+    (2, "storage", "errors layout model sink"),
+    (2, "state", "layout model storage todo"),
+    (2, "inventory", "errors layout"),
+    (2, "held_page", "errors layout model storage"),
+    (2, "rebuild", "errors held_page inventory layout model storage"),
+    (2, "root_index", "config layout simple storage"),
+    (3, "file_sync", "errors fetch file_plan inventory layout progress sink storage upstream wheel_metadata"),
+    (3, "publisher", "config errors held_page inventory layout model simple storage upstream"),
+    (
+        3,
+        "package",
+        "changes config errors file_plan file_sync held_page inventory layout model options page_rules publisher report"
+        " retention storage todo upstream",
+    ),
+    (3, "schedule", "package todo"),
+    (3, "crew", "errors package report schedule"),
+    (3, "run_plan", "changes errors model state todo upstream"),
+    (
+        3,
+        "mirror",
+        "brake config crew errors file_plan file_sync inventory layout options package progress publisher rebuild report"
+        " root_index run_lock run_plan schedule simple state stop storage todo upstream",
+    ),
+    (4, "main", "__init__ config errors fetch logs mirror progress stop storage upstream"),
+    (4, "__main__", "main"),
+)
+
+# Which modules may import what is not ours; "packaging" is for everyone.
+OUTSIDERS = {
+    "filelock": {"run_lock"},
+    "msgspec": {"held_page", "model", "simple"},
+    "requests": {"fetch"},
+    "rich": {"logs", "main", "progress"},
+    "six": {"changelog"},
+    "urllib3": {"fetch", "retries"},
+}
+OPTIONAL = {"socks"}
+
+MODULES = [name for _, name, _ in TABLE]
+
+
+def imports_of(module: str) -> set[str]:
+    """Return the full names of the modules that a module imports anywhere in it, also for types only."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
+        match node:
+            case ast.Import():
+                names.update(alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(source), level=0):
+                names.add(source)
+            case ast.ImportFrom():
+                pytest.fail(f"{module}: a relative import; write out where it comes from")
+            case _:
+                pass
+    return names
+
+
+def our_imports_of(module: str) -> set[str]:
+    ours = (name for name in imports_of(module) if name.partition(".")[0] == "bandersnatch")
+    return {name.partition(".")[2] or "__init__" for name in ours}
+
+
+def outsiders_of(module: str) -> set[str]:
+    names = {name.partition(".")[0] for name in imports_of(module)}
+    return names - sys.stdlib_module_names - {"bandersnatch"}
+
+
+def test_table_names_every_module_once() -> None:
+    assert sorted(MODULES) == sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def test_layers_stand_in_their_order() -> None:
+    layers = [layer for layer, _, _ in TABLE]
+    assert layers == sorted(layers)
+
+
+@pytest.mark.parametrize(("module", "allowed"), [(module, allowed) for _, module, allowed in TABLE])
+def test_module_imports_what_the_table_says(module: str, allowed: str) -> None:
+    assert our_imports_of(module) == set(allowed.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_only_from_rows_above(module: str) -> None:
+    assert our_imports_of(module) <= set(MODULES[: MODULES.index(module)])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_outsiders_have_few_doors(module: str) -> None:
+    allowed = {name for name, doors in OUTSIDERS.items() if module in doors}
+    optional = OPTIONAL if module == "options" else set()
+    assert outsiders_of(module) <= allowed | {"packaging"} | optional
+
+
+def test_every_runtime_dependency_is_used_and_declared() -> None:
+    declared = re.findall(r"^([A-Za-z0-9_-]+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+    used = set.union(*map(outsiders_of, MODULES)) - OPTIONAL
+    assert used == set(declared)
+    assert set(OUTSIDERS) | {"packaging"} == used
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_says_what_it_is_for(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    docstring = ast.get_docstring(tree)
+    assert docstring is not None
+    assert len(docstring.splitlines()[0]) > 20
+
+
+def test_architecture_page_has_the_same_table() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d) \| `(\w+)\.py` \| [^|]+ \| ([^|]*)\|$", page, re.MULTILINE)
+    told = [(int(layer), module, set(re.findall(r"\w+", imports))) for layer, module, imports in rows]
+    assert told == [(layer, module, set(allowed.split())) for layer, module, allowed in TABLE]
+
+
+def test_architecture_page_argues_for_every_dependency() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    argued = re.findall(r"^- `([a-z0-9]+)`: ", page, re.MULTILINE)
+    assert sorted(argued) == sorted({*OUTSIDERS, "packaging"})
+
+
+WITHOUT_EFFECT = """
+import importlib, logging, signal, sys, threading
+
+seen = []
+def watch(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if writes or event.startswith(("socket.", "subprocess.", "os.mkdir", "os.putenv", "os.remove", "os.rename", "shutil.")):
+        seen.append((event, arguments))
+
+def settings():
+    loggers = [logging.getLogger(), logging.getLogger("bandersnatch")]
+    return (
+        [(logger.level, list(logger.handlers)) for logger in loggers],
+        [signal.getsignal(number) for number in signal.valid_signals()],
+        threading.active_count(), sys.excepthook, sys.stdout, sys.stderr,
+    )
+
+for library in sys.argv[2:]:  # what they do when they are imported is not ours
+    importlib.import_module(library)
+before = settings()
+sys.addaudithook(watch)
+importlib.import_module(sys.argv[1])
+assert settings() == before, (before, settings())
+assert not seen, seen
+"""
+"""Imports a module and sees whether it sets up logging or signals, starts threads, writes files or opens sockets."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_importing_a_module_has_no_effect(module: str) -> None:
+    name = "bandersnatch" if module == "__init__" else f"bandersnatch.{module}"
+    libraries = ["filelock", "msgspec", "requests", "six.moves.xmlrpc_client", "sqlite3"]
+    command = [sys.executable, "-B", "-W", "error", "-c", WITHOUT_EFFECT, name, *libraries]
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")

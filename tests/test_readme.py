@@ -1,0 +1,83 @@
+"""README and the example configuration say what the code does."""
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.config import Config, HttpConfig
+from bandersnatch.main import EXIT_STATUS
+from bandersnatch.options import MIRROR_OPTIONS, PUBLIC_PYPI
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text("utf-8")
+EXAMPLE = (REPOSITORY / "bandersnatch.conf.example").read_text("utf-8")
+DIRECTORY = "/srv/pypi"
+
+
+def rows_below(header: str) -> list[list[str]]:
+    """Return the cells of the table in README that has this header."""
+    _, _, rest = README.partition(f"\n{header}\n")
+    assert rest, f"README has no table {header}"
+    lines = rest.partition("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_readme_has_every_option_with_its_default() -> None:
+    told = [(name, default) for name, default, _ in rows_below("| option | default | meaning |")]
+    words = {None: "required", "": "empty"}
+    assert told == [(f"`{option.name}`", words.get(option.default, f"`{option.default}`")) for option in MIRROR_OPTIONS]
+
+
+def test_readme_has_every_exit_status_with_its_meaning() -> None:
+    told = dict(rows_below("| exit status | meaning |"))
+    text = " ".join(EXIT_STATUS.split()).removeprefix("exit status: ")
+    documented = dict(re.findall(r"(?:^| )(\d+):? (\S.*?)(?=;? \d+:? |$)", text))
+    assert set(told) == set(documented)
+    for status in told.keys() - {"130", "143"}:
+        assert told[status] == documented[status]
+
+
+def test_readme_and_example_name_the_same_public_index() -> None:
+    assert PUBLIC_PYPI in README
+    assert f"; master = {PUBLIC_PYPI}\n" in EXAMPLE
+
+
+def test_example_is_the_one_in_the_package() -> None:
+    assert (REPOSITORY / "bandersnatch" / "bandersnatch.conf.example").read_text("utf-8") == EXAMPLE
+
+
+def test_example_has_every_option_at_its_default() -> None:
+    uncommented = re.sub(r"^; (\S+ =)", r"\1", EXAMPLE, flags=re.MULTILINE)
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive
+    parser.read_string(uncommented)
+    assert parser.sections() == ["mirror"]
+    assert dict(parser["mirror"]) == {option.name: option.default or "" for option in MIRROR_OPTIONS} | {
+        "directory": DIRECTORY
+    }
+
+
+def test_example_loads_and_is_the_default_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "bandersnatch.conf"
+    config.write_text(EXAMPLE, "utf-8")
+    assert Config.load(config) == Config(directory=Path(DIRECTORY), http=HttpConfig(PUBLIC_PYPI))
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_links_of_readme_lead_somewhere(name: str) -> None:
+    assert (REPOSITORY / name).is_file()
+
+
+@pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([^)]+)\)", README))))
+def test_anchors_of_readme_are_there(anchor: str) -> None:
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("environment", ["py", "demo"])
+def test_set_up_commands_are_one_line_each(environment: str) -> None:
+    lines = [line for line in README.splitlines() if line.endswith(f"tox -q -e {environment}")]
+    assert len(lines) == 1
+    assert lines[0].startswith("python3 -m venv .venv && ")

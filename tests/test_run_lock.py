@@ -1,0 +1,97 @@
+"""The lock of a mirror's directory keeps other runs out, and says who holds it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.errors import LockHeldError, StorageError
+from bandersnatch.layout import LOCK
+from bandersnatch.run_lock import run_lock
+
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from bandersnatch.run_lock import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "mirror"
+
+
+@contextmanager
+def another_process_with_the_lock(directory: Path) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.stdin.close()
+            process.wait(timeout=30)
+
+
+def test_the_lock_makes_the_directory(directory: Path) -> None:
+    with run_lock(directory):
+        assert (directory / LOCK).is_file()
+
+
+def test_the_lock_keeps_another_process_out_and_says_who_holds_it(directory: Path) -> None:
+    with another_process_with_the_lock(directory) as process:
+        for _ in range(2):
+            with (
+                pytest.raises(LockHeldError, match=rf"another run holds the lock \(process {process.pid}, since "),
+                run_lock(directory),
+            ):
+                pytest.fail("the block was entered")
+
+
+def test_the_lock_is_free_when_its_holder_has_ended(directory: Path) -> None:
+    with another_process_with_the_lock(directory):
+        pass
+    with run_lock(directory):
+        assert f"process {os.getpid()}, since " in (directory / LOCK).read_text()
+
+
+def test_the_lock_is_free_when_its_holder_was_killed(directory: Path) -> None:
+    with another_process_with_the_lock(directory) as process:
+        process.kill()
+        process.wait(timeout=30)
+        with run_lock(directory):
+            assert f"process {os.getpid()}, since " in (directory / LOCK).read_text()
+
+
+def test_the_lock_keeps_out_a_second_user_in_the_same_process(directory: Path) -> None:
+    with run_lock(directory), pytest.raises(LockHeldError), run_lock(directory):
+        pytest.fail("the block was entered")
+
+
+def test_the_lock_is_released_after_an_error(directory: Path) -> None:
+    with pytest.raises(ValueError, match="x"), run_lock(directory):
+        raise ValueError("x")
+    with run_lock(directory):
+        pass
+
+
+def test_an_empty_lock_file_of_another_tool_is_taken(directory: Path) -> None:
+    directory.mkdir()
+    (directory / LOCK).touch()
+    with run_lock(directory):
+        pass
+
+
+def test_a_directory_that_can_not_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="can't lock"), run_lock(tmp_path / "file" / "mirror"):
+        pytest.fail("the block was entered")
