@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bandersnatch import __version__
 from bandersnatch.config import DEFAULT_PATH, Config, write_example
+from bandersnatch.deadline import StopDeadline
 from bandersnatch.errors import ConfigError, ConfigMissingError, InterruptedRunError, LockHeldError, MirrorError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.logs import set_up_logging
@@ -126,9 +127,9 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
     stop = StopFlag()
     progress = _progress(level, console)
     executor = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
-    with closing(Fetcher(config.http)) as fetcher, _stopped_by_signals(stop, caught):
+    storage = FilesystemStorage(config.directory)
+    with closing(Fetcher(config.http)) as fetcher, _stopped_by_signals(stop, caught, storage):
         upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-        storage = FilesystemStorage(config.directory)
         equipment = Equipment(upstream, storage, executor, progress, stop)
         report = Mirror(config, equipment, allow_removals=arguments.allow_removals).run()
         executor.shutdown()
@@ -141,8 +142,8 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
 
 
 @contextmanager
-def _stopped_by_signals(stop: StopFlag, caught: list[int]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask the run to stop; the second one ends the process at once."""
+def _stopped_by_signals(stop: StopFlag, caught: list[int], storage: FilesystemStorage) -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask the run to stop, within two seconds; the second one ends the process at once."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if caught:
@@ -150,10 +151,12 @@ def _stopped_by_signals(stop: StopFlag, caught: list[int]) -> Iterator[None]:
         caught.append(number)
         stop.set()
 
+    deadline = StopDeadline(stop, lambda: SIGNAL_BASE + caught[0], storage.abandon)
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:
+        deadline.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

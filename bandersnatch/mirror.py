@@ -307,6 +307,8 @@ class Mirror:
 
         def held() -> Iterator[IndexedProject]:
             for project in self._inventory.projects():
+                if self._stop.is_set():
+                    raise InterruptedRunError
                 if project.name not in gone:
                     yield IndexedProject(project.name, project.display_name, project.serial)
 

@@ -30,6 +30,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "page_rules", "changes errors model"),
     (1, "retention", "model"),
     (1, "brake", "layout options"),
+    (1, "deadline", "stop"),
     (2, "logs", "errors"),
     (2, "retries", ""),
     (2, "fetch", "__init__ config errors retries"),
@@ -60,7 +61,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "brake config crew errors file_plan file_sync inventory layout options package progress publisher rebuild report"
         " root_index run_lock run_plan schedule simple state stop storage todo upstream",
     ),
-    (4, "main", "__init__ config errors fetch logs mirror progress stop storage upstream"),
+    (4, "main", "__init__ config deadline errors fetch logs mirror progress stop storage upstream"),
     (4, "__main__", "main"),
 )
 

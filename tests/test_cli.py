@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch import __version__
-from tests.fakepypi import FakePyPI, Stall, Status
+from tests.fakepypi import Call, FakePyPI, Stall, Status
 from tests.rig import Rig
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
@@ -166,6 +167,28 @@ def test_signal_stops_the_run_and_the_next_one_goes_on(
     assert rig.command("mirror").returncode == 0
     assert [request.path for request in pypi.file_requests()] == [file.url_path]
     rig.assert_matches()
+
+
+def test_signal_while_upstream_is_silent_about_the_plan(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    with stalled_run(rig, pypi, "rpc:changelog_last_serial") as process:
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert "the next run goes on" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_signal_while_a_request_waits_for_its_next_attempt(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    asked = threading.Event()
+    pypi.fault(file.url_path, Call(asked.set, Status(503, headers={"Retry-After": "100"})), times=None)
+    with rig.start_command("mirror") as process:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert not list(rig.directory.rglob(".*.part"))
 
 
 def test_killed_run_leaves_no_lock_and_no_temporary_file_for_long(rig: Rig, pypi: FakePyPI) -> None:
