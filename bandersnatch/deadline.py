@@ -3,8 +3,6 @@
 A run looks at its flag often, but not within a flush of a busy disk, or while a very long answer is read.
 """
 
-import logging
-import os
 import threading
 from collections.abc import Callable
 
@@ -13,22 +11,12 @@ from bandersnatch.stop import StopFlag
 SECONDS = 1.6
 _LOOK_SECONDS = 3600.0
 
-logger = logging.getLogger(__name__)
-
 
 class StopDeadline:
-    """Watches a flag from a thread of its own, until ``cancel``; ``end(status)`` is what ends the process."""
+    """Watches a flag from a thread of its own, until ``cancel``; ``end`` is called where a run does not stop in time."""
 
-    def __init__(
-        self,
-        stop: StopFlag,
-        status: Callable[[], int],
-        clean_up: Callable[[], None],
-        end: Callable[[int], object] = os._exit,
-        seconds: float = SECONDS,
-    ) -> None:
-        self._stop, self._status, self._clean_up = stop, status, clean_up
-        self._end, self._seconds = end, seconds
+    def __init__(self, stop: StopFlag, end: Callable[[], object], seconds: float = SECONDS) -> None:
+        self._stop, self._end, self._seconds = stop, end, seconds
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stop-deadline", daemon=True)
         self._thread.start()
@@ -41,7 +29,4 @@ class StopDeadline:
         while not self._stop.wait(_LOOK_SECONDS):
             pass
         if not self._is_over.wait(self._seconds):
-            self._clean_up()
-            logger.warning("the run did not stop in time and was ended; the next run goes on from its todo list")
-            logging.shutdown()
-            self._end(self._status())
+            self._end()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bandersnatch import __version__
 from bandersnatch.config import DEFAULT_PATH, Config, write_example
@@ -65,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return LOCK_HELD
     except InterruptedRunError:
-        number = caught[0] if caught else signal.SIGINT
-        logger.warning("stopped by %s; the next run goes on from here", signal.Signals(number).name)
-        return SIGNAL_BASE + number
+        return _tell_stopped(caught)
     except MirrorError as error:
         logger.error("the run has ended: %s", error, exc_info=arguments.debug)
         return STOPPED
@@ -76,12 +74,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def console() -> None:
     """Run the command and end the process, also where a thread still waits for a silent upstream."""
     status = main()
+    if status in (STOPPED, *(SIGNAL_BASE + number for number in STOP_SIGNALS)):
+        _end_process(status)
+    sys.exit(status)
+
+
+def _end_process(status: int) -> NoReturn:
+    """End the process at once; by itself the interpreter would wait for all threads first."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    if status in (STOPPED, *(SIGNAL_BASE + number for number in STOP_SIGNALS)):
-        os._exit(status)  # the interpreter would wait for all threads first
-    sys.exit(status)
+    os._exit(status)
+
+
+def _tell_stopped(caught: list[int]) -> int:
+    number = caught[0] if caught else signal.SIGINT
+    logger.warning("stopped by %s; the next run goes on from here", signal.Signals(number).name)
+    return SIGNAL_BASE + number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,7 +160,11 @@ def _stopped_by_signals(stop: StopFlag, caught: list[int], storage: FilesystemSt
         caught.append(number)
         stop.set()
 
-    deadline = StopDeadline(stop, lambda: SIGNAL_BASE + caught[0], storage.abandon)
+    def end() -> None:
+        storage.abandon()
+        _end_process(_tell_stopped(caught))
+
+    deadline = StopDeadline(stop, end)
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
