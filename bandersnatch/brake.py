@@ -26,7 +26,7 @@ class Removals:
         files = sum(map(len, self.files.values()))
         if limit.allows(len(self.projects), held_projects) and limit.allows(files, held_files):
             return None
-        return f"{len(self.projects)} of {held_projects} projects and {files} of {held_files} files"
+        return f"{len(self.projects)} of {held_projects} projects, and from others {files} of {held_files} files"
 
     def listing(self) -> str:
         """Return the text form: a line ``project NAME`` or ``file PATH`` for each."""

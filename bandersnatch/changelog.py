@@ -13,9 +13,15 @@ from xml.parsers.expat import ExpatError
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed, owed_after
-from bandersnatch.errors import InterruptedRunError, MalformedResponseError, UpstreamUnavailableError, shown
-from bandersnatch.fetch import Fetcher, without_credentials
-from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name
+from bandersnatch.errors import (
+    InterruptedRunError,
+    MalformedResponseError,
+    UpstreamUnavailableError,
+    shown,
+    without_credentials,
+)
+from bandersnatch.fetch import Fetcher
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
 
 if TYPE_CHECKING:
     import xmlrpc.client as xmlrpc_client
@@ -120,7 +126,9 @@ class Changelog:
                 AttributeError,
             ) as error:
                 kind = answer.headers.get("Content-Type", "of no type")
-                raise self._malformed(f"no XML-RPC, but {kind}: {error}. Is this the base URL of an index?") from error
+                raise self._malformed(
+                    f"no XML-RPC, but {kind}: {_words(error)}. Is this the base URL of an index?"
+                ) from error
             else:
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -143,5 +151,10 @@ class Changelog:
         return MalformedResponseError(self._url, reason)
 
 
+def _words(error: Exception) -> str:
+    """Say what an error is; those of xmlrpc have no words but their own name."""
+    return "it holds no answer" if isinstance(error, xmlrpc_client.Error) else str(error)
+
+
 def _is_serial(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and parse_serial(value) is not None

@@ -5,17 +5,20 @@ Nobody else sees ``configparser``. The table of options is in ``options.py``.
 
 import configparser
 import difflib
+import hashlib
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from bandersnatch.errors import ConfigError, ConfigMissingError, shown
+from bandersnatch.errors import ConfigError, ConfigMissingError, shown, without_credentials
 from bandersnatch.options import (
     IGNORED_MIRROR_OPTIONS,
     MIRROR_OPTIONS,
+    OFF_VALUES,
     PUBLIC_PYPI,
     UNSUPPORTED_MIRROR_OPTIONS,
     UNSUPPORTED_SECTIONS,
@@ -80,11 +83,18 @@ class Config:
     compare_method: CompareMethod = CompareMethod.STAT
     log_config: Path | None = None
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What the operator may like to know, and need not be told by mail in every run."""
 
     @property
     def fingerprint(self) -> str:
-        """Text that differs whenever pages written with the one configuration are not right for the other."""
-        return f"{self.pages} {self.removals.deleted}"
+        """One line that differs whenever pages written with the one configuration are not right for the other.
+
+        Its first word is the index that they are of.
+        """
+        index = without_credentials(self.http.upstream_url)
+        digest = hashlib.sha256(f"{self.pages} {self.removals.deleted}".encode()).hexdigest()
+        return f"{index} {digest}"
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -94,19 +104,20 @@ class Config:
             ConfigMissingError: there is no such file.
             ConfigError: with all problems of the file, a line for each.
         """
-        parser = _parse(path)
         problems: list[str] = []
+        parser = _parse(path, problems)
         warnings: list[str] = []
+        remarks: list[str] = []
         _check_sections(path, parser, problems, warnings)
         values: dict[str, OptionValue] = {}
         given = dict(parser["mirror"]) if parser.has_section("mirror") else {}
         if parser.has_section("mirror"):
-            _check_names(path, given, problems, warnings)
+            _check_names(path, given, problems, remarks)
             values = _read_options(path, given, problems)
         _check_together(path, given, values, problems, warnings)
         if problems:
             raise ConfigError(problems)
-        return _build(values, tuple(warnings))
+        return _build(values, tuple(warnings), tuple(remarks))
 
 
 def write_example(path: Path) -> None:
@@ -120,12 +131,12 @@ def write_example(path: Path) -> None:
         shutil.copyfileobj(text, target)
 
 
-def _parse(path: Path) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+def _parse(path: Path, problems: list[str]) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
     parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive, as ever
     try:
-        with path.open(encoding="utf-8-sig") as text:
-            parser.read_file(text, str(path))
+        text = path.read_text(encoding="utf-8-sig")
+        parser.read_string(text, str(path))
     except FileNotFoundError as error:
         raise ConfigMissingError(path) from error
     except OSError as error:
@@ -134,7 +145,25 @@ def _parse(path: Path) -> configparser.ConfigParser:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     except configparser.Error as error:
         raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from error
+    problems += [f"{path}: {line}" for line in _find_duplicates(text)]
     return parser
+
+
+def _find_duplicates(text: str) -> Iterator[str]:
+    """Yield what stands in a file twice; ``configparser`` itself would tell of the first one only."""
+    seen: set[str] = set()
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\[(.+)\]", line):
+            section = header[1]
+            what = f"the section [{section}]"
+        elif option := re.match(r"([^\s;#=\[][^=]*?)\s*=", line):
+            what = f"[{section}] {shown(option[1])}"
+        else:
+            continue
+        if what in seen:
+            yield f"line {number}: {what} stands there twice"
+        seen.add(what)
 
 
 def _explain(error: configparser.Error) -> list[str]:
@@ -146,10 +175,6 @@ def _explain(error: configparser.Error) -> list[str]:
             ]
         case configparser.ParsingError():
             return [f"line {number}: expected name = value, not {line}" for number, line in error.errors]
-        case configparser.DuplicateSectionError():
-            return [f"line {error.lineno}: the section [{error.section}] stands there twice"]
-        case configparser.DuplicateOptionError():
-            return [f"line {error.lineno}: [{error.section}] {error.option} stands there twice"]
         case _:
             return [error.message]
 
@@ -165,14 +190,19 @@ def _check_sections(path: Path, parser: configparser.ConfigParser, problems: lis
             warnings.append(f"{path}: [{section}]: unknown section, ignored{_suggestion(section, known)}")
 
 
-def _check_names(path: Path, given: Mapping[str, str], problems: list[str], warnings: list[str]) -> None:
+def _check_names(path: Path, given: Mapping[str, str], problems: list[str], remarks: list[str]) -> None:
     known = [option.name for option in MIRROR_OPTIONS]
     for name in given:
+        is_off = given[name].lower() in OFF_VALUES
+        if re.search(r"\s[;#]", given[name]):
+            problems.append(_line(path, name, given[name], "a comment must have a line of its own"))
         if name in UNSUPPORTED_MIRROR_OPTIONS:
-            if (name, given[name]) != ("storage-backend", "filesystem"):
+            if not is_off and (name, given[name]) != ("storage-backend", "filesystem"):
                 problems.append(_line(path, name, given[name], UNSUPPORTED_MIRROR_OPTIONS[name]))
+        elif name == "delete-packages" and is_off:
+            problems.append(_line(path, name, given[name], "to keep what upstream removed, write deleted = keep"))
         elif name in IGNORED_MIRROR_OPTIONS:
-            warnings.append(f"{path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
+            remarks.append(f"{path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
         elif name not in known:
             problems.append(_line(path, name, given[name], f"unknown option{_suggestion(name, known)}"))
 
@@ -241,7 +271,7 @@ def _line(path: Path, name: str, value: str, reason: str) -> str:
     return f"{path}: [mirror] {name} = {shown(safe)}: {reason}"
 
 
-def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...]) -> Config:
+def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks: tuple[str, ...]) -> Config:
     def value(name: str, kind: type[_T]) -> _T:
         found = values[name]
         assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
@@ -272,4 +302,5 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...]) -> Conf
         compare_method=value("compare-method", CompareMethod),
         log_config=log_config if isinstance(log_config, Path) else None,
         warnings=warnings,
+        remarks=remarks,
     )

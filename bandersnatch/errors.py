@@ -6,6 +6,7 @@ One root, and below it a class by whose fault it is: the user's configuration, u
 
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import NormalizedName
 
@@ -16,6 +17,14 @@ def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
     """Return upstream's text fit for a message: shortened, and without control characters."""
     cut = text if len(text) <= most else f"{text[:most]}..."
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
+def without_credentials(url: str) -> str:
+    """Return the URL without a user's name and password, as it may stand in messages and logs."""
+    if "@" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class MirrorError(Exception):
@@ -128,6 +137,14 @@ class SerialMovedBackError(UpstreamError):
         self.ours, self.theirs = ours, theirs
 
 
+class PathConflictError(UpstreamError):
+    """Two files of upstream claim places that exclude each other."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
 class IntegrityError(MirrorError):
     """The bytes of a file are not the ones that upstream's page promises."""
 
@@ -158,7 +175,7 @@ class LockHeldError(MirrorError):
 
 
 class InterruptedRunError(MirrorError):
-    """The run was asked to stop (a signal, or ``stop-on-error``)."""
+    """The run was asked to stop."""
 
     stops_run = True
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
@@ -25,6 +25,7 @@ from bandersnatch.errors import (
     NotFoundError,
     RangeRefusedError,
     UpstreamUnavailableError,
+    without_credentials,
 )
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 
@@ -246,14 +247,6 @@ def _check_status(url: str, response: requests.Response, headers: Mapping[str, s
         raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
         raise UpstreamUnavailableError(without_credentials(url), f"upstream answered {status} {response.reason}")
-
-
-def without_credentials(url: str) -> str:
-    """Return the URL without a user's name and password, as it may stand in messages and logs."""
-    if "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _host(url: str) -> str:

@@ -28,7 +28,6 @@ class FileTask:
     path: StoredPath
     work: FileWork
     wants_metadata: bool
-    wrong_mtime: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +94,5 @@ def plan_files(
             work is FileWork.KEEP and found is not None and mtime is not None and int(found.mtime) != int(mtime)
         )
         if work is not FileWork.KEEP or wants_metadata or wrong_mtime:
-            tasks.append(FileTask(file, path, work, wants_metadata, wrong_mtime))
+            tasks.append(FileTask(file, path, work, wants_metadata))
     return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted_paths(page, rules).keys()))

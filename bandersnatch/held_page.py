@@ -109,9 +109,13 @@ def _read_html(body: bytes) -> HeldPage:
     with suppress(AssertionError):  # what html.parser raises at some broken declarations; what came before counts
         reader.feed(body.decode("utf-8", "replace"))
         reader.close()
+    return HeldPage(html_serial(body) or 0, tuple(reader.files))
+
+
+def html_serial(body: bytes) -> int | None:
+    """Return the serial in the comment that ends a whole HTML page, or None."""
     comment = _SERIAL_COMMENT.search(body)
-    serial = parse_serial(comment[1].decode()) if comment else None
-    return HeldPage(serial or 0, tuple(reader.files))
+    return parse_serial(comment[1].decode()) if comment else None
 
 
 class _LinkReader(HTMLParser):

@@ -7,6 +7,8 @@ Before a project's files are touched, their paths are noted as *unsettled*; the 
 page in place and its old files gone. So whatever a dead run left behind is found without a search.
 """
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,6 +21,11 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import StoredPath
 
+_DISK_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
 _ROWS_AT_A_TIME = 10_000
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -28,7 +35,6 @@ CREATE TABLE project (
 ) WITHOUT ROWID;
 CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
 CREATE TABLE partial (path TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -71,7 +77,7 @@ class Inventory:
             connection = self._connect()
             connection.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(str(self._path), "make the inventory", str(error)) from error
+            raise StorageError(str(self._path), "make the inventory", _cause(error)) from error
         return False
 
     def close(self) -> None:
@@ -135,6 +141,11 @@ class Inventory:
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL")
 
+    def forget_serials(self) -> None:
+        """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE project SET etag = NULL, serial = 0")
+
     def note_unsettled(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
         """Note files of a project that are about to be written or deleted."""
         with self._transaction() as cursor:
@@ -163,17 +174,6 @@ class Inventory:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
         return None if row is None else str(row[0])
 
-    def fact(self, name: str) -> str | None:
-        """Return a fact about the mirror as a whole, or None."""
-        with self._cursor() as cursor:
-            row = cursor.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def set_fact(self, name: str, value: str) -> None:
-        """Record a fact about the mirror as a whole."""
-        with self._transaction() as cursor:
-            cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
-
     @staticmethod
     def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
         cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
@@ -201,8 +201,11 @@ class Inventory:
             cursor = self._connection.cursor()
             try:
                 yield cursor
+            except sqlite3.OperationalError as error:  # the disk, or another program that has it locked
+                raise StorageError(str(self._path), "use the inventory", _cause(error)) from error
             except sqlite3.Error as error:
-                reason = f"{error}; it is a cache: delete it, and the next run makes it anew"
+                self._path.unlink(missing_ok=True)
+                reason = f"{error}; it was deleted, and the next run makes it anew"
                 raise StorageError(str(self._path), "use the inventory", reason) from error
             finally:
                 cursor.close()
@@ -217,3 +220,11 @@ class Inventory:
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+
+
+def _cause(error: sqlite3.Error | OSError) -> OSError | str:
+    """Return the error of the disk that SQLite met, in the words that the disk's other errors have."""
+    if isinstance(error, OSError):
+        return error
+    code = _DISK_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return OSError(code, os.strerror(code)) if code is not None else str(error)

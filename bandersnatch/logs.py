@@ -49,6 +49,8 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
         ConfigError: ``log_config`` can't be used.
     """
     if log_config is not None:
+        for name in ("bandersnatch", "urllib3"):
+            logging.getLogger(name).setLevel(logging.NOTSET)
         try:
             logging.config.fileConfig(log_config, disable_existing_loggers=False)
         except Exception as error:  # fileConfig promises no kind of error

@@ -37,7 +37,7 @@ EXIT_STATUS = """\
 exit status:
   0    done
   1    done, but some projects failed and are tried again by the next run;
-       or there was no configuration file and an example was written
+       or there was no configuration file (an example is written in its place)
   2    the command line or the configuration is wrong
   3    another run holds the lock of the directory
   4    upstream or the disk stopped the run
@@ -121,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     mirror.add_argument(
-        "--allow-removals", action="store_true", help="remove what upstream removed, be it more than max-removals"
+        "--allow-removals",
+        action="store_true",
+        help="remove what upstream removed, also where that is more than max-removals",
     )
     return parser
 
@@ -133,6 +135,8 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
         set_up_logging(level, console, config.log_config)
     for warning in config.warnings:
         logger.warning("%s", warning)
+    for remark in config.remarks:
+        logger.info("%s", remark)
     stop = StopFlag()
     progress = _progress(level, console)
     executor = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
@@ -144,7 +148,12 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
         executor.shutdown()
     if report.withheld is not None:
         logger.error("%s", report.withheld)
-    logger.log(logging.WARNING if report.failures else logging.INFO, "%s", report.summary())
+    if report.outage is not None:
+        logger.error("the run has ended: %s", report.outage)
+    is_good = not report.failures and report.outage is None and report.withheld is None
+    logger.log(logging.INFO if is_good else logging.WARNING, "%s", report.summary())
+    if report.outage is not None:
+        return STOPPED
     if report.withheld is not None:
         return REMOVALS_WITHHELD
     return SOME_FAILED if report.failures else DONE

@@ -17,7 +17,15 @@ from packaging.utils import NormalizedName
 from bandersnatch.brake import Removals
 from bandersnatch.config import Config
 from bandersnatch.crew import LOOK_SECONDS, Crew
-from bandersnatch.errors import HostDownError, InterruptedRunError, MirrorError, StaleMetadataError
+from bandersnatch.errors import (
+    HostDownError,
+    InterruptedRunError,
+    MirrorError,
+    ProjectNotFoundError,
+    StaleMetadataError,
+    SuspiciousPageError,
+    UpstreamError,
+)
 from bandersnatch.file_plan import FileRules
 from bandersnatch.file_sync import FileSync
 from bandersnatch.inventory import Inventory
@@ -52,7 +60,8 @@ from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
-_FINGERPRINT = "configuration"
+_MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
+"""Errors that are none where upstream has removed something after the plan was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class Mirror:
         self._allow_removals = allow_removals
         self._report = Report()
         self._removals = Removals()
+        self._ended_early = False
         self._outage: HostDownError | None = None
         self._next_checkpoint = 0.0
 
@@ -104,7 +114,7 @@ class Mirror:
 
         Raises:
             LockHeldError: another run works on the directory.
-            UpstreamError: upstream could not be asked what to do, or gave no answer to many projects in a row.
+            UpstreamError: upstream could not be asked what to do. An outage on the way stands in the report.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
         """
@@ -118,12 +128,13 @@ class Mirror:
             plan = self._plan(saved)
             if plan.is_new or not self._root_index.is_there():
                 self._states.save_todo(plan.todo)
-                self._inventory.set_fact(_FINGERPRINT, self._config.fingerprint)
+                self._states.begin_change(self._states.load_fingerprints()[0], self._config.fingerprint)
                 self._carry_out(plan, saved)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             self._report.serial = plan.todo.target_serial
             self._report.seconds = time.monotonic() - started
+            self._report.outage = self._outage
             return self._report
 
     def _open_inventory(self) -> bool:
@@ -150,17 +161,28 @@ class Mirror:
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
     def _plan(self, saved: SavedState) -> RunPlan:
-        written_as = self._inventory.fact(_FINGERPRINT)
-        pages_differ = written_as not in (None, self._config.fingerprint)
-        if pages_differ:
-            logger.info("the configuration of pages or files has changed since they were written")
-            self._inventory.forget_etags()
+        pages_differ = self._pages_differ(saved)
         plan = plan_run(saved, self._upstream, self._inventory.serials, pages_differ=pages_differ)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 
+    def _pages_differ(self, saved: SavedState) -> bool:
+        """Whether the pages were written with another configuration, or for another index, and no todo list mends that."""
+        wanted = self._config.fingerprint
+        before, changing_to = self._states.load_fingerprints()
+        if wanted == before or (wanted == changing_to and saved.todo is not None):
+            return False
+        if before is None and saved.serial is None:
+            return False  # there are no pages yet, or the operator asked for a resync
+        logger.info("the configuration has changed since the pages were written")
+        if before is not None and before.split(" ")[0] != wanted.split(" ")[0]:
+            self._inventory.forget_serials()
+        else:
+            self._inventory.forget_etags()
+        return True
+
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> None:
-        """Work on the todo list, and finish; an outage of upstream is raised after what was done is safe."""
+        """Work on the todo list, and finish."""
         try:
             self._progress.start(len(plan.todo))
             self._work(plan)
@@ -169,9 +191,8 @@ class Mirror:
             raise
         finally:
             self._progress.stop()
+        self._tell_failures()
         self._finish(plan.todo, saved)
-        if self._outage is not None:
-            raise self._outage
 
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
@@ -180,8 +201,32 @@ class Mirror:
         crew = Crew(lambda order: Package(order, shop).start(), window, self._stop.is_set)
         shop = self._workshop(plan, crew.report)
         self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
-        if self._removals and not self._is_withheld():
+        self._work_on(crew, plan, self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
+        if self._removals and not self._is_withheld() and not self._ended_early:
             self._work_on(crew, plan, list(self._removals.files), may_remove=True)
+
+    def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
+        """Return the projects that failed because upstream removed them, or all their files, after the plan was made.
+
+        The changelog is asked once more before that is an error: a first run takes days, in which many projects go.
+        """
+        doubtful = {
+            failure.project for failure in self._report.failures if isinstance(failure.error, _MAY_BE_EXPLAINED)
+        }
+        if not doubtful or self._is_ending() or self._ended_early:
+            return []
+        try:
+            _, changes = self._upstream.changes_since(todo.target_serial)
+        except UpstreamError as error:
+            logger.debug("%s", error)
+            return []
+        serial = todo.target_serial
+        explained = [pair for pair in changes if pair[0].project in doubtful]
+        todo.merge(explained)
+        todo.target_serial = serial  # of the other changes nothing is done yet
+        projects = {change.project for change, _ in explained}
+        self._report.failures = [failure for failure in self._report.failures if failure.project not in projects]
+        return sorted(projects)
 
     def _work_on(self, crew: Crew, plan: RunPlan, projects: Iterable[NormalizedName], *, may_remove: bool) -> None:
         delays = self._pace.stale_delays_seconds
@@ -266,18 +311,30 @@ class Mirror:
         error = failure.error
         if isinstance(error, HostDownError):
             if self._outage is None:
-                logger.error("%s", error)
                 self._outage = error
             schedule.clear()
             return
         if isinstance(error, MirrorError) and error.stops_run:
             raise error
         self._report.failures.append(failure)
-        bug = None if isinstance(error, MirrorError) else error
-        logger.error("%s failed: %s; the next run tries it again", failure.project, error, exc_info=bug)
+        if not isinstance(error, _MAY_BE_EXPLAINED):
+            self._tell(failure)
         if self._config.stop_on_error:
-            logger.error("no further project is begun, since stop-on-error is true")
+            self._ended_early = True
             schedule.clear()
+
+    @staticmethod
+    def _tell(failure: Failure) -> None:
+        bug = None if isinstance(failure.error, MirrorError) else failure.error
+        logger.error("%s failed: %s; the next run tries it again", failure.project, failure.error, exc_info=bug)
+
+    def _tell_failures(self) -> None:
+        """Tell of the failures for which there might have been, but was not, an explanation."""
+        for failure in self._report.failures:
+            if isinstance(failure.error, _MAY_BE_EXPLAINED):
+                self._tell(failure)
+        if self._ended_early:
+            logger.error("not all projects were worked on, since stop-on-error is true")
 
     def _checkpoint(self, todo: TodoList) -> None:
         """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
@@ -320,7 +377,7 @@ class Mirror:
             self._storage.delete(REMOVALS)
         self._storage.flush()
         if is_complete:
-            self._states.finish(todo.target_serial)
+            self._states.finish(todo.target_serial, self._config.fingerprint)
         else:
             self._states.save_todo(todo)
 

@@ -80,7 +80,7 @@ def read_bool(text: str) -> bool:
 
 def read_workers(text: str) -> int:
     """Read a whole number from 1 up."""
-    if re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII) is None:
+    if re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII) is None:
         raise OptionError("expected a whole number from 1 up")
     return int(text)
 
@@ -254,9 +254,12 @@ IGNORED_MIRROR_OPTIONS: dict[str, str] = {
     "cleanup": "not needed: pages under old names are not kept",
     "storage-filesystem-manage-permissions": "not needed: permissions follow the umask",
     "api-method": "not needed: XML-RPC is asked, and the root index where it is away",
-    "delete-packages": "its place has taken: deleted = remove, hide or keep",
+    "delete-packages": "not needed: what upstream removed is removed here too; see the option deleted",
 }
 """Options of other bandersnatch versions that we do not need: one line says why."""
+
+OFF_VALUES = frozenset({"", "0", "false", "no", "off", "none"})
+"""With these, an option that is not supported asks for nothing."""
 
 UNSUPPORTED_SECTIONS: dict[str, str] = {
     name: f"filters are not supported yet, and without them all of the index would be mirrored; remove [{name}]"

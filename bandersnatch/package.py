@@ -14,12 +14,18 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.config import PagesConfig
-from bandersnatch.errors import InterruptedRunError, NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.errors import (
+    InterruptedRunError,
+    MirrorError,
+    NotFoundError,
+    ProjectNotFoundError,
+    StaleMetadataError,
+)
 from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
 from bandersnatch.file_sync import FileSync, SyncedFile
 from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import PACKAGES, Layout, StoredPath, is_metadata, json_paths, metadata_path
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, is_metadata, metadata_path
 from bandersnatch.model import ProjectPage
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.page_rules import check_page
@@ -70,6 +76,7 @@ class Package:
     def __init__(self, order: Order, workshop: Workshop) -> None:
         self._order, self._shop = order, workshop
         self._project, self._entry = order.project, order.entry
+        self._display_name = order.entry.display_name
         self._guard = threading.Lock()
         self._is_reported = False
         self._held: HeldPage | None = None
@@ -104,6 +111,8 @@ class Package:
 
     def _begin(self) -> None:
         record = self._shop.inventory.get(self._project)
+        if record is not None and self._entry.serial == 0:  # upstream's list does not have it, nor its spelling
+            self._display_name = record.display_name
         unsettled = self._shop.inventory.unsettled(self._project)
         if self._was_never_held(record, unsettled):
             return self._report(Settled(self._project, self._entry.serial, changed=False))
@@ -168,6 +177,8 @@ class Package:
             raise ProjectNotFoundError(self._project, error.url) from error
         required = 0 if owed is Owed.ROLES else entry.serial
         serial = fetched.serial if fetched.serial is not None else 0
+        if fetched.page is None and fetched.serial is None and record is not None:
+            serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
         if owed is Owed.REMOVED and serial < required:
             return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
         if record is not None and serial < record.serial:
@@ -185,7 +196,7 @@ class Package:
             return False
         if not self._order.recheck:
             return True
-        if shop.rules.check_digests or (shop.pages.legacy_json and not shop.storage.stat(json_paths(self._project)[0])):
+        if shop.rules.check_digests or not shop.publisher.pages_are_whole(self._project, self._held.serial):
             return False
         if not shop.pages.release_files:
             return True
@@ -199,20 +210,24 @@ class Package:
 
     def _settle_unchanged(self, record: HeldProject, serial: int | None) -> Settled:
         reached = max(record.serial, serial or 0)
-        self._shop.inventory.put(replace(record, display_name=self._entry.display_name, serial=reached))
+        self._shop.inventory.put(replace(record, display_name=self._display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 
     def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
-        storage, folder = self._shop.storage, Layout(self._shop.pages.hash_index).page_folder(self._project)
-        held = read_held_project(storage, folder, self._project, self._shop.upstream.url)
-        return page if held is None else with_kept_files(page, held)
+        storage, layout = self._shop.storage, Layout(self._shop.pages.hash_index)
+        for folder in (layout.page_folder(self._project), layout.other_page_folder(self._project)):
+            if held := read_held_project(storage, folder, self._project, self._shop.upstream.url):
+                return with_kept_files(page, held)
+        return page
 
     def _plan(self, page: ProjectPage, unsettled: set[StoredPath]) -> FilePlan:
         shop = self._shop
         wanted = page if shop.pages.release_files else replace(page, files=())
         stored = {path: shop.storage.stat(path) for path in wanted_paths(wanted, shop.rules)}
         suspects = frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/"))
-        return plan_files(wanted, stored, self._held_paths(), suspects, shop.rules)
+        # Pages of a mirror without files link to what never was here.
+        held = frozenset(path for path in self._held_paths() if path in stored or shop.storage.stat(path) is not None)
+        return plan_files(wanted, stored, held, suspects, shop.rules)
 
     def _held_paths(self) -> frozenset[StoredPath]:
         return frozenset(self._held.paths) if self._held is not None else frozenset()
@@ -229,6 +244,8 @@ class Package:
         """Work on one file; whoever ends last publishes the page, or raises the project's first error."""
         error: Exception | None = None
         try:
+            if isinstance(self._error, MirrorError) and self._error.stops_run:
+                raise self._error  # nothing can be written any more
             self._synced[task.file.filename] = self._shop.file_sync.sync(task)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             error = caught
@@ -241,6 +258,16 @@ class Package:
                 raise self._error
             publish()
 
+    def _required_json_serial(self, page: ProjectPage) -> int:
+        """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
+        match self._entry.owed:
+            case Owed.CONTENT | Owed.REMOVALS:
+                return self._entry.serial
+            case Owed.LISTED if not self._order.is_last_attempt:
+                return page.serial or 0
+            case _:
+                return 0
+
     def _publish(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
         synced = self._synced
         # What was never on a page is not what upstream deleted, and goes in any case.
@@ -249,9 +276,9 @@ class Package:
         fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
         publication = Publication(
             page=page,
-            display_name=self._entry.display_name,
+            display_name=self._display_name,
             etag=etag,
-            required_serial=self._entry.serial if self._entry.owed in (Owed.CONTENT, Owed.REMOVALS) else 0,
+            required_serial=self._required_json_serial(page),
             held=self._held,
             deletions=deletions,
             fetched={task.path for task in fetched},

@@ -52,7 +52,8 @@ class LogProgress:
     def __init__(self, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._heartbeat_seconds = heartbeat_seconds
         self._projects = self._done = self._bytes = 0
-        self._next_line = 0.0
+        self._next_line = time.monotonic() + heartbeat_seconds
+        self._guard = threading.Lock()
 
     def start(self, projects: int) -> None:
         """Begin to count."""
@@ -60,12 +61,18 @@ class LogProgress:
         self._next_line = time.monotonic() + self._heartbeat_seconds
 
     def received(self, size_bytes: int) -> None:
-        """Count bytes; two threads at once may lose a few, which is good enough for a log line."""
-        self._bytes += size_bytes
+        """Count bytes, and write a line where one is due, as in the middle of a large project."""
+        with self._guard:
+            self._bytes += size_bytes
+            self._write_line_if_due()
 
     def project_done(self) -> None:
         """Count a project, and write a line where one is due."""
-        self._done += 1
+        with self._guard:
+            self._done += 1
+            self._write_line_if_due()
+
+    def _write_line_if_due(self) -> None:
         if time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + self._heartbeat_seconds
             logger.info("%d of %d projects done, %d bytes received", self._done, self._projects, self._bytes)

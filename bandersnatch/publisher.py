@@ -6,13 +6,23 @@ The order is the mirror's promise: files before their page, a page before the de
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config import PagesConfig
 from bandersnatch.errors import NotFoundError, StaleMetadataError
-from bandersnatch.held_page import HeldPage, read_held_page
+from bandersnatch.held_page import HeldPage, html_serial, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import ALL_PAGES, PACKAGES, Layout, StoredPath, file_path, is_metadata, json_paths, page_path
+from bandersnatch.layout import (
+    ALL_PAGES,
+    HTML_PAGES,
+    PACKAGES,
+    Layout,
+    StoredPath,
+    file_path,
+    is_metadata,
+    json_paths,
+    page_path,
+)
 from bandersnatch.model import ProjectPage
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
@@ -63,7 +73,8 @@ class Publisher:
         changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
         changed += [self._write_or_delete(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
         self._delete_pages(layout.other_page_folder(project))
-        changed += [self.storage.delete(path) for path in publication.deletions]
+        free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
+        changed += [self.storage.delete(path) for path in free]
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
         etag = publication.etag if not publication.lost_metadata else None
         size_bytes = sum(file.size for file in page.files)
@@ -86,6 +97,7 @@ class Publisher:
         for folder in folders:
             self._delete_pages(folder)
         self.storage.sweep(doomed)
+        doomed = {path for path in doomed if not self._is_listed_elsewhere(project, path)}
         deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
         self.inventory.remove(project)
         return deleted
@@ -94,6 +106,32 @@ class Publisher:
         """Whether every form of the project's page that is configured is on disk."""
         folder = Layout(self.config.hash_index).page_folder(project)
         return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
+
+    def pages_are_whole(self, project: NormalizedName, serial: int) -> bool:
+        """Whether the HTML pages end as they should, and agree with each other and with the serial of the held page.
+
+        And whether the legacy JSON is there too, where it is wanted.
+        """
+        folder = Layout(self.config.hash_index).page_folder(project)
+        if self.config.legacy_json and not all(self.storage.stat(path) for path in json_paths(project)):
+            return False
+        bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
+        return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
+
+    def _is_listed_elsewhere(self, project: NormalizedName, path: StoredPath) -> bool:
+        """Whether another project's page lists a file: upstream may say so, although no index of honest people does.
+
+        Only a project whose name the file's name begins with may list it, so only those pages need to be read.
+        """
+        filename = path.rpartition("/")[2].removesuffix(".metadata")
+        words = canonicalize_name(filename).split("-")
+        for count in range(1, len(words)):
+            other = NormalizedName("-".join(words[:count]))
+            if other != project and self.inventory.get(other) is not None:
+                held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
+                if held is not None and path in held.paths:
+                    return True
+        return False
 
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
         return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.errors import MirrorError
 from bandersnatch.layout import StoredPath
 
 
@@ -55,6 +56,8 @@ class Report:
     files: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
+    outage: MirrorError | None = None
+    """What ended the run before all projects were worked on."""
     withheld: str | None = None
     """Why nothing was removed, where ``max-removals`` forbade it."""
     failures: list[Failure] = field(default_factory=list)

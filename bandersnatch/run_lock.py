@@ -27,6 +27,9 @@ def run_lock(directory: Path) -> Iterator[None]:
     lock = FileLock(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(str(directory), "make the directory", error) from error
+    try:
         lock.acquire(timeout=0)
         path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
     except Timeout as error:

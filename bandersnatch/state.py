@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from itertools import islice
 
-from bandersnatch.layout import LEGACY_STATUS, STATE, TODO
+from bandersnatch.layout import FINGERPRINT, LEGACY_STATUS, STATE, TODO
 from bandersnatch.model import parse_serial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
@@ -33,6 +33,16 @@ class StateStore:
     def __init__(self, storage: FilesystemStorage) -> None:
         self._storage = storage
 
+    def load_fingerprints(self) -> tuple[str | None, str | None]:
+        """Return the configuration with which all pages were written, and the one to which they are being changed."""
+        lines = (self._storage.read(FINGERPRINT) or b"").decode("utf-8", "replace").splitlines()
+        return lines[0] if lines else None, lines[1] if len(lines) > 1 else None
+
+    def begin_change(self, before: str | None, after: str) -> None:
+        """Record that pages are being changed to another configuration; the todo list that does it must be saved."""
+        if before != after:
+            self._storage.save(FINGERPRINT, [f"{before or 'none'}\n{after}\n".encode()])
+
     def load(self) -> SavedState:
         """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
         self._adopt_status()
@@ -44,8 +54,10 @@ class StateStore:
         lines = todo.to_lines()
         self._storage.save(TODO, iter(lambda: "".join(islice(lines, _LINES_AT_A_TIME)).encode(), b""))
 
-    def finish(self, serial: int) -> None:
-        """Record that all work up to ``serial`` is done."""
+    def finish(self, serial: int, fingerprint: str) -> None:
+        """Record that all work up to ``serial`` is done, with the configuration of that fingerprint."""
+        if self.load_fingerprints() != (fingerprint, None):
+            self._storage.save(FINGERPRINT, [f"{fingerprint}\n".encode()])
         self._storage.save(STATE, [f"{serial}\n".encode()])
         self._storage.delete(TODO)
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.layout import PACKAGES, SIMPLE, WEB, StoredPath
 from bandersnatch.model import StoredFile
 from bandersnatch.sink import Partial, Sink
@@ -76,7 +76,10 @@ class FilesystemStorage:
                     stream.close()
                     if self._abandoned:
                         raise InterruptedRunError
-                    os.replace(part, self._absolute(path))
+                    try:
+                        os.replace(part, self._absolute(path))
+                    except IsADirectoryError as error:
+                        raise PathConflictError(path, "a folder lies where the file would be") from error
             finally:
                 with suppress(OSError):
                     stream.close()
@@ -256,13 +259,15 @@ class FilesystemStorage:
             if self._abandoned:
                 raise InterruptedRunError
             if part in self._open_parts:
-                raise StorageError(part, "write", "another project of this run writes it too")
+                raise PathConflictError(part, "another project of this run writes it too")
             self._open_parts.add(part)
 
     def _open_new(self, part: str) -> BinaryIO:
         """Open a new file for writing; its folder is only made where the open fails, which saves a call for most files."""
         try:
             return open(part, "wb")
+        except NotADirectoryError as error:
+            raise PathConflictError(part, "a file lies where its folder would be") from error
         except FileNotFoundError:
             with self._folders:  # no other thread deletes the folder, empty as it is, before it is used
                 os.makedirs(os.path.dirname(part), exist_ok=True)

@@ -8,8 +8,8 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changelog import Changelog
 from bandersnatch.changes import Owed
-from bandersnatch.errors import MalformedResponseError
-from bandersnatch.fetch import NOT_MODIFIED, Answer, Body, Fetcher, Resume, without_credentials
+from bandersnatch.errors import MalformedResponseError, without_credentials
+from bandersnatch.fetch import NOT_MODIFIED, Answer, Body, Fetcher, Resume
 from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,
@@ -17,6 +17,7 @@ from bandersnatch.model import (
     parse_legacy_serial,
     parse_project_page,
     parse_root_index,
+    parse_serial,
 )
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -123,5 +124,4 @@ class Upstream:
 
 
 def _serial_header(answer: Answer) -> int | None:
-    text = answer.headers.get(SERIAL_HEADER, "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return parse_serial(answer.headers.get(SERIAL_HEADER, "").strip())

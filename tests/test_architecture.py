@@ -23,7 +23,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "config", "errors options"),
     (1, "model", "errors"),
     (1, "layout", "errors model"),
-    (1, "report", "layout"),
+    (1, "report", "errors layout"),
     (1, "todo", "changes errors model"),
     (1, "simple", "config layout model options"),
     (1, "file_plan", "layout model"),

@@ -26,12 +26,12 @@ def test_what_the_limit_allows_is_no_excess() -> None:
 
 def test_too_many_projects_are_an_excess() -> None:
     removals = Removals([named(name) for name in "abc"])
-    assert removals.excess(LIMIT, 10, 100) == "3 of 10 projects and 0 of 100 files"
+    assert removals.excess(LIMIT, 10, 100) == "3 of 10 projects, and from others 0 of 100 files"
 
 
 def test_too_many_files_are_an_excess() -> None:
     removals = Removals(files={SAMPLE: FILES[:2], named("other"): FILES[2:]})
-    assert removals.excess(LIMIT, 10, 100) == "0 of 10 projects and 3 of 100 files"
+    assert removals.excess(LIMIT, 10, 100) == "0 of 10 projects, and from others 3 of 100 files"
 
 
 def test_the_listing_has_a_line_for_each_in_a_fixed_order() -> None:

@@ -130,7 +130,7 @@ def test_directory_that_cannot_be_made_is_status_4(rig: Rig, pypi: FakePyPI) -> 
     (rig.folder / "file").write_text("")
     result = rig.command("mirror", directory=str(rig.folder / "file" / "mirror"))
     assert result.returncode == 4
-    assert "can't lock: Not a directory" in result.stderr
+    assert "can't make the directory: Not a directory" in result.stderr
     assert "Traceback" not in result.stderr
 
 

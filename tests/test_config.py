@@ -277,7 +277,7 @@ def test_http_is_taken_where_it_is_allowed(path: Path) -> None:
         ("workers", "-1", WORKERS),
         ("workers", "2.5", WORKERS),
         ("workers", "\u0663", WORKERS),
-        ("workers", "10000", WORKERS),
+        ("workers", "1000000", WORKERS),
         ("stop-on-error", "maybe", BOOLEAN),
         ("allow-non-https", "2", BOOLEAN),
         ("release-files", "true, false", BOOLEAN),
@@ -414,9 +414,31 @@ def test_the_only_storage_backend_there_is_may_be_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", IGNORED_MIRROR_OPTIONS)
-def test_an_option_that_is_not_needed_is_a_warning(path: Path, name: str) -> None:
-    warnings = load_option(path, name, "x").warnings
-    assert warnings == (f"{path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}",)
+def test_an_option_that_is_not_needed_is_a_remark(path: Path, name: str) -> None:
+    remarks = load_option(path, name, "x").remarks
+    assert remarks == (f"{path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}",)
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED_MIRROR_OPTIONS)
+@pytest.mark.parametrize("value", ["", "0", "false", "No", "off"])
+def test_an_unsupported_option_that_is_off_is_accepted(path: Path, name: str, value: str) -> None:
+    assert load_option(path, name, value).warnings == ()
+
+
+def test_what_upstream_removed_is_not_removed_against_the_operators_word(path: Path) -> None:
+    assert problem_with(path, "delete-packages", "false").endswith(
+        ": to keep what upstream removed, write deleted = keep"
+    )
+
+
+def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path) -> None:
+    text = "[mirror]\ndirectory = /a\njson = 1\njson = 0\nwokers = 2\n[mirror]\ndirectory = /b\n"
+    assert problems_of(path, text) == [
+        "line 4: [mirror] json stands there twice",
+        "line 6: the section [mirror] stands there twice",
+        "line 7: [mirror] directory stands there twice",
+        '[mirror] wokers = 2: unknown option (did you mean "workers"?)',
+    ]
 
 
 @pytest.mark.parametrize("section", UNSUPPORTED_SECTIONS)
@@ -503,8 +525,6 @@ def test_text_that_is_no_utf8_is_told_with_its_place(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[mirror]\n[mirror]\n", "line 2: the section [mirror] stands there twice"),
-        ("[mirror]\njson = 1\njson = 0\n", "line 3: [mirror] json stands there twice"),
         ("directory = /x\n", "line 1: expected a section such as [mirror] first, not 'directory = /x'"),
         ("[mirror]\nnonsense\n", "line 2: expected name = value, not 'nonsense\\n'"),
         ("[mirror]\ndirectory: /x\n", "line 2: expected name = value, not 'directory: /x\\n'"),
@@ -526,8 +546,13 @@ def test_a_percent_sign_is_only_that(path: Path) -> None:
 
 
 def test_comments_have_a_line_of_their_own(path: Path) -> None:
-    text = "; one\n[mirror]\n# two\ndirectory = /srv/a;b # c\n"
-    assert load(path, text).directory == Path("/srv/a;b # c")
+    text = "; one\n[mirror]\n# two\ndirectory = /srv/a;b#c\n"
+    assert load(path, text).directory == Path("/srv/a;b#c")
+
+
+@pytest.mark.parametrize("comment", [" ; c", " # c"])
+def test_a_comment_behind_a_value_is_an_error(path: Path, comment: str) -> None:
+    assert problem_with(path, "directory", f"/srv/a{comment}").endswith(": a comment must have a line of its own")
 
 
 def test_names_of_options_are_case_sensitive(path: Path) -> None:

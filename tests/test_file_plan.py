@@ -47,7 +47,7 @@ def task_for(
 
 
 def test_a_missing_file_is_fetched() -> None:
-    assert task_for(FILE, None) == FileTask(FILE, PATH, FileWork.FETCH, wants_metadata=False, wrong_mtime=False)
+    assert task_for(FILE, None) == FileTask(FILE, PATH, FileWork.FETCH, wants_metadata=False)
 
 
 @pytest.mark.parametrize("size", [0, FILE.size - 1, FILE.size + 1])
@@ -62,7 +62,7 @@ def test_a_file_that_is_right_needs_nothing() -> None:
 
 
 def test_a_file_at_another_time_only_gets_its_time() -> None:
-    expected = FileTask(FILE, PATH, FileWork.KEEP, wants_metadata=False, wrong_mtime=True)
+    expected = FileTask(FILE, PATH, FileWork.KEEP, wants_metadata=False)
     assert task_for(FILE, StoredFile(FILE.size, MTIME + 1)) == expected
 
 
@@ -87,7 +87,7 @@ def test_a_file_of_another_size_needs_no_check() -> None:
 
 
 def test_missing_metadata_is_made_for_a_file_that_stays() -> None:
-    expected = FileTask(WITH_METADATA, PATH, FileWork.KEEP, wants_metadata=True, wrong_mtime=False)
+    expected = FileTask(WITH_METADATA, PATH, FileWork.KEEP, wants_metadata=True)
     assert task_for(WITH_METADATA, RIGHT) == expected
 
 

@@ -13,6 +13,7 @@ from bandersnatch.errors import (
     IntegrityError,
     InterruptedRunError,
     NotFoundError,
+    PathConflictError,
     StorageError,
     UpstreamError,
 )
@@ -66,7 +67,6 @@ class Bench:
         work: FileWork = FileWork.FETCH,
         *,
         wants_metadata: bool = False,
-        wrong_mtime: bool = False,
     ) -> FileTask:
         """Return the task for an uploaded file, as its page describes it."""
         project = named(uploaded.filename.partition("-")[0])
@@ -74,7 +74,7 @@ class Bench:
         assert page is not None
         file = next(each for each in page.files if each.filename == uploaded.filename)
         self.pypi.clear_requests()
-        return FileTask(file, file_path(file), work, wants_metadata, wrong_mtime)
+        return FileTask(file, file_path(file), work, wants_metadata)
 
     def stored(self) -> dict[str, bytes]:
         """Return all files below ``web``, temporary ones too, by name."""
@@ -270,7 +270,7 @@ def test_a_file_that_is_wrong_is_fetched(pypi: FakePyPI, bench: Bench, caplog: p
 
 def test_a_file_at_the_wrong_time_only_gets_its_time(pypi: FakePyPI, bench: Bench) -> None:
     uploaded = pypi.add_file("sample", "1.0", kind="sdist")
-    task = bench.task(uploaded, FileWork.KEEP, wrong_mtime=True)
+    task = bench.task(uploaded, FileWork.KEEP)
     bench.storage.write_bytes(task.path, b"not looked at", mtime=5.0)
     assert not bench.sync.sync(task).was_fetched
     stored = bench.storage.stat(task.path)
@@ -376,10 +376,10 @@ def test_a_disk_without_room_for_the_file_and_the_reserve_stops_it(pypi: FakePyP
         assert pypi.requests == []
 
 
-def test_a_place_that_is_taken_by_a_folder_is_a_storage_error(pypi: FakePyPI, bench: Bench) -> None:
+def test_a_place_that_is_taken_by_a_folder_is_a_conflict(pypi: FakePyPI, bench: Bench) -> None:
     task = bench.task(pypi.add_file("sample", "1.0", kind="sdist"))
     bench.storage.root.joinpath(task.path, "x").mkdir(parents=True)
-    with pytest.raises(StorageError):
+    with pytest.raises(PathConflictError):
         bench.sync.sync(task)
     assert bench.stored() == {}
 

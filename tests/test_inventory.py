@@ -1,16 +1,20 @@
 """What the mirror holds, in SQLite: survives a kill, and is made anew where it can't be read."""
 
+import errno
+import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
-from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.inventory import HeldProject, Inventory, _cause
 from bandersnatch.layout import StoredPath
 from tests.builders import SAMPLE, named
 
@@ -57,7 +61,6 @@ def test_a_new_inventory_is_empty(path: Path) -> None:
         assert inventory.serials() == {}
         assert inventory.all_unsettled() == []
         assert inventory.get(SAMPLE) is None
-        assert inventory.fact("pages") is None
 
 
 def test_an_inventory_that_was_filled_is_there_the_next_time(path: Path) -> None:
@@ -154,13 +157,6 @@ def test_notes_are_not_lost_by_recording_many_projects(inventory: Inventory) -> 
     assert inventory.unsettled(SAMPLE) == PATHS
 
 
-def test_facts_are_kept_and_replaced(inventory: Inventory) -> None:
-    inventory.set_fact("pages", "one")
-    inventory.set_fact("pages", "two")
-    assert inventory.fact("pages") == "two"
-    assert inventory.fact("other") is None
-
-
 def test_recording_many_projects_is_all_or_nothing(inventory: Inventory) -> None:
     def broken() -> Iterator[HeldProject]:
         yield HELD
@@ -208,16 +204,29 @@ def test_an_inventory_of_another_version_is_made_anew(path: Path) -> None:
         assert list(inventory.projects()) == []
 
 
-def test_an_inventory_that_broke_within_says_that_it_may_be_deleted(path: Path) -> None:
+def test_an_inventory_that_broke_within_is_made_anew_by_the_next_run(path: Path) -> None:
     with closing(Inventory(path)) as inventory:
         inventory.open()
-        inventory.put_all([HELD])
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE project")
+        inventory.put_all(replace(HELD, name=NormalizedName(f"sample-{n}")) for n in range(5000))
+    pages = bytearray(path.read_bytes())
+    pages[4096 * 3 : -4096] = b"x" * (len(pages) - 4096 * 4)
+    path.write_bytes(pages)
     with closing(Inventory(path)) as inventory:
-        inventory.open()
-        with pytest.raises(StorageError, match="it is a cache: delete it, and the next run makes it anew"):
+        assert inventory.open()
+        with pytest.raises(StorageError, match="malformed; it was deleted, and the next run makes it anew"):
             list(inventory.projects())
+    with closing(Inventory(path)) as inventory:
+        assert not inventory.open()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_an_error_of_the_disk_has_the_words_of_the_disk(code: int) -> None:
+    names = {errno.ENOSPC: sqlite3.SQLITE_FULL, errno.EROFS: sqlite3.SQLITE_READONLY, errno.EIO: sqlite3.SQLITE_IOERR}
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = names[code]
+    cause = _cause(error)
+    assert isinstance(cause, OSError)
+    assert cause.strerror == os.strerror(code)
 
 
 def test_an_inventory_that_can_not_be_made_is_a_storage_error(path: Path) -> None:

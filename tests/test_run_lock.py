@@ -93,5 +93,5 @@ def test_an_empty_lock_file_of_another_tool_is_taken(directory: Path) -> None:
 
 def test_a_directory_that_can_not_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="can't lock"), run_lock(tmp_path / "file" / "mirror"):
+    with pytest.raises(StorageError, match="can't make the directory"), run_lock(tmp_path / "file" / "mirror"):
         pytest.fail("the block was entered")

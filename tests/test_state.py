@@ -36,12 +36,12 @@ def test_a_new_mirror_has_neither(store: StateStore) -> None:
 
 
 def test_a_finished_run_is_loaded(store: StateStore) -> None:
-    store.finish(42)
+    store.finish(42, "https://index.example abc")
     assert store.load() == SavedState(42, None)
 
 
 def test_the_work_that_is_left_is_loaded(store: StateStore) -> None:
-    store.finish(40)
+    store.finish(40, "https://index.example abc")
     store.save_todo(todo_list(42))
     saved = store.load()
     assert saved.serial == 40
@@ -69,7 +69,7 @@ def test_a_todo_list_is_loaded_without_a_state_too(store: StateStore) -> None:
 
 def test_finishing_takes_the_todo_list_away(store: StateStore, tmp_path: Path) -> None:
     store.save_todo(todo_list(42))
-    store.finish(42)
+    store.finish(42, "https://index.example abc")
     assert not (tmp_path / TODO).exists()
     assert (tmp_path / STATE).read_bytes() == b"42\n"
 
@@ -79,7 +79,7 @@ def test_finishing_takes_the_todo_list_away(store: StateStore, tmp_path: Path) -
 def test_any_serial_is_loaded_as_it_was_saved(serial: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = StateStore(FilesystemStorage(Path(folder)))
-        store.finish(serial)
+        store.finish(serial, "https://index.example abc")
         assert store.load() == SavedState(serial, None)
 
 
@@ -144,7 +144,7 @@ def test_the_status_of_another_bandersnatch_is_taken_over(tmp_path: Path) -> Non
 
 def test_it_is_taken_over_once(tmp_path: Path) -> None:
     load(tmp_path, status=b"42")
-    StateStore(FilesystemStorage(tmp_path)).finish(50)
+    StateStore(FilesystemStorage(tmp_path)).finish(50, "https://index.example abc")
     assert load(tmp_path) == SavedState(50, None)
 
 
@@ -166,3 +166,14 @@ def test_a_status_that_holds_no_serial_means_that_everything_is_checked(tmp_path
 
 def test_a_status_with_very_many_digits_means_that_everything_is_checked(tmp_path: Path) -> None:
     assert load(tmp_path, status=b"9" * 5000) == NOTHING
+
+
+def test_a_change_of_the_configuration_is_known_until_it_is_done(tmp_path: Path) -> None:
+    store = StateStore(FilesystemStorage(tmp_path))
+    assert store.load_fingerprints() == (None, None)
+    store.finish(1, "before")
+    assert store.load_fingerprints() == ("before", None)
+    store.begin_change("before", "after")
+    assert store.load_fingerprints() == ("before", "after")
+    store.finish(2, "after")
+    assert store.load_fingerprints() == ("after", None)

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from bandersnatch.errors import IntegrityError, InterruptedRunError, StorageError
+from bandersnatch.errors import IntegrityError, InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.layout import LAST_MODIFIED, STATE, StoredPath
 from bandersnatch.model import StoredFile
 from bandersnatch.sink import Partial, Sink
@@ -140,7 +140,7 @@ def test_an_unfinished_file_of_a_dead_run_is_written_over(storage: FilesystemSto
 
 def test_two_writers_of_one_path_are_an_error_and_the_first_one_wins(storage: FilesystemStorage) -> None:
     with storage.write(PATH) as sink:
-        with pytest.raises(StorageError, match="another project of this run writes it too"), storage.write(PATH):
+        with pytest.raises(PathConflictError, match="another project of this run writes it too"), storage.write(PATH):
             pytest.fail("the block was entered")
         sink.write(CONTENT)
     assert files(storage) == {PATH: CONTENT}
@@ -162,16 +162,16 @@ def test_permissions_follow_the_umask(storage: FilesystemStorage, umask: int, mo
     assert stat.S_IMODE((storage.root / PATH).parent.stat().st_mode) == 0o777 & ~umask
 
 
-def test_a_path_that_is_a_folder_is_a_storage_error_and_leaves_no_trace(storage: FilesystemStorage) -> None:
+def test_a_path_that_is_a_folder_is_a_conflict_and_leaves_no_trace(storage: FilesystemStorage) -> None:
     (storage.root / PATH).mkdir(parents=True)
-    with pytest.raises(StorageError, match="can't write"):
+    with pytest.raises(PathConflictError, match="a folder lies where the file would be"):
         write_and(storage, CONTENT, lambda _: None)
     assert files(storage) == {}
 
 
-def test_a_folder_that_is_a_file_is_a_storage_error(storage: FilesystemStorage) -> None:
+def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> None:
     storage.write_bytes(StoredPath("web/packages/aa"), b"in the way")
-    with pytest.raises(StorageError, match=f"^{PATH}: can't write: "), storage.write(PATH):
+    with pytest.raises(PathConflictError, match="a file lies where its folder would be"), storage.write(PATH):
         pytest.fail("the block was entered")
 
 

@@ -35,7 +35,10 @@ def test_too_many_removed_projects_stop_the_removals_and_nothing_else(rig: Rig, 
     ten.yank("project-9", "1.0")
     result = rig.command("mirror", max_removals="20%")
     assert result.returncode == 5
-    assert "this run would remove 3 of 11 projects and 1 of 21 files, which max-removals forbids" in result.stderr
+    assert (
+        "this run would remove 3 of 11 projects, and from others 1 of 21 files, which max-removals forbids"
+        in result.stderr
+    )
     assert "bandersnatch mirror --allow-removals" in result.stderr
     assert "1 failed" not in result.stderr
     listing = (rig.directory / "removals").read_text().splitlines()
