@@ -18,11 +18,12 @@ from bandersnatch.deadline import StopDeadline
 from bandersnatch.errors import ConfigError, ConfigMissingError, InterruptedRunError, LockHeldError, MirrorError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.logs import set_up_logging
-from bandersnatch.mirror import Equipment, Mirror
+from bandersnatch.mirror import Mirror
 from bandersnatch.progress import LogProgress, Progress, SilentProgress, TerminalProgress
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
+from bandersnatch.work import Equipment
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -225,8 +225,9 @@ class Package:
         wanted = page if shop.pages.release_files else replace(page, files=())
         stored = {path: shop.storage.stat(path) for path in wanted_paths(wanted, shop.rules)}
         suspects = frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/"))
-        # Pages of a mirror without files link to what never was here.
-        held = frozenset(path for path in self._held_paths() if path in stored or shop.storage.stat(path) is not None)
+        held = self._held_paths()
+        if not shop.pages.release_files:  # what such pages link to was never here, but for files of before
+            held = frozenset(path for path in held if shop.storage.stat(path) is not None)
         return plan_files(wanted, stored, held, suspects, shop.rules)
 
     def _held_paths(self) -> frozenset[StoredPath]:

@@ -15,6 +15,7 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
 
 _LINES_AT_A_TIME = 10_000
+_NO_FINGERPRINT = "none"
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,14 @@ class StateStore:
     def load_fingerprints(self) -> tuple[str | None, str | None]:
         """Return the configuration with which all pages were written, and the one to which they are being changed."""
         lines = (self._storage.read(FINGERPRINT) or b"").decode("utf-8", "replace").splitlines()
-        return lines[0] if lines else None, lines[1] if len(lines) > 1 else None
+        before = lines[0] if lines and lines[0] != _NO_FINGERPRINT else None
+        return before, lines[1] if len(lines) > 1 else None
 
-    def begin_change(self, before: str | None, after: str) -> None:
+    def begin_change(self, after: str) -> None:
         """Record that pages are being changed to another configuration; the todo list that does it must be saved."""
-        if before != after:
-            self._storage.save(FINGERPRINT, [f"{before or 'none'}\n{after}\n".encode()])
+        before, changing_to = self.load_fingerprints()
+        if (changing_to or before) != after:
+            self._storage.save(FINGERPRINT, [f"{before or _NO_FINGERPRINT}\n{after}\n".encode()])
 
     def load(self) -> SavedState:
         """Read both files; what can't be read is reported and taken for missing, which only means more checks."""

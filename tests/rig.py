@@ -9,13 +9,14 @@ from pathlib import Path
 
 from bandersnatch.config import Config
 from bandersnatch.fetch import Fetcher
-from bandersnatch.mirror import Equipment, Mirror, Pace
+from bandersnatch.mirror import Mirror
 from bandersnatch.progress import SilentProgress
 from bandersnatch.report import Report
 from bandersnatch.retries import RetryPolicy
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
+from bandersnatch.work import Equipment, Pace
 from tests.fakepypi import FakePyPI
 from tests.mirror_check import assert_mirror_matches
 

@@ -57,11 +57,16 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (3, "run_plan", "changes errors model state todo upstream"),
     (
         3,
-        "mirror",
-        "brake config crew errors file_plan file_sync inventory layout options package progress publisher rebuild report"
-        " root_index run_lock run_plan schedule simple state stop storage todo upstream",
+        "work",
+        "brake config crew errors file_plan file_sync inventory layout options package progress publisher report"
+        " run_plan schedule state stop storage todo upstream",
     ),
-    (4, "main", "__init__ config deadline errors fetch logs mirror progress stop storage upstream"),
+    (
+        3,
+        "mirror",
+        "config errors inventory layout options rebuild report root_index run_lock run_plan simple state todo work",
+    ),
+    (4, "main", "__init__ config deadline errors fetch logs mirror progress stop storage upstream work"),
     (4, "__main__", "main"),
 )
 

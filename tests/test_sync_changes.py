@@ -73,6 +73,20 @@ def test_change_of_an_option_that_failed_half_way_does_not_begin_anew(rig: Rig, 
     assert [request.path for request in pypi.page_requests()] == ["/simple/project-3/"]
 
 
+def test_change_of_an_option_that_is_taken_back_half_way(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.fault("/simple/foo/", Status(500), times=None)
+    rig.run(root_uri="https://files.example")
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+    pypi.clear_requests()
+    rig.run()
+    assert pypi.page_requests() == []
+
+
 def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("only-in-the-first", "1.0")
     pypi.add_file("in-both", "1.0")
