@@ -221,10 +221,10 @@ def large_page() -> Upstream:
     return simple_upstream("zeros", [file_entry(name, 10, digest) for name in names])
 
 
-def large_file() -> Upstream:
-    """One file of 3 GB."""
-    name = f"zeros-{LARGE_FILE_BYTES}-1.0.tar.gz"
-    return simple_upstream("zeros", [file_entry(name, LARGE_FILE_BYTES, sha256_of_zeros(LARGE_FILE_BYTES))])
+def large_file(size: int = LARGE_FILE_BYTES) -> Upstream:
+    """One file of that size, by default 3 GB."""
+    name = f"zeros-{size}-1.0.tar.gz"
+    return simple_upstream("zeros", [file_entry(name, size, sha256_of_zeros(size))])
 
 
 def long_changelog() -> Upstream:

@@ -147,6 +147,18 @@ def test_url_that_leads_elsewhere_changes_nothing(rig: Rig, changed: FakePyPI, u
     rig.assert_matches()
 
 
+def test_query_of_a_url_is_sent_and_is_no_part_of_the_path(rig: Rig, changed: FakePyPI) -> None:
+    def sign(page: Page) -> None:
+        page["files"][-1]["url"] += "?signature=x%2F..%2F"
+
+    changed.fault("/simple/foo/", edit_page(sign), times=None)
+    changed.clear_requests()
+    assert rig.run().failures == []
+    assert changed.file_requests()[0].path.endswith("?signature=x%2F..%2F")
+    changed.clear_faults()
+    rig.assert_matches()
+
+
 def test_url_that_ends_in_another_name_is_refused(rig: Rig, changed: FakePyPI) -> None:
     changed.fault("/simple/foo/", edit_file(url="/packages/aa/bb/cc/another.whl"), times=None)
     assert_project_fails_and_nothing_changes(rig, "does not end in the file's name")
