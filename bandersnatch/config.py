@@ -152,12 +152,13 @@ def _parse(path: Path, problems: list[str]) -> configparser.ConfigParser:
 def _find_duplicates(text: str) -> Iterator[str]:
     """Yield what stands in a file twice; ``configparser`` itself would tell of the first one only."""
     seen: set[str] = set()
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    section, indent = "", 0
+    for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(r"\[(.+)\]", line):
-            section = header[1]
+            section, indent = header[1], len(line)
             what = f"the section [{section}]"
-        elif option := re.match(r"([^\s;#=\[][^=]*?)\s*=", line):
+        elif (option := re.match(r"\s*([^\s;#=\[][^=]*?)\s*=", line)) and option.start(1) <= indent:  # else it goes on
+            indent = option.start(1)
             what = f"[{section}] {shown(option[1])}"
         else:
             continue

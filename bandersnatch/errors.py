@@ -122,6 +122,10 @@ class SuspiciousPageError(UpstreamError):
 class HostDownError(UpstreamUnavailableError):
     """A host gave no usable answer to many requests in a row: nothing more is asked of it in this run."""
 
+    def __init__(self, url: str, reason: str, *, is_index: bool) -> None:
+        super().__init__(url, reason)
+        self.is_index = is_index
+
 
 class SerialMovedBackError(UpstreamError):
     """Upstream's journal ends before the serial that this mirror has reached."""

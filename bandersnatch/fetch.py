@@ -120,7 +120,7 @@ class Fetcher:
         self._budget = RetryBudget(self._policy.retries_per_run)
         self._health = HostHealth(self._policy.failures_until_down)
         parts = urlsplit(config.upstream_url)
-        self._credentials_host = _host(config.upstream_url)
+        self._index_host = _host(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
@@ -166,12 +166,12 @@ class Fetcher:
 
     def _whole(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, limit_bytes: int) -> Answer:
         for attempt in range(1, self._policy.attempts + 1):
-            with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, data) as body:
-                try:
+            try:
+                with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, data) as body:
                     return Answer(body.url, body.status, body.headers, body.whole(limit_bytes))
-                except BrokenBodyError:
-                    if attempt == self._policy.attempts:
-                        raise
+            except BrokenBodyError:
+                if attempt == self._policy.attempts:
+                    raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @contextmanager
@@ -180,9 +180,8 @@ class Fetcher:
         host = _host(url)
         if self._health.is_down(host):
             failures = self._policy.failures_until_down
-            raise HostDownError(
-                without_credentials(url), f"{host} gave no usable answer to {failures} requests in a row"
-            )
+            reason = f"{host} gave no usable answer to {failures} requests in a row"
+            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
         timeout, begun = self._config.timeout_seconds, time.monotonic()
         try:
             response = self._session().request(
@@ -190,7 +189,7 @@ class Fetcher:
                 url,
                 data=data,
                 headers=dict(headers),
-                auth=self._credentials if host == self._credentials_host else None,
+                auth=self._credentials if host == self._index_host else None,
                 stream=True,
                 timeout=timeout,
                 proxies=self._proxies(url),
@@ -201,14 +200,18 @@ class Fetcher:
         with response:
             for step in (*response.history, response):
                 self._check_scheme(step.url)
-            if response.status_code in self._policy.statuses:
-                self._health.failed(host)
-            else:
-                self._health.succeeded(host)
             body = Body(without_credentials(url), response, timeout)
             try:
                 _check_status(url, response, headers)
                 yield body
+            except UpstreamUnavailableError:  # an error status, or a body that broke off
+                self._health.failed(host)
+                raise
+            except NotFoundError:
+                self._health.succeeded(host)
+                raise
+            else:
+                self._health.succeeded(host)
             finally:
                 seconds = time.monotonic() - begun
                 logger.debug("%s %s: %d, %d bytes, %.3f s", method, body.url, body.status, body.received_bytes, seconds)

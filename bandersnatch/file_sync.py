@@ -70,8 +70,8 @@ class FileSync:
 
     def _fetch(self, task: FileTask) -> None:
         """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times."""
-        wrong_bodies = 0
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        wrong_bodies = broken = 0
+        while True:
             try:
                 return self._fetch_once(task, self._resume(task) if wrong_bodies == 0 else None)
             except (IntegrityError, RangeRefusedError) as error:
@@ -81,9 +81,9 @@ class FileSync:
                     raise
             except BrokenBodyError as error:
                 logger.debug("%s", error)
-                if attempt == MAX_ATTEMPTS:
+                broken += 1
+                if broken == MAX_ATTEMPTS:
                     raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _resume(self, task: FileTask) -> Resume | None:
         """Return from where an earlier attempt, of an earlier run perhaps, can be gone on with."""
@@ -95,8 +95,8 @@ class FileSync:
 
     def _fetch_once(self, task: FileTask, resume: Resume | None) -> None:
         file = task.file
-        self.storage.check_reserve(task.path, file.size, self.reserve_bytes)
-        with self.upstream.file(file.url, resume) as body:
+        room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
+        with room, self.upstream.file(file.url, resume) as body:
             is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)

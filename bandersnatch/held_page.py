@@ -50,14 +50,20 @@ class HeldPage:
 
 def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
     """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
-    body = storage.read(page_path(folder, JSON_PAGE))
-    if body is not None and (page := _read_json(body)) is not None:
+    page = read_held_json(storage, folder)
+    if page is not None:
         return page
     for name in HTML_PAGES:
         body = storage.read(page_path(folder, name))
         if body is not None:
             return _read_html(body)
     return None
+
+
+def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the JSON page in a folder says, or None where there is none that can be read."""
+    body = storage.read(page_path(folder, JSON_PAGE))
+    return None if body is None else _read_json(body)
 
 
 def read_held_project(

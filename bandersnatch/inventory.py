@@ -216,10 +216,11 @@ class Inventory:
             cursor.execute("BEGIN")
             try:
                 yield cursor
+                cursor.execute("COMMIT")
             except BaseException:
-                cursor.execute("ROLLBACK")
+                if cursor.connection.in_transaction:  # at some errors SQLite has rolled back by itself
+                    cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
 
 
 def _cause(error: sqlite3.Error | OSError) -> OSError | str:

@@ -171,6 +171,8 @@ def _stopped_by_signals(stop: StopFlag, caught: list[int], storage: FilesystemSt
         stop.set()
 
     def end() -> None:
+        if not caught:
+            return  # the run stops itself, and will tell why
         storage.abandon()
         _end_process(_tell_stopped(caught))
 

@@ -73,6 +73,7 @@ class Mirror:
                 saved = SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
             plan = self._plan(saved)
             if plan.is_new or not self._root_index.is_there():
+                self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
                 self._work.carry_out(plan)
@@ -118,10 +119,10 @@ class Mirror:
         before, changing_to = self._states.load_fingerprints()
         if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):
             return False
-        if before is None and saved.serial is None:
+        if before is None and changing_to is None and saved.serial is None:
             return False  # there are no pages yet, or the operator asked for a resync
         logger.info("the configuration has changed since the pages were written")
-        if before is not None and before.split(" ")[0] != wanted.split(" ")[0]:
+        if any(known is not None and known.split(" ")[0] != wanted.split(" ")[0] for known in (before, changing_to)):
             self._inventory.forget_serials()
         else:
             self._inventory.forget_etags()

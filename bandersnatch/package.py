@@ -124,7 +124,8 @@ class Package:
             assert record is not None, "only a conditional request is answered with 304"
             return self._report(self._settle_unchanged(record, answer.serial))
         page = replace(answer.page, serial=answer.serial)
-        check_page(page, self._held.digests if self._held is not None else {}, self._entry.owed)
+        is_of_this_index = record is not None and record.serial > 0
+        check_page(page, self._held.digests if self._held and is_of_this_index else {}, self._entry.owed)
         if self._shop.deleted is DeletedPolicy.KEEP:
             page = self._with_kept_files(page)
         plan = self._plan(page, unsettled)

@@ -10,11 +10,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config import PagesConfig
 from bandersnatch.errors import NotFoundError, StaleMetadataError
-from bandersnatch.held_page import HeldPage, html_serial, read_held_page
+from bandersnatch.held_page import HeldPage, html_serial, read_held_json, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import (
     ALL_PAGES,
     HTML_PAGES,
+    JSON_PAGE,
     PACKAGES,
     Layout,
     StoredPath,
@@ -115,6 +116,10 @@ class Publisher:
         folder = Layout(self.config.hash_index).page_folder(project)
         if self.config.legacy_json and not all(self.storage.stat(path) for path in json_paths(project)):
             return False
+        if JSON_PAGE in page_names(self.config):
+            held = read_held_json(self.storage, folder)
+            if held is None or held.serial != serial:
+                return False
         bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
         return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
 

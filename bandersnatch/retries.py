@@ -19,7 +19,7 @@ class RetryPolicy:
     attempts: int = 4
     backoff_seconds: float = 0.5
     longest_backoff_seconds: float = 30.0
-    statuses: tuple[int, ...] = (408, 425, 429, 500, 502, 503, 504)
+    statuses: tuple[int, ...] = (408, 425, 429, *range(500, 600))
     longest_retry_after_seconds: int = 120
     retries_per_run: int = 5_000
     """A run whose upstream needs more than that is not worth going on with: errors are final from then on."""

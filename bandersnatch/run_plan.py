@@ -30,6 +30,8 @@ class RunPlan:
     recheck: bool
     is_new: bool
     """Whether there is anything to do that was not recorded before: False where upstream has nothing new."""
+    changelog_serial: int | None = None
+    """Up to where the changelog was read, where that is not as far as the todo list goes."""
 
 
 def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_differ: bool) -> RunPlan:
@@ -46,24 +48,30 @@ def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_
     if is_full:
         logger.info("full sync with %s: every project is checked", upstream.url)
     todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
+    read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
+    not_read_since: int | None = None
     try:
-        newest = _plan_everything(todo, upstream, held) if is_full else _merge_changes(todo, upstream)
+        if is_full:
+            newest = _plan_everything(todo, upstream, held)
+        else:
+            newest = _merge_changes(todo, upstream, todo.target_serial if read_up_to is None else read_up_to)
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
         newest = _plan_from_index(todo, upstream, held, error, is_full=is_full)
+        not_read_since = None if is_full else read_up_to
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
-    return RunPlan(todo, recheck=saved.serial is None, is_new=is_new)
+    return RunPlan(todo, saved.serial is None, is_new, not_read_since)
 
 
-def _merge_changes(todo: TodoList, upstream: Upstream) -> int:
-    """Add what has changed since the todo list's target serial, and return the newest serial.
+def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:
+    """Add what has changed since the changelog was read last, and return the newest serial.
 
     The entry of that serial itself is asked for again: if upstream's journal no longer has it, upstream may have been
     restored from a backup, and one more question tells.
     """
-    begin = todo.target_serial
+    begin = min(todo.target_serial, read_up_to)
     newest, changes = upstream.changes_since(max(begin - 1, 0))
     if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
         raise SerialMovedBackError(upstream.url, begin, last)
@@ -110,7 +118,9 @@ def _plan_from_index(
     for name, project in listed.items():
         if is_full or project.serial > serials.get(name, 0):
             _add_listed(todo, name, project)
-    # The index may be older than what is held of a project; then it says nothing about it.
+    # The index may be older than what is known of a project; then it says nothing about it.
+    for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
+        todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
     _add_missing(todo, (name for name, at in serials.items() if name not in listed and at <= serial))
     return serial
 

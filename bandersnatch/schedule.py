@@ -2,10 +2,11 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.changes import Owed
 from bandersnatch.package import Order
 from bandersnatch.todo import TodoList
 
@@ -51,6 +52,12 @@ class Schedule:
         self._stale_attempts[project] = attempts + 1
         heapq.heappush(self._postponed, (now + self._stale_delays[attempts], project))
         return True
+
+    def keep(self, owed: Set[Owed]) -> None:
+        """Give no more orders but for projects of which one of these is owed."""
+        self._waiting = deque(name for name in self._waiting if self._todo[name].owed in owed)
+        self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].owed in owed]
+        heapq.heapify(self._postponed)
 
     def clear(self) -> None:
         """Give no more orders."""

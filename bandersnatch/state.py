@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from itertools import islice
 
-from bandersnatch.layout import FINGERPRINT, LEGACY_STATUS, STATE, TODO
+from bandersnatch.layout import CHANGELOG, FINGERPRINT, LEGACY_STATUS, STATE, TODO
 from bandersnatch.model import parse_serial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
@@ -26,6 +26,8 @@ class SavedState:
 
     serial: int | None
     todo: TodoList | None
+    changelog_serial: int | None = None
+    """Up to where the changelog was read, if that is less: the runs since then had to do without it."""
 
 
 class StateStore:
@@ -50,7 +52,15 @@ class StateStore:
         """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
         self._adopt_status()
         serial = self._load_serial()
-        return SavedState(serial, self._load_todo(serial))
+        position = parse_serial((self._storage.read(CHANGELOG) or b"").decode("utf-8", "replace").strip())
+        return SavedState(serial, self._load_todo(serial), position)
+
+    def save_changelog_serial(self, serial: int | None) -> None:
+        """Record up to where the changelog was read, or with None that it was read as far as the todo list goes."""
+        if serial is None:
+            self._storage.delete(CHANGELOG)
+        else:
+            self._storage.save(CHANGELOG, [f"{serial}\n".encode()])
 
     def save_todo(self, todo: TodoList) -> None:
         """Save the work that is left."""

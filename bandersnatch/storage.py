@@ -41,6 +41,7 @@ class FilesystemStorage:
         self._guard = threading.Lock()
         self._folders = threading.Lock()
         self._abandoned = False
+        self._promised_bytes = 0
 
     @property
     def root(self) -> Path:
@@ -99,20 +100,28 @@ class FilesystemStorage:
         except OSError:
             return 0
 
-    def check_reserve(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> None:
-        """Check that a file of that size leaves the reserve free.
+    @contextmanager
+    def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> Iterator[None]:
+        """Hold room for a file of that size beside all others that are under way, and beside the reserve.
 
         Raises:
-            StorageError: it would not.
+            StorageError: there is not so much.
         """
         if reserve_bytes == 0:
+            yield
             return
-        with self._translated(path, "look at the filesystem of"):
+        with self._translated(path, "look at the filesystem of"), self._guard:
             found = os.statvfs(self._root)
-        free = found.f_bavail * found.f_frsize
-        if free - size_bytes < reserve_bytes:
-            reason = f"{free} bytes are free, and {size_bytes} more would not leave the reserve of {reserve_bytes}"
-            raise StorageError(path, "write", reason)
+            free = found.f_bavail * found.f_frsize - self._promised_bytes
+            self._promised_bytes += size_bytes
+        try:
+            if free - size_bytes < reserve_bytes:
+                reason = f"{free} bytes are free, and {size_bytes} more would not leave the reserve of {reserve_bytes}"
+                raise StorageError(path, "write", reason)
+            yield
+        finally:
+            with self._guard:
+                self._promised_bytes -= size_bytes
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
         """Write a small file, unless it is there with the same bytes; return whether it was written."""

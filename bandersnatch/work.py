@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from bandersnatch.brake import Removals
+from bandersnatch.changes import Owed
 from bandersnatch.config import Config
 from bandersnatch.crew import LOOK_SECONDS, Crew
 from bandersnatch.errors import (
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 _MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 """Errors that are none where upstream has removed something after the plan was made."""
+
+
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Work:
         self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
         self._states = StateStore(self._storage)
         self._allow_removals = allow_removals
-        self._ended_early = False
+        self._ended_early = self._is_index_down = False
         self._next_checkpoint = 0.0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
@@ -183,7 +187,7 @@ class Work:
 
     def _is_ending(self) -> bool:
         """Whether the workers shall give up what they have not begun."""
-        return self._equipment.stop.is_set() or self.report.outage is not None
+        return self._equipment.stop.is_set() or self._is_index_down
 
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Take note of what came of a project."""
@@ -219,9 +223,7 @@ class Work:
     def _take_failure(self, failure: Failure, schedule: Schedule) -> None:
         error = failure.error
         if isinstance(error, HostDownError):
-            if self.report.outage is None:
-                self.report.outage = error
-            schedule.clear()
+            self._take_outage(error, schedule)
             return
         if isinstance(error, MirrorError) and error.stops_run:
             raise error
@@ -231,6 +233,16 @@ class Work:
         if self._config.stop_on_error:
             self._ended_early = True
             schedule.clear()
+
+    def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
+        """Begin no more projects; where only the files' host is down, those go on from which upstream removed something."""
+        if self.report.outage is None or outage.is_index:
+            self.report.outage = outage
+        if outage.is_index:
+            self._is_index_down = True
+            schedule.clear()
+        else:
+            schedule.keep(_REMOVALS)
 
     @staticmethod
     def _tell(failure: Failure) -> None:

@@ -52,13 +52,13 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "changes config errors file_plan file_sync held_page inventory layout model options page_rules publisher report"
         " retention storage todo upstream",
     ),
-    (3, "schedule", "package todo"),
+    (3, "schedule", "changes package todo"),
     (3, "crew", "errors package report schedule"),
     (3, "run_plan", "changes errors model state todo upstream"),
     (
         3,
         "work",
-        "brake config crew errors file_plan file_sync inventory layout options package progress publisher report"
+        "brake changes config crew errors file_plan file_sync inventory layout options package progress publisher report"
         " run_plan schedule state stop storage todo upstream",
     ),
     (

@@ -206,7 +206,7 @@ def test_what_is_not_there_is_not_found(pypi: FakePyPI, fetcher: Fetcher, url: s
 
 
 @every_way
-@pytest.mark.parametrize(("status", "reason"), [(400, "Bad Request"), (403, "Forbidden"), (501, "Not Implemented")])
+@pytest.mark.parametrize(("status", "reason"), [(400, "Bad Request"), (403, "Forbidden")])
 def test_an_error_that_stays_is_not_tried_again(
     pypi: FakePyPI, fetcher: Fetcher, url: str, fetch: Way, status: int, reason: str
 ) -> None:

@@ -256,12 +256,14 @@ def test_what_broke_off_goes_when_the_run_is_abandoned(storage: FilesystemStorag
 
 
 def test_without_a_reserve_the_disk_may_be_filled(storage: FilesystemStorage) -> None:
-    storage.check_reserve(PATH, 2**60, 0)
+    with storage.room_for(PATH, 2**60, 0):
+        pass
 
 
 def test_a_file_that_leaves_the_reserve_may_come(storage: FilesystemStorage) -> None:
     storage.root.mkdir()
-    storage.check_reserve(PATH, 1, 1)
+    with storage.room_for(PATH, 1, 1):
+        pass
 
 
 @pytest.mark.parametrize(("size", "reserve"), [(2**60, 1), (1, 2**60)])
@@ -269,8 +271,9 @@ def test_a_file_that_would_not_leave_the_reserve_is_a_storage_error(
     storage: FilesystemStorage, size: int, reserve: int
 ) -> None:
     storage.root.mkdir()
-    with pytest.raises(StorageError, match=f"{size} more would not leave the reserve of {reserve}"):
-        storage.check_reserve(PATH, size, reserve)
+    problem = f"{size} more would not leave the reserve of {reserve}"
+    with pytest.raises(StorageError, match=problem), storage.room_for(PATH, size, reserve):
+        pytest.fail("the block was entered")
 
 
 # Small files

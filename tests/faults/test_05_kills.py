@@ -1,14 +1,16 @@
 """5. Killed at any point: one plain run mends it, and no reader sees anything wrong in between.
 
 A sample of the kills and of the failing operations by default; all of them with ``BANDERSNATCH_ALL_FAULTS=1`` in the
-environment, which takes about a quarter of an hour.
+environment, which takes about ten minutes.
 """
 
 import hashlib
 import json
 import os
 import random
+import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.rig import Rig
 ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
 KILLS = 200 if ALL else 21
 EVERY_WHICH_OPERATION = 1 if ALL else 5
+KINDS = ("first", "news", "removals", "news", "removals", "resync")
 PROJECTS = 200
 
 
@@ -34,16 +37,14 @@ def build_world(pypi: FakePyPI) -> None:
             pypi.add_file(f"project-{number}", "2.0", size=2_000_000, metadata_in_wheel=False)
 
 
-def tell_news(pypi: FakePyPI, turn: int, chance: random.Random) -> None:
-    """Change a third of the world, by additions in even turns and by removals too in odd ones."""
+def tell_news(pypi: FakePyPI, chance: random.Random, *, removals: bool) -> None:
+    """Change a third of the world, by additions, and by removals too where that is asked for."""
     for number in chance.sample(range(PROJECTS), PROJECTS // 3):
         name = f"project-{number}"
-        kind = chance.choice(
-            ["add", "add", "yank"] if turn % 2 == 0 else ["add", "remove file", "remove", "quarantine"]
-        )
+        kind = chance.choice(["add", "remove file", "remove", "quarantine"] if removals else ["add", "add", "yank"])
         files = pypi.files(name) if name in pypi.project_names() else []
         if kind == "add" or not files:
-            pypi.add_file(name, f"3.{turn}.{number}")
+            pypi.add_file(name, f"3.{pypi.serial}")
         elif kind == "yank":
             pypi.yank(name, files[0].version, "news")
         elif kind == "remove file":
@@ -68,19 +69,29 @@ def assert_pages_are_true(web: Path) -> None:
         assert b"</html>" in page.read_bytes()
 
 
-def run_and_kill(rig: Rig, pypi: FakePyPI, after_requests: int, moment_seconds: float) -> None:
-    """Start a run, and kill it some moments after upstream has seen so many requests."""
-    reached = threading.Event()
-    left = iter(range(after_requests, -1_000_000, -1))
-    pypi.fault("*", Call(lambda: reached.set() if next(left) <= 1 else None), times=None)
-    with rig.start_command("mirror") as process:
-        while not reached.wait(0.02) and process.poll() is None:
-            pass
-        reached.clear()
-        reached.wait(moment_seconds)  # a point of time, not a condition: any will do
-        process.kill()
-        process.communicate()
-    pypi.clear_faults()
+class Killer:
+    """Kills runs at random moments between their first request and their end, and learns how long each kind of run takes."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._seconds = {"first": 0.8, "news": 0.3, "removals": 0.3, "resync": 0.5}
+        self.kills: Counter[str] = Counter()
+
+    def run(self, rig: Rig, pypi: FakePyPI, kind: str) -> bool:
+        """Start a run and kill it; return False where it came to its end before."""
+        begun = threading.Event()
+        pypi.fault("*", Call(begun.set), times=None)
+        moment = self._chance.random() * self._seconds[kind]
+        with rig.start_command("mirror") as process:
+            assert begun.wait(30)
+            threading.Event().wait(moment)  # a point of time, not a condition: any will do
+            process.kill()
+            process.communicate()
+        pypi.clear_faults()
+        is_killed = process.returncode == -signal.SIGKILL
+        self._seconds[kind] = self._seconds[kind] * 1.1 if is_killed else max(moment, 0.05)
+        self.kills[kind] += is_killed
+        return is_killed
 
 
 def finished_files(web: Path) -> set[str]:
@@ -90,17 +101,20 @@ def finished_files(web: Path) -> set[str]:
 @pytest.mark.timeout(3600)
 def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path) -> None:
     chance = random.Random(20261123)
+    killer = Killer(chance)
     build_world(pypi)
     rig = Rig(pypi, tmp_path)
-    for turn in range(KILLS):
-        if turn % 7 == 0:
-            rig = Rig(pypi, tmp_path / str(turn))  # a first run
+    for turn in range(20 * KILLS):
+        kind = KINDS[turn % len(KINDS)]
+        if kind == "first":
+            rig = Rig(pypi, tmp_path / str(turn))
             rig.folder.mkdir()
-        elif turn % 7 == 6:
+        elif kind == "resync":
             rig.resync()
         else:
-            tell_news(pypi, turn, chance)
-        run_and_kill(rig, pypi, chance.randrange(1, 2 * PROJECTS), chance.random() * 0.05)
+            tell_news(pypi, chance, removals=kind == "removals")
+        if not killer.run(rig, pypi, kind):
+            continue
         assert_pages_are_true(rig.web)
         finished = finished_files(rig.web)
         pypi.clear_requests()
@@ -108,6 +122,11 @@ def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path)
         assert (result.returncode, result.stderr) == (0, "")
         rig.assert_matches()
         assert not finished & {request.path for request in pypi.file_requests()}
+        if killer.kills.total() == KILLS:
+            break
+    print(f"killed: {dict(killer.kills)}")
+    assert killer.kills.total() == KILLS
+    assert min(killer.kills[kind] for kind in KINDS) >= KILLS // 20
 
 
 def test_folders_of_a_deletion_that_was_cut_short_go_too(pypi: FakePyPI, tmp_path: Path) -> None:
