@@ -25,7 +25,7 @@ def test_both_ways_reach_the_same_mirror(
     pypi.add_file("Foo.Bar", "1.0")
     pypi.add_file("doomed", "1.0")
     pypi.add_file("suspect", "1.0")
-    assert rig.run(timeout="0.5").failures == []
+    assert rig.run(timeout="1.5").failures == []
     rig.assert_matches()
     assert sum("goes by the root index" in record.getMessage() for record in caplog.records) == 1
     pypi.remove_project("doomed")
@@ -33,7 +33,7 @@ def test_both_ways_reach_the_same_mirror(
     pypi.add_file("foo-bar", "1.1")
     pypi.add_file("new", "1.0")
     pypi.clear_requests()
-    report = rig.run(timeout="0.5")
+    report = rig.run(timeout="1.5")
     assert (report.updated, report.removed, report.failures) == (3, 1, [])
     rig.assert_matches()
 
