@@ -104,9 +104,9 @@ def test_file_host_that_is_down_ends_the_run_too(rig: Rig, pypi: FakePyPI) -> No
 
 
 def test_outage_ends_with_its_error_the_summary_and_status_4(rig: Rig, pypi: FakePyPI) -> None:
-    for number in range(40):
+    for number in range(80):
         pypi.add_file(f"project-{number:02}", "1.0")
-    for number in range(10, 40):
+    for number in range(10, 80):
         pypi.fault(f"/simple/project-{number}/", Status(503, headers={"Retry-After": "0"}), times=None)
     result = rig.command("mirror", workers="10")
     *_, error, summary = result.stderr.splitlines()
