@@ -168,6 +168,7 @@ def test_storage_that_fails_at_any_operation_loses_nothing(pypi: FakePyPI, tmp_p
             tried += 1
         rig.run()
         rig.assert_matches()
+    print(f"broken runs: {tried}")
     assert tried >= 60 // EVERY_WHICH_OPERATION
 
 
