@@ -144,7 +144,7 @@ def _parse(path: Path, problems: list[str]) -> configparser.ConfigParser:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     except configparser.Error as error:
-        raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from error
+        raise ConfigError([f"{path}: {line}" for line in _explain(error, text)]) from error
     problems += [f"{path}: {line}" for line in _find_duplicates(text)]
     return parser
 
@@ -167,7 +167,7 @@ def _find_duplicates(text: str) -> Iterator[str]:
         seen.add(what)
 
 
-def _explain(error: configparser.Error) -> list[str]:
+def _explain(error: configparser.Error, text: str) -> list[str]:
     """Say what is wrong with a file that is not INI, without the source's name, which stands before it anyway."""
     match error:
         case configparser.MissingSectionHeaderError():
@@ -175,7 +175,9 @@ def _explain(error: configparser.Error) -> list[str]:
                 f"line {error.lineno}: expected a section such as [mirror] first, not {shown(error.line.strip())!r}"
             ]
         case configparser.ParsingError():
-            return [f"line {number}: expected name = value, not {line}" for number, line in error.errors]
+            lines = text.split("\n")  # what the error itself says of them differs from one Python to the next
+            wrong = ((number, lines[number - 1].strip()) for number, _ in error.errors)
+            return [f"line {number}: expected name = value, not {shown(line)!r}" for number, line in wrong]
         case _:
             return [error.message]
 

@@ -526,9 +526,9 @@ def test_text_that_is_no_utf8_is_told_with_its_place(path: Path) -> None:
     ("text", "problem"),
     [
         ("directory = /x\n", "line 1: expected a section such as [mirror] first, not 'directory = /x'"),
-        ("[mirror]\nnonsense\n", "line 2: expected name = value, not 'nonsense\\n'"),
-        ("[mirror]\ndirectory: /x\n", "line 2: expected name = value, not 'directory: /x\\n'"),
-        ("[mirror]\n= x\n", "line 2: expected name = value, not '= x\\n'"),
+        ("[mirror]\nnonsense\n", "line 2: expected name = value, not 'nonsense'"),
+        ("[mirror]\ndirectory: /x\n", "line 2: expected name = value, not 'directory: /x'"),
+        ("[mirror]\n= x\n", "line 2: expected name = value, not '= x'"),
     ],
 )
 def test_a_file_that_is_no_ini_is_told_with_the_line(path: Path, text: str, problem: str) -> None:
