@@ -234,7 +234,7 @@ def test_removals_happen_although_the_file_host_is_down(rig: Rig, pypi: FakePyPI
 
     pypi.fault("/simple/project-*", Edit(elsewhere), times=None)
     pypi.fault("/packages/*", Reset(0), times=None)
-    rig.run(policy=RetryPolicy(attempts=1, backoff_seconds=0, failures_until_down=5), workers="1")
+    rig.run(policy=RetryPolicy(attempts=3, backoff_seconds=0, failures_until_down=5), workers="1")
     assert not (rig.web / "simple/malware2").exists()
     assert json.loads((rig.web / "simple/malware/index.v1_json").read_bytes())["files"] == []
 
