@@ -4,17 +4,15 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 """
 
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from http.client import HTTPException
+from urllib.parse import urldefrag, urljoin
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import should_bypass_proxies
 
 from bandersnatch import __version__
 from bandersnatch.config import HttpConfig
@@ -28,18 +26,24 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
+from bandersnatch.routes import Route, Routes, host_of, target_of
 
 logger = logging.getLogger(__name__)
 
 CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
 USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """More than any page has: the largest project page of PyPI is about a quarter of it."""
 
-_BROKEN_BODY = (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, OSError)
+MAX_REDIRECTS = 20
+SHORT_BODY_BYTES = 16 * 1024
+
+_NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
+_BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 _GONE = (404, 410)
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Body:
     ``offset`` is where in the document it begins: above zero only where that was asked for.
     """
 
-    def __init__(self, url: str, response: requests.Response, timeout_seconds: float) -> None:
-        self.url, self.status, self.headers = url, response.status_code, response.headers
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, timeout_seconds: float) -> None:
+        self.url, self.status, self.headers = url, response.status, response.headers
         self._response, self._timeout_seconds = response, timeout_seconds
         self.offset = 0
         self.received_bytes = 0
@@ -75,8 +79,9 @@ class Body:
         Raises:
             BrokenBodyError: the body broke off, or upstream fell silent.
         """
+        read = self._response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
-            for chunk in self._response.raw.stream(CHUNK_BYTES, decode_content=decode):
+            while chunk := read(CHUNK_BYTES, decode_content=decode):
                 self.received_bytes += len(chunk)
                 yield chunk
         except _BROKEN_BODY as error:
@@ -112,25 +117,20 @@ class Resume:
 
 
 class Fetcher:
-    """The one way to upstream. Thread-safe: each thread gets a session of its own."""
+    """The one way to upstream. Thread-safe."""
 
     def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
         self._config = config
         self._policy = policy or RetryPolicy()
-        self._budget = RetryBudget(self._policy.retries_per_run)
+        self._retries = BudgetedRetry.of(self._policy, RetryBudget(self._policy.retries_per_run))
+        self._routes = Routes(config, self._retries, {"User-Agent": USER_AGENT})
+        self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
         self._health = HostHealth(self._policy.failures_until_down)
-        parts = urlsplit(config.upstream_url)
-        self._index_host = _host(config.upstream_url)
-        self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._lock = threading.Lock()
+        self._index_host = host_of(config.upstream_url)
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            for session in self._sessions:
-                session.close()
+        self._routes.close()
 
     def get(self, url: str, headers: Mapping[str, str], limit_bytes: int = MAX_BODY_BYTES) -> Answer:
         """Fetch a whole document.
@@ -176,85 +176,88 @@ class Fetcher:
 
     @contextmanager
     def _open(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Iterator[Body]:
-        self._check_scheme(url)
-        host = _host(url)
+        host = host_of(url)
         if self._health.is_down(host):
             failures = self._policy.failures_until_down
             reason = f"{host} gave no usable answer to {failures} requests in a row"
             raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
         timeout, begun = self._config.timeout_seconds, time.monotonic()
         try:
-            response = self._session().request(
-                method,
-                url,
-                data=data,
-                headers=dict(headers),
-                auth=self._credentials if host == self._index_host else None,
-                stream=True,
-                timeout=timeout,
-                proxies=self._proxies(url),
-            )
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            response = self._send(method, url, headers, data)
+        except _NO_ANSWER as error:
             self._health.failed(host)
             raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
-        with response:
-            for step in (*response.history, response):
-                self._check_scheme(step.url)
-            body = Body(without_credentials(url), response, timeout)
-            try:
-                _check_status(url, response, headers)
-                yield body
-            except UpstreamUnavailableError:  # an error status, or a body that broke off
-                self._health.failed(host)
-                raise
-            except NotFoundError:
-                self._health.succeeded(host)
-                raise
-            else:
-                self._health.succeeded(host)
-            finally:
-                seconds = time.monotonic() - begun
-                logger.debug("%s %s: %d, %d bytes, %.3f s", method, body.url, body.status, body.received_bytes, seconds)
+        body = Body(without_credentials(url), response, timeout)
+        try:
+            _check_status(url, response, headers)
+            yield body
+        except UpstreamUnavailableError:  # an error status, or a body that broke off
+            self._health.failed(host)
+            raise
+        except NotFoundError:
+            self._health.succeeded(host)
+            raise
+        else:
+            self._health.succeeded(host)
+        finally:
+            _leave(response)
+            seconds = time.monotonic() - begun
+            logger.debug("%s %s: %d, %d bytes, %.3f s", method, body.url, body.status, body.received_bytes, seconds)
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Send a request, and again to wherever it is redirected; all our requests only read, POST included."""
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check_scheme(url)
+            route = self._routes.to(url)
+            response = route.pool.urlopen(
+                method,
+                _target(url, route),
+                body=data,
+                headers={**route.headers, **headers},
+                retries=self._retries,
+                timeout=self._timeout,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            location = response.headers.get("Location") if response.status in _REDIRECTS else None
+            if location is None:
+                return response
+            _leave(response)
+            url = urldefrag(urljoin(url, location)).url
+        raise UpstreamUnavailableError(without_credentials(url), f"more than {MAX_REDIRECTS} redirects")
 
     def _check_scheme(self, url: str) -> None:
         if not url.startswith("https://") and not self._config.allow_non_https:
             raise UpstreamUnavailableError(without_credentials(url), "not https://, and allow-non-https is false")
 
-    def _proxies(self, url: str) -> dict[str, str] | None:
-        """Return the configured proxy, where NO_PROXY does not speak against it; requests knows the environment's."""
-        proxy = self._config.proxy
-        if not proxy or should_bypass_proxies(url, no_proxy=None):
-            return None
-        return {"http": proxy, "https": proxy}
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.headers.clear()
-            session.headers["User-Agent"] = USER_AGENT
-            adapter = HTTPAdapter(max_retries=BudgetedRetry.of(self._policy, self._budget))
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            self._local.session = session
-            with self._lock:
-                self._sessions.append(session)
-        return session
+def _target(url: str, route: Route) -> str:
+    """Return what of a URL stands in the request itself."""
+    if route.wants_whole_urls:
+        return url
+    target = target_of(url)
+    return target if target.startswith("/") else f"/{target}"
 
 
-def _check_status(url: str, response: requests.Response, headers: Mapping[str, str]) -> None:
-    status = response.status_code
+def _leave(response: urllib3.BaseHTTPResponse) -> None:
+    """Free the connection for the next request, unless that would take longer than to make a new one."""
+    left = response.length_remaining if isinstance(response, urllib3.HTTPResponse) else None
+    if left is not None and left <= SHORT_BODY_BYTES:
+        response.drain_conn()
+        response.release_conn()
+    response.close()
+
+
+def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> None:
+    status = response.status
     if status in _GONE:
         raise NotFoundError(without_credentials(url))
     if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
         raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
         raise UpstreamUnavailableError(without_credentials(url), f"upstream answered {status} {response.reason}")
-
-
-def _host(url: str) -> str:
-    """Return host and port of a URL; an impossible one is found out when it is asked for."""
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
 
 
 def _reason(error: BaseException, timeout_seconds: float) -> str:

@@ -33,7 +33,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "deadline", "stop"),
     (2, "logs", "errors"),
     (2, "retries", ""),
-    (2, "fetch", "__init__ config errors retries"),
+    (2, "routes", "config"),
+    (2, "fetch", "__init__ config errors retries routes"),
     (2, "changelog", "changes errors fetch model"),
     (2, "upstream", "changelog changes errors fetch model"),
     (2, "run_lock", "errors layout"),
@@ -74,10 +75,10 @@ TABLE: tuple[tuple[int, str, str], ...] = (
 OUTSIDERS = {
     "filelock": {"run_lock"},
     "msgspec": {"held_page", "model", "simple"},
-    "requests": {"fetch"},
+    "requests": {"fetch", "routes"},
     "rich": {"logs", "main", "progress"},
     "six": {"changelog"},
-    "urllib3": {"fetch", "retries"},
+    "urllib3": {"fetch", "retries", "routes"},
 }
 OPTIONAL = {"socks"}
 

@@ -1,0 +1,99 @@
+"""How each host is reached: its proxy, certificates and credentials, as requests finds them out, and its connections.
+
+requests looks all of that up anew for each request, which takes three quarters of the CPU time of a small file
+(docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
+from urllib3 import HTTPConnectionPool
+from urllib3.util.retry import Retry
+
+from bandersnatch.config import HttpConfig
+
+KEPT_CONNECTIONS = 100
+"""For each host; workers beyond that would connect anew for each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one host: its connections, and the headers that every request there has."""
+
+    pool: HTTPConnectionPool
+    headers: Mapping[str, str]
+    wants_whole_urls: bool
+    """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
+
+
+class Routes:
+    """The ways to all hosts, each found out once. Thread-safe."""
+
+    def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
+        self._proxy = config.proxy
+        parts = urlsplit(config.upstream_url)
+        self._index_host = host_of(config.upstream_url)
+        self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._session = requests.Session()
+        self._session.headers.clear()
+        self._session.headers.update(headers)
+        adapter = HTTPAdapter(max_retries=retries, pool_maxsize=KEPT_CONNECTIONS)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._routes: dict[str, Route] = {}
+        self._guard = threading.Lock()
+
+    def to(self, url: str) -> Route:
+        """Return the way to the host of a URL.
+
+        Raises:
+            requests.RequestException, ValueError, OSError: there can be none, for what the URL or the environment says.
+        """
+        origin = url[: len(url) - len(target_of(url))]
+        route = self._routes.get(origin)
+        if route is None:
+            with self._guard:
+                route = self._routes.setdefault(origin, self._find(origin))
+        return route
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def _find(self, origin: str) -> Route:
+        session, host = self._session, host_of(origin)
+        auth = self._credentials if host == self._index_host else None
+        request = session.prepare_request(requests.Request("GET", f"{origin}/", auth=auth))
+        url = request.url or ""
+        settings = session.merge_environment_settings(url, self._proxies(url), None, None, None)
+        proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
+        adapter = session.get_adapter(url)
+        assert isinstance(adapter, HTTPAdapter), "no other was mounted"
+        pool = adapter.get_connection_with_tls_context(request, verify, proxies, cert)
+        assert isinstance(pool, HTTPConnectionPool), "there is no pool of another kind"
+        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        wants_whole_urls = "://" in adapter.request_url(request, proxies)
+        return Route(pool, dict(request.headers), wants_whole_urls)
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the configured proxy, where NO_PROXY does not speak against it; requests knows the environment's."""
+        if not self._proxy or should_bypass_proxies(url, no_proxy=None):
+            return {}
+        return {"http": self._proxy, "https": self._proxy}
+
+
+def target_of(url: str) -> str:
+    """Return what follows the host in a URL."""
+    begin = url.find("://") + 3
+    ends = [end for end in (url.find(mark, begin) for mark in "/?#") if end >= 0]
+    return url[min(ends) :] if ends else ""
+
+
+def host_of(url: str) -> str:
+    """Return host and port of a URL; an impossible one is found out when it is asked for."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
