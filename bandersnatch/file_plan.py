@@ -7,7 +7,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bandersnatch.layout import StoredPath, file_path, metadata_path
+from bandersnatch.layout import StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
 
 
@@ -64,20 +64,21 @@ def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, Distri
 
 
 def plan_files(
-    page: ProjectPage,
+    wanted: Mapping[StoredPath, DistributionFile],
     stored: Mapping[StoredPath, StoredFile | None],
     held: frozenset[StoredPath],
     suspects: frozenset[StoredPath],
     rules: FileRules,
 ) -> FilePlan:
-    """Return the work that brings the stored files to what ``page`` wants.
+    """Return the work that brings the stored files to what a page wants.
 
-    ``stored`` tells of each of ``wanted_paths`` what is there, ``held`` is what the old page listed, and ``suspects`` are
+    ``wanted`` are its ``wanted_paths``; ``stored`` tells of each of them what is there, ``held`` is what the old page listed, and ``suspects`` are
     files that a dead run may have left half-done: their digests are always checked, and what is not wanted is deleted.
     """
     tasks = []
-    for file in page.files:
-        path = file_path(file)
+    for path, file in wanted.items():
+        if is_metadata(path):
+            continue  # part of the work on the file itself
         found = stored[path]
         wants_metadata = False
         work = FileWork.KEEP
@@ -85,14 +86,14 @@ def plan_files(
             work = FileWork.FETCH
         elif rules.check_digests or path in suspects:
             work = FileWork.CHECK
-        if rules.core_metadata and file.core_metadata_sha256 is not None:
-            kept = stored[metadata_path(path)]
-            is_doubtful = rules.check_digests or metadata_path(path) in suspects
-            wants_metadata = kept is None or work is FileWork.FETCH or is_doubtful
-        mtime = file.mtime
-        wrong_mtime = (
-            work is FileWork.KEEP and found is not None and mtime is not None and int(found.mtime) != int(mtime)
-        )
-        if work is not FileWork.KEEP or wants_metadata or wrong_mtime:
+        if (kept_at := metadata_path(path)) in wanted:
+            is_doubtful = rules.check_digests or kept_at in suspects
+            wants_metadata = work is FileWork.FETCH or stored[kept_at] is None or is_doubtful
+        if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             tasks.append(FileTask(file, path, work, wants_metadata))
-    return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted_paths(page, rules).keys()))
+    return FilePlan(tuple(tasks), frozenset(held | suspects) - wanted.keys())
+
+
+def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:
+    mtime = file.mtime
+    return found is not None and mtime is not None and int(found.mtime) != int(mtime)

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 from bandersnatch.errors import BrokenBodyError, IntegrityError, InterruptedRunError, NotFoundError, RangeRefusedError
 from bandersnatch.fetch import Resume
@@ -55,11 +56,12 @@ class FileSync:
         if self.is_stopped():
             raise InterruptedRunError
         was_fetched = task.work is FileWork.FETCH or (task.work is FileWork.CHECK and not self._is_right(task))
+        content = None
         if was_fetched:
-            self._fetch(task)
+            content = self._fetch(task)
         elif task.file.mtime is not None:
             self.storage.set_mtime(task.path, task.file.mtime)
-        has_metadata = self._sync_metadata(task) if task.wants_metadata else True
+        has_metadata = self._sync_metadata(task, content) if task.wants_metadata else True
         return SyncedFile(task.file.size if was_fetched else 0, was_fetched, has_metadata)
 
     def _is_right(self, task: FileTask) -> bool:
@@ -68,8 +70,11 @@ class FileSync:
             logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)
         return digest == task.file.sha256
 
-    def _fetch(self, task: FileTask) -> None:
-        """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times."""
+    def _fetch(self, task: FileTask) -> bytes | None:
+        """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times.
+
+        What a small file holds is returned, and need not be read again.
+        """
         wrong_bodies = broken = 0
         while True:
             try:
@@ -93,8 +98,9 @@ class FileSync:
         is_useful = 0 < size < task.file.size and etag is not None and not etag.startswith("W/")
         return Resume(size, etag, task.file.size) if is_useful and etag is not None else None
 
-    def _fetch_once(self, task: FileTask, resume: Resume | None) -> None:
+    def _fetch_once(self, task: FileTask, resume: Resume | None) -> bytes | None:
         file = task.file
+        content = b""
         room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
         with room, self.upstream.file(file.url, resume) as body:
             is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
@@ -109,18 +115,21 @@ class FileSync:
                         raise IntegrityError(file.url, "size", file.size, f"{sink.size + len(chunk)} or more")
                     sink.write(chunk)
                     self.progress.received(len(chunk))
+                    content = chunk if sink.size == len(chunk) else b""
                 sink.expect(file.url, file.size, file.sha256)
+        return content if len(content) == file.size else None
 
-    def _sync_metadata(self, task: FileTask) -> bool:
+    def _sync_metadata(self, task: FileTask, content: bytes | None) -> bool:
         """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.
 
-        The wheel that lies here has it, most of the time: that saves a request for each wheel.
+        The wheel that lies here has it, most of the time: that saves a request for each wheel. ``content`` is what the file
+        holds, where that is known.
         """
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
         metadata = None
         if task.file.filename.endswith(".whl"):
-            with self.storage.open(task.path) as wheel:
+            with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
                 metadata = read_wheel_metadata(wheel)
         if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
             try:

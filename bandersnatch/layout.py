@@ -90,12 +90,12 @@ def stored_path(url: str) -> StoredPath:
     """
     try:
         _, found, rest = urlsplit(url).path.partition(_PACKAGES_SEGMENT)
-        segments = unquote(rest, errors="strict").split("/")
+        path = unquote(rest, errors="strict")
     except ValueError as error:
         raise MalformedResponseError(url, f"no URL: {error}") from error
-    if not found or len(rest) > _MAX_PATH_BYTES or len(segments) < 2 or not all(map(_is_plain_segment, segments)):
+    if not found or len(rest) > _MAX_PATH_BYTES or not _is_plain(path):
         raise MalformedResponseError(url, "the URL leads to no place below packages/")
-    return StoredPath(f"{PACKAGES}/{'/'.join(segments)}")
+    return StoredPath(f"{PACKAGES}/{path}")
 
 
 def metadata_path(path: StoredPath) -> StoredPath:
@@ -121,12 +121,15 @@ def link_below(root_uri: str, path: StoredPath) -> str:
     return f"{root_uri}/{quote(path.removeprefix(f'{WEB}/'))}"
 
 
-def _is_plain_segment(segment: str) -> bool:
-    """Whether a part of a path is a name and nothing else: not empty, no dot-file, no separator, printable."""
+def _is_plain(path: str) -> bool:
+    """Whether a path is names in folders and nothing else: nothing empty, no dot-file, no other separator, printable."""
+    segments = path.split("/")
     return (
-        segment != ""
-        and not segment.startswith(".")
-        and "\\" not in segment
-        and segment.isprintable()
-        and len(segment.encode("utf-8", "replace")) <= _MAX_SEGMENT_BYTES
+        len(segments) > 1
+        and all(segments)
+        and path.isprintable()
+        and "\\" not in path
+        and "/." not in path
+        and not path.startswith(".")
+        and max(len(segment.encode("utf-8", "replace")) for segment in segments) <= _MAX_SEGMENT_BYTES
     )

@@ -223,8 +223,8 @@ class Package:
 
     def _plan(self, page: ProjectPage, unsettled: set[StoredPath]) -> FilePlan:
         shop = self._shop
-        wanted = page if shop.pages.release_files else replace(page, files=())
-        stored = {path: shop.storage.stat(path) for path in wanted_paths(wanted, shop.rules)}
+        wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
+        stored = {path: shop.storage.stat(path) for path in wanted}
         suspects = frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/"))
         held = self._held_paths()
         if not shop.pages.release_files:  # what such pages link to was never here, but for files of before

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from bandersnatch.errors import IntegrityError, StorageError
 from bandersnatch.layout import StoredPath
@@ -20,10 +19,14 @@ class Partial:
 
 
 class Sink:
-    """A file that is being written; it counts and hashes what passes."""
+    """A file that is being written; it counts and hashes what passes.
 
-    def __init__(self, path: StoredPath, stream: BinaryIO) -> None:
-        self._path, self._stream = path, stream
+    It has no buffer: what is written to it comes in large pieces, or is all that there is.
+    """
+
+    def __init__(self, path: StoredPath, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
+        self._is_open = True
         self._sha256 = hashlib.sha256()
         self.size = 0
 
@@ -41,25 +44,56 @@ class Sink:
         self._sha256.update(data)
         self.size += len(data)
         try:
-            self._stream.write(data)
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:
             raise StorageError(self._path, "write", error) from error
 
     def take_over(self, offset: int) -> None:
-        """Count and hash the first ``offset`` bytes, which are there already, and go on behind them."""
-        while self.size < offset and (data := self._stream.read(min(_READ_BYTES, offset - self.size))):
-            self._sha256.update(data)
-            self.size += len(data)
-        if offset:
-            self._stream.seek(self.size)
-            self._stream.truncate()
+        """Count and hash the first ``offset`` bytes, which are there already, and go on behind them.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            while self.size < offset and (data := os.read(self._descriptor, min(_READ_BYTES, offset - self.size))):
+                self._sha256.update(data)
+                self.size += len(data)
+            os.ftruncate(self._descriptor, self.size)
+        except OSError as error:
+            raise StorageError(self._path, "read", error) from error
 
     def flush_to_disk(self, mode: int | None) -> None:
-        """Wait until what was written is durable, with the given permissions or those of the umask."""
-        if mode is not None:
-            os.fchmod(self._stream.fileno(), mode)
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Wait until what was written is durable, with the given permissions or those of the umask.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            if mode is not None:
+                os.fchmod(self._descriptor, mode)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise StorageError(self._path, "flush", error) from error
+
+    def close(self, mtime: float | None = None) -> None:
+        """Close the file, with that modification time, in seconds since 1970; a second call does nothing.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            try:
+                if mtime is not None:
+                    os.utime(self._descriptor, (mtime, mtime))
+            finally:
+                os.close(self._descriptor)
+        except OSError as error:
+            raise StorageError(self._path, "write", error) from error
 
     def expect(self, url: str, size: int, sha256: str) -> None:
         """Check what was written.

@@ -24,6 +24,7 @@ from bandersnatch.sink import Partial, Sink
 logger = logging.getLogger(__name__)
 
 PART_SUFFIX = ".part"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _READ_BYTES = 1024 * 1024
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
@@ -36,7 +37,7 @@ class FilesystemStorage:
     """A directory of the local filesystem. Thread-safe; two threads never write one path at a time."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._base = root, str(root)
         self._open_parts: set[str] = set()
         self._guard = threading.Lock()
         self._folders = threading.Lock()
@@ -62,29 +63,20 @@ class FilesystemStorage:
         part = self._part_of(path)
         partial = partial or Partial()
         self._claim(part)
+        sink: Sink | None = None
         try:
-            with self._translated(path, "write"):
-                stream = self._open_new(part) if partial.offset == 0 else open(part, "r+b")  # noqa: SIM115
-            try:
-                sink = Sink(path, stream)
-                with self._translated(path, "read"):
-                    sink.take_over(partial.offset)
-                yield sink
-                with self._translated(path, "write"):
-                    stream.flush()
-                    if mtime is not None:
-                        os.utime(stream.fileno(), (mtime, mtime))
-                    stream.close()
-                    if self._abandoned:
-                        raise InterruptedRunError
-                    try:
-                        os.replace(part, self._absolute(path))
-                    except IsADirectoryError as error:
-                        raise PathConflictError(path, "a folder lies where the file would be") from error
-            finally:
-                with suppress(OSError):
-                    stream.close()
+            sink = Sink(path, self._open_part(path, part, is_new=partial.offset == 0))
+            if partial.offset:
+                sink.take_over(partial.offset)
+            yield sink
+            sink.close(mtime)
+            if self._abandoned:
+                raise InterruptedRunError
+            self._rename(part, path)
         except BaseException as error:
+            if sink is not None:
+                with suppress(StorageError):
+                    sink.close()
             if not isinstance(error, partial.kept_after):
                 self._unlink(part)
                 self._delete_empty_folders(path)
@@ -150,8 +142,7 @@ class FilesystemStorage:
         with self.write(path) as sink:
             for piece in pieces:
                 sink.write(piece)
-            with self._translated(path, "flush"):
-                sink.flush_to_disk(mode)
+            sink.flush_to_disk(mode)
         with self._translated(path, "flush"):
             folder = os.open(os.path.dirname(self._absolute(path)), os.O_RDONLY)
             try:
@@ -271,16 +262,29 @@ class FilesystemStorage:
                 raise PathConflictError(part, "another project of this run writes it too")
             self._open_parts.add(part)
 
-    def _open_new(self, part: str) -> BinaryIO:
-        """Open a new file for writing; its folder is only made where the open fails, which saves a call for most files."""
+    def _open_part(self, path: StoredPath, part: str, *, is_new: bool) -> int:
+        """Open a temporary file; its folder is only made where the open fails, which saves a call for most files."""
         try:
-            return open(part, "wb")
+            if not is_new:
+                return os.open(part, os.O_RDWR)
+            try:
+                return os.open(part, _NEW_FILE, 0o666)
+            except FileNotFoundError:
+                with self._folders:  # no other thread deletes the folder, empty as it is, before it is used
+                    _make_folder(part.rpartition("/")[0])
+                    return os.open(part, _NEW_FILE, 0o666)
         except NotADirectoryError as error:
             raise PathConflictError(part, "a file lies where its folder would be") from error
-        except FileNotFoundError:
-            with self._folders:  # no other thread deletes the folder, empty as it is, before it is used
-                os.makedirs(os.path.dirname(part), exist_ok=True)
-                return open(part, "wb")
+        except OSError as error:
+            raise StorageError(path, "write", error) from error
+
+    def _rename(self, part: str, path: StoredPath) -> None:
+        try:
+            os.replace(part, self._absolute(path))
+        except IsADirectoryError as error:
+            raise PathConflictError(path, "a folder lies where the file would be") from error
+        except OSError as error:
+            raise StorageError(path, "write", error) from error
 
     def _delete_empty_folders(self, path: StoredPath) -> None:
         folder = os.path.dirname(path)
@@ -306,7 +310,7 @@ class FilesystemStorage:
             return None
 
     def _absolute(self, path: str) -> str:
-        return f"{self._root}/{path}"
+        return f"{self._base}/{path}"
 
     def _part_of(self, path: StoredPath) -> str:
         folder, _, name = self._absolute(path).rpartition("/")
@@ -319,6 +323,18 @@ class FilesystemStorage:
             yield
         except OSError as error:
             raise StorageError(path, doing, error) from error
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder, and those above it that are missing, of which there are few: so the lowest is tried first."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        _make_folder(folder.rpartition("/")[0])
+        with suppress(FileExistsError):
+            os.mkdir(folder)
 
 
 def _sync_filesystem(descriptor: int) -> None:

@@ -1,7 +1,7 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -111,16 +111,14 @@ class Upstream:
         """Fetch the core metadata of a file (PEP 658); raises what ``project_page`` raises."""
         return self._fetcher.get(f"{file_url}.metadata", {}, MAX_METADATA_BYTES).body
 
-    @contextmanager
-    def file(self, file_url: str, resume: Resume | None = None) -> Iterator[Body]:
+    def file(self, file_url: str, resume: Resume | None = None) -> AbstractContextManager[Body]:
         """Open a distribution file for reading, from ``resume`` on where that is given and upstream agrees.
 
         Raises:
             RangeRefusedError: upstream misanswered the request for the rest.
             UpstreamError: as ``project_page`` does.
         """
-        with self._fetcher.stream(file_url, resume) as body:
-            yield body
+        return self._fetcher.stream(file_url, resume)
 
 
 def _serial_header(answer: Answer) -> int | None:

@@ -33,7 +33,8 @@ def plan(
     suspects: frozenset[StoredPath] = NOTHING,
     rules: FileRules = RULES,
 ) -> FilePlan:
-    return plan_files(page, {path: disk.get(path) for path in wanted_paths(page, rules)}, held, suspects, rules)
+    wanted = wanted_paths(page, rules)
+    return plan_files(wanted, {path: disk.get(path) for path in wanted}, held, suspects, rules)
 
 
 def task_for(

@@ -176,8 +176,8 @@ def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> No
 
 
 def test_a_disk_that_is_full_is_a_storage_error() -> None:
-    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(StorageError, match="can't write: No space left"):
-        Sink(PATH, full).write(CONTENT)
+    with open("/dev/full", "wb") as full, pytest.raises(StorageError, match="can't write: No space left"):
+        Sink(PATH, full.fileno()).write(CONTENT)
 
 
 # Going on with what broke off
