@@ -72,8 +72,9 @@ def plan_files(
 ) -> FilePlan:
     """Return the work that brings the stored files to what a page wants.
 
-    ``wanted`` are its ``wanted_paths``; ``stored`` tells of each of them what is there, ``held`` is what the old page listed, and ``suspects`` are
-    files that a dead run may have left half-done: their digests are always checked, and what is not wanted is deleted.
+    ``wanted`` are its ``wanted_paths``; ``stored`` tells of each of them what is there, ``held`` is what the old page
+    listed, and ``suspects`` are files that a dead run may have left half-done: their digests are always checked, and what is
+    not wanted is deleted.
     """
     tasks = []
     for path, file in wanted.items():

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import NormalizedName
 
@@ -95,12 +96,19 @@ class Inventory:
 
     def projects(self) -> Iterator[HeldProject]:
         """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
+        return (HeldProject(*row) for row in self._in_order("name, display_name, serial, etag, files, bytes"))
+
+    def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
+        """Yield name, display name and serial of all projects that are held, in the order of their names."""
+        return self._in_order("name, display_name, serial")
+
+    def _in_order(self, columns: str) -> Iterator[Any]:
         last = ""
+        query = f"SELECT {columns} FROM project WHERE name > ? ORDER BY name LIMIT ?"  # noqa: S608 - ours
         while True:
             with self._cursor() as cursor:
-                query = "SELECT * FROM project WHERE name > ? ORDER BY name LIMIT ?"
                 rows = cursor.execute(query, (last, _ROWS_AT_A_TIME)).fetchall()
-            yield from (HeldProject(*row) for row in rows)
+            yield from rows
             if len(rows) < _ROWS_AT_A_TIME:
                 return
             last = rows[-1][0]

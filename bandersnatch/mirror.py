@@ -135,11 +135,11 @@ class Mirror:
         is_complete = len(todo) == len(gone)
 
         def held() -> Iterator[IndexedProject]:
-            for project in self._inventory.projects():
+            for row in self._inventory.names_and_serials():
                 if self._stop.is_set():
                     raise InterruptedRunError
-                if project.name not in gone:
-                    yield IndexedProject(project.name, project.display_name, project.serial)
+                if row[0] not in gone:
+                    yield IndexedProject(*row)
 
         self._root_index.write(held, todo.target_serial if is_complete else saved.serial or 0)
         for project in self._work.removals.projects:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bandersnatch.config import PagesConfig
-from bandersnatch.layout import ALL_PAGES, HTML_PAGES, SIMPLE, page_path
+from bandersnatch.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, page_path
 from bandersnatch.simple import IndexedProject, page_names, render_root_html, render_root_json
 from bandersnatch.storage import FilesystemStorage
 
@@ -28,10 +28,12 @@ class RootIndex:
         """
         names = page_names(self.config)
         for name in ALL_PAGES:
-            path = page_path(SIMPLE, name)
             if name not in names:
-                self.storage.delete(path)
-            elif name in HTML_PAGES:
-                self.storage.write_pieces(path, render_root_html(projects()))
-            else:
-                self.storage.write_pieces(path, render_root_json(projects(), serial))
+                self.storage.delete(page_path(SIMPLE, name))
+        if JSON_PAGE in names:
+            self.storage.write_pieces(page_path(SIMPLE, JSON_PAGE), render_root_json(projects(), serial))
+        first, *others = (page_path(SIMPLE, name) for name in HTML_PAGES)
+        if HTML_PAGES[0] in names:
+            self.storage.write_pieces(first, render_root_html(projects()))
+            for other in others:  # they are alike, and to render them takes longer than to read one
+                self.storage.write_pieces(other, self.storage.pieces(first))

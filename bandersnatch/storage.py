@@ -175,6 +175,12 @@ class FilesystemStorage:
         with self._translated(path, "read"), open(self._absolute(path), "rb") as stream:
             yield stream
 
+    def pieces(self, path: StoredPath) -> Iterator[bytes]:
+        """Yield the bytes of a large file piece by piece."""
+        with self.open(path) as stream:
+            while piece := stream.read(_READ_BYTES):
+                yield piece
+
     def stat(self, path: StoredPath) -> StoredFile | None:
         """Return size and modification time of a file, or None where there is none."""
         try:
@@ -192,11 +198,10 @@ class FilesystemStorage:
             InterruptedRunError: ``is_stopped()`` became true on the way.
         """
         hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
-        with self.open(path) as stream:
-            while chunk := stream.read(_READ_BYTES):
-                if is_stopped():
-                    raise InterruptedRunError
-                hasher.update(chunk)
+        for piece in self.pieces(path):
+            if is_stopped():
+                raise InterruptedRunError
+            hasher.update(piece)
         return hasher.hexdigest()
 
     def set_mtime(self, path: StoredPath, mtime: float) -> None:
