@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from benchmarks.archives import Archive, sdist, wheel
 
+INDEX_PROJECTS = 736_000
+"""How many projects PyPI has."""
 FIRST_SERIAL = 20_000_000
 SERIAL_STEP = 3
 """Serials of an index have gaps."""
@@ -18,7 +20,8 @@ KINDS = (".tar.gz", "-py3-none-any.whl", "-cp312-cp312-manylinux_2_28_x86_64.whl
 class Size:
     """How large an index is. ``largest_project`` files belong to the first project, the others share the rest evenly.
 
-    ``has_legacy`` says whether it serves what only other clients ask for: HTML, ``/pypi/<name>/json``, ``.metadata``.
+    ``listed`` more projects have a name and a serial, but no page: they fill the list of all projects. ``has_legacy`` says
+    whether the index serves what only other clients ask for: HTML, ``/pypi/<name>/json``, ``.metadata``.
     """
 
     name: str
@@ -26,20 +29,21 @@ class Size:
     files: int
     file_bytes: tuple[int, int]
     largest_project: int = 0
+    listed: int = 0
     has_legacy: bool = True
 
     def scaled(self, factor: float) -> "Size":
         """Return the same in small; to try a scenario, not to measure by it."""
         if factor == 1:
             return self
-        fewer = (max(1, round(count * factor)) for count in (self.projects, self.files, self.largest_project))
-        projects, files, largest = fewer
+        projects = max(1, round(self.projects * factor))
         return replace(
             self,
             name=f"{self.name}-x{factor:g}",
             projects=projects,
-            files=max(files, projects),
-            largest_project=largest if self.largest_project else 0,
+            files=max(projects, round(self.files * factor)),
+            largest_project=round(self.largest_project * factor),
+            listed=round(self.listed * factor),
         )
 
     def files_of(self, number: int) -> int:
@@ -86,6 +90,11 @@ def project_name(number: int) -> str:
     return f"bench-{number:06}"
 
 
+def listed_name(number: int) -> str:
+    """Return the normalized name of a project that is only listed."""
+    return f"some-project-{number}"
+
+
 def make_file(project: str, number: int, file_bytes: tuple[int, int], keep: Keep) -> File:
     """Make the file of that number; each release has an sdist and two wheels."""
     version, ending = f"{number // len(KINDS) + 1}.0", KINDS[number % len(KINDS)]
@@ -106,6 +115,11 @@ def make_file(project: str, number: int, file_bytes: tuple[int, int], keep: Keep
     return file
 
 
+def serial_of(number: int) -> int:
+    """Return the serial of the project that is that far from the oldest one; those that are only listed are the oldest."""
+    return FIRST_SERIAL + number * SERIAL_STEP
+
+
 def make_projects(size: Size, keep: Keep) -> Iterator[Project]:
     """Make all projects of an index; ``keep`` gets the bytes of each file."""
     for number in range(size.projects):
@@ -113,10 +127,17 @@ def make_projects(size: Size, keep: Keep) -> Iterator[Project]:
         first = 1 if size.files_of(number) == 1 else 0  # a project's only file is a wheel
         numbers = range(first, first + size.files_of(number))
         files = tuple(make_file(name, file, size.file_bytes, keep) for file in numbers)
-        yield Project(name, FIRST_SERIAL + number * SERIAL_STEP, files)
+        yield Project(name, serial_of(size.listed + number), files)
 
 
-def with_new_file(project: Project, serial: int, file_bytes: tuple[int, int], keep: Keep) -> Project:
-    """Return the project after an upload of one more file."""
-    new = make_file(project.name, len(project.files) + len(KINDS), file_bytes, keep)
-    return replace(project, serial=serial, files=(*project.files, new))
+def upload(projects: tuple[Project, ...], share: float, rounds: int, size: Size, keep: Keep) -> tuple[Project, ...]:
+    """Return the projects after so many rounds, in each of which that share of them got one more file."""
+    step, serial = max(1, round(1 / share)), projects[-1].serial
+    now = list(projects)
+    for round_ in range(rounds):
+        for number in range((step // 2 + round_) % step, len(now), step):
+            serial += SERIAL_STEP
+            older = now[number]
+            new = make_file(older.name, len(older.files) + len(KINDS), size.file_bytes, keep)
+            now[number] = Project(older.name, serial, (*older.files, new))
+    return tuple(now)

@@ -1,7 +1,7 @@
 """The made-up index as a folder that nginx serves: made once, kept, changed and put back.
 
-``www/`` is what is served, ``journal`` what XML-RPC answers from, ``serials.map`` the serial header of each page. Everything has
-times that follow from serials, so that an index which was changed and put back has the ETags it had before.
+``www/`` is what is served, ``journal`` what XML-RPC answers from, ``serials.map`` the serial header of each page.
+All times follow from serials, so that an index which was changed and put back has the ETags that it had before.
 """
 
 import json
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks import pages
 from benchmarks.archives import Archive
-from benchmarks.dataset import SERIAL_STEP, File, Project, Size, make_projects, with_new_file
+from benchmarks.dataset import File, Project, Size, listed_name, make_projects, serial_of, upload
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever the same size makes other files; older folders are then made again."""
 JSON_PAGE, HTML_PAGE = "index.v1_json", "index.html"
 
@@ -45,22 +45,17 @@ class Index:
         if marker.exists():
             names = set(marker.read_text().split())
             self._publish(project for project in self.projects if project.name in names)
-            self._record(self.projects, [])
+            self._record(self.projects)
             marker.unlink()
 
-    def upload(self, share: float) -> tuple[Project, ...]:
-        """Add a file to that share of all projects; return all projects as they are then."""
-        step, serial = round(1 / share), self.projects[-1].serial
-        now = list(self.projects)
-        changed: list[Project] = []
-        for number in range(step // 2, len(now), step):
-            serial += SERIAL_STEP
-            now[number] = with_new_file(now[number], serial, self.size.file_bytes, self._keep)
-            changed.append(now[number])
+    def upload(self, share: float, rounds: int) -> tuple[Project, ...]:
+        """Add a file to that share of all projects, so many times after another; return all projects as they are then."""
+        now = upload(self.projects, share, rounds, self.size, self._keep)
+        changed = [project for project, before in zip(now, self.projects, strict=True) if project != before]
         (self.folder / "changed").write_text("".join(f"{project.name}\n" for project in changed))
         self._publish(changed)
-        self._record(now, changed)
-        return tuple(now)
+        self._record(now)
+        return now
 
     def _keep(self, file: File, archive: Archive) -> None:
         target = self.www / file.path
@@ -77,16 +72,18 @@ class Index:
                 self._write(simple / HTML_PAGE, [pages.project_html(project, self.url)], project.serial)
                 self._write(legacy / "json", [pages.legacy_json(project, self.url)], project.serial)
 
-    def _record(self, projects: Sequence[Project], changed: Sequence[Project]) -> None:
+    def _record(self, projects: Sequence[Project]) -> None:
+        """Write all that tells of all projects."""
         last = max(project.serial for project in projects)
-        serials = [(project.name, project.serial) for project in projects]
+        listed = [(listed_name(number), serial_of(number)) for number in range(self.size.listed)]
+        serials = listed + [(project.name, project.serial) for project in projects]
         lines = [f"{project.name} {project.serial};\n" for project in projects]
         self._write(self.folder / "serials.map", [f"default {last};\n".encode(), *map(str.encode, lines)], last)
         self._write(self.www / "simple" / JSON_PAGE, pages.root_json(serials, last), last)
-        self._write(self.www / "simple" / HTML_PAGE, pages.root_html(name for name, _ in serials), last)
-        listed = [f"{project.display_name} {project.serial}\n" for project in self.projects]
-        later = [f"{project.display_name} {project.serial}\n" for project in changed]
-        journal = [f"{last}\n", *listed, *(["changes\n"] if later else []), *later]
+        if self.size.has_legacy:
+            self._write(self.www / "simple" / HTML_PAGE, pages.root_html(name for name, _ in serials), last)
+        names = [name for name, _ in listed] + [project.display_name for project in projects]
+        journal = (f"{name} {serial}\n" for name, (_, serial) in zip(names, serials, strict=True))
         self._write(self.folder / "journal", map(str.encode, journal), last)
 
     def _write(self, path: Path, pieces: Iterable[bytes], serial: int) -> None:
@@ -103,7 +100,7 @@ def build(folder: Path, url: str, size: Size) -> Index:
     empty = Index(folder, url, size, ())
     index = Index(folder, url, size, tuple(make_projects(size, empty._keep)))  # noqa: SLF001 - of the same class
     index._publish(index.projects)  # noqa: SLF001
-    index._record(index.projects, [])  # noqa: SLF001
+    index._record(index.projects)  # noqa: SLF001
     record = {**_key(url, size), "projects": [asdict(project) for project in index.projects]}
     (folder / "manifest.json").write_text(json.dumps(record))
     os.sync()

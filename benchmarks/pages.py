@@ -66,14 +66,16 @@ def legacy_json(project: Project, url: str) -> bytes:
         "yanked": False,
         "yanked_reason": None,
     }
-    return _compact({
-        "info": info,
-        "last_serial": project.serial,
-        "ownership": {"organization": None, "roles": []},
-        "releases": releases,
-        "urls": releases[latest],
-        "vulnerabilities": [],
-    })
+    return _compact(
+        {
+            "info": info,
+            "last_serial": project.serial,
+            "ownership": {"organization": None, "roles": []},
+            "releases": releases,
+            "urls": releases[latest],
+            "vulnerabilities": [],
+        }
+    )
 
 
 def _legacy_file(file: File, url: str) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The XML-RPC side of the made-up index: a process of its own, beside the web server that passes the calls on to it.
 
-``python -m benchmarks.rpc PORT JOURNAL`` serves the journal until it is ended. A journal is a text file: first a line with its
-newest serial, then a line ``name serial`` for each project and, after a line ``changes``, such a line for each later upload.
+``python -m benchmarks.rpc PORT JOURNAL`` serves the journal until it is ended. A journal is a text file with a line
+``name serial`` for each project: what came before a project's newest change no client asks for.
 """
 
 import re
@@ -44,15 +44,9 @@ class Journal:
     """The answers of one state of the index, made before the first call."""
 
     def __init__(self, text: str) -> None:
-        first, _, rest = text.partition("\n")
-        projects, _, changes = rest.partition("changes\n")
-        self.last_serial = int(first)
-        serials = dict(_read(projects))
-        self._rows = sorted((serial, name) for name, serial in serials.items())
-        for name, serial in _read(changes):
-            serials[name] = serial
-            self._rows.append((serial, name))
-        self.listing = listing(list(serials.items()))
+        serials = [(name, int(serial)) for name, _, serial in (line.partition(" ") for line in text.splitlines())]
+        self._rows = sorted((serial, name) for name, serial in serials)
+        self._listing = listing(serials)
 
     def since(self, serial: int) -> bytes:
         """Return the changelog after a serial, as many rows as an answer may have."""
@@ -65,9 +59,9 @@ class Journal:
         method = re.search(rb"<methodName>(.+?)</methodName>", call)
         match method and method[1]:
             case b"changelog_last_serial":
-                return value(f"<int>{self.last_serial}</int>")
+                return value(f"<int>{self._rows[-1][0]}</int>")
             case b"list_packages_with_serial":
-                return self.listing
+                return self._listing
             case b"changelog_since_serial":
                 number = re.search(rb"<int>(\d+)</int>", call)
                 assert number is not None, call
@@ -76,27 +70,20 @@ class Journal:
                 raise ValueError(call)
 
 
-def _read(lines: str) -> list[tuple[str, int]]:
-    return [(name, int(serial)) for name, _, serial in (line.partition(" ") for line in lines.splitlines())]
-
-
 def serve(port: int, path: Path) -> None:
-    """Serve a journal on loopback; read it again when it was replaced."""
-    read: list[tuple[int, Journal]] = [(path.stat().st_mtime_ns, Journal(path.read_text()))]
+    """Serve a journal on loopback until the process is ended."""
+    journal = Journal(path.read_text())
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            """Tell that the newest journal is read."""
-            changed = path.stat().st_mtime_ns
-            if changed != read[0][0]:
-                read[0] = (changed, Journal(path.read_text()))
+            """Tell that the journal is read."""
             self.answer(b"ready", "text/plain")
 
         def do_POST(self) -> None:
-            self.answer(read[0][1].answer(self.rfile.read(int(self.headers["Content-Length"]))), "text/xml")
+            self.answer(journal.answer(self.rfile.read(int(self.headers["Content-Length"]))), "text/xml")
 
         def answer(self, body: bytes, kind: str) -> None:
             self.send_response(200)

@@ -1,7 +1,6 @@
 """Serves an index on loopback: nginx for all that is a file, and beside it the process that answers XML-RPC."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -9,8 +8,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.index import HTML_PAGE, JSON_PAGE, Index
 
@@ -78,43 +77,51 @@ http {{
 """
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where an index is served; pages name the port, so that it is fixed for an index on disk."""
-
-    port: int
-
-    @property
-    def url(self) -> str:
-        """The index's URL."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def rpc_port(self) -> int:
-        """The port of the process that answers XML-RPC."""
-        return self.port + 1
-
-
-@dataclass(frozen=True)
 class Server:
-    """An index that is being served."""
+    """Serves an index at its URL; each answer comes ``latency_seconds`` later than it could."""
 
-    index: Index
-    address: Address
-    nginx: "subprocess.Popen[bytes]"
+    def __init__(self, index: Index, latency_seconds: float = 0) -> None:
+        self.index = index
+        self._port = urlsplit(index.url).port or 80
+        self._config, self._errors = index.folder / "nginx.conf", index.folder / "nginx-error.log"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        (index.folder / "temp").mkdir(exist_ok=True)
+        self._config.write_text(config_of(index, self._port, latency_seconds))
 
     @property
     def access_log(self) -> Path:
         """A line for each request that was answered."""
         return self.index.folder / "access.log"
 
-    def reload(self) -> None:
-        """Serve what the index has become."""
-        self.nginx.send_signal(signal.SIGHUP)
-        _get(f"http://127.0.0.1:{self.address.rpc_port}/")
+    def start(self) -> None:
+        """Serve the index as it is; return when it is served."""
+        rpc_port = rpc_port_of(self._port)
+        check_free(self._port, rpc_port)
+        rpc = [sys.executable, "-m", "benchmarks.rpc", str(rpc_port), str(self.index.folder / "journal")]
+        self._processes.append(subprocess.Popen(rpc, cwd=REPOSITORY))
+        self._processes.append(subprocess.Popen(["nginx", "-c", self._config, "-e", self._errors]))
+        wait_for(f"http://127.0.0.1:{rpc_port}/")
+        wait_for(f"{self.index.url}/simple/")
+
+    def stop(self) -> None:
+        """Serve nothing any more."""
+        while self._processes:
+            process = self._processes.pop()
+            process.terminate()
+            process.wait()
 
 
-def config_of(index: Index, address: Address, latency_seconds: float) -> str:
+def url_of(port: int) -> str:
+    """Return the URL of the index that is served on a port."""
+    return f"http://127.0.0.1:{port}"
+
+
+def rpc_port_of(port: int) -> int:
+    """Return the port of the process that answers XML-RPC for the web server on a port."""
+    return port + 1
+
+
+def config_of(index: Index, port: int, latency_seconds: float) -> str:
     """Return nginx's configuration."""
     needs_lua = latency_seconds > 0
     return TEMPLATE.format(
@@ -124,45 +131,37 @@ def config_of(index: Index, address: Address, latency_seconds: float) -> str:
         html_page=HTML_PAGE,
         json_page=JSON_PAGE,
         json_type=SIMPLE_JSON,
-        port=address.port,
-        rpc_port=address.rpc_port,
+        port=port,
+        rpc_port=rpc_port_of(port),
         latency=f"access_by_lua_block {{ ngx.sleep({latency_seconds}) }}" if needs_lua else "",
     )
 
 
 @contextmanager
-def serving(index: Index, address: Address, latency_seconds: float = 0) -> Iterator[Server]:
-    """Serve an index, each answer so much later."""
-    config = index.folder / "nginx.conf"
-    config.write_text(config_of(index, address, latency_seconds))
-    (index.folder / "temp").mkdir(exist_ok=True)
-    _check_free(address)
-    rpc = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.rpc", str(address.rpc_port), str(index.folder / "journal")], cwd=REPOSITORY
-    )
-    nginx = subprocess.Popen(["nginx", "-c", str(config), "-e", str(index.folder / "error.log")])
+def serving(index: Index, latency_seconds: float = 0) -> Iterator[Server]:
+    """Serve an index as long as the ``with`` lasts."""
+    server = Server(index, latency_seconds)
     try:
-        _get(f"http://127.0.0.1:{address.rpc_port}/")
-        _get(f"{address.url}/simple/")
-        yield Server(index, address, nginx)
+        server.start()
+        yield server
     finally:
-        for process in (nginx, rpc):
-            process.terminate()
-            process.wait()
+        server.stop()
 
 
-def _check_free(address: Address) -> None:
-    for port in (address.port, address.rpc_port):
+def check_free(*ports: int) -> None:
+    """Raise OSError where somebody else listens on one of the ports."""
+    for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
 
 
-def _get(url: str) -> None:
-    """Ask until there is an answer."""
+def wait_for(url: str) -> None:
+    """Ask until there is an answer, for half a minute."""
+    request = urllib.request.Request(url, headers={"Accept": SIMPLE_JSON})
     for _ in range(300):
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 answer.read()
                 return
         except OSError:
