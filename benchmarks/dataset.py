@@ -12,7 +12,7 @@ INDEX_PROJECTS = 736_000
 FIRST_SERIAL = 20_000_000
 SERIAL_STEP = 3
 """Serials of an index have gaps."""
-KINDS = (".tar.gz", "-py3-none-any.whl", "-cp312-cp312-manylinux_2_28_x86_64.whl")
+KINDS = ("-py3-none-any.whl", ".tar.gz", "-cp312-cp312-manylinux_2_28_x86_64.whl")
 """What a release consists of: two thirds of all files are wheels."""
 
 
@@ -124,9 +124,7 @@ def make_projects(size: Size, keep: Keep) -> Iterator[Project]:
     """Make all projects of an index; ``keep`` gets the bytes of each file."""
     for number in range(size.projects):
         name = project_name(number)
-        first = 1 if size.files_of(number) == 1 else 0  # a project's only file is a wheel
-        numbers = range(first, first + size.files_of(number))
-        files = tuple(make_file(name, file, size.file_bytes, keep) for file in numbers)
+        files = tuple(make_file(name, file, size.file_bytes, keep) for file in range(size.files_of(number)))
         yield Project(name, serial_of(size.listed + number), files)
 
 

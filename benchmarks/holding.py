@@ -1,7 +1,7 @@
 """Makes the records of a mirror that holds many projects, without the pages and files that would take days to fetch.
 
-``python -m benchmarks.holding FOLDER SERIAL NAMES`` does it for the names in a file: in a process of its own, so
-that the records are made by the bandersnatch that is measured.
+``python -m benchmarks.holding CONFIG SERIAL NAMES`` does it for the names in a file: in a process of its own, so that the
+records are made by the bandersnatch that is measured.
 """
 
 import sys
@@ -10,20 +10,27 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.config import Config
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import INVENTORY
+from bandersnatch.layout import FINGERPRINT, INVENTORY, STATE
 
 
-def hold(directory: Path, names: Iterable[str], serial: int) -> None:
-    """Make the inventory and the state of a mirror that has these projects and is at a serial."""
+def hold(directory: Path, names: Iterable[str], serial: int, fingerprint: str | None = None) -> None:
+    """Make the inventory and the state of a mirror that has these projects and is at a serial.
+
+    With the fingerprint of its configuration, the next run looks only at what has changed since.
+    """
     directory.mkdir()
     inventory = Inventory(directory / INVENTORY)
     inventory.open()
     projects = map(NormalizedName, names)
     inventory.put_all(HeldProject(name, name, serial, None, 10, 10**6) for name in projects)
     inventory.close()
-    (directory / "state").write_text(f"{serial}\n")
+    (directory / STATE).write_text(f"{serial}\n")
+    if fingerprint is not None:
+        (directory / FINGERPRINT).write_text(f"{fingerprint}\n")
 
 
 if __name__ == "__main__":
-    hold(Path(sys.argv[1]), Path(sys.argv[3]).read_text().split(), int(sys.argv[2]))
+    config = Config.load(Path(sys.argv[1]))
+    hold(config.directory, Path(sys.argv[3]).read_text().split(), int(sys.argv[2]), config.fingerprint)

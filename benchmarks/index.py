@@ -15,7 +15,7 @@ from benchmarks import pages
 from benchmarks.archives import Archive
 from benchmarks.dataset import File, Project, Size, listed_name, make_projects, serial_of, upload
 
-FORMAT = 2
+FORMAT = 3
 """To be raised whenever the same size makes other files; older folders are then made again."""
 JSON_PAGE, HTML_PAGE = "index.v1_json", "index.html"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, remove
 from benchmarks.check import Expected
-from benchmarks.clients import Ours, Wishes, environment_of
+from benchmarks.clients import Ours, Wishes, environment_of, write_config
 from benchmarks.dataset import INDEX_PROJECTS, Size, listed_name, serial_of
 from benchmarks.index import Index
 from benchmarks.results import Results, Target, at_most, cpu, difference, exactly, peak_mb, ratio, request_count, wall
@@ -92,8 +92,9 @@ def hold_listed(client: Ours, index: Index, tree: Path, listed: int) -> None:
     named = tree.with_name(f"{tree.name}.names")
     named.write_text("".join(f"{name}\n" for name in names))
     tree.rmdir()
+    config = write_config(tree, index, Wishes())
     serial = serial_of(index.size.listed) - 1
-    command = [sys.executable, "-m", "benchmarks.holding", str(tree), str(serial), str(named)]
+    command = [sys.executable, "-m", "benchmarks.holding", str(config), str(serial), str(named)]
     environment = environment_of(client.source)
     environment["PYTHONPATH"] += f":{REPOSITORY}"
     subprocess.run(command, check=True, env=environment, cwd=tree.parent)
