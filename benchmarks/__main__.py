@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Measure, and say whether every target is met; or serve, or tell of earlier runs."""
     arguments = parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers and clients are ended, too
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     settings = Settings(work, arguments.runs, arguments.port, arguments.scale, arguments.latency)
@@ -124,7 +125,6 @@ def serve(settings: Settings, name: str) -> int:
     index = bench.index(BY_HAND[name])
     mirror = settings.work / "by-hand"
     config = write_config(mirror, index, Wishes())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), bench.serving(index) as server:
         print(f"{len(index.projects):,} projects, {len(index.files):,} files at {index.url}/simple/")
         print(f"requests: {server.access_log}")

@@ -52,9 +52,13 @@ class Bench:
         return load_or_build(folder, url_of(self.settings.port), scaled)
 
     def serving(self, index: Index, latency_seconds: float = 0) -> AbstractContextManager[Server]:
-        """Serve an index; a latency on the command line goes before the scenario's."""
+        """Serve an index, each answer so much later."""
+        return serving(index, self.latency(latency_seconds))
+
+    def latency(self, usual_seconds: float) -> float:
+        """Return how much later answers come: what the command line says, or what is usual in the scenario."""
         wanted = self.settings.latency_seconds
-        return serving(index, latency_seconds if wanted is None else wanted)
+        return usual_seconds if wanted is None else wanted
 
     def tree(self, index: Index, client: Client) -> Path:
         """Return the folder in which a client mirrors an index."""

@@ -24,7 +24,7 @@ from benchmarks.report import render
 from benchmarks.results import Result, Results, Session, at_least, at_most, exactly, load, ratio, save, wall
 from benchmarks.rpc import Journal
 from benchmarks.scenarios import ORDER, SCENARIOS
-from benchmarks.scenarios.growth import spread
+from benchmarks.scenarios.growth import deviation
 from benchmarks.scenarios.killed import count_repeated, has_asked_for
 
 SMALL = Size("small", projects=4, files=15, file_bytes=(3_000, 5_000), largest_project=6)
@@ -297,9 +297,9 @@ def test_first_sync_is_compared_with_the_peer_and_with_curl() -> None:
     assert [target.is_met for target in SCENARIOS["B1"].targets(Results(one_more))] == [True, True, False]
 
 
-def test_spread_is_the_highest_over_the_lowest() -> None:
-    assert spread([2.0, 1.0, 1.5]) == 2
-    assert spread([2.0, None]) is None
+def test_deviation_is_a_part_of_the_mean() -> None:
+    assert deviation([0.8, 1.0, 1.2]) == pytest.approx(0.2)
+    assert deviation([2.0, None]) is None
 
 
 def test_order_has_every_scenario_once() -> None:

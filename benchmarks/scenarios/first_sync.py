@@ -20,11 +20,11 @@ REQUESTS_BESIDE = 3
 def sync_in_turn(bench: Bench, case: str, size: Size, *keys: str, latency_seconds: float = 0) -> None:
     """Let the clients sync an empty folder, one after the other, as often as is wanted."""
     index = bench.index(size)
-    expected = Expected(index.projects)
+    expected, latency = Expected(index.projects), {"latency": bench.latency(latency_seconds)}
     with bench.serving(index, latency_seconds) as server:
         for _ in range(bench.settings.runs):
             for client in bench.who(*keys):
-                bench.sync(case, client, server, bench.empty_tree(index, client), expected)
+                bench.sync(case, client, server, bench.empty_tree(index, client), expected, facts=lambda _: latency)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class WithLatency:
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
-        requests = results.median(request_count, "B2")
-        ideal = None if requests is None else requests * LATENCY_SECONDS / WORKERS
-        text = f"wall at most 1.15 times requests x 30 ms / {WORKERS} workers"
+        waited = results.median(lambda result: result.facts["latency"] * request_count(result), "B2")
+        ideal = None if waited is None else waited / WORKERS
+        text = f"wall at most 1.15 times requests x latency / {WORKERS} workers"
         return [at_most("B2", text, ratio(results.median(wall, "B2"), ideal), 1.15)]
 
 
