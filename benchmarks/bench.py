@@ -71,17 +71,22 @@ class Bench:
         tree.mkdir(parents=True)
         return tree
 
-    def synced_tree(self, server: Server, client: Client, expected: Expected) -> Path:
-        """Return a folder that is up to date with the index, by a run that is not measured where it has to be."""
-        tree = self.tree(server.index, client)
-        if not _marker(tree).exists():
-            self.empty_tree(server.index, client)
-            usage, _ = self.attempt(client, server, tree)
-            if usage.status != 0:
-                raise WrongMirrorError(f"{client.name} ended with status {usage.status}: {_log(tree)}")
-            client.check(tree, expected)
-            _marker(tree).touch()
-        return tree
+    def synced_trees(self, case: str, server: Server, expected: Expected, *keys: str) -> list[tuple[Client, Path]]:
+        """Return clients with their mirrors of the index, made by runs that are not measured where there is none yet.
+
+        A client that does not come so far is recorded as wrong, and left out.
+        """
+        trees = []
+        for client in self.who(*keys):
+            tree = self.tree(server.index, client)
+            if not _marker(tree).exists():
+                self.empty_tree(server.index, client)
+                usage, requests = self.attempt(client, server, tree)
+                if problem := self._problem_of(client, usage, tree, expected):
+                    self.record(f"{case} (first sync)", client.name, usage, requests, problem)
+                    continue
+            trees.append((client, tree))
+        return trees
 
     def attempt(
         self,
@@ -113,14 +118,22 @@ class Bench:
     ) -> None:
         """Run a client, check what it did, and record it."""
         usage, requests = self.attempt(client, server, tree, wishes)
-        problem = f"exit status {usage.status}" if usage.status else None
-        if problem is None:
-            try:
-                client.check(tree, expected)
-                _marker(tree).touch()
-            except WrongMirrorError as error:
-                problem = str(error)
+        problem = self._problem_of(client, usage, tree, expected)
         self.record(case, client.name, usage, requests, problem, facts(requests) if facts else {})
+
+    def _problem_of(self, client: Client, usage: Usage, tree: Path, expected: Expected) -> str | None:
+        """Return what is wrong after a run, or mark the mirror as right."""
+        if usage.status:
+            print(f"{client.name}: see {_log(tree)}")
+            return f"exit status {usage.status}"
+        try:
+            client.check(tree, expected)
+        except WrongMirrorError as error:
+            return str(error)
+        except (OSError, ValueError, KeyError) as error:
+            return f"can't be read: {type(error).__name__}"
+        _marker(tree).touch()
+        return None
 
     def record(
         self,

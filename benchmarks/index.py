@@ -15,7 +15,7 @@ from benchmarks import pages
 from benchmarks.archives import Archive
 from benchmarks.dataset import File, Project, Size, listed_name, make_projects, serial_of, upload
 
-FORMAT = 3
+FORMAT = 4
 """To be raised whenever the same size makes other files; older folders are then made again."""
 JSON_PAGE, HTML_PAGE = "index.v1_json", "index.html"
 
@@ -76,14 +76,15 @@ class Index:
         """Write all that tells of all projects."""
         last = max(project.serial for project in projects)
         listed = [(listed_name(number), serial_of(number)) for number in range(self.size.listed)]
-        serials = listed + [(project.name, project.serial) for project in projects]
+        serials = sorted(listed + [(project.name, project.serial) for project in projects])
         lines = [f"{project.name} {project.serial};\n" for project in projects]
         self._write(self.folder / "serials.map", [f"default {last};\n".encode(), *map(str.encode, lines)], last)
         self._write(self.www / "simple" / JSON_PAGE, pages.root_json(serials, last), last)
         if self.size.has_legacy:
             self._write(self.www / "simple" / HTML_PAGE, pages.root_html(name for name, _ in serials), last)
-        names = [name for name, _ in listed] + [project.display_name for project in projects]
-        journal = (f"{name} {serial}\n" for name, (_, serial) in zip(names, serials, strict=True))
+        named = listed + [(project.display_name, project.serial) for project in projects]
+        named.sort(key=lambda pair: (len(pair[0]), pair[0]))  # PyPI's list is in this order
+        journal = (f"{name} {serial}\n" for name, serial in named)
         self._write(self.folder / "journal", map(str.encode, journal), last)
 
     def _write(self, path: Path, pieces: Iterable[bytes], serial: int) -> None:

@@ -2,12 +2,18 @@
 
 import io
 import os
+import re
+import shutil
+import subprocess
+import sys
 import tarfile
+import threading
 import xmlrpc.client
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +22,8 @@ from hypothesis import strategies as st
 
 from bandersnatch.wheel_metadata import read_wheel_metadata
 from benchmarks.archives import Archive
-from benchmarks.check import WrongMirrorError, check_files
+from benchmarks.check import Expected, WrongMirrorError, check_files, check_mirror
+from benchmarks.clients import Wishes, write_config
 from benchmarks.dataset import File, Project, Size, make_projects, upload
 from benchmarks.index import build, load_or_build
 from benchmarks.measure import Request, Usage, count_kinds, read_requests
@@ -26,6 +33,7 @@ from benchmarks.rpc import Journal
 from benchmarks.scenarios import ORDER, SCENARIOS
 from benchmarks.scenarios.growth import deviation
 from benchmarks.scenarios.killed import count_repeated, has_asked_for
+from benchmarks.server import REPOSITORY
 
 SMALL = Size("small", projects=4, files=15, file_bytes=(3_000, 5_000), largest_project=6)
 URL = "http://127.0.0.1:9"
@@ -241,6 +249,95 @@ def test_wrong_byte_is_found(tmp_path: Path) -> None:
         content.write(b"?")
     with pytest.raises(WrongMirrorError, match="sha256"):
         check_files(tmp_path, files, has_metadata=False)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the index does that is in the server's folder."""
+
+    protocol_version = "HTTP/1.1"
+    folder: Path
+
+    def do_POST(self) -> None:
+        call = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200, Journal((self.folder / "journal").read_text()).answer(call), "text/xml")
+
+    def do_GET(self) -> None:
+        page = "index.v1_json" if self.path.endswith("/") else ""
+        path = self.folder / "www" / self.path.lstrip("/") / page
+        kind = "application/vnd.pypi.simple.v1+json" if page else "application/octet-stream"
+        self.answer(200, path.read_bytes(), kind) if path.exists() else self.answer(404, b"", kind)
+
+    def answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
+    """Return a mirror of a made-up index, and what must be in it."""
+    folder = tmp_path_factory.mktemp("synced")
+    handler = type("OfThisIndex", (Handler,), {"folder": folder / "index"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        index = build(folder / "index", f"http://127.0.0.1:{server.server_port}", SMALL)
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            config = write_config(folder / "mirror", index, Wishes())
+            command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", config, "mirror"]
+            subprocess.run(command, check=True, cwd=REPOSITORY)
+        finally:
+            server.shutdown()
+            serving.join()
+    return folder / "mirror", Expected(index.projects)
+
+
+def test_whole_mirror_passes(synced: tuple[Path, Expected]) -> None:
+    check_mirror(*synced, "state")
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+PAGE, ROOT = "web/simple/bench-000001", "web/simple"
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "old state": (lambda mirror: (mirror / "state").write_text("1\n"), "state: 1 and not"),
+    "work left": (lambda mirror: (mirror / "todo").touch(), "todo: there is work left"),
+    "page missing": (lambda mirror: (mirror / PAGE / "index.html").unlink(), "index.html is missing"),
+    "page left over": (lambda mirror: (mirror / PAGE / ".x.part").touch(), "x.part should not be there"),
+    "project left over": (lambda mirror: (mirror / ROOT / "gone").mkdir(), "gone should not be there"),
+    "old page": (
+        lambda mirror: change(mirror / PAGE / "index.v1_json", '"_last-serial":2', '"_last-serial":1'),
+        "serial",
+    ),
+    "wrong digest": (
+        lambda mirror: change(mirror / PAGE / "index.v1_json", '"sha256":"', '"sha256":"0'),
+        "bench_000001",
+    ),
+    "wrong link": (lambda mirror: change(mirror / PAGE / "index.html", "packages/", "elsewhere/"), "index.html"),
+    "not in root": (lambda mirror: change(mirror / ROOT / "index.html", "bench-000001", "other"), "root index"),
+    "not in JSON root": (lambda mirror: change(mirror / ROOT / "index.v1_json", "ench_000001", "other"), "root index"),
+    "file missing": (lambda mirror: next(mirror.glob("web/packages/*/*/*/*.whl")).unlink(), "is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_to_a_mirror_is_found(synced: tuple[Path, Expected], tmp_path: Path, damage: str) -> None:
+    mirror, expected = tmp_path / "mirror", synced[1]
+    shutil.copytree(synced[0], mirror)
+    make_damage, message = DAMAGES[damage]
+    make_damage(mirror)
+    with pytest.raises(WrongMirrorError, match=re.escape(message)):
+        check_mirror(mirror, expected, "state")
 
 
 # Sums

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, remove
 from benchmarks.check import Expected, files_below
 from benchmarks.clients import Wishes, environment_of
 from benchmarks.index import Index
@@ -31,11 +31,10 @@ class NothingNew:
         index = bench.index(SMALL_FILES)
         expected = Expected(index.projects)
         with bench.serving(index) as server:
-            clients = bench.who("ours", "peer")
-            trees = {client.key: bench.synced_tree(server, client, expected) for client in clients}
+            trees = bench.synced_trees("B3", server, expected, "ours", "peer")
             for _ in range(bench.settings.runs * QUICK_RUNS):
-                for client in clients:
-                    bench.sync("B3", client, server, trees[client.key], expected)
+                for client, tree in trees:
+                    bench.sync("B3", client, server, tree, expected)
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
@@ -55,19 +54,19 @@ class FewChanges:
 
     def run(self, bench: Bench) -> None:
         """Measure."""
-        index, clients = bench.index(SMALL_FILES), bench.who("ours", "peer")
+        index = bench.index(SMALL_FILES)
         with bench.serving(index) as server:
-            trees = {client.key: bench.synced_tree(server, client, Expected(index.projects)) for client in clients}
+            trees = bench.synced_trees("B4", server, Expected(index.projects), "ours", "peer")
         try:
             for rounds in range(1, bench.settings.runs + 1):
                 expected = Expected(index.upload(CHANGED_SHARE, rounds))
                 with bench.serving(index) as server:
-                    for client in clients:
-                        bench.sync("B4", client, server, trees[client.key], expected)
+                    for client, tree in trees:
+                        bench.sync("B4", client, server, tree, expected)
         finally:
             index.put_back()
-            for client in clients:
-                bench.empty_tree(index, client)  # it is ahead of the index now
+            for _, tree in trees:
+                remove(tree)  # it is ahead of the index now
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
@@ -96,14 +95,13 @@ class CheckAll:
     def _check_in_turn(self, bench: Bench, case: str, index: Index, method: str, *keys: str) -> None:
         expected, wishes = Expected(index.projects), Wishes(compare_method=method)
         with bench.serving(index) as server:
-            clients = bench.who(*keys)
-            trees = {client.key: bench.synced_tree(server, client, expected) for client in clients}
+            trees = bench.synced_trees(case, server, expected, *keys)
             for _ in range(bench.settings.runs):
-                for client in clients:
-                    client.forget(trees[client.key])
-                    bench.sync(case, client, server, trees[client.key], expected, wishes, count_unchanged)
-                if method == "hash" and "ours" in trees:
-                    hash_everything(bench, case, trees["ours"])
+                for client, tree in trees:
+                    client.forget(tree)
+                    bench.sync(case, client, server, tree, expected, wishes, count_unchanged)
+                if method == "hash" and trees:
+                    hash_everything(bench, case, trees[0][1])
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
