@@ -15,22 +15,20 @@ from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import FINGERPRINT, INVENTORY, STATE
 
 
-def hold(directory: Path, names: Iterable[str], serial: int, fingerprint: str | None = None) -> None:
+def hold(config: Config, names: Iterable[str], serial: int) -> None:
     """Make the inventory and the state of a mirror that has these projects and is at a serial.
 
-    With the fingerprint of its configuration, the next run looks only at what has changed since.
+    It seems to have been made with this configuration, so that the next run looks only at what has changed since.
     """
-    directory.mkdir()
-    inventory = Inventory(directory / INVENTORY)
+    config.directory.mkdir()
+    inventory = Inventory(config.directory / INVENTORY)
     inventory.open()
     projects = map(NormalizedName, names)
     inventory.put_all(HeldProject(name, name, serial, None, 10, 10**6) for name in projects)
     inventory.close()
-    (directory / STATE).write_text(f"{serial}\n")
-    if fingerprint is not None:
-        (directory / FINGERPRINT).write_text(f"{fingerprint}\n")
+    (config.directory / STATE).write_text(f"{serial}\n")
+    (config.directory / FINGERPRINT).write_text(f"{config.fingerprint}\n")
 
 
 if __name__ == "__main__":
-    config = Config.load(Path(sys.argv[1]))
-    hold(config.directory, Path(sys.argv[3]).read_text().split(), int(sys.argv[2]), config.fingerprint)
+    hold(Config.load(Path(sys.argv[1])), Path(sys.argv[3]).read_text().split(), int(sys.argv[2]))

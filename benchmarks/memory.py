@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from bandersnatch.config import Config
 from benchmarks.dataset import INDEX_PROJECTS, listed_name
 from benchmarks.holding import hold
 from benchmarks.rpc import NO_CHANGES, changes_of, listing, row, value
@@ -151,7 +152,9 @@ def sha256_of_zeros(size: int) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: ``prepare`` makes what earlier runs left; ``is_plan_only`` ends the run when it is under way."""
+    """One measurement: ``prepare`` makes what earlier runs left, given the configuration; ``is_plan_only`` ends the run when
+    it is under way.
+    """
 
     name: str
     upstream: Callable[[], Upstream]
@@ -159,19 +162,23 @@ class Case:
     prepare: Callable[[Path], None] | None = None
 
 
-def peak_of_run(make: Callable[[], Upstream], folder: Path, *, is_plan_only: bool) -> tuple[int, float, int]:
+def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
     """Run ``bandersnatch mirror`` and return its peak memory in MB, its seconds and its status.
 
-    With ``is_plan_only`` the run is ended by SIGTERM when it has a fair number of pages.
+    Where only the plan is measured, the run is ended by SIGTERM when it has a fair number of pages.
     """
     folder.mkdir(exist_ok=True)
-    with serving(make) as (url, enough):
+    with serving(case.upstream) as (url, enough):
         config = folder / "bandersnatch.conf"
         config.write_text(f"[mirror]\ndirectory = {folder}/mirror\nmaster = {url}\nallow-non-https = true\n")
+        if case.prepare is not None:
+            preparation = multiprocessing.get_context("spawn").Process(target=case.prepare, args=(config,))
+            preparation.start()
+            preparation.join()
         begin = time.monotonic()
         command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        if is_plan_only:
+        if case.is_plan_only:
             enough.wait(300)
             process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(process.pid, 0)
@@ -221,15 +228,14 @@ def large_index() -> Upstream:
     return upstream
 
 
-def hold_everything(folder: Path) -> None:
+def hold_everything(config: Path) -> None:
     """Make the records of a mirror that holds 736,000 projects and is one change behind."""
-    hold(folder / "mirror", map(listed_name, range(INDEX_PROJECTS)), serial=1)
+    hold(Config.load(config), map(listed_name, range(INDEX_PROJECTS)), serial=1)
 
 
 def one_change() -> Upstream:
     """One change since the last run."""
-    rows = row("zeros", 1) + row("zeros", 2)
-    upstream = simple_upstream("zeros", [], {"changelog_since_serial": [changes_of(rows), NO_CHANGES]})
+    upstream = simple_upstream("zeros", [], {"changelog_since_serial": [changes_of(row("zeros", 2)), NO_CHANGES]})
     upstream.page = lambda name: page_of(name, 2, [])
     return upstream
 
@@ -247,11 +253,7 @@ def main() -> int:
     print(f"| case | peak memory (limit {LIMIT_MB} MB) | wall |\n| --- | --- | --- |")
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="bandersnatch-memory-") as folder:
-            if case.prepare is not None:
-                preparation = multiprocessing.get_context("spawn").Process(target=case.prepare, args=(Path(folder),))
-                preparation.start()
-                preparation.join()
-            megabytes, seconds, status = peak_of_run(case.upstream, Path(folder), is_plan_only=case.is_plan_only)
+            megabytes, seconds, status = peak_of_run(case, Path(folder))
         expected = 128 + signal.SIGTERM if case.is_plan_only else 0
         failed |= megabytes > LIMIT_MB or status != expected
         wrong = "" if status == expected else f" status {status}!"
