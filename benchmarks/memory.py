@@ -22,17 +22,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from packaging.utils import NormalizedName
-
-from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import INVENTORY
+from bandersnatch.config import Config
+from benchmarks.dataset import INDEX_PROJECTS, listed_name
+from benchmarks.holding import hold
+from benchmarks.rpc import NO_CHANGES, changes_of, listing, row, value
 
 LIMIT_MB = 400
 LARGE_FILE_BYTES = 3 * 1024**3
 PIECE = bytes(1024 * 1024)
 PAGE_FILES = 20_000
 CHANGELOG_ROWS = 50_000
-INDEX_PROJECTS = 736_000
 ENOUGH_PAGES = 200
 
 
@@ -45,26 +44,6 @@ class Upstream:
     send_file: Callable[[BaseHTTPRequestHandler], None]
     pages_sent: int = 0
     enough: Event | None = None
-
-
-def value(xml: str) -> bytes:
-    """Return an XML-RPC answer."""
-    return f"<methodResponse><params><param><value>{xml}</value></param></params></methodResponse>".encode()
-
-
-def changes_of(rows: str) -> bytes:
-    """Return an answer of the changelog."""
-    return value(f"<array><data>{rows}</data></array>")
-
-
-NO_CHANGES = changes_of("")
-
-
-def row(name: str, serial: int) -> str:
-    """Return a row of the changelog."""
-    fields = f"<value><string>{name}</string></value><value><string>1.0</string></value><value><int>0</int></value>"
-    action = "<value><string>yank release</string></value>"
-    return f"<value><array><data>{fields}{action}<value><int>{serial}</int></value></data></array></value>"
 
 
 def file_entry(filename: str, size: int, sha256: str) -> dict[str, object]:
@@ -173,7 +152,9 @@ def sha256_of_zeros(size: int) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: ``prepare`` makes what earlier runs left; ``is_plan_only`` ends the run when it is under way."""
+    """One measurement: ``prepare`` makes what earlier runs left, given the configuration; ``is_plan_only`` ends the run when
+    it is under way.
+    """
 
     name: str
     upstream: Callable[[], Upstream]
@@ -181,19 +162,23 @@ class Case:
     prepare: Callable[[Path], None] | None = None
 
 
-def peak_of_run(make: Callable[[], Upstream], folder: Path, *, is_plan_only: bool) -> tuple[int, float, int]:
+def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
     """Run ``bandersnatch mirror`` and return its peak memory in MB, its seconds and its status.
 
-    With ``is_plan_only`` the run is ended by SIGTERM when it has a fair number of pages.
+    Where only the plan is measured, the run is ended by SIGTERM when it has a fair number of pages.
     """
     folder.mkdir(exist_ok=True)
-    with serving(make) as (url, enough):
+    with serving(case.upstream) as (url, enough):
         config = folder / "bandersnatch.conf"
         config.write_text(f"[mirror]\ndirectory = {folder}/mirror\nmaster = {url}\nallow-non-https = true\n")
+        if case.prepare is not None:
+            preparation = multiprocessing.get_context("spawn").Process(target=case.prepare, args=(config,))
+            preparation.start()
+            preparation.join()
         begin = time.monotonic()
         command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        if is_plan_only:
+        if case.is_plan_only:
             enough.wait(300)
             process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(process.pid, 0)
@@ -205,10 +190,9 @@ def simple_upstream(
     project: str, files: list[dict[str, object]], extra: dict[str, list[bytes]] | None = None
 ) -> Upstream:
     """Return an upstream of one project at serial 1."""
-    listing = value(f"<struct><member><name>{project}</name><value><int>1</int></value></member></struct>")
     rpc = {
         "changelog_last_serial": [value("<int>1</int>")],
-        "list_packages_with_serial": [listing],
+        "list_packages_with_serial": [listing([(project, 1)])],
         "changelog_since_serial": [NO_CHANGES],
     }
     return Upstream(rpc | (extra or {}), lambda name: page_of(name, 1, files), send_zeros)
@@ -237,31 +221,21 @@ def long_changelog() -> Upstream:
 
 def large_index() -> Upstream:
     """An index of 736,000 projects."""
-    members = "".join(
-        f"<member><name>some-project-{number}</name><value><int>{number + 1}</int></value></member>"
-        for number in range(INDEX_PROJECTS)
-    )
-    upstream = simple_upstream("zeros", [], {"list_packages_with_serial": [value(f"<struct>{members}</struct>")]})
+    serials = [(listed_name(number), number + 1) for number in range(INDEX_PROJECTS)]
+    upstream = simple_upstream("zeros", [], {"list_packages_with_serial": [listing(serials)]})
     upstream.rpc["changelog_last_serial"] = [value(f"<int>{INDEX_PROJECTS}</int>")]
     upstream.page = lambda name: page_of(name, 10**6, [])
     return upstream
 
 
-def hold_everything(folder: Path) -> None:
+def hold_everything(config: Path) -> None:
     """Make the records of a mirror that holds 736,000 projects and is one change behind."""
-    (folder / "mirror").mkdir()
-    inventory = Inventory(folder / "mirror" / INVENTORY)
-    inventory.open()
-    names = (NormalizedName(f"some-project-{number}") for number in range(INDEX_PROJECTS))
-    inventory.put_all(HeldProject(name, name, 1, None, 10, 10**6) for name in names)
-    inventory.close()
-    (folder / "mirror" / "state").write_text("1\n")
+    hold(Config.load(config), map(listed_name, range(INDEX_PROJECTS)), serial=1)
 
 
 def one_change() -> Upstream:
     """One change since the last run."""
-    rows = row("zeros", 1) + row("zeros", 2)
-    upstream = simple_upstream("zeros", [], {"changelog_since_serial": [changes_of(rows), NO_CHANGES]})
+    upstream = simple_upstream("zeros", [], {"changelog_since_serial": [changes_of(row("zeros", 2)), NO_CHANGES]})
     upstream.page = lambda name: page_of(name, 2, [])
     return upstream
 
@@ -279,11 +253,7 @@ def main() -> int:
     print(f"| case | peak memory (limit {LIMIT_MB} MB) | wall |\n| --- | --- | --- |")
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="bandersnatch-memory-") as folder:
-            if case.prepare is not None:
-                preparation = multiprocessing.get_context("spawn").Process(target=case.prepare, args=(Path(folder),))
-                preparation.start()
-                preparation.join()
-            megabytes, seconds, status = peak_of_run(case.upstream, Path(folder), is_plan_only=case.is_plan_only)
+            megabytes, seconds, status = peak_of_run(case, Path(folder))
         expected = 128 + signal.SIGTERM if case.is_plan_only else 0
         failed |= megabytes > LIMIT_MB or status != expected
         wrong = "" if status == expected else f" status {status}!"

@@ -1,0 +1,140 @@
+"""Runs on a mirror that is there: nothing new, a few changes, and a look at everything."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bench import Bench, remove
+from benchmarks.check import Expected, files_below
+from benchmarks.clients import Wishes, environment_of
+from benchmarks.index import Index
+from benchmarks.measure import Request, run
+from benchmarks.results import Results, Target, at_least, at_most, cpu, exactly, ratio, request_count, wall
+from benchmarks.scenarios.first_sync import LARGE_FILES, SMALL_FILES
+
+CHANGED_SHARE = 0.01
+QUICK_RUNS = 3
+"""A run of a fraction of a second is repeated that many times more often."""
+HASHER = "sha256sum"
+
+
+@dataclass(frozen=True)
+class NothingNew:
+    """B3."""
+
+    name: str = "B3"
+    title: str = "run with nothing new, on B1's mirror"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        index = bench.index(SMALL_FILES)
+        expected = Expected(index.projects)
+        with bench.serving(index) as server:
+            trees = bench.synced_trees("B3", server, expected, "ours", "peer")
+            for _ in range(bench.settings.runs * QUICK_RUNS):
+                for client, tree in trees:
+                    bench.sync("B3", client, server, tree, expected)
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        return [
+            at_most("B3", "wall at most 0.25 s", results.median(wall, "B3"), 0.25, " s"),
+            at_most("B3", "CPU at most 0.2 s", results.median(cpu, "B3"), 0.2, " s"),
+            exactly("B3", "1 request", results.worst(request_count, "B3"), 1),
+        ]
+
+
+@dataclass(frozen=True)
+class FewChanges:
+    """B4: in each round, the index moves on by a file in one project of a hundred."""
+
+    name: str = "B4"
+    title: str = "1% of the projects changed, on B1's mirror"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        index = bench.index(SMALL_FILES)
+        with bench.serving(index) as server:
+            trees = bench.synced_trees("B4", server, Expected(index.projects), "ours", "peer")
+        try:
+            for rounds in range(1, bench.settings.runs + 1):
+                expected = Expected(index.upload(CHANGED_SHARE, rounds))
+                with bench.serving(index) as server:
+                    for client, tree in trees:
+                        bench.sync("B4", client, server, tree, expected)
+        finally:
+            index.put_back()
+            for _, tree in trees:
+                remove(tree)  # it is ahead of the index now
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        pages = results.median(lambda result: result.requests["page"], "B4")
+        wanted = None if pages is None else 1 + pages + pages
+        return [
+            at_most("B4", "wall at most 0.5 s", results.median(wall, "B4"), 0.5, " s"),
+            exactly("B4", "requests: 1 + changed pages + new files", results.worst(request_count, "B4"), wanted),
+        ]
+
+
+@dataclass(frozen=True)
+class CheckAll:
+    """B5."""
+
+    name: str = "B5"
+    title: str = "after `rm state todo`, with nothing missing"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        small = bench.index(SMALL_FILES)
+        self._check_in_turn(bench, "B5", small, "stat", "ours", "peer")
+        self._check_in_turn(bench, "B5 hash", small, "hash", "ours", "peer")
+        self._check_in_turn(bench, "B5 hash, 100 MB", bench.index(LARGE_FILES), "hash", "ours")
+
+    def _check_in_turn(self, bench: Bench, case: str, index: Index, method: str, *keys: str) -> None:
+        expected, wishes = Expected(index.projects), Wishes(compare_method=method)
+        with bench.serving(index) as server:
+            trees = bench.synced_trees(case, server, expected, *keys)
+            for _ in range(bench.settings.runs):
+                for client, tree in trees:
+                    client.forget(tree)
+                    bench.sync(case, client, server, tree, expected, wishes, count_unchanged)
+                if method == "hash" and trees:
+                    hash_everything(bench, case, trees[0][1])
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        pages = results.median(lambda result: result.requests["page"], "B5")
+        unchanged = results.median(lambda result: result.facts["unchanged"], "B5")
+        scan = results.median(wall, "B5")
+        small, large = (results.median(wall, case) for case in ("B5 hash", "B5 hash, 100 MB"))
+        yardstick, large_yardstick = (results.median(wall, case, HASHER) for case in ("B5 hash", "B5 hash, 100 MB"))
+        in_all = None if scan is None or yardstick is None else scan + yardstick
+        busy = ratio(results.median(cpu, "B5 hash, 100 MB"), large)
+        cores = os.cpu_count() or 1
+        return [
+            at_most("B5", "wall at most 4 s", scan, 4, " s"),
+            exactly("B5", "all pages answered by 304", unchanged, pages),
+            exactly("B5", "no file asked for", results.worst(lambda result: result.requests["file"], "B5"), 0),
+            at_most("B5", "hash: at most 1.5 times B5 and sha256sum", ratio(small, in_all), 1.5),
+            at_most("B5", "hash, 100 MB: at most 1.25 times sha256sum", ratio(large, large_yardstick), 1.25),
+            at_least("B5", f"hash, 100 MB: {cores} cores busy, at least 0.85 of each", ratio(busy, cores), 0.85),
+        ]
+
+
+def count_unchanged(requests: Sequence[Request]) -> dict[str, float]:
+    """Return how many pages were answered by 304."""
+    return {"unchanged": sum(request.kind == "page" and request.status == 304 for request in requests)}
+
+
+def hash_everything(bench: Bench, case: str, tree: Path) -> None:
+    """Run sha256sum on all files of a mirror, on all cores: the yardstick."""
+    listed = tree.with_name(f"{tree.name}.files")
+    paths = [f"{tree}/web/{path}" for path in files_below(tree / "web", "packages") if not path.endswith(".metadata")]
+    listed.write_text("".join(f"{path}\0" for path in paths))
+    cores = os.cpu_count() or 1
+    at_a_time = max(1, min(500, len(paths) // (4 * cores)))
+    command = ["xargs", "-0", "-a", str(listed), "-P", str(cores), "-n", str(at_a_time), HASHER]
+    usage = run(command, environment_of(None), tree.with_name(f"{tree.name}.sums"))
+    bench.record(case, HASHER, usage, problem=f"exit status {usage.status}" if usage.status else None)

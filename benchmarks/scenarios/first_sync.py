@@ -1,0 +1,93 @@
+"""Empty folder to whole mirror: many small files, the same over a slow line, and a few large files."""
+
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench
+from benchmarks.check import Expected
+from benchmarks.clients import WORKERS
+from benchmarks.dataset import Size
+from benchmarks.results import Results, Target, at_least, at_most, exactly, peak_mb, ratio, request_count, wall
+
+SMALL_FILES = Size("B1", 2_000, 20_000, (4_096, 16_384), largest_project=5_000)
+SLOW_LINE = Size("B2", 300, 3_000, (4_096, 16_384))
+LARGE_FILES = Size("B6", 20, 20, (100_000_000, 100_000_000))
+SMALLER_FILES = Size("B6-tenth", 20, 20, (10_000_000, 10_000_000))
+LATENCY_SECONDS = 0.03
+REQUESTS_BESIDE = 3
+"""The newest serial, the list of all projects, and the changes since."""
+
+
+def sync_in_turn(bench: Bench, case: str, size: Size, *keys: str, latency_seconds: float = 0) -> None:
+    """Let the clients sync an empty folder, one after the other, as often as is wanted."""
+    index = bench.index(size)
+    expected, latency = Expected(index.projects), {"latency": bench.latency(latency_seconds)}
+    with bench.serving(index, latency_seconds) as server:
+        for _ in range(bench.settings.runs):
+            for client in bench.who(*keys):
+                bench.sync(case, client, server, bench.empty_tree(index, client), expected, facts=lambda _: latency)
+
+
+@dataclass(frozen=True)
+class FirstSync:
+    """B1."""
+
+    name: str = "B1"
+    title: str = "first sync: 2,000 projects, 20,000 small files, one project with 5,000 of them"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        sync_in_turn(bench, "B1", SMALL_FILES, "ours", "peer", "curl")
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        ours, peer = results.median(wall, "B1"), results.median(wall, "B1", results.peer())
+        of_peer, of_curl = ratio(ours, peer), ratio(ours, results.median(wall, "B1", "curl"))
+        pages = results.median(lambda result: result.requests["page"], "B1")
+        files = results.median(lambda result: result.requests["file"], "B1", "curl")
+        needed = None if pages is None or files is None else pages + files + REQUESTS_BESIDE
+        return [
+            at_most("B1", "wall at most 1/4 of the peer's", of_peer, 0.25),
+            at_most("B1", "wall at most 2.5 times curl's", of_curl, 2.5),
+            exactly("B1", "requests: pages + files + 3", results.worst(request_count, "B1"), needed),
+        ]
+
+
+@dataclass(frozen=True)
+class WithLatency:
+    """B2."""
+
+    name: str = "B2"
+    title: str = "first sync: 300 projects, 3,000 small files, each answer 30 ms later"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        sync_in_turn(bench, "B2", SLOW_LINE, "ours", "peer", "curl", latency_seconds=LATENCY_SECONDS)
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        waited = results.median(lambda result: result.facts["latency"] * request_count(result), "B2")
+        ideal = None if waited is None else waited / WORKERS
+        text = f"wall at most 1.15 times requests x latency / {WORKERS} workers"
+        return [at_most("B2", text, ratio(results.median(wall, "B2"), ideal), 1.15)]
+
+
+@dataclass(frozen=True)
+class LargeFiles:
+    """B6. Files of a tenth of the size show whether the memory grows with it."""
+
+    name: str = "B6"
+    title: str = "first sync: 20 files of 100 MB"
+
+    def run(self, bench: Bench) -> None:
+        """Measure."""
+        sync_in_turn(bench, "B6 (10 MB)", SMALLER_FILES, "ours")
+        sync_in_turn(bench, "B6", LARGE_FILES, "ours", "peer", "curl")
+
+    def targets(self, results: Results) -> list[Target]:
+        """Compare."""
+        throughput = ratio(results.median(wall, "B6", "curl"), results.median(wall, "B6"))
+        growth = ratio(results.median(peak_mb, "B6"), results.median(peak_mb, "B6 (10 MB)"))
+        return [
+            at_least("B6", "throughput at least 0.85 of curl's", throughput, 0.85),
+            at_most("B6", "memory flat: peak at most 1.1 times that with files of 10 MB", growth, 1.1),
+        ]
