@@ -17,6 +17,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (0, "errors", ""),
     (0, "options", ""),
     (0, "changes", ""),
+    (0, "exit_status", ""),
     (0, "stop", ""),
     (0, "progress", ""),
     (0, "wheel_metadata", ""),
@@ -67,7 +68,10 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "mirror",
         "config errors inventory layout options rebuild report root_index run_lock run_plan simple state todo work",
     ),
-    (4, "main", "__init__ config deadline errors fetch logs mirror progress stop storage upstream work"),
+    (4, "invocation", "config deadline exit_status fetch logs progress stop storage upstream work"),
+    (4, "commands.__init__", ""),
+    (4, "commands.mirror", "exit_status invocation mirror report"),
+    (4, "main", "__init__ commands.mirror config errors exit_status invocation logs"),
     (4, "__main__", "main"),
 )
 
@@ -76,7 +80,7 @@ OUTSIDERS = {
     "filelock": {"run_lock"},
     "msgspec": {"held_page", "model", "simple"},
     "requests": {"fetch", "routes"},
-    "rich": {"logs", "main", "progress"},
+    "rich": {"invocation", "logs", "main", "progress"},
     "six": {"changelog"},
     "urllib3": {"fetch", "retries", "routes"},
 }
@@ -85,15 +89,22 @@ OPTIONAL = {"socks"}
 MODULES = [name for _, name, _ in TABLE]
 
 
+def path_of(module: str) -> Path:
+    """Return a module's file; a folder's own module is ``folder.__init__``."""
+    return PACKAGE / f"{module.replace('.', '/')}.py"
+
+
 def imports_of(module: str) -> set[str]:
     """Return the full names of the modules that a module imports anywhere in it, also for types only."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
+    for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))):
         match node:
             case ast.Import():
                 names.update(alias.name for alias in node.names)
-            case ast.ImportFrom(module=str(source), level=0):
-                names.add(source)
+            case ast.ImportFrom(module=str(source), level=0, names=aliases):
+                within = {f"{source}.{alias.name}" for alias in aliases}
+                modules = {name for name in within if path_of(name.removeprefix("bandersnatch.")).is_file()}
+                names |= modules if modules == within else {source, *modules}
             case ast.ImportFrom():
                 pytest.fail(f"{module}: a relative import; write out where it comes from")
             case _:
@@ -103,7 +114,8 @@ def imports_of(module: str) -> set[str]:
 
 def our_imports_of(module: str) -> set[str]:
     ours = (name for name in imports_of(module) if name.partition(".")[0] == "bandersnatch")
-    return {name.partition(".")[2] or "__init__" for name in ours}
+    names = (name.partition(".")[2] for name in ours)
+    return {name if path_of(name).is_file() else f"{name}.__init__".lstrip(".") for name in names}
 
 
 def outsiders_of(module: str) -> set[str]:
@@ -112,7 +124,8 @@ def outsiders_of(module: str) -> set[str]:
 
 
 def test_table_names_every_module_once() -> None:
-    assert sorted(MODULES) == sorted(path.stem for path in PACKAGE.glob("*.py"))
+    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    assert sorted(MODULES) == sorted(".".join(path.parts) for path in paths)
 
 
 def test_layers_stand_in_their_order() -> None:
@@ -146,7 +159,7 @@ def test_every_runtime_dependency_is_used_and_declared() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_says_what_it_is_for(module: str) -> None:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse(path_of(module).read_text("utf-8"))
     docstring = ast.get_docstring(tree)
     assert docstring is not None
     assert len(docstring.splitlines()[0]) > 20
@@ -154,8 +167,8 @@ def test_module_says_what_it_is_for(module: str) -> None:
 
 def test_architecture_page_has_the_same_table() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
-    rows = re.findall(r"^\| (\d) \| `(\w+)\.py` \| [^|]+ \| ([^|]*)\|$", page, re.MULTILINE)
-    told = [(int(layer), module, set(re.findall(r"\w+", imports))) for layer, module, imports in rows]
+    rows = re.findall(r"^\| (\d) \| `([\w/]+)\.py` \| [^|]+ \| ([^|]*)\|$", page, re.MULTILINE)
+    told = [(int(layer), path.replace("/", "."), set(re.findall(r"[\w.]+", imports))) for layer, path, imports in rows]
     assert told == [(layer, module, set(allowed.split())) for layer, module, allowed in TABLE]
 
 
@@ -195,7 +208,7 @@ assert not seen, seen
 
 @pytest.mark.parametrize("module", MODULES)
 def test_importing_a_module_has_no_effect(module: str) -> None:
-    name = "bandersnatch" if module == "__init__" else f"bandersnatch.{module}"
+    name = f"bandersnatch.{module}".removesuffix(".__init__")
     libraries = ["filelock", "msgspec", "requests", "six.moves.xmlrpc_client", "sqlite3"]
     command = [sys.executable, "-B", "-W", "error", "-c", WITHOUT_EFFECT, name, *libraries]
     finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
