@@ -22,7 +22,7 @@ setup(
     package_data={"bandersnatch": ["bandersnatch.conf.example", "py.typed"]},
     python_requires=">=3.11",
     install_requires=(HERE / "requirements.txt").read_text().split(),
-    extras_require={"socks": ["PySocks>=1.7"]},
+    extras_require={"socks": ["PySocks>=1.7"], "completion": ["shtab>=1.7"]},
     entry_points={"console_scripts": ["bandersnatch = bandersnatch.main:console"]},
     classifiers=[
         "Environment :: Console",

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from bandersnatch.exit_status import SIGNAL_BASE
+from bandersnatch.exit_status import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.logs import set_up_logging
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bandersnatch.config import Config
     from bandersnatch.progress import Progress
+    from bandersnatch.report import Report
     from bandersnatch.stop import StopFlag
     from bandersnatch.storage import FilesystemStorage
     from bandersnatch.work import Equipment
@@ -75,7 +76,7 @@ class Invocation:
         with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage):
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
             yield Equipment(upstream, storage, executor, progress, stop)
-            executor.shutdown()
+            executor.shutdown(wait=False)  # what still waits for a silent upstream is ended with the process
 
     def tell_stopped(self) -> int:
         """Say which signal has ended the command, and return the exit status for that."""
@@ -117,9 +118,25 @@ class Invocation:
         return LogProgress() if self.console is None else TerminalProgress(self.console)
 
 
+def tell_report(report: "Report", summary: str, to_go_on: str) -> int:
+    """Log what came of a run, and return its exit status; ``to_go_on`` is the command that removes what was withheld."""
+    if report.withheld is not None:
+        logger.error("%s; to go on: %s", report.withheld, to_go_on)
+    if report.outage is not None:
+        logger.error("the run has ended: %s", report.outage)
+    is_good = not report.failures and report.outage is None and report.withheld is None
+    logger.log(logging.INFO if is_good else logging.WARNING, "%s", summary)
+    if report.outage is not None:
+        return STOPPED
+    if report.withheld is not None:
+        return REMOVALS_WITHHELD
+    return SOME_FAILED if report.failures else DONE
+
+
 def end_process(status: int) -> NoReturn:
     """End the process at once; by itself the interpreter would wait for all threads first."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):  # nobody reads any more
+            stream.flush()
     os._exit(status)

@@ -2,17 +2,25 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bandersnatch import __version__
-from bandersnatch.commands import mirror
+from bandersnatch.commands import completion, config, delete, mirror, sync, verify
 from bandersnatch.config import DEFAULT_PATH, write_example
-from bandersnatch.errors import ConfigError, ConfigMissingError, InterruptedRunError, LockHeldError, MirrorError
+from bandersnatch.errors import (
+    ConfigError,
+    ConfigMissingError,
+    InterruptedRunError,
+    LockHeldError,
+    MirrorError,
+    UsageError,
+)
 from bandersnatch.exit_status import BAD_USAGE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
-from bandersnatch.invocation import STOP_SIGNALS, Invocation, end_process
+from bandersnatch.invocation import Invocation, end_process
 from bandersnatch.logs import set_up_logging
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_COMMANDS = (mirror,)
+_COMMANDS = (mirror, sync, verify, delete, config, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,14 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.run(arguments, invocation)
         return status
     except ConfigMissingError as error:
-        return _offer_example(error.path)
+        if arguments.command == "mirror":
+            return _offer_example(error.path)
+        logger.error("%s; bandersnatch mirror writes an example there", error)
+        return BAD_USAGE
     except ConfigError as error:
         for problem in error.problems:
             logger.error("%s", problem)
         return BAD_USAGE
+    except UsageError as error:
+        logger.error("%s", error)
+        return BAD_USAGE
     except LockHeldError as error:
         logger.error("%s", error)
         return LOCK_HELD
+    except BrokenPipeError:
+        return SIGNAL_BASE + signal.SIGPIPE  # whoever read what we print has heard enough
     except InterruptedRunError:
         return invocation.tell_stopped()
     except MirrorError as error:
@@ -50,10 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def console() -> None:
     """Run the command and end the process, also where a thread still waits for a silent upstream."""
-    status = main()
-    if status in (STOPPED, *(SIGNAL_BASE + number for number in STOP_SIGNALS)):
-        end_process(status)
-    sys.exit(status)
+    end_process(main())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"bandersnatch {__version__}")
-    parser.add_argument(
+    config_option = parser.add_argument(
         "-c",
         "--config",
         metavar="FILE",
@@ -73,12 +86,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=DEFAULT_PATH,
         help="configuration file (default: %(default)s)",
     )
+    config_option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--debug", action="store_true", help="log each request, and where errors come from")
     volume.add_argument("--quiet", action="store_true", help="log only warnings and errors")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add_parser(commands)
+    parser.set_defaults(parser=parser)
     return parser
 
 

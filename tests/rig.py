@@ -82,6 +82,18 @@ class Rig:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
+    def assert_same_tree(self, before: dict[str, tuple[int, ...]]) -> None:
+        """Assert that nothing in the mirror's directory was written since ``stamps`` was called."""
+        assert self.stamps() == before
+
+    def stamps(self) -> dict[str, tuple[int, ...]]:
+        """Return size, inode and times of everything in the mirror's directory: whoever writes there changes them."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path in [self.directory, *self.directory.rglob("*")]:
+            stat = path.lstat()
+            found[str(path)] = (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+        return found
+
     def assert_matches(self) -> None:
         """Assert that the mirror is what upstream publishes."""
         assert_mirror_matches(self.pypi, self.directory)
