@@ -57,6 +57,7 @@ class Deletion:
 
         Raises:
             LockHeldError: a run works on the directory.
+            NotTakenOverError: the tree is one of another bandersnatch.
             StorageError: the disk refused.
             InterruptedRunError: the command was asked to stop; what is deleted by then is out of the root index too.
         """
@@ -66,6 +67,7 @@ class Deletion:
             closing(Inventory(self._config.directory / INVENTORY)) as inventory,
         ):
             holdings = self._holdings(storage, inventory)
+            holdings.check_taken_over()
             holdings.open()
             holdings.sweep()
             states = StateStore(storage)

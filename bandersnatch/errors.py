@@ -144,6 +144,18 @@ class OtherIndexError(MirrorError):
         self.directory, self.ours, self.configured = directory, ours, configured
 
 
+class NotTakenOverError(MirrorError):
+    """The tree was made by another bandersnatch, and no run has taken it over yet."""
+
+    stops_run = True
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"{directory}: another bandersnatch has made this mirror; bandersnatch mirror takes it over first"
+        )
+        self.directory = directory
+
+
 class SerialMovedBackError(UpstreamError):
     """Upstream's journal ends before the serial that this mirror has reached."""
 

@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import ALL_PAGES, LAST_MODIFIED, SIMPLE, STATE, TODO, StoredPath, json_paths, page_path
+from bandersnatch.layout import (
+    ALL_PAGES,
+    FINGERPRINT,
+    INVENTORY,
+    LAST_MODIFIED,
+    SIMPLE,
+    STATE,
+    TODO,
+    StoredPath,
+    json_paths,
+    page_path,
+)
 from bandersnatch.rebuild import held_projects
 from bandersnatch.root_index import RootIndex
 from bandersnatch.simple import IndexedProject
@@ -33,6 +44,16 @@ class Holdings:
             return False
         self.inventory.put_all(held_projects(self.storage))
         return True
+
+    def check_taken_over(self) -> None:
+        """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
+
+        Raises:
+            NotTakenOverError: it has pages, but nothing that a run leaves.
+        """
+        is_ours = any(self.storage.stat(path) is not None for path in (FINGERPRINT, INVENTORY))
+        if not is_ours and next(self.storage.folders(SIMPLE), None) is not None:
+            raise NotTakenOverError(self.storage.root)
 
     def sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""

@@ -46,6 +46,7 @@ class Sync:
 
         Raises:
             OtherIndexError: the mirror is of another index than the configured one.
+            NotTakenOverError: it is one of another bandersnatch.
             LockHeldError: another run works on the directory.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
@@ -53,6 +54,7 @@ class Sync:
         with run_lock(self._config.directory), closing(self._inventory):
             started = time.monotonic()
             self._check_index()
+            self._holdings.check_taken_over()
             is_rebuilt = self._holdings.open()
             self._holdings.sweep()
             saved = self._states.load()

@@ -193,9 +193,10 @@ class Verification:
             if self.report.outage is None:
                 logger.error("%s", error)
             self.report.outage = error if self.report.outage is None or error.is_index else self.report.outage
+            self.report.failed += 1  # told once, and not for each project
         elif isinstance(error, StorageError) and inspected.is_compared:
             raise error  # it can't be written to
-        if isinstance(error, _MAY_BE_EXPLAINED):
+        elif isinstance(error, _MAY_BE_EXPLAINED):
             self._doubtful[inspected.project] = failure
         else:
             self._tell_failure(failure)

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bandersnatch.config import Config
@@ -54,12 +54,18 @@ class Rig:
     ) -> Report:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
+        with self.equipment(config, stop or StopFlag(), policy) as equipment:
+            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
+
+    @contextmanager
+    def equipment(
+        self, config: Config, stop: StopFlag | None = None, policy: RetryPolicy = IMPATIENT
+    ) -> Iterator[Equipment]:
+        """What a run works with, for commands that are run in this process."""
         stop = stop or StopFlag()
         with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-            storage = self.make_storage(config.directory)
-            equipment = Equipment(upstream, storage, executor, SilentProgress(), stop)
-            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
+            yield Equipment(upstream, self.make_storage(config.directory), executor, SilentProgress(), stop)
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""

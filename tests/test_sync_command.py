@@ -186,6 +186,29 @@ def test_another_index_is_refused(behind: Rig, pypi: FakePyPI) -> None:
     assert versions(behind, "one") == ["1.0"]
 
 
+def test_tree_of_another_bandersnatch_is_left_to_a_run(behind: Rig, pypi: FakePyPI) -> None:
+    for name in ("inventory.sqlite", "fingerprint", "state"):
+        (behind.directory / name).unlink()
+    (behind.directory / "status").write_text("1")
+    pypi.clear_requests()
+    for command in (["sync", "one"], ["delete", "--yes", "one"]):
+        result = behind.command(*command)
+        assert result.returncode == 4
+        assert "bandersnatch mirror takes it over first" in result.stderr
+    assert not (behind.directory / "inventory.sqlite").exists()
+    assert (behind.directory / "status").exists()
+    assert pypi.requests == []
+    behind.run()
+    behind.assert_matches()
+
+
+def test_second_sync_on_a_directory_without_a_run(rig: Rig, pypi: FakePyPI) -> None:
+    for name in ("foo", "bar"):
+        pypi.add_file(name, "1.0")
+        assert rig.command("sync", name).returncode == 0
+    assert list(index_of(rig)) == ["bar", "foo"]
+
+
 def test_lock_is_honoured(behind: Rig, pypi: FakePyPI) -> None:
     stall = Stall()
     pypi.fault(pypi.files("one")[1].url_path, stall, times=None)

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from bandersnatch.commands.verify import read_duration
+from bandersnatch.config import Config
+from bandersnatch.errors import HostDownError
+from bandersnatch.findings import VerifyReport, VerifySettings
+from bandersnatch.verification import Verification
 from tests.fakepypi import Edit, FakePyPI, Stall, Status
-from tests.rig import Rig
+from tests.rig import HURRIED, Rig
 
 NAMES = tuple(f"project-{number}" for number in range(6))
 
@@ -446,16 +450,26 @@ def test_lock_is_honoured_but_by_dry_runs(held: Rig, pypi: FakePyPI) -> None:
         process.communicate()
 
 
-def test_upstream_that_is_down_is_one_error(held: Rig, pypi: FakePyPI) -> None:
-    for number in range(30):
+def verify_here(rig: Rig, settings: VerifySettings) -> VerifyReport:
+    """Verify in this process, without the waits between attempts."""
+    config = Config.load(rig.write_config())
+    with rig.equipment(config) as equipment:
+        return Verification(config, equipment, settings, lambda *_: None, HURRIED).run()
+
+
+def test_index_that_is_down_ends_the_verification(held: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(60):
         pypi.add_file(f"more-{number}", "1.0")
     held.run()
     pypi.fault("/simple/*", Status(500), times=None)
+    pypi.clear_requests()
     before = held.tree()
-    result = held.command("verify", "--delete")
-    assert result.returncode == 4
+    report = verify_here(held, VerifySettings(delete_unlisted=True))
+    assert (report.held, report.verified, report.is_complete) == (66, 0, False)
+    assert isinstance(report.outage, HostDownError)
     assert held.tree() == before
-    assert "verified 0 of 36" in result.stderr.splitlines()[-1]
+    assert len(pypi.page_requests()) < 66
+    assert sum("requests in a row" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize("number", ["0", "-1"])
