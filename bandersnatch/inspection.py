@@ -7,6 +7,7 @@ another ``Package`` does its whole work, told which files are bad. No task waits
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from packaging.utils import NormalizedName
 
@@ -61,7 +62,7 @@ class Inspection:
             return self._conclude(planned)
         self._left = len(doubtful)
         for task in doubtful:
-            self._submit(lambda task=task: self._read(task, planned))  # type: ignore[misc]
+            self._submit(partial(self._read, task, planned))
 
     def _submit(self, task: Callable[[], None]) -> None:
         try:

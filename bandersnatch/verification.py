@@ -6,7 +6,7 @@ inventory is read in portions, and what was found is told at once and not kept.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
@@ -237,13 +237,13 @@ class Verification:
             held = (self._inventory.get(project) for project in list(self._removals.files))
             self._inspect((record for record in held if record is not None), may_remove=True)
             return
-        self._withhold(too_much, self._removals.listing())
+        self._withhold(too_much, [self._removals.listing()])
         for findings in self._waiting.values():
             self._count(findings, is_repaired=False)
 
-    def _withhold(self, too_much: str, listing: str) -> None:
+    def _withhold(self, too_much: str, listing: Iterable[str]) -> None:
         if not self._settings.dry_run:
-            self._storage.write_bytes(REMOVALS, listing.encode("utf-8", "surrogateescape"))
+            self._storage.write_pieces(REMOVALS, (text.encode("utf-8", "surrogateescape") for text in listing))
         self.report.withheld = (
             f"this would remove {too_much}, which max-removals forbids: nothing was removed. "
             f"{self._config.directory / REMOVALS} lists it all"
@@ -284,7 +284,7 @@ class Verification:
         limit = self._config.removals.limit
         too_much = None if self._settings.allow_removals else excess(limit, (0, 0), (number, held_files))
         if too_much is not None:
-            self._withhold(too_much, "".join(f"file {path}\n" for path in unlisted.paths()))
+            self._withhold(too_much, (f"file {path}\n" for path in unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run
         for path in unlisted.paths():
             if self._stop.is_set():
