@@ -33,7 +33,7 @@ from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import INVENTORY, REMOVALS, is_metadata
 from bandersnatch.package import Order
 from bandersnatch.publisher import Publisher
-from bandersnatch.report import Failure, Settled, Shrinks
+from bandersnatch.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import removed_since
@@ -185,8 +185,9 @@ class Verification:
                 pass  # it is begun anew by the next verification
             case Failure(_, error):
                 self._take_failure(inspected, inspected.outcome, error)
-            case _:
-                raise AssertionError(f"{inspected.project}: a project can't be gone without a word in the changelog")
+            case Gone(project):
+                logger.info("%s: it is to be removed, which is left to the next bandersnatch mirror", project)
+                self._end_project(project)
 
     def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
         if isinstance(error, HostDownError):
