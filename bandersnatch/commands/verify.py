@@ -36,8 +36,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "verify",
         help="compare the whole mirror with upstream, and repair it",
-        description="Compare every project that the mirror holds with upstream: files that are missing or wrong are "
-        "fetched again, pages that differ are written anew. It begins with what was verified longest ago.",
+        description="Compare every project that the mirror holds with upstream. Files that are\n"
+        "missing or wrong are fetched again, pages that differ are written anew. It\n"
+        "begins with what was verified longest ago.",
         epilog=EXAMPLES + EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
