@@ -24,12 +24,17 @@ class Removals:
         The files of projects that are gone as a whole count as their project only.
         """
         files = sum(map(len, self.files.values()))
-        if limit.allows(len(self.projects), held_projects) and limit.allows(files, held_files):
-            return None
-        return f"{len(self.projects)} of {held_projects} projects, and from others {files} of {held_files} files"
+        return excess(limit, (len(self.projects), held_projects), (files, held_files))
 
     def listing(self) -> str:
         """Return the text form: a line ``project NAME`` or ``file PATH`` for each."""
         lines = [f"project {name}\n" for name in sorted(self.projects)]
         lines += [f"file {path}\n" for name in sorted(self.files) for path in self.files[name]]
         return "".join(lines)
+
+
+def excess(limit: RemovalLimit, projects: tuple[int, int], files: tuple[int, int]) -> str | None:
+    """Say what is too much, or None; of projects and of files, how many are to be removed, out of how many held."""
+    if limit.allows(*projects) and limit.allows(*files):
+        return None
+    return f"{projects[0]} of {projects[1]} projects, and from others {files[0]} of {files[1]} files"

@@ -105,7 +105,7 @@ class Config:
             ConfigError: with all problems of the file, a line for each.
         """
         problems: list[str] = []
-        parser = _parse(path, problems)
+        parser = parse_ini(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
         _check_sections(path, parser, problems, warnings)
@@ -131,7 +131,13 @@ def write_example(path: Path) -> None:
         shutil.copyfileobj(text, target)
 
 
-def _parse(path: Path, problems: list[str]) -> configparser.ConfigParser:
+def parse_ini(path: Path, problems: list[str]) -> configparser.ConfigParser:
+    """Read the sections of a file, and add what stands there twice to the problems.
+
+    Raises:
+        ConfigMissingError: there is no such file.
+        ConfigError: it can't be read, or is no INI file.
+    """
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
     parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive, as ever
     try:

@@ -3,36 +3,47 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.package import Order
-from bandersnatch.report import Outcome
-from bandersnatch.schedule import Schedule
 
 LOOK_SECONDS = 0.1
 
+_Outcome = TypeVar("_Outcome")
 
-class Crew:
+
+class Orders(Protocol):
+    """What is to be done, one project after the other; times are those of ``time.monotonic``."""
+
+    def is_empty(self) -> bool:
+        """Whether no order is left to give, now or later."""
+
+    def next_order(self, now: float) -> Order | None:
+        """Return the next order, or None where there is none at this time."""
+
+
+class Crew(Generic[_Outcome]):
     """Gives orders and collects outcomes. ``start(order)`` begins the work on a project; ``report`` is told its outcome."""
 
     def __init__(self, start: Callable[[Order], None], window: int, is_stopped: Callable[[], bool]) -> None:
         self._start, self._window, self._is_stopped = start, window, is_stopped
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
 
-    def report(self, outcome: Outcome) -> None:
+    def report(self, outcome: _Outcome) -> None:
         """Take the outcome of an order, from any thread."""
         self._outcomes.put(outcome)
 
-    def work(self, schedule: Schedule) -> Iterator[Outcome]:
+    def work(self, orders: Orders) -> Iterator[_Outcome]:
         """Yield the outcome of each order until none is left; whoever takes one may postpone or clear orders.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
         active = 0
-        while active or not schedule.is_empty():
+        while active or not orders.is_empty():
             self._check_stopped()
-            while active < self._window and (order := schedule.next_order(time.monotonic())) is not None:
+            while active < self._window and (order := orders.next_order(time.monotonic())) is not None:
                 self._start(order)
                 active += 1
             try:

@@ -54,6 +54,12 @@ class ConfigMissingError(MirrorError):
         self.path = path
 
 
+class UsageError(MirrorError):
+    """The command line asks for something that can't be done, or not in this way."""
+
+    stops_run = True
+
+
 class UpstreamError(MirrorError):
     """Upstream could not be reached, or what it answered can't be used."""
 
@@ -127,6 +133,29 @@ class HostDownError(UpstreamUnavailableError):
         self.is_index = is_index
 
 
+class OtherIndexError(MirrorError):
+    """The mirror is one of another index than the configuration names, or is none yet; only a whole run can change that."""
+
+    stops_run = True
+
+    def __init__(self, directory: Path, ours: str | None, configured: str) -> None:
+        what = "there is no mirror yet" if ours is None else f"its pages are of {ours}, and not of {configured}"
+        super().__init__(f"{directory}: {what}; run bandersnatch mirror first")
+        self.directory, self.ours, self.configured = directory, ours, configured
+
+
+class NotTakenOverError(MirrorError):
+    """The tree was made by another bandersnatch, and no run has taken it over yet."""
+
+    stops_run = True
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"{directory}: another bandersnatch has made this mirror; bandersnatch mirror takes it over first"
+        )
+        self.directory = directory
+
+
 class SerialMovedBackError(UpstreamError):
     """Upstream's journal ends before the serial that this mirror has reached."""
 
@@ -166,6 +195,14 @@ class StorageError(MirrorError):
         reason = cause if isinstance(cause, str) else (cause.strerror or str(cause))
         super().__init__(f"{path}: can't {doing}: {reason}")
         self.path, self.cause = path, cause
+
+
+class UnreadablePageError(MirrorError):
+    """A page that the mirror holds can't be read, so that nobody knows which files it lists."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}, so no file can be said to be on no page")
+        self.path, self.reason = path, reason
 
 
 class LockHeldError(MirrorError):

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import msgspec
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import MalformedResponseError
+from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
 from bandersnatch.model import MAX_FILE_BYTES, ProjectPage, parse_project_page, parse_serial
 from bandersnatch.storage import FilesystemStorage
@@ -64,6 +64,29 @@ def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> HeldPage |
     """Return what the JSON page in a folder says, or None where there is none that can be read."""
     body = storage.read(page_path(folder, JSON_PAGE))
     return None if body is None else _read_json(body)
+
+
+def read_listed_paths(storage: FilesystemStorage, folder: StoredPath) -> set[StoredPath] | None:
+    """Return the files that the page in a folder lists, or None where there is no page.
+
+    Raises:
+        UnreadablePageError: there is a page, but what it lists can't be said for sure.
+    """
+    try:
+        body = storage.read(page_path(folder, JSON_PAGE))
+        if body is not None:
+            page = _read_json(body)
+        else:
+            found = (storage.read(page_path(folder, name)) for name in HTML_PAGES)
+            body = next((each for each in found if each is not None), None)
+            if body is None:
+                return None
+            page = _read_html(body) if html_serial(body) is not None else None
+    except StorageError as error:
+        raise UnreadablePageError(folder, f"the page can't be read: {error}") from error
+    if page is None:
+        raise UnreadablePageError(folder, "the page is broken")
+    return page.paths
 
 
 def read_held_project(

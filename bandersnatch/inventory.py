@@ -37,6 +37,11 @@ CREATE TABLE project (
 CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
 CREATE TABLE partial (path TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
 """
+_VERIFIED_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS verified (project TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS verified_at ON verified (at, project)",
+)
+"""Made by the first verification, also in an inventory of before: no new version of the schema that would rebuild it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,7 @@ class Inventory:
             self.close()
             for leftover in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
                 leftover.unlink(missing_ok=True)
-            connection = self._connect()
-            connection.executescript(_SCHEMA)
+            self._make_tables(self._connect())
         except (sqlite3.Error, OSError) as error:
             raise StorageError(str(self._path), "make the inventory", _cause(error)) from error
         return False
@@ -182,6 +186,45 @@ class Inventory:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
         return None if row is None else str(row[0])
 
+    def begin_verification(self, moment: float) -> None:
+        """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""
+        with self._transaction() as cursor:
+            for statement in _VERIFIED_SCHEMA:
+                cursor.execute(statement)
+            cursor.execute("DELETE FROM verified WHERE project NOT IN (SELECT name FROM project)")
+            cursor.execute("UPDATE verified SET at = ?1 - 1 WHERE at >= ?1", (moment,))
+
+    def verified_before(self, moment: float) -> Iterator[HeldProject]:
+        """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
+        last_name, last_at = "", 0.0
+        never = (
+            "SELECT * FROM project WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"
+        )
+        while rows := self._rows(never, (last_name, _ROWS_AT_A_TIME)):
+            yield from (HeldProject(*row) for row in rows)
+            last_name = rows[-1][0]
+        last_name = ""
+        earlier = (
+            "SELECT project.*, at FROM verified JOIN project ON name = project"
+            " WHERE (at, project) > (?, ?) AND at < ? ORDER BY at, project LIMIT ?"
+        )
+        while rows := self._rows(earlier, (last_at, last_name, moment, _ROWS_AT_A_TIME)):
+            yield from (HeldProject(*row[:-1]) for row in rows)
+            last_name, last_at = rows[-1][0], rows[-1][-1]
+
+    def mark_verified(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Record that projects were verified."""
+        with self._transaction() as cursor:
+            rows = ((project, moment) for project in projects)
+            cursor.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?)", rows)
+
+    def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
+        with self._cursor() as cursor:
+            return cursor.execute(query, parameters).fetchall()
+
+    def _discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+
     @staticmethod
     def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
         cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
@@ -197,9 +240,16 @@ class Inventory:
 
     def _connect_to_existing(self) -> bool:
         with suppress(sqlite3.DatabaseError):
-            version = self._connect().execute("PRAGMA user_version").fetchone()[0]
-            return bool(version == _SCHEMA_VERSION)
+            return self._is_usable(self._connect())
         return False
+
+    @staticmethod
+    def _is_usable(connection: sqlite3.Connection) -> bool:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION)
+
+    @staticmethod
+    def _make_tables(connection: sqlite3.Connection) -> None:
+        connection.executescript(_SCHEMA)
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
@@ -212,7 +262,7 @@ class Inventory:
             except sqlite3.OperationalError as error:  # the disk, or another program that has it locked
                 raise StorageError(str(self._path), "use the inventory", _cause(error)) from error
             except sqlite3.Error as error:
-                self._path.unlink(missing_ok=True)
+                self._discard()
                 reason = f"{error}; it was deleted, and the next run makes it anew"
                 raise StorageError(str(self._path), "use the inventory", reason) from error
             finally:

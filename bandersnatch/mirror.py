@@ -5,36 +5,17 @@ Plan, persist, work, finish.
 
 import logging
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config import Config
-from bandersnatch.errors import (
-    InterruptedRunError,
-)
+from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import (
-    ALL_PAGES,
-    INVENTORY,
-    LAST_MODIFIED,
-    REMOVALS,
-    SIMPLE,
-    STATE,
-    TODO,
-    StoredPath,
-    json_paths,
-    page_path,
-)
-from bandersnatch.options import DeletedPolicy
-from bandersnatch.rebuild import held_projects
+from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
 from bandersnatch.report import Report
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
-from bandersnatch.simple import IndexedProject
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.todo import TodoList
 from bandersnatch.work import Equipment, Pace, Work
@@ -46,14 +27,22 @@ class Mirror:
     """One mirror, for one run."""
 
     def __init__(
-        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, allow_removals: bool = False
+        self,
+        config: Config,
+        equipment: Equipment,
+        pace: Pace | None = None,
+        *,
+        allow_removals: bool = False,
+        inventory: Inventory | None = None,
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream = equipment.upstream
-        self._inventory = Inventory(config.directory / INVENTORY)
+        self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
-        self._work = Work(config, equipment, self._inventory, pace or Pace(), allow_removals=allow_removals)
+        self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
+        save_todo = self._states.save_todo
+        self._work = Work(config, equipment, self._inventory, pace or Pace(), save_todo, allow_removals=allow_removals)
 
     def run(self) -> Report:
         """Bring the mirror up to date.
@@ -66,11 +55,9 @@ class Mirror:
         """
         with run_lock(self._config.directory), closing(self._inventory):
             begun, started = datetime.now(UTC), time.monotonic()
-            is_rebuilt = self._open_inventory()
-            self._sweep()
-            saved = self._states.load()
-            if is_rebuilt and saved.serial is None:
-                saved = SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
+            is_rebuilt = self._holdings.open()
+            self._holdings.sweep()
+            saved = self._load_state(is_rebuilt=is_rebuilt)
             plan = self._plan(saved)
             if plan.is_new or not self._root_index.is_there():
                 self._states.save_changelog_serial(plan.changelog_serial)
@@ -84,28 +71,20 @@ class Mirror:
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 
-    def _open_inventory(self) -> bool:
-        """Open the inventory, and return whether it had to be rebuilt."""
-        if self._inventory.open():
-            return False
-        self._inventory.put_all(held_projects(self._storage))
-        return True
+    def preview(self) -> RunPlan:
+        """Return what a run would do now.
 
-    def _sweep(self) -> None:
-        """Delete what a dead run left half-written; the inventory knows where to look."""
+        Where nothing may be written, the equipment's storage and the inventory must be such that keep what they are given
+        to themselves; the latter is for the caller to close.
+        """
+        is_rebuilt = self._holdings.open()
+        return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 
-        def doubtful() -> Iterator[StoredPath]:
-            yield from (STATE, TODO, LAST_MODIFIED)
-            yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
-            for project, path in self._inventory.all_unsettled():
-                if self._inventory.partial_etag(path) is None:  # else the download goes on from what is there
-                    yield path
-                if path.startswith(f"{SIMPLE}/"):
-                    yield from (page_path(path, page) for page in ALL_PAGES)
-                    yield from json_paths(project)
-
-        if swept := self._storage.sweep(doubtful()):
-            logger.info("deleted %d temporary files of a run that was killed", swept)
+    def _load_state(self, *, is_rebuilt: bool) -> SavedState:
+        saved = self._states.load()
+        if is_rebuilt and saved.serial is None:
+            return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
+        return saved
 
     def _plan(self, saved: SavedState) -> RunPlan:
         pages_differ = self._pages_differ(saved)
@@ -133,18 +112,8 @@ class Mirror:
         self._storage.flush()
         gone = set(self._work.removals.projects)
         is_complete = len(todo) == len(gone)
-
-        def held() -> Iterator[IndexedProject]:
-            for row in self._inventory.names_and_serials():
-                if self._stop.is_set():
-                    raise InterruptedRunError
-                if row[0] not in gone:
-                    yield IndexedProject(*row)
-
-        self._root_index.write(held, todo.target_serial if is_complete else saved.serial or 0)
-        for project in self._work.removals.projects:
-            self._remove(project)
-            todo.discard(project)
+        self._holdings.write_root_index(todo.target_serial if is_complete else saved.serial or 0, gone)
+        self._work.remove_gone(todo)
         if self._work.report.withheld is None:
             self._storage.delete(REMOVALS)
         self._storage.flush()
@@ -152,12 +121,3 @@ class Mirror:
             self._states.finish(todo.target_serial, self._config.fingerprint)
         else:
             self._states.save_todo(todo)
-
-    def _remove(self, project: NormalizedName) -> None:
-        if self._stop.is_set():
-            raise InterruptedRunError
-        was_held = self._inventory.get(project) is not None
-        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
-        deleted_files = self._work.publisher.remove(project, keep_files=keep_files)
-        self._work.report.removed += was_held
-        logger.info("%s: removed, as upstream did; files deleted: %d", project, deleted_files)

@@ -234,6 +234,11 @@ def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
     return wire.last_serial
 
 
+def parse_display_name(body: bytes) -> str:
+    """Return a project's name as upstream spells it, from legacy JSON that ``parse_legacy_serial`` has accepted."""
+    return _legacy_decoder.decode(body).info.name
+
+
 def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[NormalizedName, ListedProject]]:
     """Read a PEP 691 root index: its serial, and every project with its own.
 

@@ -25,7 +25,7 @@ from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan
 from bandersnatch.file_sync import FileSync, SyncedFile
 from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import PACKAGES, Layout, StoredPath, is_metadata, metadata_path
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import ProjectPage
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.page_rules import check_page
@@ -38,8 +38,22 @@ from bandersnatch.upstream import FetchedPage, Upstream
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """What a package would do, where only that was asked: ``page`` is what it would publish, ``held`` what is here."""
+
+    page: ProjectPage
+    etag: str | None
+    plan: FilePlan
+    held: HeldPage | None
+    record: HeldProject | None
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
-    """What all packages of a run work with. ``report`` is called once for each package, from any thread."""
+    """What all packages of a run work with. ``report`` is called once for each package, from any thread.
+
+    With ``take_plan`` packages only plan: it is called in place of ``report`` where there is a plan.
+    """
 
     upstream: Upstream
     storage: FilesystemStorage
@@ -52,6 +66,7 @@ class Workshop:
     deleted: DeletedPolicy
     is_stopped: Callable[[], bool]
     report: Callable[[Outcome], None]
+    take_plan: Callable[[PlannedWork], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,8 @@ class Order:
 
     ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
     upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
-    files is not published, but reported.
+    files is not published, but reported; ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
+    known to be missing or bad.
     """
 
     project: NormalizedName
@@ -68,6 +84,8 @@ class Order:
     recheck: bool = False
     is_last_attempt: bool = False
     may_remove: bool = False
+    fresh: bool = False
+    wrong: frozenset[StoredPath] = frozenset()
 
 
 class Package:
@@ -125,10 +143,12 @@ class Package:
             return self._report(self._settle_unchanged(record, answer.serial))
         page = replace(answer.page, serial=answer.serial)
         is_of_this_index = record is not None and record.serial > 0
-        check_page(page, self._held.digests if self._held and is_of_this_index else {}, self._entry.owed)
+        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
         if self._shop.deleted is DeletedPolicy.KEEP:
             page = self._with_kept_files(page)
         plan = self._plan(page, unsettled)
+        if self._shop.take_plan is not None:
+            return self._shop.take_plan(PlannedWork(page, answer.etag, plan, self._held, record))
         if not self._order.may_remove and (dropped := self._dropped_files(plan)):
             return self._report(Shrinks(self._project, dropped))
         fetched = {task.path for task in plan.tasks if task.work is not FileWork.KEEP}
@@ -193,7 +213,7 @@ class Package:
     def _is_whole(self) -> bool:
         """Whether the pages, and on a recheck all the files that they list, are there, so that a 304 would settle it."""
         shop = self._shop
-        if self._held is None or not shop.publisher.pages_are_there(self._project):
+        if self._order.fresh or self._held is None or not shop.publisher.pages_are_there(self._project):
             return False
         if not self._order.recheck:
             return True
@@ -224,7 +244,7 @@ class Package:
     def _plan(self, page: ProjectPage, unsettled: set[StoredPath]) -> FilePlan:
         shop = self._shop
         wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
-        stored = {path: shop.storage.stat(path) for path in wanted}
+        stored = {path: None if path in self._order.wrong else shop.storage.stat(path) for path in wanted}
         suspects = frozenset(path for path in unsettled if path.startswith(f"{PACKAGES}/"))
         held = self._held_paths()
         if not shop.pages.release_files:  # what such pages link to was never here, but for files of before
@@ -233,6 +253,20 @@ class Package:
 
     def _held_paths(self) -> frozenset[StoredPath]:
         return frozenset(self._held.paths) if self._held is not None else frozenset()
+
+    def _held_digests(self, page: ProjectPage) -> dict[str, str]:
+        """Return the digests that the held page tells, without those that the files themselves belie: then it is damaged."""
+        digests = self._held.digests if self._held is not None else {}
+        for file in page.files:
+            if digests.get(file.filename, file.sha256) != file.sha256:
+                path = file_path(file)
+                stored = self._shop.storage.stat(path)
+                if stored is not None and stored.size == file.size and self._digest(path) == file.sha256:
+                    digests[file.filename] = file.sha256
+        return digests
+
+    def _digest(self, path: StoredPath) -> str:
+        return self._shop.storage.digest(path, "sha256", self._shop.is_stopped)
 
     def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
         """Return the distribution files that the held page lists and the new one would not."""

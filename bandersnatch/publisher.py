@@ -65,15 +65,9 @@ class Publisher:
             UpstreamError: the legacy JSON could not be fetched, or is older than required.
             StorageError: the disk refused.
         """
-        page = self._without_lost_metadata(publication)
-        project = page.name
-        legacy_json = self._fetch_legacy_json(publication) if self.config.legacy_json else None
-        pages = render_project(published_page(page, self.config, self._digests(publication)), self.config)
-        layout = Layout(self.config.hash_index)
-        folder = layout.page_folder(project)
-        changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
-        changed += [self._write_or_delete(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
-        self._delete_pages(layout.other_page_folder(project))
+        page, project = publication.page, publication.page.name
+        changed = [self._write_or_delete(path, data) for path, data in self._render(publication)]
+        self._delete_pages(Layout(self.config.hash_index).other_page_folder(project))
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
@@ -84,21 +78,30 @@ class Publisher:
         )
         return any(changed)
 
+    def differing_pages(self, publication: Publication) -> list[StoredPath]:
+        """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises."""
+        return [path for path, data in self._render(publication) if self.storage.read(path) != data]
+
+    def pages_of(self, project: NormalizedName) -> list[StoredPath]:
+        """Return where pages and legacy JSON of a project may lie."""
+        pages = [page_path(folder, name) for folder in self._folders(project) for name in ALL_PAGES]
+        return [*json_paths(project), *pages]
+
+    def files_of(self, project: NormalizedName, *, keep_listed: bool = False) -> set[StoredPath]:
+        """Return the files that only this project has, ``.metadata`` files included, wherever they are noted or listed."""
+        noted = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
+        for folder in self._folders(project):
+            if held := read_held_page(self.storage, folder):
+                noted = noted - held.paths if keep_listed else noted | held.paths
+        return {path for path in noted if not self._is_listed_elsewhere(project, path)}
+
     def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
         """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
-        layout = Layout(self.config.hash_index)
-        doomed = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
-        folders = (layout.page_folder(project), layout.other_page_folder(project))
-        for folder in folders:
-            if held := read_held_page(self.storage, folder):
-                doomed = doomed - held.paths if keep_files else doomed | held.paths
+        doomed = self.files_of(project, keep_listed=keep_files)
         self.inventory.note_unsettled(project, doomed)
-        for path in json_paths(project):
+        for path in self.pages_of(project):
             self.storage.delete(path)
-        for folder in folders:
-            self._delete_pages(folder)
         self.storage.sweep(doomed)
-        doomed = {path for path in doomed if not self._is_listed_elsewhere(project, path)}
         deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
         self.inventory.remove(project)
         return deleted
@@ -137,6 +140,19 @@ class Publisher:
                 if held is not None and path in held.paths:
                     return True
         return False
+
+    def _folders(self, project: NormalizedName) -> tuple[StoredPath, StoredPath]:
+        layout = Layout(self.config.hash_index)
+        return layout.page_folder(project), layout.other_page_folder(project)
+
+    def _render(self, publication: Publication) -> list[tuple[StoredPath, bytes | None]]:
+        """Return what shall lie at each place of the project's pages and legacy JSON; None stands for nothing."""
+        page = self._without_lost_metadata(publication)
+        legacy_json = self._fetch_legacy_json(publication) if self.config.legacy_json else None
+        pages = render_project(published_page(page, self.config, self._digests(publication)), self.config)
+        folder = Layout(self.config.hash_index).page_folder(page.name)
+        rendered: list[tuple[StoredPath, bytes | None]] = [(path, legacy_json) for path in json_paths(page.name)]
+        return rendered + [(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
 
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
         return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)

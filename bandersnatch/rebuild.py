@@ -15,7 +15,7 @@ from bandersnatch.storage import FilesystemStorage
 def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
     """Yield every project that has a page, with what the page says; without an ETag, so that it is asked for anew."""
     display_names = _display_names(storage)
-    for project, folder in _project_folders(storage):
+    for project, folder in project_folders(storage):
         page = read_held_page(storage, folder)
         if page is not None:
             listed = display_names.get(project)
@@ -24,7 +24,7 @@ def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
             yield HeldProject(project, display_name, page.serial, None, len(page.files), size_bytes)
 
 
-def _project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName, StoredPath]]:
+def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName, StoredPath]]:
     """Yield the folders that may hold pages, with ``hash-index`` and without."""
     for name in storage.folders(SIMPLE):
         folder = StoredPath(f"{SIMPLE}/{name}")

@@ -70,7 +70,11 @@ class Report:
 
     def summary(self) -> str:
         """Return the last line of the run."""
+        return f"synced to serial {self.serial}: {self.counts()}"
+
+    def counts(self) -> str:
+        """Return the numbers of the summary."""
         return (
-            f"synced to serial {self.serial}: {self.updated} updated, {self.removed} removed, "
-            f"{len(self.failures)} failed, {self.files} files, {self.size_bytes} bytes in {self.seconds:.1f} s"
+            f"{self.updated} updated, {self.removed} removed, {len(self.failures)} failed, "
+            f"{self.files} files, {self.size_bytes} bytes in {self.seconds:.1f} s"
         )

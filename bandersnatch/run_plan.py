@@ -140,3 +140,16 @@ def _add_missing(todo: TodoList, missing: Iterable[NormalizedName]) -> None:
     for name in missing:
         if name not in todo:
             todo.add(name, TodoEntry(name, 0, Owed.REMOVED))
+
+
+def removed_since(saved: SavedState, upstream: Upstream) -> set[NormalizedName]:
+    """Return the projects of which upstream has removed something that no run has seen to yet, as far as it tells."""
+    reached = saved.todo.target_serial if saved.todo is not None else saved.serial or 0
+    owed = {project: saved.todo[project].owed for project in saved.todo} if saved.todo is not None else {}
+    try:
+        _, changes = upstream.changes_since(reached) if reached else (0, [])
+    except UpstreamError as error:
+        logger.debug("%s", error)
+        changes = []
+    owed |= {change.project: what for change, what in changes}
+    return {project for project, what in owed.items() if what in (Owed.REMOVED, Owed.REMOVALS)}

@@ -48,6 +48,12 @@ class StateStore:
         if (changing_to or before) != after:
             self._storage.save(FINGERPRINT, [f"{before or _NO_FINGERPRINT}\n{after}\n".encode()])
 
+    def load_index(self) -> str | None:
+        """Return the base URL of the index that the pages are of, or are being changed to; None where there are none."""
+        before, changing_to = self.load_fingerprints()
+        known = changing_to or before
+        return None if known is None else known.split(" ")[0]
+
     def load(self) -> SavedState:
         """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
         self._adopt_status()

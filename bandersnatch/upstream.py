@@ -14,6 +14,7 @@ from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,
     ProjectPage,
+    parse_display_name,
     parse_legacy_serial,
     parse_project_page,
     parse_root_index,
@@ -106,6 +107,10 @@ class Upstream:
         """
         answer = self._fetcher.get(f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
         return answer.body, parse_legacy_serial(answer.body, project, answer.url)
+
+    def display_name(self, project: NormalizedName) -> str:
+        """Return how upstream spells a project's name, as its legacy JSON tells; raises what ``project_json`` raises."""
+        return parse_display_name(self.project_json(project)[0])
 
     def metadata(self, file_url: str) -> bytes:
         """Fetch the core metadata of a file (PEP 658); raises what ``project_page`` raises."""

@@ -36,7 +36,6 @@ from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import STALE_DELAYS_SECONDS, Schedule
-from bandersnatch.state import StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoList
@@ -75,16 +74,61 @@ class Equipment:
     progress: Progress
     stop: StopFlag
 
+    def unwind(self, seconds: float) -> None:
+        """End the workers after an error, and leave nothing half-written; they have so many seconds to end by themselves."""
+        self.stop.set()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + seconds
+        while self.storage.is_writing() and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS / 10)
+        self.storage.abandon()
+
+
+def build_workshop(
+    config: Config,
+    equipment: Equipment,
+    publisher: Publisher,
+    report: Callable[[Outcome], None],
+    *,
+    check_digests: bool,
+    is_stopped: Callable[[], bool],
+) -> Workshop:
+    """Return what packages work with, as the configuration wants it."""
+    upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
+    return Workshop(
+        upstream=upstream,
+        storage=storage,
+        inventory=inventory,
+        file_sync=FileSync(upstream, storage, inventory, equipment.progress, is_stopped, config.reserve_bytes),
+        publisher=publisher,
+        executor=equipment.executor,
+        pages=config.pages,
+        rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
+        deleted=config.removals.deleted,
+        is_stopped=is_stopped,
+        report=report,
+    )
+
 
 class Work:
-    """Works through the todo list of one run; ``report`` and ``removals`` tell what came of it."""
+    """Works through the todo list of one run; ``report`` and ``removals`` tell what came of it.
+
+    The list is saved by ``save_todo`` every few seconds; None is for one of which nobody wants to know later.
+    """
 
     def __init__(
-        self, config: Config, equipment: Equipment, inventory: Inventory, pace: Pace, *, allow_removals: bool
+        self,
+        config: Config,
+        equipment: Equipment,
+        inventory: Inventory,
+        pace: Pace,
+        save_todo: Callable[[TodoList], object] | None,
+        *,
+        allow_removals: bool,
     ) -> None:
         self._config, self._equipment, self._inventory, self._pace = config, equipment, inventory, pace
         self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
-        self._states = StateStore(self._storage)
+        self._save_todo = save_todo
         self._allow_removals = allow_removals
         self._ended_early = self._is_index_down = False
         self._next_checkpoint = 0.0
@@ -103,18 +147,43 @@ class Work:
             self._progress.start(len(plan.todo))
             self._work(plan)
         except BaseException:
-            self._unwind()
+            self._equipment.unwind(self._pace.unwind_seconds)  # the todo list stays as it was saved last
             raise
         finally:
             self._progress.stop()
         self._tell_failures()
 
+    def remove_gone(self, todo: TodoList) -> None:
+        """Take away the projects that upstream has removed; the root index must no longer list them.
+
+        Raises:
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+        """
+        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
+        for project in self.removals.projects:
+            if self._equipment.stop.is_set():
+                raise InterruptedRunError
+            was_held = self._inventory.get(project) is not None
+            deleted_files = self.publisher.remove(project, keep_files=keep_files)
+            self.report.removed += was_held
+            logger.info("%s: removed, as upstream did; files deleted: %d", project, deleted_files)
+            todo.discard(project)
+
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
         window = self._pace.orders_per_worker * self._config.workers
-        crew = Crew(lambda order: Package(order, shop).start(), window, self._equipment.stop.is_set)
-        shop = self._workshop(plan, crew.report)
+        crew = Crew[Outcome](lambda order: Package(order, shop).start(), window, self._equipment.stop.is_set)
+        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
+        shop = build_workshop(
+            self._config,
+            self._equipment,
+            self.publisher,
+            crew.report,
+            check_digests=check_digests,
+            is_stopped=self._is_ending,
+        )
         self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
         self._work_on(crew, plan, self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
         if self.removals and not self._is_withheld() and not self._ended_early:
@@ -141,7 +210,9 @@ class Work:
         self.report.failures = [failure for failure in self.report.failures if failure.project not in projects]
         return sorted(projects)
 
-    def _work_on(self, crew: Crew, plan: RunPlan, projects: Iterable[NormalizedName], *, may_remove: bool) -> None:
+    def _work_on(
+        self, crew: Crew[Outcome], plan: RunPlan, projects: Iterable[NormalizedName], *, may_remove: bool
+    ) -> None:
         delays = self._pace.stale_delays_seconds
         schedule = Schedule(plan.todo, projects, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
         for outcome in crew.work(schedule):
@@ -156,34 +227,10 @@ class Work:
             self._storage.write_bytes(REMOVALS, self.removals.listing().encode())
             self.report.withheld = (
                 f"this run would remove {excess}, which max-removals forbids: nothing was removed. "
-                f"{self._config.directory / REMOVALS} lists it all; to go on: bandersnatch mirror --allow-removals"
+                f"{self._config.directory / REMOVALS} lists it all"
             )
             self.removals = Removals()
         return excess is not None
-
-    def _workshop(self, plan: RunPlan, report: Callable[[Outcome], None]) -> Workshop:
-        pages = self._config.pages
-        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
-        return Workshop(
-            upstream=self._upstream,
-            storage=self._storage,
-            inventory=self._inventory,
-            file_sync=FileSync(
-                self._upstream,
-                self._storage,
-                self._inventory,
-                self._progress,
-                self._is_ending,
-                self._config.reserve_bytes,
-            ),
-            publisher=self.publisher,
-            executor=self._equipment.executor,
-            pages=pages,
-            rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
-            deleted=self._config.removals.deleted,
-            is_stopped=self._is_ending,
-            report=report,
-        )
 
     def _is_ending(self) -> bool:
         """Whether the workers shall give up what they have not begun."""
@@ -244,10 +291,10 @@ class Work:
         else:
             schedule.keep(_REMOVALS)
 
-    @staticmethod
-    def _tell(failure: Failure) -> None:
+    def _tell(self, failure: Failure) -> None:
         bug = None if isinstance(failure.error, MirrorError) else failure.error
-        logger.error("%s failed: %s; the next run tries it again", failure.project, failure.error, exc_info=bug)
+        hint = "" if self._save_todo is None else "; the next run tries it again"
+        logger.error("%s failed: %s%s", failure.project, failure.error, hint, exc_info=bug)
 
     def _tell_failures(self) -> None:
         """Tell of the failures for which there might have been, but was not, an explanation."""
@@ -260,19 +307,10 @@ class Work:
     def _checkpoint(self, todo: TodoList) -> None:
         """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
         begin = time.monotonic()
-        if begin < self._next_checkpoint:
+        if self._save_todo is None or begin < self._next_checkpoint:
             return
         self._storage.flush()
-        self._states.save_todo(todo)
+        self._save_todo(todo)
         spent = time.monotonic() - begin
         pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
         self._next_checkpoint = time.monotonic() + pause
-
-    def _unwind(self) -> None:
-        """End the workers, and leave nothing half-written; the todo list stays as it was saved last."""
-        self._equipment.stop.set()
-        self._equipment.executor.shutdown(wait=False, cancel_futures=True)
-        end = time.monotonic() + self._pace.unwind_seconds
-        while self._storage.is_writing() and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS / 10)
-        self._storage.abandon()

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bandersnatch.config import Config
@@ -54,12 +54,18 @@ class Rig:
     ) -> Report:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
+        with self.equipment(config, stop or StopFlag(), policy) as equipment:
+            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
+
+    @contextmanager
+    def equipment(
+        self, config: Config, stop: StopFlag | None = None, policy: RetryPolicy = IMPATIENT
+    ) -> Iterator[Equipment]:
+        """What a run works with, for commands that are run in this process."""
         stop = stop or StopFlag()
         with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
-            storage = self.make_storage(config.directory)
-            equipment = Equipment(upstream, storage, executor, SilentProgress(), stop)
-            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
+            yield Equipment(upstream, self.make_storage(config.directory), executor, SilentProgress(), stop)
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""
@@ -81,6 +87,18 @@ class Rig:
         with self.start_again(*arguments) as process:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def assert_same_tree(self, before: dict[str, tuple[int, ...]]) -> None:
+        """Assert that nothing in the mirror's directory was written since ``stamps`` was called."""
+        assert self.stamps() == before
+
+    def stamps(self) -> dict[str, tuple[int, ...]]:
+        """Return size, inode and times of everything in the mirror's directory: whoever writes there changes them."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path in [self.directory, *self.directory.rglob("*")]:
+            stat = path.lstat()
+            found[str(path)] = (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+        return found
 
     def assert_matches(self) -> None:
         """Assert that the mirror is what upstream publishes."""

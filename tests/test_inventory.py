@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
@@ -249,3 +251,43 @@ def test_a_late_thread_gets_an_error_of_ours(inventory: Inventory) -> None:
 def test_closing_twice_is_no_error(inventory: Inventory) -> None:
     inventory.close()
     inventory.close()
+
+
+@given(
+    times=st.dictionaries(
+        st.sampled_from([f"project-{n}" for n in range(8)]), st.none() | st.integers(1, 99), min_size=1
+    )
+)
+def test_verification_begins_with_what_was_never_verified_and_goes_on_with_the_oldest(
+    tmp_path_factory: pytest.TempPathFactory, times: dict[str, int | None]
+) -> None:
+    with closing(Inventory(tmp_path_factory.mktemp("mirror") / "inventory.sqlite")) as inventory:
+        inventory.open()
+        inventory.put_all(HeldProject(NormalizedName(name), name, 1, None, 0, 0) for name in times)
+        inventory.begin_verification(50)
+        for name, at in times.items():
+            if at is not None:
+                inventory.mark_verified([NormalizedName(name)], at)
+        expected = sorted((at or 0, name) for name, at in times.items() if at is None or at < 50)
+        assert [held.name for held in inventory.verified_before(50)] == [name for _, name in expected]
+        inventory.begin_verification(60)
+        assert {held.name for held in inventory.verified_before(60)} == set(times)
+
+
+def test_times_of_verification_survive_a_sync_and_go_with_the_project(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.sqlite"
+    foo, bar = NormalizedName("foo"), NormalizedName("bar")
+    with closing(Inventory(path)) as inventory:
+        inventory.open()
+        inventory.put_all(HeldProject(name, name, 1, None, 0, 0) for name in (foo, bar))
+        inventory.begin_verification(10)
+        inventory.mark_verified([foo, bar], 5)
+        inventory.put(HeldProject(foo, "Foo", 2, None, 0, 0))
+        inventory.remove(bar)
+    with closing(Inventory(path)) as inventory:
+        assert inventory.open()
+        inventory.begin_verification(10)
+        assert [held.serial for held in inventory.verified_before(10)] == [2]
+        assert list(inventory.verified_before(5)) == []
+        inventory.put(HeldProject(bar, "Bar", 3, None, 0, 0))
+        assert [held.name for held in inventory.verified_before(5)] == [bar]

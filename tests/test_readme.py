@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.config import Config, HttpConfig
-from bandersnatch.main import EXIT_STATUS
+from bandersnatch.exit_status import EXIT_STATUS
 from bandersnatch.options import MIRROR_OPTIONS, PUBLIC_PYPI
 
 REPOSITORY = Path(__file__).parents[1]

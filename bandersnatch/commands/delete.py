@@ -1,0 +1,105 @@
+"""``bandersnatch delete NAME...``: take projects out of the mirror."""
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from bandersnatch.commands.names import add_names, read_names
+from bandersnatch.errors import InterruptedRunError, UsageError
+from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
+from bandersnatch.invocation import Invocation
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from bandersnatch.deletion import DoomedProject
+
+logger = logging.getLogger(__name__)
+
+COMES_BACK = (
+    "A deleted project comes back when it changes upstream, or with a full resync, unless a filter excludes it."
+)
+EXAMPLES = f"""\
+examples:
+  bandersnatch delete --dry-run left-pad
+  bandersnatch delete left-pad
+  bandersnatch delete --yes left-pad is-odd
+
+Pages, JSON, and the files that no other project's page lists are deleted.
+{COMES_BACK}
+
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "delete",
+        help="delete projects from the mirror, by their names",
+        description="Delete the named projects from the mirror: pages, JSON and files. It asks first.",
+        epilog=EXAMPLES + EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_names(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Delete the projects, if the operator means it, and return the exit status."""
+    from bandersnatch.deletion import Deletion
+
+    projects = read_names(arguments.names)
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        doomed = Deletion(config, equipment).preview(projects)
+    status = _tell_missing(projects, doomed)
+    if not arguments.yes:
+        _show(doomed)
+    if arguments.dry_run or not doomed:
+        return status
+    if not arguments.yes and not _is_confirmed(len(doomed)):
+        logger.warning("nothing was deleted")
+        return SOME_FAILED
+    with invocation.equipment(config) as equipment:
+        Deletion(config, equipment).run([each.project for each in doomed])
+    logger.info("%s", COMES_BACK)
+    return status
+
+
+def _tell_missing(projects: "list[NormalizedName]", doomed: "list[DoomedProject]") -> int:
+    """Say what is not there to be deleted, and return the exit status for that."""
+    missing = sorted(set(projects) - {each.project for each in doomed})
+    for project in missing:
+        logger.error("%s: the mirror has no project of that name", project)
+    return SOME_FAILED if missing else DONE
+
+
+def _show(doomed: "list[DoomedProject]") -> None:
+    from bandersnatch.tables import print_line, print_table
+
+    rows = [[each.project, len(each.pages), len(each.files), each.size_bytes] for each in doomed]
+    print_table(["project", "pages", "files", "bytes"], rows)
+    files = sum(len(each.files) for each in doomed)
+    print_line(f"to delete: {len(doomed)} projects, {files} files, {sum(each.size_bytes for each in doomed)} bytes")
+
+
+def _is_confirmed(count: int) -> bool:
+    """Ask the operator.
+
+    Raises:
+        UsageError: there is nobody who could answer.
+        InterruptedRunError: the answer was Ctrl-C.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on; to delete without a question: bandersnatch delete --yes NAME..."
+        )
+    try:
+        return input(f"Delete {count} projects? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+    except KeyboardInterrupt:
+        raise InterruptedRunError from None

@@ -1,0 +1,33 @@
+"""The names of projects on the command line."""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bandersnatch.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+
+def add_names(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the names of projects."""
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a project, in any spelling of its name")
+
+
+def read_names(names: Sequence[str]) -> "list[NormalizedName]":
+    """Return the normalized names, each once, in their order.
+
+    Raises:
+        UsageError: upstream's rules allow no project of one of these names.
+    """
+    from bandersnatch.model import parse_project_name
+
+    read = {name: parse_project_name(name) for name in names}
+    wrong = [shown(repr(name)) for name, project in read.items() if project is None]
+    if wrong:
+        raise UsageError(
+            f"{', '.join(wrong)}: no name of a project; expected letters, digits, '-', '_' and '.', "
+            "with a letter or a digit at both ends"
+        )
+    return list(dict.fromkeys(project for project in read.values() if project is not None))

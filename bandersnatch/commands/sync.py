@@ -1,0 +1,55 @@
+"""``bandersnatch sync NAME...``: bring some projects up to date at once."""
+
+import argparse
+
+from bandersnatch.commands.names import add_names, read_names
+from bandersnatch.exit_status import EXIT_STATUS
+from bandersnatch.invocation import Invocation, tell_report
+
+EXAMPLES = """\
+examples:
+  bandersnatch sync flask
+  bandersnatch sync --skip-simple-root flask jinja2 werkzeug
+
+State and todo list stay as they are, but for what was done for these projects.
+A project that upstream does not have is a failure; if the mirror has it, it
+stays, unless the changelog tells of its removal.
+
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "sync",
+        help="bring some projects up to date now, by their names",
+        description="Bring the named projects up to date now, and mirror those that are new.",
+        epilog=EXAMPLES + EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_names(parser)
+    parser.add_argument(
+        "--skip-simple-root",
+        action="store_true",
+        help="leave the root index as it is; the next run that has something to do writes it",
+    )
+    parser.add_argument(
+        "--allow-removals",
+        action="store_true",
+        help="remove what upstream removed, also where that is more than max-removals",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Bring the projects up to date and return the exit status."""
+    from bandersnatch.sync import Sync
+
+    projects = read_names(arguments.names)
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        sync = Sync(config, equipment, allow_removals=arguments.allow_removals)
+        report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
+    names = " ".join(projects)
+    summary = f"synced {len(projects)} projects by name: {report.counts()}"
+    return tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")

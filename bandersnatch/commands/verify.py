@@ -1,0 +1,158 @@
+"""``bandersnatch verify``: compare the whole mirror with upstream, and put right what is wrong."""
+
+import argparse
+import logging
+import re
+from typing import IO, TYPE_CHECKING
+
+from bandersnatch.errors import UsageError
+from bandersnatch.exit_status import DONE, EXIT_STATUS, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
+from bandersnatch.invocation import Invocation
+
+if TYPE_CHECKING:
+    from bandersnatch.config import Config
+    from bandersnatch.findings import Finding, VerifyReport
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = """\
+examples:
+  bandersnatch verify                       all files by size, all pages
+  bandersnatch verify --hash                all files by reading them
+  bandersnatch verify --budget 2h --hash    as much as two hours allow; the next
+                                            time, what was verified longest ago
+  bandersnatch verify --delete --dry-run    what no page lists, without deleting it
+  bandersnatch verify --json | jq .left     the result for a program
+
+A page that cannot be read, or a project that upstream does not answer for,
+never leads to a deletion.
+
+"""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "verify",
+        help="compare the whole mirror with upstream, and repair it",
+        description="Compare every project that the mirror holds with upstream. Files that are\n"
+        "missing or wrong are fetched again, pages that differ are written anew. It\n"
+        "begins with what was verified longest ago.",
+        epilog=EXAMPLES + EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--hash", action="store_true", help="read all files, and compare their SHA-256, not only their size"
+    )
+    parser.add_argument("--delete", action="store_true", help="delete the files under web/packages that no page lists")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what is wrong; takes no lock, and writes nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was found as one JSON document")
+    parser.add_argument(
+        "--budget", type=read_duration, metavar="TIME", help="stop after that time, such as 90s, 30m, 2h or 1h30m"
+    )
+    parser.add_argument("--workers", type=int, metavar="NUMBER", help="how many files or requests at a time")
+    parser.add_argument(
+        "--allow-removals", action="store_true", help="remove and delete also more than max-removals allows"
+    )
+    parser.set_defaults(run=run)
+
+
+def read_duration(text: str) -> float:
+    """Read a time such as ``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``; a plain number is in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    parts = re.findall(r"(\d{1,9})([smhd]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text or (len(parts) > 1 and not parts[-1][1]):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 90s, 30m, 2h or 1h30m")
+    seconds = float(sum(int(number) * _UNITS[unit or "s"] for number, unit in parts))
+    if seconds == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a time above zero")
+    return seconds
+
+
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Verify the mirror and return the exit status."""
+    import json
+    import tempfile
+    from dataclasses import replace
+
+    from bandersnatch.findings import VerifySettings
+    from bandersnatch.verification import Verification
+
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UsageError("--workers: expected a whole number from 1 up")
+    config = invocation.load_config(arguments.config)
+    _check_together(arguments, config)
+    config = replace(config, workers=arguments.workers or config.workers)
+    settings = VerifySettings(
+        check_digests=arguments.hash,
+        delete_unlisted=arguments.delete,
+        dry_run=arguments.dry_run,
+        allow_removals=arguments.allow_removals,
+        budget_seconds=arguments.budget,
+    )
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as kept:
+
+        def keep(finding: "Finding", is_repaired: bool) -> None:
+            if arguments.json:
+                kept.write(json.dumps(finding.to_json(is_repaired=is_repaired)) + "\n")
+
+        with invocation.equipment(config) as equipment:
+            report = Verification(config, equipment, settings, keep).run()
+        if arguments.json:
+            _print_json(report, kept)
+    status = _status(report)
+    _tell(report, is_json=arguments.json, is_good=status == DONE)
+    return status
+
+
+def _check_together(arguments: argparse.Namespace, config: "Config") -> None:
+    from bandersnatch.options import DeletedPolicy
+
+    deleted = config.removals.deleted
+    if arguments.delete and deleted is not DeletedPolicy.REMOVE:
+        raise UsageError(
+            f"{arguments.config}: [mirror] deleted = {deleted.value}: with it, files that no page lists are kept on "
+            "purpose; --delete needs deleted = remove"
+        )
+
+
+def _status(report: "VerifyReport") -> int:
+    if report.outage is not None:
+        return STOPPED
+    if report.withheld is not None:
+        return REMOVALS_WITHHELD
+    if report.left or report.failed:
+        return SOME_FAILED
+    return REPAIRED if report.found else DONE
+
+
+def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
+    from bandersnatch.tables import print_table
+
+    if report.withheld is not None:
+        logger.error("%s; to go on: bandersnatch verify --allow-removals, with the same other options", report.withheld)
+    if not is_json and report.found:
+        repaired = report.repaired
+        rows = [[each.value, found, repaired[each], found - repaired[each]] for each, found in report.found.items()]
+        print_table(["problem", "found", "repaired", "left"], rows)
+    if not report.is_complete:
+        logger.info("not all projects were verified; the next verification goes on with the others")
+    logger.log(logging.INFO if is_good else logging.WARNING, "%s", report.summary())
+
+
+def _print_json(report: "VerifyReport", kept: IO[str]) -> None:
+    """Print the numbers and all findings as one document; there may be more of these than fit into memory."""
+    import json
+
+    from bandersnatch.tables import print_pieces
+
+    head = json.dumps(report.to_json(), indent=1)[:-2]
+    kept.seek(0)
+    pieces = (f"{',' if number else ''}\n  {line.rstrip()}" for number, line in enumerate(kept))
+    print_pieces([head, ',\n "findings": ['], pieces, ["\n ]\n}\n"])

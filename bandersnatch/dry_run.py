@@ -1,0 +1,164 @@
+"""``DryRun``: plans a run as ``Mirror`` does, and writes nothing; it takes no lock and can be made while a run works."""
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.brake import excess
+from bandersnatch.changes import Owed
+from bandersnatch.config import Config
+from bandersnatch.crew import Crew
+from bandersnatch.dry import DryStorage, InventoryCopy
+from bandersnatch.errors import HostDownError, MirrorError, StaleMetadataError
+from bandersnatch.file_plan import FileWork
+from bandersnatch.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import INVENTORY, StoredPath, is_metadata
+from bandersnatch.mirror import Mirror
+from bandersnatch.options import CompareMethod, DeletedPolicy
+from bandersnatch.package import Order, Package, PlannedWork
+from bandersnatch.publisher import Publisher
+from bandersnatch.report import Failure, Gone, Outcome
+from bandersnatch.run_plan import RunPlan
+from bandersnatch.schedule import Schedule
+from bandersnatch.state import StateStore
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.work import Equipment, Pace, build_workshop
+
+
+class DryRun:
+    """One look ahead. With ``fetch_pages`` it asks upstream for every page that a run would ask for."""
+
+    def __init__(self, config: Config, equipment: Equipment, pace: Pace | None = None) -> None:
+        self._config, self._pace = config, pace or Pace()
+        self._storage: FilesystemStorage = DryStorage(config.directory)
+        self._equipment = replace(equipment, storage=self._storage)
+        self._dropped_files = 0
+
+    def run(self, *, fetch_pages: bool) -> Forecast:
+        """Return what a run would do now.
+
+        Raises:
+            UpstreamError: upstream could not be asked.
+            StorageError: the mirror can't be read.
+            InterruptedRunError: the run was asked to stop.
+        """
+        with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
+            saved = StateStore(self._storage).load()
+            plan = Mirror(self._config, self._equipment, inventory=inventory).preview()
+            begin = saved.todo.target_serial if saved.todo is not None else saved.serial
+            forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
+            if fetch_pages:
+                self._fetch_pages(forecast, plan, inventory)
+            else:
+                self._guess(forecast, plan, inventory)
+            self._apply_brake(forecast, inventory)
+            forecast.updates.sort(key=lambda update: update.project)
+            forecast.removals.sort(key=lambda removal: removal.project)
+            return forecast
+
+    def _guess(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
+        """Say what the todo list alone tells."""
+        for project in plan.todo:
+            entry, record = plan.todo[project], inventory.get(project)
+            if entry.owed is Owed.REMOVED:
+                self._add_removal(forecast, project, inventory)
+            elif record is not None and entry.serial <= record.serial:
+                forecast.unchanged += 1
+            else:
+                held_serial = None if record is None else record.serial
+                forecast.updates.append(PlannedUpdate(project, entry.serial, held_serial))
+
+    def _fetch_pages(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
+        """Ask for all pages, and let packages plan what to do with them."""
+        equipment, config = self._equipment, self._config
+        is_stopped = equipment.stop.is_set
+
+        def start(order: Order) -> None:
+            Package(order, shop).start()
+
+        crew = Crew[Outcome | PlannedWork](start, self._pace.orders_per_worker * config.workers, is_stopped)
+        publisher = Publisher(equipment.upstream, self._storage, inventory, config.pages, is_stopped)
+        check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
+        shop = replace(
+            build_workshop(
+                config, equipment, publisher, crew.report, check_digests=check_digests, is_stopped=is_stopped
+            ),
+            take_plan=crew.report,
+        )
+        delays = self._pace.stale_delays_seconds
+        schedule = Schedule(plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, stale_delays=delays)
+        equipment.progress.start(len(plan.todo))
+        try:
+            for outcome in crew.work(schedule):
+                self._take(forecast, outcome, schedule, inventory)
+        except BaseException:
+            equipment.unwind(self._pace.unwind_seconds)
+            raise
+        finally:
+            equipment.progress.stop()
+
+    def _take(
+        self, forecast: Forecast, outcome: Outcome | PlannedWork, schedule: Schedule, inventory: Inventory
+    ) -> None:
+        match outcome:
+            case PlannedWork():
+                self._add_planned(forecast, outcome)
+            case Gone(project):
+                self._add_removal(forecast, project, inventory)
+            case Failure(project, StaleMetadataError()) if schedule.postpone(project, time.monotonic()):
+                return
+            case Failure(_, HostDownError() as error):
+                raise error
+            case Failure(_, MirrorError() as error) if error.stops_run:
+                raise error
+            case Failure(project, error):
+                forecast.failures[project] = str(error)
+            case _:
+                forecast.unchanged += 1
+        self._equipment.progress.project_done()
+
+    def _add_planned(self, forecast: Forecast, planned: PlannedWork) -> None:
+        plan, page, record = planned.plan, planned.page, planned.record
+        fetched = [task.file.size for task in plan.tasks if task.work is FileWork.FETCH]
+        held_paths = planned.held.paths if planned.held is not None else set()
+        self._dropped_files += sum(not is_metadata(path) for path in plan.deletions & held_paths)
+        keeps_bytes = self._config.removals.deleted is not DeletedPolicy.REMOVE
+        deletions = plan.deletions - held_paths if keeps_bytes else plan.deletions
+        is_same = record is not None and record.serial == page.serial and planned.held is not None
+        if is_same and not plan.tasks and not deletions:
+            forecast.unchanged += 1
+            return
+        forecast.updates.append(
+            PlannedUpdate(
+                project=page.name,
+                serial=page.serial or 0,
+                held_serial=None if record is None else record.serial,
+                download=FileCount(len(fetched), sum(fetched)),
+                remove=self._count(deletions),
+                check_files=sum(task.work is FileWork.CHECK for task in plan.tasks),
+            )
+        )
+
+    def _add_removal(self, forecast: Forecast, project: NormalizedName, inventory: Inventory) -> None:
+        """Note a removal, where there is anything to remove."""
+        record = inventory.get(project)
+        if record is None or self._config.removals.deleted is DeletedPolicy.KEEP:
+            forecast.unchanged += 1
+        elif self._config.removals.deleted is DeletedPolicy.HIDE:
+            forecast.removals.append(PlannedRemoval(project, FileCount()))
+        else:
+            forecast.removals.append(PlannedRemoval(project, FileCount(record.files, record.size_bytes)))
+
+    def _count(self, paths: frozenset[StoredPath]) -> FileCount:
+        stored = (self._storage.stat(path) for path in paths if not is_metadata(path))
+        sizes = [found.size for found in stored if found is not None]
+        return FileCount(len(sizes), sum(sizes))
+
+    def _apply_brake(self, forecast: Forecast, inventory: Inventory) -> None:
+        """Say where a run would withhold its removals; files count one by one only on pages that stay."""
+        projects, files = inventory.totals()
+        removals = len(forecast.removals)
+        forecast.withheld = excess(self._config.removals.limit, (removals, projects), (self._dropped_files, files))

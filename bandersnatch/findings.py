@@ -1,0 +1,96 @@
+"""What a verification looks for and finds, as values: each thing that is wrong, and the numbers of the whole."""
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import MirrorError
+from bandersnatch.layout import StoredPath
+
+
+class Problem(enum.Enum):
+    """What is wrong with a path; the value is the word for it in logs and JSON."""
+
+    MISSING = "missing"
+    SIZE = "wrong size"
+    DIGEST = "wrong digest"
+    UNREADABLE = "unreadable"
+    PAGE = "differs from upstream"
+    UNLISTED = "listed by no page"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """What a verification looks at, and what it may do. The budget is in seconds; None is for as long as it takes."""
+
+    check_digests: bool = False
+    delete_unlisted: bool = False
+    dry_run: bool = False
+    allow_removals: bool = False
+    budget_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong; ``project`` is None for what belongs to none."""
+
+    path: StoredPath
+    problem: Problem
+    project: NormalizedName | None = None
+
+    def to_json(self, *, is_repaired: bool) -> dict[str, object]:
+        """Return the form for JSON."""
+        return {
+            "path": self.path,
+            "problem": self.problem.value,
+            "project": self.project,
+            "repaired": is_repaired,
+        }
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """The numbers of a verification, which is ``complete`` when no project that is held was left out for want of time."""
+
+    held: int = 0
+    verified: int = 0
+    failed: int = 0
+    """Projects that could not be compared with upstream."""
+    is_complete: bool = False
+    unlisted_sought: bool = False
+    """Whether files that no page lists were looked for, to the end."""
+    found: Counter[Problem] = field(default_factory=Counter)
+    repaired: Counter[Problem] = field(default_factory=Counter)
+    withheld: str | None = None
+    outage: MirrorError | None = None
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """How much of what was found is still wrong."""
+        return self.found.total() - self.repaired.total()
+
+    def summary(self) -> str:
+        """Return the last line of the log."""
+        return (
+            f"verified {self.verified} of {self.held} projects: {self.found.total()} found, "
+            f"{self.repaired.total()} repaired, {self.left} left, {self.failed} projects failed in {self.seconds:.1f} s"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the numbers in the form for JSON."""
+        return {
+            "projects": {"held": self.held, "verified": self.verified, "failed": self.failed},
+            "complete": self.is_complete,
+            "found": self.found.total(),
+            "repaired": self.repaired.total(),
+            "left": self.left,
+            "problems": {
+                problem.value: {"found": self.found[problem], "repaired": self.repaired[problem]} for problem in Problem
+            },
+            "unlisted_sought": self.unlisted_sought,
+            "withheld": self.withheld,
+            "seconds": round(self.seconds, 1),
+        }

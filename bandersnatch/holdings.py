@@ -1,0 +1,87 @@
+"""``Holdings``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import InterruptedRunError, NotTakenOverError
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import (
+    ALL_PAGES,
+    FINGERPRINT,
+    INVENTORY,
+    LAST_MODIFIED,
+    SIMPLE,
+    STATE,
+    TODO,
+    StoredPath,
+    json_paths,
+    page_path,
+)
+from bandersnatch.rebuild import held_projects
+from bandersnatch.root_index import RootIndex
+from bandersnatch.simple import IndexedProject
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a command finds when it begins, and the root index that it leaves behind."""
+
+    storage: FilesystemStorage
+    inventory: Inventory
+    root_index: RootIndex
+    stop: StopFlag
+
+    def open(self) -> bool:
+        """Open the inventory, and return whether it had to be rebuilt."""
+        if self.inventory.open():
+            return False
+        self.inventory.put_all(held_projects(self.storage))
+        return True
+
+    def check_taken_over(self) -> None:
+        """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
+
+        Raises:
+            NotTakenOverError: it has pages, but nothing that a run leaves.
+        """
+        is_ours = any(self.storage.stat(path) is not None for path in (FINGERPRINT, INVENTORY))
+        if not is_ours and next(self.storage.folders(SIMPLE), None) is not None:
+            raise NotTakenOverError(self.storage.root)
+
+    def sweep(self) -> None:
+        """Delete what a dead run left half-written; the inventory knows where to look."""
+        if swept := self.storage.sweep(self._doubtful()):
+            logger.info("deleted %d temporary files of a run that was killed", swept)
+
+    def write_root_index(self, serial: int, gone: Collection[NormalizedName] = ()) -> None:
+        """Write the root index of all projects that are held, without those that are gone.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+
+        def held() -> Iterator[IndexedProject]:
+            for row in self.inventory.names_and_serials():
+                if self.stop.is_set():
+                    raise InterruptedRunError
+                if row[0] not in gone:
+                    yield IndexedProject(*row)
+
+        self.root_index.write(held, serial)
+
+    def _doubtful(self) -> Iterator[StoredPath]:
+        yield from (STATE, TODO, LAST_MODIFIED)
+        yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
+        for project, path in self.inventory.all_unsettled():
+            if self.inventory.partial_etag(path) is None:  # else the download goes on from what is there
+                yield path
+            if path.startswith(f"{SIMPLE}/"):
+                yield from (page_path(path, page) for page in ALL_PAGES)
+                yield from json_paths(project)

@@ -1,0 +1,114 @@
+"""``Sync``: brings some projects up to date by their names, at once, and leaves the rest of the mirror as it is.
+
+``state`` stays, and of the todo list goes only what was done for these projects. Every file of theirs is looked at.
+"""
+
+import time
+from collections.abc import Collection
+from contextlib import closing
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Owed
+from bandersnatch.config import Config
+from bandersnatch.errors import OtherIndexError, UpstreamError
+from bandersnatch.holdings import Holdings
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import INVENTORY
+from bandersnatch.report import Report
+from bandersnatch.root_index import RootIndex
+from bandersnatch.run_lock import run_lock
+from bandersnatch.run_plan import RunPlan
+from bandersnatch.state import SavedState, StateStore
+from bandersnatch.todo import TodoEntry, TodoList
+from bandersnatch.work import Equipment, Pace, Work
+
+
+class Sync:
+    """One call of ``bandersnatch sync``."""
+
+    def __init__(
+        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, allow_removals: bool = False
+    ) -> None:
+        self._config, self._storage = config, equipment.storage
+        self._upstream = equipment.upstream
+        self._inventory = Inventory(config.directory / INVENTORY)
+        self._states = StateStore(self._storage)
+        root_index = RootIndex(self._storage, config.pages)
+        self._holdings = Holdings(self._storage, self._inventory, root_index, equipment.stop)
+        self._work = Work(config, equipment, self._inventory, pace or Pace(), None, allow_removals=allow_removals)
+
+    def run(self, projects: Collection[NormalizedName], *, skip_root_index: bool) -> Report:
+        """Bring the projects up to date.
+
+        A project that upstream does not have is a failure; where it is held it stays, unless the changelog tells of its
+        removal.
+
+        Raises:
+            OtherIndexError: the mirror is of another index than the configured one.
+            NotTakenOverError: it is one of another bandersnatch.
+            LockHeldError: another run works on the directory.
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+        """
+        with run_lock(self._config.directory), closing(self._inventory):
+            started = time.monotonic()
+            self._check_index()
+            self._holdings.check_taken_over()
+            is_rebuilt = self._holdings.open()
+            self._holdings.sweep()
+            saved = self._states.load()
+            if is_rebuilt and saved.serial is None:
+                saved = SavedState(None, None)
+            todo = self._todo(projects, saved)
+            self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
+            self._finish(todo, saved, skip_root_index=skip_root_index)
+            if saved.todo is not None:
+                self._save_rest(projects, todo, saved.todo)
+            self._work.report.seconds = time.monotonic() - started
+            return self._work.report
+
+    def _check_index(self) -> None:
+        ours = self._states.load_index()
+        if ours is not None and ours != self._upstream.url:
+            raise OtherIndexError(self._config.directory, ours, self._upstream.url)
+
+    def _todo(self, projects: Collection[NormalizedName], saved: SavedState) -> TodoList:
+        """Return the todo list of this run: what is owed already stays owed, and else any page will do that is not older."""
+        before = saved.todo or TodoList(saved.serial or 0)
+        todo = TodoList(before.target_serial or self._newest_serial())
+        for project in projects:
+            todo.add(project, before.get(project) or TodoEntry(self._display_name(project), 0, Owed.LISTED))
+        return todo
+
+    def _newest_serial(self) -> int:
+        """Return from where the changelog would have to be read for an explanation; 0 where there is no changelog."""
+        try:
+            return self._upstream.last_serial()
+        except UpstreamError:
+            return 0
+
+    def _display_name(self, project: NormalizedName) -> str:
+        if self._inventory.get(project) is not None:
+            return project  # the inventory knows how it is spelt
+        try:
+            return self._upstream.display_name(project)
+        except UpstreamError:
+            return project  # until the changelog spells it
+
+    def _finish(self, todo: TodoList, saved: SavedState, *, skip_root_index: bool) -> None:
+        """Root index, then removals; the root index of a mirror without a finished run has reached no serial."""
+        self._storage.flush()
+        gone = self._work.removals.projects
+        if not skip_root_index:
+            self._holdings.write_root_index(saved.serial or 0, set(gone))
+        self._work.remove_gone(todo)
+        self._storage.flush()
+
+    def _save_rest(self, projects: Collection[NormalizedName], todo: TodoList, rest: TodoList) -> None:
+        """Take what was done off the saved todo list; what is left of the small list is not done."""
+        done = [project for project in projects if project in rest and project not in todo]
+        for project in done:
+            rest.discard(project)
+        if done:
+            self._states.save_todo(rest)

@@ -1,0 +1,296 @@
+"""``Verification``: goes through the whole mirror, project by project, and puts right what is not as upstream says.
+
+Oldest verified first, so that a verification that was stopped goes on where it was, however often. In constant memory: the
+inventory is read in portions, and what was found is told at once and not kept.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.brake import Removals, excess
+from bandersnatch.config import Config
+from bandersnatch.crew import Crew
+from bandersnatch.dry import DryStorage, InventoryCopy
+from bandersnatch.errors import (
+    HostDownError,
+    InterruptedRunError,
+    MirrorError,
+    OtherIndexError,
+    ProjectNotFoundError,
+    StorageError,
+    SuspiciousPageError,
+    UnreadablePageError,
+)
+from bandersnatch.findings import Finding, Problem, VerifyReport, VerifySettings
+from bandersnatch.holdings import Holdings
+from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
+from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.layout import INVENTORY, REMOVALS, is_metadata
+from bandersnatch.package import Order
+from bandersnatch.publisher import Publisher
+from bandersnatch.report import Failure, Gone, Settled, Shrinks
+from bandersnatch.root_index import RootIndex
+from bandersnatch.run_lock import run_lock
+from bandersnatch.run_plan import removed_since
+from bandersnatch.state import StateStore
+from bandersnatch.unlisted import UnlistedFiles
+from bandersnatch.work import Equipment, Pace, build_workshop
+
+logger = logging.getLogger(__name__)
+
+_MARK_SECONDS = 1.0
+_MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
+
+
+class Verification:
+    """One call of ``bandersnatch verify``; ``tell`` is given each finding, and whether it was repaired."""
+
+    def __init__(
+        self,
+        config: Config,
+        equipment: Equipment,
+        settings: VerifySettings,
+        tell: Callable[[Finding, bool], object],
+        pace: Pace | None = None,
+    ) -> None:
+        self._config, self._settings, self._tell, self._pace = config, settings, tell, pace or Pace()
+        path = config.directory / INVENTORY
+        self._inventory = InventoryCopy(path) if settings.dry_run else Inventory(path)
+        storage = DryStorage(config.directory) if settings.dry_run else equipment.storage
+        self._equipment, self._storage, self._stop = replace(equipment, storage=storage), storage, equipment.stop
+        self._states = StateStore(storage)
+        self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
+        self._end = float("inf")
+        self._removals = Removals()
+        self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
+        self._doubtful: dict[NormalizedName, Failure] = {}
+        self._done: list[NormalizedName] = []
+        self._next_mark = 0.0
+        self.report = VerifyReport()
+
+    def run(self) -> VerifyReport:
+        """Verify the mirror as far as the budget goes.
+
+        Raises:
+            OtherIndexError: the pages are of another index, or of another configuration.
+            LockHeldError: a run works on the directory.
+            StorageError: the disk refused.
+            InterruptedRunError: the command was asked to stop.
+        """
+        begun = time.monotonic()
+        if self._settings.budget_seconds is not None:
+            self._end = begun + self._settings.budget_seconds
+        with ExitStack() as stack:
+            if not self._settings.dry_run:
+                stack.enter_context(run_lock(self._config.directory))
+            stack.enter_context(closing(self._inventory))
+            self._check_configuration()
+            self._holdings.open()
+            self._holdings.sweep()
+            try:
+                self._verify()
+            except BaseException:
+                self._equipment.unwind(self._pace.unwind_seconds)
+                raise
+            self._storage.flush()
+        self.report.seconds = time.monotonic() - begun
+        return self.report
+
+    def _verify(self) -> None:
+        phases = [self._verify_projects, self._delete_unlisted]
+        if self._settings.budget_seconds is not None:
+            phases.reverse()  # else, where the mirror is too large for the budget, it would never come to the deletion
+        for phase in phases:
+            phase()
+
+    def _check_configuration(self) -> None:
+        """Refuse what only a whole run can change."""
+        before, changing_to = self._states.load_fingerprints()
+        if (changing_to or before) != self._config.fingerprint:
+            raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or time.monotonic() >= self._end
+
+    def _is_out_of_time(self) -> bool:
+        """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
+        return self._stop.is_set() or time.monotonic() >= self._end + self._pace.unwind_seconds
+
+    def _verify_projects(self) -> None:
+        moment = time.time()
+        self._inventory.begin_verification(moment)
+        self.report.held, _ = self._inventory.totals()
+        progress = self._equipment.progress
+        progress.start(self.report.held)
+        try:
+            self._inspect(self._inventory.verified_before(moment), may_remove=self._settings.allow_removals)
+            self._remove()
+            self._explain()
+        except InterruptedRunError:
+            if self._stop.is_set():
+                raise
+            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
+        finally:
+            self._mark()
+            progress.stop()
+        self.report.is_complete = not self._is_over() and self.report.outage is None
+
+    def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
+        """Inspect projects with the pool, some at a time."""
+
+        def start(order: Order) -> None:
+            Inspection(order, shop, crew.report, repairs=not self._settings.dry_run).start()
+
+        window = self._pace.orders_per_worker * self._config.workers
+        crew = Crew[Inspected](start, window, self._is_out_of_time)
+        publisher = Publisher(
+            self._equipment.upstream, self._storage, self._inventory, self._config.pages, self._is_over
+        )
+        shop = build_workshop(
+            self._config,
+            self._equipment,
+            publisher,
+            report=lambda _: None,
+            check_digests=self._settings.check_digests,
+            is_stopped=self._is_over,
+        )
+        for inspected in crew.work(
+            InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
+        ):
+            self._take(inspected)
+            if time.monotonic() >= self._next_mark:
+                self._mark()
+
+    def _is_index_down(self) -> bool:
+        outage = self.report.outage
+        return isinstance(outage, HostDownError) and outage.is_index
+
+    def _take(self, inspected: Inspected) -> None:
+        match inspected.outcome:
+            case None:
+                self._count(inspected.findings, is_repaired=False)
+                self._end_project(inspected.project)
+            case Settled():
+                self._count(inspected.findings, is_repaired=True)
+                self._end_project(inspected.project)
+            case Shrinks(project, files):
+                self._removals.files[project] = files
+                self._waiting[project] = inspected.findings
+            case Failure(_, InterruptedRunError()):
+                pass  # it is begun anew by the next verification
+            case Failure(_, error):
+                self._take_failure(inspected, inspected.outcome, error)
+            case Gone(project):
+                logger.info("%s: it is to be removed, which is left to the next bandersnatch mirror", project)
+                self._end_project(project)
+
+    def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
+        if isinstance(error, HostDownError):
+            if self.report.outage is None:
+                logger.error("%s", error)
+            self.report.outage = error if self.report.outage is None or error.is_index else self.report.outage
+            self.report.failed += 1  # told once, and not for each project
+        elif isinstance(error, StorageError) and inspected.is_compared:
+            raise error  # it can't be written to
+        elif isinstance(error, _MAY_BE_EXPLAINED):
+            self._doubtful[inspected.project] = failure
+        else:
+            self._tell_failure(failure)
+        self._count(inspected.findings, is_repaired=False)
+
+    def _tell_failure(self, failure: Failure) -> None:
+        bug = None if isinstance(failure.error, MirrorError) else failure.error
+        logger.error("%s failed: %s", failure.project, failure.error, exc_info=bug)
+        self.report.failed += 1
+
+    def _count(self, findings: tuple[Finding, ...], *, is_repaired: bool) -> None:
+        for finding in findings:
+            logger.warning("%s: %s%s", finding.path, finding.problem.value, ", repaired" if is_repaired else "")
+            self.report.found[finding.problem] += 1
+            self.report.repaired[finding.problem] += is_repaired
+            self._tell(finding, is_repaired)
+
+    def _end_project(self, project: NormalizedName) -> None:
+        self._waiting.pop(project, None)
+        self._removals.files.pop(project, None)
+        self._done.append(project)
+        self.report.verified += 1
+        self._equipment.progress.project_done()
+
+    def _mark(self) -> None:
+        """Record what was verified, so that the next verification begins with the others."""
+        self._next_mark = time.monotonic() + _MARK_SECONDS
+        if self._done:
+            self._inventory.mark_verified(self._done, time.time())
+            self._done.clear()
+
+    def _remove(self) -> None:
+        """Carry out what would remove files from pages, if that is not too much."""
+        if not self._removals or self._is_over():
+            return
+        too_much = self._removals.excess(self._config.removals.limit, *self._inventory.totals())
+        if too_much is None:
+            held = (self._inventory.get(project) for project in list(self._removals.files))
+            self._inspect((record for record in held if record is not None), may_remove=True)
+            return
+        self._withhold(too_much, [self._removals.listing()])
+        for findings in self._waiting.values():
+            self._count(findings, is_repaired=False)
+
+    def _withhold(self, too_much: str, listing: Iterable[str]) -> None:
+        if not self._settings.dry_run:
+            self._storage.write_pieces(REMOVALS, (text.encode("utf-8", "surrogateescape") for text in listing))
+        self.report.withheld = (
+            f"this would remove {too_much}, which max-removals forbids: nothing was removed. "
+            f"{self._config.directory / REMOVALS} lists it all"
+        )
+
+    def _explain(self) -> None:
+        """Ask the changelog about projects that look as if upstream had removed them, or all their files, a moment ago."""
+        if not self._doubtful or self._is_over():
+            return
+        explained = removed_since(self._states.load(), self._equipment.upstream)
+        for project, failure in self._doubtful.items():
+            if project in explained:
+                logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
+            else:
+                self._tell_failure(failure)
+
+    def _delete_unlisted(self) -> None:
+        """Delete the files that no page lists, if that is not too much, and if every page could be read."""
+        if not self._settings.delete_unlisted:
+            return
+        with closing(UnlistedFiles(self._storage, self._inventory, self._is_over)) as unlisted:
+            try:
+                number = unlisted.find()
+            except UnreadablePageError as error:
+                logger.error("files that no page lists are not deleted: %s", error)
+                self.report.failed += 1
+                return
+            except InterruptedRunError:
+                if self._stop.is_set():
+                    raise
+                logger.warning("files that no page lists are not deleted: the budget did not suffice to look for them")
+                return
+            self._delete(unlisted, number)
+        self.report.unlisted_sought = True
+
+    def _delete(self, unlisted: UnlistedFiles, number: int) -> None:
+        _, held_files = self._inventory.totals()
+        limit = self._config.removals.limit
+        too_much = None if self._settings.allow_removals else excess(limit, (0, 0), (number, held_files))
+        if too_much is not None:
+            self._withhold(too_much, (f"file {path}\n" for path in unlisted.paths()))
+        is_deleting = too_much is None and not self._settings.dry_run
+        for path in unlisted.paths():
+            if self._stop.is_set():
+                raise InterruptedRunError
+            if is_deleting:
+                self._storage.delete(path)
+            if not is_metadata(path):
+                self._count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
