@@ -109,7 +109,13 @@ class Mirror:
 
     def _plan(self, saved: SavedState) -> RunPlan:
         pages_differ = self._pages_differ(saved)
-        plan = plan_run(saved, self._upstream, self._inventory.serials, pages_differ=pages_differ)
+        plan = plan_run(
+            saved,
+            self._upstream,
+            self._inventory.serials,
+            pages_differ=pages_differ,
+            api_method=self._config.http.api_method,
+        )
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 

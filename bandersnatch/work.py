@@ -26,10 +26,11 @@ from bandersnatch.errors import (
     UpstreamError,
 )
 from bandersnatch.file_plan import FileRules
+from bandersnatch.file_sources import FileSources
 from bandersnatch.file_sync import FileSync
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
-from bandersnatch.options import CompareMethod, DeletedPolicy
+from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.package import Package, Workshop
 from bandersnatch.progress import Progress
 from bandersnatch.publisher import Publisher
@@ -126,7 +127,8 @@ class Work:
         The changelog is asked once more before that is an error: a first run takes days, in which many projects go.
         """
         doubtful = {failure.project for failure in self.report.failures if isinstance(failure.error, _MAY_BE_EXPLAINED)}
-        if not doubtful or self._is_ending() or self._ended_early:
+        asks_changelog = self._config.http.api_method is not ApiMethod.SIMPLE
+        if not doubtful or not asks_changelog or self._is_ending() or self._ended_early:
             return []
         try:
             _, changes = self._upstream.changes_since(todo.target_serial)
@@ -174,7 +176,8 @@ class Work:
                 self._inventory,
                 self._progress,
                 self._is_ending,
-                self._config.reserve_bytes,
+                self._config.disk.reserve_bytes,
+                FileSources.of(self._config.http),
             ),
             publisher=self.publisher,
             executor=self._equipment.executor,
