@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.adoption import adopt
 from bandersnatch.config import Config
+from bandersnatch.disk_options import as_configured
 from bandersnatch.errors import (
     InterruptedRunError,
 )
@@ -64,7 +66,8 @@ class Mirror:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
         """
-        with run_lock(self._config.directory), closing(self._inventory):
+        disk = self._config.disk
+        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             begun, started = datetime.now(UTC), time.monotonic()
             is_rebuilt = self._open_inventory()
             self._sweep()
@@ -88,7 +91,10 @@ class Mirror:
         """Open the inventory, and return whether it had to be rebuilt."""
         if self._inventory.open():
             return False
+        is_adopted = adopt(self._storage)
         self._inventory.put_all(held_projects(self._storage))
+        if is_adopted:
+            logger.info("taken over: %d projects, whose pages list %d files", *self._inventory.totals())
         return True
 
     def _sweep(self) -> None:

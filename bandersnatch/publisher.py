@@ -13,7 +13,6 @@ from bandersnatch.errors import NotFoundError, StaleMetadataError
 from bandersnatch.held_page import HeldPage, html_serial, read_held_json, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import (
-    ALL_PAGES,
     HTML_PAGES,
     JSON_PAGE,
     PACKAGES,
@@ -25,6 +24,7 @@ from bandersnatch.layout import (
     page_path,
 )
 from bandersnatch.model import ProjectPage
+from bandersnatch.page_store import PageStore
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
@@ -72,8 +72,10 @@ class Publisher:
         layout = Layout(self.config.hash_index)
         folder = layout.page_folder(project)
         changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
-        changed += [self._write_or_delete(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
-        self._delete_pages(layout.other_page_folder(project))
+        changed.append(self._pages.write(folder, pages, page.serial or 0))
+        self._pages.delete(layout.other_page_folder(project))
+        if self.config.cleanup:
+            self._clean_up(project, publication.display_name)
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
@@ -96,7 +98,7 @@ class Publisher:
         for path in json_paths(project):
             self.storage.delete(path)
         for folder in folders:
-            self._delete_pages(folder)
+            self._pages.delete(folder)
         self.storage.sweep(doomed)
         doomed = {path for path in doomed if not self._is_listed_elsewhere(project, path)}
         deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
@@ -141,9 +143,17 @@ class Publisher:
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
         return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)
 
-    def _delete_pages(self, folder: StoredPath) -> None:
-        for name in ALL_PAGES:
-            self.storage.delete(page_path(folder, name))
+    @property
+    def _pages(self) -> PageStore:
+        return PageStore(self.storage, self.config.keep_versions)
+
+    def _clean_up(self, project: NormalizedName, display_name: str) -> None:
+        """Delete the pages that lie under the project's display name, as bandersnatch 3 and older wrote them."""
+        for hash_index in (False, True):
+            layout = Layout(hash_index)
+            folder = layout.display_name_folder(display_name)
+            if display_name != project and not self.storage.is_same(folder, layout.page_folder(project)):
+                self._pages.delete(folder)
 
     def _fetch_legacy_json(self, publication: Publication) -> bytes | None:
         """Return the legacy JSON; None where upstream has none, as for a quarantined project or one without releases."""
