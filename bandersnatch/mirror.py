@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
@@ -122,6 +123,8 @@ class Mirror:
             pages_differ=pages_differ,
             api_method=self._config.http.api_method,
         )
+        if self._states.load_fingerprints()[0] is None:  # no run of ours has come to its end here
+            plan = replace(plan, recheck=True)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 

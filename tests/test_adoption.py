@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakepypi import FakePyPI
+from tests.fakepypi import FakePyPI, Status
 from tests.rig import Rig
 
 Age = Callable[[Path], None]
@@ -215,6 +215,33 @@ def test_a_wrong_file_is_fetched_again(rig: Rig, pypi: FakePyPI) -> None:
     pypi.clear_requests()
     rig.run()
     assert len(pypi.file_requests()) == 1
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize(("method", "fetched"), [("stat", 0), ("hash", 1)])
+def test_a_file_of_the_right_size_is_read_where_hash_is_wanted(
+    rig: Rig, pypi: FakePyPI, method: str, fetched: int
+) -> None:
+    tell_story(pypi)
+    rig.run()
+    age_state(rig.directory)
+    wheel = next((rig.web / "packages").rglob("zeta*.whl"))
+    wheel.write_bytes(bytes(wheel.stat().st_size))
+    pypi.clear_requests()
+    rig.run(compare_method=method)
+    assert len(pypi.file_requests()) == fetched
+
+
+def test_hash_is_wanted_by_the_runs_after_a_stopped_one_too(rig: Rig, pypi: FakePyPI) -> None:
+    tell_story(pypi)
+    rig.run()
+    age_state(rig.directory)
+    wheel = next((rig.web / "packages").rglob("zeta*.whl"))
+    wheel.write_bytes(bytes(wheel.stat().st_size))
+    pypi.fault("/simple/zeta/", Status(503), times=None)
+    assert len(rig.run(compare_method="hash").failures) == 1
+    pypi.clear_faults()
+    assert rig.run(compare_method="hash").failures == []
     rig.assert_matches()
 
 

@@ -74,11 +74,11 @@ def test_a_mirror_of_files_that_is_down_is_no_outage(rig: Rig, pypi: FakePyPI) -
 def test_without_fallback_upstream_is_not_asked(rig: Rig, pypi: FakePyPI, other: FakePyPI) -> None:
     add_to_both(pypi, other)
     other.fault("*", Status(404), times=None)
-    options = {"download_mirror": other.url, "download_mirror_no_fallback": "true"}
-    assert len(rig.run(**options).failures) == 1
+    rig.options |= {"download-mirror": other.url, "download-mirror-no-fallback": "true"}
+    assert len(rig.run().failures) == 1
     assert asked_for(pypi) == []
     other.clear_faults()
-    assert rig.run(**options).failures == []
+    assert rig.run().failures == []
     rig.assert_matches()
     assert asked_for(pypi) == []
 

@@ -114,6 +114,19 @@ def test_what_an_old_client_never_finished_is_finished(
     assert_mirror_matches(pypi, tmp_path / "mirror")
 
 
+def test_there_is_a_way_back(pypi: FakePyPI, tmp_path: Path, old_clients: dict[str, OldClient]) -> None:
+    tell_story(pypi)
+    config = write_config(tmp_path, pypi.url)
+    run_bandersnatch(config)
+    directory = tmp_path / "mirror"
+    (directory / "status").write_text((directory / "state").read_text().strip())
+    (directory / "generation").write_text("5")
+    new = pypi.add_file("zope_interface", "6.0")
+    pypi.clear_requests()
+    old_clients["8.0.0"].run(config)
+    assert [request.path for request in pypi.file_requests()] == [new.url_path]
+
+
 def test_naming_projects_leaves_a_todo_list_of_none(
     pypi: FakePyPI, tmp_path: Path, old_clients: dict[str, OldClient]
 ) -> None:
