@@ -4,7 +4,6 @@ Nobody else sees ``configparser``. The table of options is in ``options.py``.
 """
 
 import configparser
-import difflib
 import hashlib
 import re
 import shutil
@@ -15,17 +14,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown, without_credentials
+from bandersnatch.mirror_section import MirrorSection, suggestion
+from bandersnatch.option_tables import BACKEND_SECTIONS
 from bandersnatch.options import (
-    IGNORED_MIRROR_OPTIONS,
-    MIRROR_OPTIONS,
-    OFF_VALUES,
-    PUBLIC_PYPI,
-    UNSUPPORTED_MIRROR_OPTIONS,
     UNSUPPORTED_SECTIONS,
+    ApiMethod,
     CompareMethod,
     DeletedPolicy,
-    Option,
-    OptionError,
     OptionValue,
     RemovalLimit,
     SimpleFormat,
@@ -34,18 +29,24 @@ from bandersnatch.options import (
 _T = TypeVar("_T")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
-POLITE_WORKERS = 10
-SIMILAR_ENOUGH = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """How upstream is talked to. ``timeout_seconds`` is the longest silence that is borne."""
+    """How upstream is talked to.
+
+    ``timeout_seconds`` is the longest silence that is borne; ``global_timeout_seconds`` the longest that one attempt at a
+    document may take, and 0 stands for no limit.
+    """
 
     upstream_url: str
     timeout_seconds: float = 10.0
+    global_timeout_seconds: float = 1800.0
     proxy: str = ""
     allow_non_https: bool = False
+    download_mirror: str = ""
+    has_download_fallback: bool = True
+    api_method: ApiMethod = ApiMethod.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class PagesConfig:
     release_files: bool = True
     core_metadata: bool = True
     legacy_json: bool = False
+    keep_versions: int = 0
+    """How many versions of each page are kept in ``versions/``; with 0 the pages are plain files."""
+    cleanup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,16 @@ class RemovalsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskConfig:
+    """How files are written, and where the list of what a run has written goes; ``reserve_bytes`` stay free."""
+
+    reserve_bytes: int = 0
+    manages_permissions: bool = True
+    diff_file: Path | None = None
+    diff_append_epoch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; each part of the program is handed the smallest part of it that it needs."""
 
@@ -77,8 +91,9 @@ class Config:
     http: HttpConfig
     pages: PagesConfig = PagesConfig()
     removals: RemovalsConfig = field(default_factory=RemovalsConfig)
-    reserve_bytes: int = 0
+    disk: DiskConfig = DiskConfig()
     workers: int = 10
+    verifiers: int = 3
     stop_on_error: bool = False
     compare_method: CompareMethod = CompareMethod.STAT
     log_config: Path | None = None
@@ -108,13 +123,14 @@ class Config:
         parser = parse_ini(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
-        _check_sections(path, parser, problems, warnings)
+        _check_sections(path, parser, problems, warnings, remarks)
         values: dict[str, OptionValue] = {}
-        given = dict(parser["mirror"]) if parser.has_section("mirror") else {}
         if parser.has_section("mirror"):
-            _check_names(path, given, problems, remarks)
-            values = _read_options(path, given, problems)
-        _check_together(path, given, values, problems, warnings)
+            section = MirrorSection(path, parser)
+            values = section.read()
+            problems += section.problems
+            warnings += section.warnings
+            remarks += section.remarks
         if problems:
             raise ConfigError(problems)
         return _build(values, tuple(warnings), tuple(remarks))
@@ -188,96 +204,19 @@ def _explain(error: configparser.Error, text: str) -> list[str]:
             return [error.message]
 
 
-def _check_sections(path: Path, parser: configparser.ConfigParser, problems: list[str], warnings: list[str]) -> None:
+def _check_sections(
+    path: Path, parser: configparser.ConfigParser, problems: list[str], warnings: list[str], remarks: list[str]
+) -> None:
     if not parser.has_section("mirror"):
         problems.append(f"{path}: there is no section [mirror]")
-    known = ["mirror", *UNSUPPORTED_SECTIONS]
+    known = ["mirror", *UNSUPPORTED_SECTIONS, *BACKEND_SECTIONS]
     for section in parser.sections():
         if section in UNSUPPORTED_SECTIONS:
             problems.append(f"{path}: [{section}]: {UNSUPPORTED_SECTIONS[section]}")
+        elif section in BACKEND_SECTIONS:
+            remarks.append(f"{path}: [{section}]: {BACKEND_SECTIONS[section]}")
         elif section != "mirror":
-            warnings.append(f"{path}: [{section}]: unknown section, ignored{_suggestion(section, known)}")
-
-
-def _check_names(path: Path, given: Mapping[str, str], problems: list[str], remarks: list[str]) -> None:
-    known = [option.name for option in MIRROR_OPTIONS]
-    for name in given:
-        is_off = given[name].lower() in OFF_VALUES
-        if re.search(r"\s[;#]", given[name]):
-            problems.append(_line(path, name, given[name], "a comment must have a line of its own"))
-        if name in UNSUPPORTED_MIRROR_OPTIONS:
-            if not is_off and (name, given[name]) != ("storage-backend", "filesystem"):
-                problems.append(_line(path, name, given[name], UNSUPPORTED_MIRROR_OPTIONS[name]))
-        elif name == "delete-packages" and is_off:
-            problems.append(_line(path, name, given[name], "to keep what upstream removed, write deleted = keep"))
-        elif name in IGNORED_MIRROR_OPTIONS:
-            remarks.append(f"{path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
-        elif name not in known:
-            problems.append(_line(path, name, given[name], f"unknown option{_suggestion(name, known)}"))
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=SIMILAR_ENOUGH)
-    close = close or difflib.get_close_matches(name, known, n=1, cutoff=SIMILAR_ENOUGH)
-    return f' (did you mean "{close[0]}"?)' if close else ""
-
-
-def _read_options(path: Path, given: Mapping[str, str], problems: list[str]) -> dict[str, OptionValue]:
-    values: dict[str, OptionValue] = {}
-    for option in MIRROR_OPTIONS:
-        text = given.get(option.name, option.default)
-        if text is None:
-            problems.append(f"{path}: [mirror] {option.name}: must be given: {option.help}")
-            continue
-        try:
-            values[option.name] = _read_option(option, text)
-        except OptionError as error:
-            problems.append(_line(path, option.name, text, str(error)))
-    return values
-
-
-def _read_option(option: Option, text: str) -> OptionValue:
-    """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
-    return option.read(text if text or option.default is None else option.default)
-
-
-def _check_together(
-    path: Path,
-    given: Mapping[str, str],
-    values: Mapping[str, OptionValue],
-    problems: list[str],
-    warnings: list[str],
-) -> None:
-    """Check what only several options together can get wrong."""
-    master, workers = values.get("master"), values.get("workers")
-    if isinstance(master, str) and master.startswith("http://") and values.get("allow-non-https") is False:
-        problems.append(
-            _line(path, "master", given["master"], "expected https://, or allow-non-https = true beside it")
-        )
-    if isinstance(workers, int) and workers > POLITE_WORKERS and master == PUBLIC_PYPI:
-        warnings.append(
-            f"{path}: [mirror] workers = {workers}: PyPI asks its clients for few requests at a time; "
-            f"more than {POLITE_WORKERS} may be taken for an attack"
-        )
-    if values.get("deleted") is DeletedPolicy.KEEP and values.get("simple-format") is SimpleFormat.HTML:
-        problems.append(
-            _line(path, "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page is what "
-                  "tells of the files that upstream no longer lists")
-        )  # fmt: skip
-    digest_name = values.get("digest_name")
-    if values.get("release-files") is False and digest_name not in (None, "sha256"):
-        problems.append(
-            _line(path, "digest_name", str(digest_name), "expected sha256, the one that upstream's pages have, "
-                  "since with release-files = false there is no file to compute another from")
-        )  # fmt: skip
-
-
-def _line(path: Path, name: str, value: str, reason: str) -> str:
-    safe = value
-    if "@" in value:  # the value may hold a password, be it a URL or not
-        scheme, separator, _ = value.rpartition("@")[0].partition("://")
-        safe = f"{scheme if separator else ''}{separator}***@{value.rpartition('@')[2]}"
-    return f"{path}: [mirror] {name} = {shown(safe)}: {reason}"
+            warnings.append(f"{path}: [{section}]: unknown section, ignored{suggestion(section, known)}")
 
 
 def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks: tuple[str, ...]) -> Config:
@@ -286,14 +225,20 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks
         assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
         return found
 
-    log_config = values["log-config"]
+    def path(name: str) -> Path | None:
+        return value(name, Path) if values[name] is not None else None
+
     return Config(
         directory=value("directory", Path),
         http=HttpConfig(
             upstream_url=value("master", str),
             timeout_seconds=value("timeout", float),
+            global_timeout_seconds=value("global-timeout", float),
             proxy=value("proxy", str),
             allow_non_https=value("allow-non-https", bool),
+            download_mirror=value("download-mirror", str),
+            has_download_fallback=not value("download-mirror-no-fallback", bool),
+            api_method=value("api-method", ApiMethod),
         ),
         pages=PagesConfig(
             simple_format=value("simple-format", SimpleFormat),
@@ -303,13 +248,21 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks
             release_files=value("release-files", bool),
             core_metadata=value("core-metadata", bool),
             legacy_json=value("json", bool),
+            keep_versions=value("keep_index_versions", int),
+            cleanup=value("cleanup", bool),
         ),
         removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
-        reserve_bytes=value("reserve", int),
+        disk=DiskConfig(
+            reserve_bytes=value("reserve", int),
+            manages_permissions=value("storage-filesystem-manage-permissions", bool),
+            diff_file=path("diff-file"),
+            diff_append_epoch=value("diff-append-epoch", bool),
+        ),
         workers=value("workers", int),
+        verifiers=value("verifiers", int),
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),
-        log_config=log_config if isinstance(log_config, Path) else None,
+        log_config=path("log-config"),
         warnings=warnings,
         remarks=remarks,
     )

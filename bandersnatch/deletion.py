@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from bandersnatch.config import Config
+from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.holdings import Holdings
@@ -65,6 +66,7 @@ class Deletion:
         with (
             run_lock(self._config.directory),
             closing(Inventory(self._config.directory / INVENTORY)) as inventory,
+            as_configured(storage, self._config.disk),
         ):
             holdings = self._holdings(storage, inventory)
             holdings.check_taken_over()

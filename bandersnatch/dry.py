@@ -51,6 +51,13 @@ class DryStorage(FilesystemStorage):
     def set_mtime(self, path: StoredPath, mtime: float) -> None:
         """Do nothing."""
 
+    def link(self, path: StoredPath, target: str) -> None:
+        """Keep what the link would lead to."""
+        self._kept[path] = self.read(StoredPath(f"{path.rpartition('/')[0]}/{target}"))
+
+    def move_folder(self, path: StoredPath, new_path: StoredPath) -> None:
+        """Do nothing."""
+
     def delete(self, path: StoredPath) -> bool:
         """Take the file for deleted from now on; return whether it was there."""
         was_there = self.stat(path) is not None

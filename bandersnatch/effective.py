@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bandersnatch.config import parse_ini
 from bandersnatch.errors import ConfigError
-from bandersnatch.options import MIRROR_OPTIONS
+from bandersnatch.option_tables import ALIASES, MIRROR_OPTIONS
 
 _SECRET_NAME = re.compile(r"password|secret|token|access_key", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?:(?<=://)|(?<=^)|(?<=\s))[^\s/@]+@", re.MULTILINE)
@@ -23,7 +23,8 @@ def effective_lines(path: Path) -> Iterator[str]:
     parser = parse_ini(path, problems)
     if problems:
         raise ConfigError(problems)
-    given = dict(parser["mirror"]) if parser.has_section("mirror") else {}
+    named = dict(parser["mirror"]) if parser.has_section("mirror") else {}
+    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | named
     yield "[mirror]"
     for option in MIRROR_OPTIONS:
         if given.get(option.name):

@@ -76,6 +76,14 @@ class BrokenBodyError(UpstreamUnavailableError):
     """The body of an answer broke off, or upstream fell silent in the middle; another attempt may well succeed."""
 
 
+class TimeLimitError(BrokenBodyError):
+    """An answer was still coming when its time was over."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        super().__init__(url, f"not whole after {seconds:g} s, the global-timeout")
+        self.seconds = seconds
+
+
 class RangeRefusedError(UpstreamError):
     """Upstream can't go on from where a download broke off; it must begin anew."""
 

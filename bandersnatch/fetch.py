@@ -4,6 +4,7 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from bandersnatch.errors import (
     MalformedResponseError,
     NotFoundError,
     RangeRefusedError,
+    TimeLimitError,
     UpstreamUnavailableError,
     without_credentials,
 )
@@ -62,9 +64,10 @@ class Body:
     ``offset`` is where in the document it begins: above zero only where that was asked for.
     """
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, timeout_seconds: float) -> None:
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig) -> None:
         self.url, self.status, self.headers = url, response.status, response.headers
-        self._response, self._timeout_seconds = response, timeout_seconds
+        self._response, self._config = response, config
+        self._end = time.monotonic() + (config.global_timeout_seconds or math.inf)
         self.offset = 0
         self.received_bytes = 0
 
@@ -78,14 +81,18 @@ class Body:
 
         Raises:
             BrokenBodyError: the body broke off, or upstream fell silent.
+            TimeLimitError: it takes too long as a whole, however busy it looks.
         """
         read = self._response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
             while chunk := read(CHUNK_BYTES, decode_content=decode):
                 self.received_bytes += len(chunk)
                 yield chunk
+                if time.monotonic() > self._end:
+                    self._response.close()  # else the rest would be waited for, to use the connection again
+                    raise TimeLimitError(self.url, self._config.global_timeout_seconds)
         except _BROKEN_BODY as error:
-            raise BrokenBodyError(self.url, _reason(error, self._timeout_seconds)) from error
+            raise BrokenBodyError(self.url, _reason(error, self._config.timeout_seconds)) from error
 
     def whole(self, limit_bytes: int) -> bytes:
         """Return the decoded body.
@@ -187,7 +194,7 @@ class Fetcher:
         except _NO_ANSWER as error:
             self._health.failed(host)
             raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
-        body = Body(without_credentials(url), response, timeout)
+        body = Body(without_credentials(url), response, self._config)
         try:
             _check_status(url, response, headers)
             yield body
@@ -229,7 +236,9 @@ class Fetcher:
         raise UpstreamUnavailableError(without_credentials(url), f"more than {MAX_REDIRECTS} redirects")
 
     def _check_scheme(self, url: str) -> None:
-        if not url.startswith("https://") and not self._config.allow_non_https:
+        mirror = self._config.download_mirror  # what comes from there is checked against the index's digests
+        is_mirror = mirror != "" and url.startswith(f"{mirror}/")
+        if not url.startswith("https://") and not is_mirror and not self._config.allow_non_https:
             raise UpstreamUnavailableError(without_credentials(url), "not https://, and allow-non-https is false")
 
 

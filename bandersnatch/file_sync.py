@@ -3,12 +3,24 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from io import BytesIO
 
-from bandersnatch.errors import BrokenBodyError, IntegrityError, InterruptedRunError, NotFoundError, RangeRefusedError
+from bandersnatch.errors import (
+    BrokenBodyError,
+    IntegrityError,
+    InterruptedRunError,
+    MalformedResponseError,
+    NotFoundError,
+    RangeRefusedError,
+    TimeLimitError,
+    UpstreamError,
+    UpstreamUnavailableError,
+)
 from bandersnatch.fetch import Resume
 from bandersnatch.file_plan import FileTask, FileWork
+from bandersnatch.file_sources import FileSources
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import metadata_path
 from bandersnatch.progress import Progress
@@ -43,6 +55,7 @@ class FileSync:
     progress: Progress
     is_stopped: Callable[[], bool]
     reserve_bytes: int = 0
+    sources: FileSources = field(default_factory=FileSources)
 
     def sync(self, task: FileTask) -> SyncedFile:
         """Do the work of one task.
@@ -71,14 +84,25 @@ class FileSync:
         return digest == task.file.sha256
 
     def _fetch(self, task: FileTask) -> bytes | None:
-        """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times.
+        """Fetch a file from the first of its places that has it right.
 
         What a small file holds is returned, and need not be read again.
         """
+        *others, last = self.sources.urls(task.file.url)
+        for url in others:
+            try:
+                return self._fetch_from(url, task)
+            except (UpstreamError, IntegrityError) as error:
+                logger.log(logging.WARNING if isinstance(error, IntegrityError) else logging.DEBUG, "%s", error)
+        return self._fetch_from(last, task)
+
+    def _fetch_from(self, url: str, task: FileTask) -> bytes | None:
+        """Fetch a file; what breaks off goes on, and what is wrong begins anew, a bounded number of times."""
         wrong_bodies = broken = 0
         while True:
+            before = self._partial_size(task)
             try:
-                return self._fetch_once(task, self._resume(task) if wrong_bodies == 0 else None)
+                return self._fetch_once(url, task, self._resume(task) if wrong_bodies == 0 else None)
             except (IntegrityError, RangeRefusedError) as error:
                 logger.debug("%s; it begins anew", error)
                 wrong_bodies += 1
@@ -86,23 +110,30 @@ class FileSync:
                     raise
             except BrokenBodyError as error:
                 logger.debug("%s", error)
-                broken += 1
+                # A large file on a slow line takes as many time limits as it needs, if it gets on in each of them.
+                gets_on = self._partial_size(task) - before >= RESUME_MIN_BYTES
+                broken += not (isinstance(error, TimeLimitError) and gets_on)
                 if broken == MAX_ATTEMPTS:
                     raise
 
+    def _partial_size(self, task: FileTask) -> int:
+        """Return how much of a file is there to go on with; a small one always begins anew."""
+        return self.storage.partial_size(task.path) if task.file.size >= RESUME_MIN_BYTES else 0
+
     def _resume(self, task: FileTask) -> Resume | None:
         """Return from where an earlier attempt, of an earlier run perhaps, can be gone on with."""
-        if task.file.size < RESUME_MIN_BYTES:
+        size = self._partial_size(task)
+        if size == 0:
             return None
-        size, etag = self.storage.partial_size(task.path), self.inventory.partial_etag(task.path)
+        etag = self.inventory.partial_etag(task.path)
         is_useful = 0 < size < task.file.size and etag is not None and not etag.startswith("W/")
         return Resume(size, etag, task.file.size) if is_useful and etag is not None else None
 
-    def _fetch_once(self, task: FileTask, resume: Resume | None) -> bytes | None:
+    def _fetch_once(self, url: str, task: FileTask, resume: Resume | None) -> bytes | None:
         file = task.file
         content = b""
         room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
-        with room, self.upstream.file(file.url, resume) as body:
+        with room, self.upstream.file(url, resume) as body:
             is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)
@@ -112,11 +143,11 @@ class FileSync:
                     if self.is_stopped():
                         raise InterruptedRunError
                     if sink.size + len(chunk) > file.size:
-                        raise IntegrityError(file.url, "size", file.size, f"{sink.size + len(chunk)} or more")
+                        raise IntegrityError(url, "size", file.size, f"{sink.size + len(chunk)} or more")
                     sink.write(chunk)
                     self.progress.received(len(chunk))
                     content = chunk if sink.size == len(chunk) else b""
-                sink.expect(file.url, file.size, file.sha256)
+                sink.expect(url, file.size, file.sha256)
         return content if len(content) == file.size else None
 
     def _sync_metadata(self, task: FileTask, content: bytes | None) -> bool:
@@ -127,19 +158,31 @@ class FileSync:
         """
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
-        metadata = None
+        metadata = self.storage.read(metadata_path(task.path)) if task.work is not FileWork.FETCH else None
+        if metadata is not None and hashlib.sha256(metadata).hexdigest() == expected:
+            return True
         if task.file.filename.endswith(".whl"):
             with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
                 metadata = read_wheel_metadata(wheel)
         if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
             try:
-                metadata = self.upstream.metadata(task.file.url)
+                metadata = self._fetch_metadata(task.file.url, expected)
             except NotFoundError as error:
                 logger.warning("%s: upstream's page promises it; it is not advertised here", error)
                 self.storage.delete(metadata_path(task.path))
                 return False
-            digest = hashlib.sha256(metadata).hexdigest()
-            if digest != expected:
-                raise IntegrityError(f"{task.file.url}.metadata", "SHA-256", expected, digest)
         self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
         return True
+
+    def _fetch_metadata(self, file_url: str, expected_sha256: str) -> bytes:
+        *others, last = self.sources.urls(file_url)
+        for url in others:
+            with suppress(NotFoundError, UpstreamUnavailableError, MalformedResponseError):
+                metadata = self.upstream.metadata(url)
+                if hashlib.sha256(metadata).hexdigest() == expected_sha256:
+                    return metadata
+        metadata = self.upstream.metadata(last)
+        digest = hashlib.sha256(metadata).hexdigest()
+        if digest != expected_sha256:
+            raise IntegrityError(f"{last}.metadata", "SHA-256", expected_sha256, digest)
+        return metadata

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.adoption import is_foreign
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import (
     ALL_PAGES,
-    FINGERPRINT,
-    INVENTORY,
     LAST_MODIFIED,
     SIMPLE,
     STATE,
@@ -49,10 +48,9 @@ class Holdings:
         """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
 
         Raises:
-            NotTakenOverError: it has pages, but nothing that a run leaves.
+            NotTakenOverError: it has pages, but nothing that a command of ours leaves.
         """
-        is_ours = any(self.storage.stat(path) is not None for path in (FINGERPRINT, INVENTORY))
-        if not is_ours and next(self.storage.folders(SIMPLE), None) is not None:
+        if is_foreign(self.storage):
             raise NotTakenOverError(self.storage.root)
 
     def sweep(self) -> None:

@@ -28,6 +28,8 @@ WEB = StoredPath("web")
 PACKAGES = StoredPath("web/packages")
 SIMPLE = StoredPath("web/simple")
 LAST_MODIFIED = StoredPath("web/last-modified")
+LEGACY_JSON = StoredPath("web/json")
+LEGACY_PYPI = StoredPath("web/pypi")
 
 HTML_PAGES = ("index.html", "index.v1_html")
 JSON_PAGE = "index.v1_json"
@@ -52,8 +54,12 @@ class Layout:
         """Return where the pages would be with the other setting of ``hash_index``."""
         return self._folder(project, not self.hash_index)
 
+    def display_name_folder(self, display_name: str) -> StoredPath:
+        """Return where old bandersnatch versions put the pages of a project whose name is not normalized."""
+        return self._folder(display_name, self.hash_index)
+
     @staticmethod
-    def _folder(project: NormalizedName, hashed: bool) -> StoredPath:
+    def _folder(project: str, hashed: bool) -> StoredPath:
         return StoredPath(f"{SIMPLE}/{project[0]}/{project}" if hashed else f"{SIMPLE}/{project}")
 
 
@@ -62,9 +68,9 @@ def page_path(folder: StoredPath, page: str) -> StoredPath:
     return StoredPath(f"{folder}/{page}")
 
 
-def json_paths(project: NormalizedName) -> tuple[StoredPath, StoredPath]:
+def json_paths(project: str) -> tuple[StoredPath, StoredPath]:
     """Return the two places where the project's legacy JSON is published."""
-    return StoredPath(f"{WEB}/json/{project}"), StoredPath(f"{WEB}/pypi/{project}/json")
+    return StoredPath(f"{LEGACY_JSON}/{project}"), StoredPath(f"{LEGACY_PYPI}/{project}/json")
 
 
 def file_path(file: DistributionFile) -> StoredPath:

@@ -6,9 +6,12 @@ Plan, persist, work, finish.
 import logging
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from bandersnatch.adoption import adopt
 from bandersnatch.config import Config
+from bandersnatch.disk_options import as_configured
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
@@ -53,9 +56,13 @@ class Mirror:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
         """
-        with run_lock(self._config.directory), closing(self._inventory):
+        disk = self._config.disk
+        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             begun, started = datetime.now(UTC), time.monotonic()
+            is_adopted = adopt(self._storage)
             is_rebuilt = self._holdings.open()
+            if is_adopted:
+                logger.info("taken over: %d projects, whose pages list %d files", *self._inventory.totals())
             self._holdings.sweep()
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan = self._plan(saved)
@@ -88,7 +95,15 @@ class Mirror:
 
     def _plan(self, saved: SavedState) -> RunPlan:
         pages_differ = self._pages_differ(saved)
-        plan = plan_run(saved, self._upstream, self._inventory.serials, pages_differ=pages_differ)
+        plan = plan_run(
+            saved,
+            self._upstream,
+            self._inventory.serials,
+            pages_differ=pages_differ,
+            api_method=self._config.http.api_method,
+        )
+        if self._states.load_fingerprints()[0] is None:  # no run of ours has come to its end here
+            plan = replace(plan, recheck=True)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 

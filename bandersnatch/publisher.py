@@ -25,6 +25,7 @@ from bandersnatch.layout import (
     page_path,
 )
 from bandersnatch.model import ProjectPage
+from bandersnatch.page_store import PageStore
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
@@ -66,8 +67,13 @@ class Publisher:
             StorageError: the disk refused.
         """
         page, project = publication.page, publication.page.name
-        changed = [self._write_or_delete(path, data) for path, data in self._render(publication)]
-        self._delete_pages(Layout(self.config.hash_index).other_page_folder(project))
+        legacy_json, pages = self._render(publication)
+        layout = Layout(self.config.hash_index)
+        changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
+        changed.append(self._pages.write(layout.page_folder(project), pages, page.serial or 0))
+        self._pages.delete(layout.other_page_folder(project))
+        if self.config.cleanup:
+            self._clean_up(project, publication.display_name)
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
@@ -80,11 +86,16 @@ class Publisher:
 
     def differing_pages(self, publication: Publication) -> list[StoredPath]:
         """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises."""
-        return [path for path, data in self._render(publication) if self.storage.read(path) != data]
+        legacy_json, pages = self._render(publication)
+        project = publication.page.name
+        folder = Layout(self.config.hash_index).page_folder(project)
+        wanted = dict.fromkeys(json_paths(project), legacy_json)
+        wanted |= {page_path(folder, name): pages.get(name) for name in ALL_PAGES}
+        return [path for path, data in wanted.items() if self.storage.read(path) != data]
 
     def pages_of(self, project: NormalizedName) -> list[StoredPath]:
-        """Return where pages and legacy JSON of a project may lie."""
-        pages = [page_path(folder, name) for folder in self._folders(project) for name in ALL_PAGES]
+        """Return where pages and legacy JSON of a project may lie, with the versions that are kept of the pages."""
+        pages = (path for folder in self._folders(project) for path in self._pages.paths(folder))
         return [*json_paths(project), *pages]
 
     def files_of(self, project: NormalizedName, *, keep_listed: bool = False) -> set[StoredPath]:
@@ -99,8 +110,10 @@ class Publisher:
         """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
         doomed = self.files_of(project, keep_listed=keep_files)
         self.inventory.note_unsettled(project, doomed)
-        for path in self.pages_of(project):
+        for path in json_paths(project):
             self.storage.delete(path)
+        for folder in self._folders(project):
+            self._pages.delete(folder)
         self.storage.sweep(doomed)
         deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
         self.inventory.remove(project)
@@ -145,21 +158,26 @@ class Publisher:
         layout = Layout(self.config.hash_index)
         return layout.page_folder(project), layout.other_page_folder(project)
 
-    def _render(self, publication: Publication) -> list[tuple[StoredPath, bytes | None]]:
-        """Return what shall lie at each place of the project's pages and legacy JSON; None stands for nothing."""
+    def _render(self, publication: Publication) -> tuple[bytes | None, dict[str, bytes]]:
+        """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
         page = self._without_lost_metadata(publication)
         legacy_json = self._fetch_legacy_json(publication) if self.config.legacy_json else None
-        pages = render_project(published_page(page, self.config, self._digests(publication)), self.config)
-        folder = Layout(self.config.hash_index).page_folder(page.name)
-        rendered: list[tuple[StoredPath, bytes | None]] = [(path, legacy_json) for path in json_paths(page.name)]
-        return rendered + [(page_path(folder, name), pages.get(name)) for name in ALL_PAGES]
+        return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
 
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
         return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)
 
-    def _delete_pages(self, folder: StoredPath) -> None:
-        for name in ALL_PAGES:
-            self.storage.delete(page_path(folder, name))
+    @property
+    def _pages(self) -> PageStore:
+        return PageStore(self.storage, self.config.keep_versions)
+
+    def _clean_up(self, project: NormalizedName, display_name: str) -> None:
+        """Delete the pages that lie under the project's display name, as bandersnatch 3 and older wrote them."""
+        for hash_index in (False, True):
+            layout = Layout(hash_index)
+            folder = layout.display_name_folder(display_name)
+            if display_name != project and not self.storage.is_same(folder, layout.page_folder(project)):
+                self._pages.delete(folder)
 
     def _fetch_legacy_json(self, publication: Publication) -> bytes | None:
         """Return the legacy JSON; None where upstream has none, as for a quarantined project or one without releases."""

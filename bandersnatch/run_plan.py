@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
 from bandersnatch.model import ListedProject
+from bandersnatch.options import ApiMethod
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
@@ -34,10 +35,18 @@ class RunPlan:
     """Up to where the changelog was read, where that is not as far as the todo list goes."""
 
 
-def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_differ: bool) -> RunPlan:
+def plan_run(
+    saved: SavedState,
+    upstream: Upstream,
+    held: HeldSerials,
+    *,
+    pages_differ: bool,
+    api_method: ApiMethod = ApiMethod.AUTO,
+) -> RunPlan:
     """Return what to do: everything on a first run, a resync or a change of how pages look; else what has changed.
 
     ``held`` tells the projects that the mirror holds, with their serials; it is only asked where that matters.
+    ``api_method`` says whether XML-RPC is asked, and whether the root index may take its place.
 
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial that is reached.
@@ -51,14 +60,19 @@ def plan_run(saved: SavedState, upstream: Upstream, held: HeldSerials, *, pages_
     read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
     not_read_since: int | None = None
     try:
-        if is_full:
+        if api_method is ApiMethod.SIMPLE:
+            newest = _plan_from_index(todo, upstream, held, is_full=is_full)
+            not_read_since = None if is_full else read_up_to
+        elif is_full:
             newest = _plan_everything(todo, upstream, held)
         else:
             newest = _merge_changes(todo, upstream, todo.target_serial if read_up_to is None else read_up_to)
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
-        newest = _plan_from_index(todo, upstream, held, error, is_full=is_full)
+        if api_method is not ApiMethod.AUTO:
+            raise
+        newest = _plan_after_error(todo, upstream, held, error, is_full=is_full)
         not_read_since = None if is_full else read_up_to
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
@@ -98,22 +112,28 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> i
     return max(first, newest)
 
 
-def _plan_from_index(
+def _plan_after_error(
     todo: TodoList, upstream: Upstream, held: HeldSerials, why: UpstreamError, *, is_full: bool
 ) -> int:
-    """Add what differs between the root index and what is held, and return the index's serial.
+    """Go by the root index where XML-RPC has failed, and return the index's serial.
 
     Raises:
         UpstreamError: the first error, where the index can't be had either.
     """
     try:
-        serial, listed = upstream.root_index()
+        newest = _plan_from_index(todo, upstream, held, is_full=is_full)
     except InterruptedRunError:
         raise
     except UpstreamError as error:
         logger.warning("%s; and the root index can't take its place: %s", why, error)
         raise why from error
     logger.warning("%s; this run goes by the root index %s/simple/ in its place", why, upstream.url)
+    return newest
+
+
+def _plan_from_index(todo: TodoList, upstream: Upstream, held: HeldSerials, *, is_full: bool) -> int:
+    """Add what differs between the root index and what is held, and return the index's serial."""
+    serial, listed = upstream.root_index()
     serials = held()
     for name, project in listed.items():
         if is_full or project.serial > serials.get(name, 0):
@@ -142,12 +162,13 @@ def _add_missing(todo: TodoList, missing: Iterable[NormalizedName]) -> None:
             todo.add(name, TodoEntry(name, 0, Owed.REMOVED))
 
 
-def removed_since(saved: SavedState, upstream: Upstream) -> set[NormalizedName]:
+def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) -> set[NormalizedName]:
     """Return the projects of which upstream has removed something that no run has seen to yet, as far as it tells."""
+    asks_changelog = api_method is not ApiMethod.SIMPLE
     reached = saved.todo.target_serial if saved.todo is not None else saved.serial or 0
     owed = {project: saved.todo[project].owed for project in saved.todo} if saved.todo is not None else {}
     try:
-        _, changes = upstream.changes_since(reached) if reached else (0, [])
+        _, changes = upstream.changes_since(reached) if reached and asks_changelog else (0, [])
     except UpstreamError as error:
         logger.debug("%s", error)
         changes = []

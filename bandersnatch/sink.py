@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bandersnatch.errors import IntegrityError, StorageError
@@ -72,13 +73,15 @@ class Sink:
         """
         try:
             if mode is not None:
-                os.fchmod(self._descriptor, mode)
+                self._chmod(mode)
             os.fsync(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "flush", error) from error
 
-    def close(self, mtime: float | None = None) -> None:
-        """Close the file, with that modification time, in seconds since 1970; a second call does nothing.
+    def close(self, mtime: float | None = None, mode: int | None = None) -> None:
+        """Close the file, with that modification time, in seconds since 1970, and those permissions.
+
+        A second call does nothing.
 
         Raises:
             StorageError: the disk refused.
@@ -88,12 +91,18 @@ class Sink:
         self._is_open = False
         try:
             try:
+                if mode is not None:
+                    self._chmod(mode)
                 if mtime is not None:
                     os.utime(self._descriptor, (mtime, mtime))
             finally:
                 os.close(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "write", error) from error
+
+    def _chmod(self, mode: int) -> None:
+        with suppress(PermissionError):  # the filesystem has no permissions of its own
+            os.fchmod(self._descriptor, mode)
 
     def expect(self, url: str, size: int, sha256: str) -> None:
         """Check what was written.

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PART_SUFFIX = ".part"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _READ_BYTES = 1024 * 1024
+PUBLIC_MODE = 0o644
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
 
@@ -43,6 +44,18 @@ class FilesystemStorage:
         self._folders = threading.Lock()
         self._abandoned = False
         self._promised_bytes = 0
+        self._file_mode: int | None = None
+        self._tell: Callable[[StoredPath], None] | None = None
+
+    def manage_permissions(self) -> None:
+        """From now on, let everybody read what is written, and only its owner write it, whatever the umask says."""
+        umask = os.umask(0o022)
+        os.umask(umask)
+        self._file_mode = PUBLIC_MODE if 0o666 & ~umask != PUBLIC_MODE else None  # else the umask does it
+
+    def tell_changes(self, tell: Callable[[StoredPath], None] | None) -> None:
+        """From now on, call ``tell``, from any thread, with the path of each file that has appeared, changed or gone."""
+        self._tell = tell
 
     @property
     def root(self) -> Path:
@@ -69,10 +82,12 @@ class FilesystemStorage:
             if partial.offset:
                 sink.take_over(partial.offset)
             yield sink
-            sink.close(mtime)
+            sink.close(mtime, self._file_mode)
             if self._abandoned:
                 raise InterruptedRunError
             self._rename(part, path)
+            if self._tell is not None:
+                self._tell(path)
         except BaseException as error:
             if sink is not None:
                 with suppress(StorageError):
@@ -117,8 +132,7 @@ class FilesystemStorage:
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
         """Write a small file, unless it is there with the same bytes; return whether it was written."""
-        stored = self.stat(path)
-        if stored is not None and stored.size == len(data) and self.read(path) == data:
+        if self._plain_size(path) == len(data) and self.read(path) == data:
             return False
         with self.write(path, mtime) as sink:
             sink.write(data)
@@ -220,6 +234,8 @@ class FilesystemStorage:
         except OSError as error:
             raise StorageError(path, "delete", error) from error
         self._delete_empty_folders(path)
+        if was_there and self._tell is not None:
+            self._tell(path)
         return was_there
 
     def folders(self, path: StoredPath) -> Iterator[str]:
@@ -228,6 +244,50 @@ class FilesystemStorage:
             for entry in entries:
                 if entry.is_dir():
                     yield entry.name
+
+    def files(self, path: StoredPath) -> Iterator[str]:
+        """Yield the names of the files in a folder, links and hidden ones included."""
+        absent = suppress(FileNotFoundError, NotADirectoryError)
+        with self._translated(path, "list"), absent, os.scandir(self._absolute(path)) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield entry.name
+
+    def hidden_files(self, path: StoredPath) -> Iterator[StoredPath]:
+        """Yield all files below a folder whose names begin with a dot; links to folders are not followed."""
+        for folder, _, names in os.walk(self._absolute(path)):
+            for name in names:
+                if name.startswith("."):
+                    yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
+
+    def link_target(self, path: StoredPath) -> str | None:
+        """Return where a symbolic link leads, in its own words; None where there is no link."""
+        try:
+            return os.readlink(self._absolute(path))
+        except OSError:
+            return None
+
+    def link(self, path: StoredPath, target: str) -> None:
+        """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
+        part = self._part_of(path)
+        with self._translated(path, "link"):
+            self._unlink(part)
+            os.symlink(target, part)
+            os.replace(part, self._absolute(path))
+        if self._tell is not None:
+            self._tell(path)
+
+    def move_folder(self, path: StoredPath, new_path: StoredPath) -> None:
+        """Give a folder another name, by one rename."""
+        with self._translated(path, "rename"):
+            os.rename(self._absolute(path), self._absolute(new_path))
+
+    def is_same(self, path: StoredPath, other: StoredPath) -> bool:
+        """Whether two paths lead to one file or folder, as names that differ in case do on some filesystems."""
+        try:
+            return os.path.samefile(self._absolute(path), self._absolute(other))
+        except OSError:
+            return False
 
     def sweep(self, paths: Iterable[StoredPath]) -> int:
         """Delete what earlier runs left half-written for these paths; return how many there were."""
@@ -304,9 +364,15 @@ class FilesystemStorage:
                 folder = os.path.dirname(folder)
 
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:
-        stored = self.stat(path)
-        is_same_size = stored is not None and stored.size == sink.size
-        return is_same_size and self.digest(path, "sha256", lambda: False) == sink.sha256
+        return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256
+
+    def _plain_size(self, path: StoredPath) -> int | None:
+        """Return the size of a file that is no link; what lies behind a link is not the file that is asked for."""
+        try:
+            found = os.lstat(self._absolute(path))
+        except OSError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def _mode(self, path: StoredPath) -> int | None:
         try:

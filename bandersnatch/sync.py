@@ -11,10 +11,12 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
+from bandersnatch.disk_options import as_configured
 from bandersnatch.errors import OtherIndexError, UpstreamError
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY
+from bandersnatch.options import ApiMethod
 from bandersnatch.report import Report
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
@@ -51,7 +53,8 @@ class Sync:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        with run_lock(self._config.directory), closing(self._inventory):
+        disk = self._config.disk
+        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             started = time.monotonic()
             self._check_index()
             self._holdings.check_taken_over()
@@ -83,6 +86,8 @@ class Sync:
 
     def _newest_serial(self) -> int:
         """Return from where the changelog would have to be read for an explanation; 0 where there is no changelog."""
+        if self._config.http.api_method is ApiMethod.SIMPLE:
+            return 0
         try:
             return self._upstream.last_serial()
         except UpstreamError:

@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.brake import Removals, excess
 from bandersnatch.config import Config
 from bandersnatch.crew import Crew
+from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
 from bandersnatch.errors import (
     HostDownError,
@@ -88,6 +89,7 @@ class Verification:
         with ExitStack() as stack:
             if not self._settings.dry_run:
                 stack.enter_context(run_lock(self._config.directory))
+                stack.enter_context(as_configured(self._storage, self._config.disk))
             stack.enter_context(closing(self._inventory))
             self._check_configuration()
             self._holdings.open()
@@ -254,7 +256,8 @@ class Verification:
         """Ask the changelog about projects that look as if upstream had removed them, or all their files, a moment ago."""
         if not self._doubtful or self._is_over():
             return
-        explained = removed_since(self._states.load(), self._equipment.upstream)
+        api_method = self._config.http.api_method
+        explained = removed_since(self._states.load(), self._equipment.upstream, api_method)
         for project, failure in self._doubtful.items():
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)

@@ -26,10 +26,11 @@ from bandersnatch.errors import (
     UpstreamError,
 )
 from bandersnatch.file_plan import FileRules
+from bandersnatch.file_sources import FileSources
 from bandersnatch.file_sync import FileSync
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
-from bandersnatch.options import CompareMethod, DeletedPolicy
+from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.package import Package, Workshop
 from bandersnatch.progress import Progress
 from bandersnatch.publisher import Publisher
@@ -99,7 +100,15 @@ def build_workshop(
         upstream=upstream,
         storage=storage,
         inventory=inventory,
-        file_sync=FileSync(upstream, storage, inventory, equipment.progress, is_stopped, config.reserve_bytes),
+        file_sync=FileSync(
+            upstream,
+            storage,
+            inventory,
+            equipment.progress,
+            is_stopped,
+            config.disk.reserve_bytes,
+            FileSources.of(config.http),
+        ),
         publisher=publisher,
         executor=equipment.executor,
         pages=config.pages,
@@ -195,7 +204,8 @@ class Work:
         The changelog is asked once more before that is an error: a first run takes days, in which many projects go.
         """
         doubtful = {failure.project for failure in self.report.failures if isinstance(failure.error, _MAY_BE_EXPLAINED)}
-        if not doubtful or self._is_ending() or self._ended_early:
+        asks_changelog = self._config.http.api_method is not ApiMethod.SIMPLE
+        if not doubtful or not asks_changelog or self._is_ending() or self._ended_early:
             return []
         try:
             _, changes = self._upstream.changes_since(todo.target_serial)

@@ -22,6 +22,7 @@ from tests.mirror_check import assert_mirror_matches
 
 IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
 HURRIED = Pace(stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0)
+WITH_UNDERSCORES = ("root_uri", "digest_name", "keep_index_versions")
 
 
 class Rig:
@@ -35,10 +36,10 @@ class Rig:
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
 
     def write_config(self, **options: str) -> Path:
-        """Write a configuration; underscores in names stand for dashes, but in the two options that have them."""
+        """Write a configuration; underscores in names stand for dashes, but in the three options that have them."""
         values = {"directory": str(self.directory), "master": self.pypi.url, "allow-non-https": "true"}
         values |= self.options
-        values |= {k if k in ("root_uri", "digest_name") else k.replace("_", "-"): v for k, v in options.items()}
+        values |= {k if k in WITH_UNDERSCORES else k.replace("_", "-"): v for k, v in options.items()}
         path = self.folder / "bandersnatch.conf"
         path.write_text("[mirror]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
         return path

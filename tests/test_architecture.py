@@ -22,16 +22,20 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (0, "progress", ""),
     (0, "tables", ""),
     (0, "wheel_metadata", ""),
-    (1, "config", "errors options"),
+    (1, "option_readers", "options"),
+    (1, "option_tables", "option_readers options"),
+    (1, "mirror_section", "errors option_tables options"),
+    (1, "config", "errors mirror_section option_tables options"),
     (1, "model", "errors"),
     (1, "layout", "errors model"),
     (1, "forecast", ""),
-    (1, "effective", "config errors options"),
+    (1, "effective", "config errors option_tables"),
     (1, "findings", "errors layout"),
     (1, "report", "errors layout"),
     (1, "todo", "changes errors model"),
     (1, "simple", "config layout model options"),
     (1, "file_plan", "layout model"),
+    (1, "file_sources", "config"),
     (1, "page_rules", "changes errors model"),
     (1, "retention", "model"),
     (1, "brake", "layout options"),
@@ -49,46 +53,62 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "inventory", "errors layout"),
     (2, "held_page", "errors layout model storage"),
     (2, "rebuild", "errors held_page inventory layout model storage"),
+    (2, "page_store", "layout storage"),
+    (2, "adoption", "layout model page_store storage"),
+    (2, "disk_options", "config errors layout storage"),
     (2, "root_index", "config layout simple storage"),
     (2, "dry", "errors inventory layout model sink storage"),
-    (2, "holdings", "errors inventory layout rebuild root_index simple stop storage"),
-    (3, "file_sync", "errors fetch file_plan inventory layout progress sink storage upstream wheel_metadata"),
-    (3, "publisher", "config errors held_page inventory layout model simple storage upstream"),
+    (2, "holdings", "adoption errors inventory layout rebuild root_index simple stop storage"),
+    (
+        3,
+        "file_sync",
+        "errors fetch file_plan file_sources inventory layout progress sink storage upstream wheel_metadata",
+    ),
+    (3, "publisher", "config errors held_page inventory layout model page_store simple storage upstream"),
     (
         3,
         "package",
-        "changes config errors file_plan file_sync held_page inventory layout model options page_rules publisher report"
-        " retention storage todo upstream",
+        "changes config errors file_plan file_sync held_page inventory layout model options page_rules publisher"
+        " report retention storage todo upstream",
     ),
     (3, "schedule", "changes package todo"),
     (3, "crew", "errors package"),
-    (3, "run_plan", "changes errors model state todo upstream"),
+    (3, "run_plan", "changes errors model options state todo upstream"),
     (
         3,
         "work",
-        "brake changes config crew errors file_plan file_sync inventory layout options package progress publisher report"
-        " run_plan schedule stop storage todo upstream",
+        "brake changes config crew errors file_plan file_sources file_sync inventory layout options package"
+        " progress publisher report run_plan schedule stop storage todo upstream",
     ),
-    (3, "mirror", "config holdings inventory layout report root_index run_lock run_plan state todo work"),
+    (
+        3,
+        "mirror",
+        "adoption config disk_options holdings inventory layout report root_index run_lock run_plan state todo work",
+    ),
     (
         3,
         "dry_run",
-        "brake changes config crew dry errors file_plan forecast inventory layout mirror options package publisher report"
-        " run_plan schedule state storage work",
+        "brake changes config crew dry errors file_plan forecast inventory layout mirror options package"
+        " publisher report run_plan schedule state storage work",
     ),
     (
         3,
         "sync",
-        "changes config errors holdings inventory layout report root_index run_lock run_plan state todo work",
+        "changes config disk_options errors holdings inventory layout options report root_index run_lock run_plan"
+        " state todo work",
     ),
-    (3, "deletion", "config dry errors holdings inventory layout publisher root_index run_lock state storage work"),
+    (
+        3,
+        "deletion",
+        "config disk_options dry errors holdings inventory layout publisher root_index run_lock state storage work",
+    ),
     (3, "unlisted", "errors held_page inventory layout rebuild storage"),
     (3, "inspection", "changes errors file_plan findings inventory layout package publisher report todo"),
     (
         3,
         "verification",
-        "brake config crew dry errors findings holdings inspection inventory layout package publisher report"
-        " root_index run_lock run_plan state unlisted work",
+        "brake config crew disk_options dry errors findings holdings inspection inventory layout package"
+        " publisher report root_index run_lock run_plan state unlisted work",
     ),
     (4, "invocation", "config deadline exit_status fetch logs progress report stop storage upstream work"),
     (4, "commands.__init__", ""),
@@ -102,8 +122,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         4,
         "main",
-        "__init__ commands.completion commands.config commands.delete commands.mirror commands.sync commands.verify config"
-        " errors exit_status invocation logs",
+        "__init__ commands.completion commands.config commands.delete commands.mirror commands.sync"
+        " commands.verify config errors exit_status invocation logs",
     ),
     (4, "__main__", "main"),
 )
@@ -117,7 +137,7 @@ OUTSIDERS = {
     "six": {"changelog"},
     "urllib3": {"fetch", "retries", "routes"},
 }
-OPTIONAL = {"options": {"socks"}, "commands.completion": {"shtab"}}
+OPTIONAL = {"option_readers": {"socks"}, "commands.completion": {"shtab"}}
 
 MODULES = [name for _, name, _ in TABLE]
 

@@ -233,9 +233,9 @@ def test_log_configuration_is_used(rig: Rig, pypi: FakePyPI) -> None:
 
 
 def test_warnings_of_the_configuration_are_logged(rig: Rig, pypi: FakePyPI) -> None:
-    result = rig.command("mirror", verifiers="9")
+    result = rig.command("mirror", delete_packages="true")
     assert result.returncode == 0
-    assert "[mirror] verifiers: there is no verify command yet" in result.stderr
+    assert "[mirror] delete-packages: not needed: what upstream removed is removed here too" in result.stderr
 
 
 def read_terminal(descriptor: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import pytest
 
 from bandersnatch.config import Config
 from bandersnatch.effective import effective_lines, masked
-from bandersnatch.options import MIRROR_OPTIONS
+from bandersnatch.option_tables import MIRROR_OPTIONS
 from tests.rig import Rig
 
 
@@ -49,6 +49,11 @@ def test_shown_values_are_the_ones_in_force(rig: Rig, tmp_path: Path) -> None:
     again = tmp_path / "again.conf"
     again.write_text(result.stdout.replace("; ", ""))
     assert Config.load(again) == Config.load(rig.folder / "bandersnatch.conf")
+
+
+def test_option_in_another_spelling_is_shown_in_ours(rig: Rig) -> None:
+    result = rig.command("config", "check", "--show", **{"keep-index-versions": "3"})
+    assert "keep_index_versions = 3" in result.stdout.splitlines()
 
 
 def test_credentials_are_not_shown(rig: Rig) -> None:

@@ -56,6 +56,23 @@ def test_storage_answers_as_if_it_had_written(
     assert [(path.name, path.read_bytes()) for path in root.iterdir()] == [("state", b"1")]
 
 
+def test_storage_makes_no_links_and_moves_no_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "web" / "simple" / "Foo"
+    folder.mkdir(parents=True)
+    (folder / "new").write_bytes(b"new")
+    storage = DryStorage(tmp_path)
+    page = StoredPath("web/simple/Foo/index.html")
+    storage.link(page, "new")
+    storage.move_folder(StoredPath("web/simple/Foo"), StoredPath("web/simple/foo"))
+    assert storage.read(page) == b"new"
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
+        "web",
+        "web/simple",
+        "web/simple/Foo",
+        "web/simple/Foo/new",
+    ]
+
+
 def filled(path: Path) -> None:
     with closing(Inventory(path)) as inventory:
         inventory.open()

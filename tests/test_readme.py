@@ -8,24 +8,27 @@ import pytest
 
 from bandersnatch.config import Config, HttpConfig
 from bandersnatch.exit_status import EXIT_STATUS
-from bandersnatch.options import MIRROR_OPTIONS, PUBLIC_PYPI
+from bandersnatch.option_tables import MIRROR_OPTIONS
+from bandersnatch.options import PUBLIC_PYPI
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
+CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text("utf-8")
 EXAMPLE = (REPOSITORY / "bandersnatch.conf.example").read_text("utf-8")
 DIRECTORY = "/srv/pypi"
 
 
-def rows_below(header: str) -> list[list[str]]:
-    """Return the cells of the table in README that has this header."""
-    _, _, rest = README.partition(f"\n{header}\n")
-    assert rest, f"README has no table {header}"
+def rows_below(header: str, page: str = README) -> list[list[str]]:
+    """Return the cells of the table in a page that has this header."""
+    _, _, rest = page.partition(f"\n{header}\n")
+    assert rest, f"there is no table {header}"
     lines = rest.partition("\n\n")[0].splitlines()[1:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_readme_has_every_option_with_its_default() -> None:
-    told = [(name, default) for name, default, _ in rows_below("| option | default | meaning |")]
+def test_configuration_page_has_every_option_with_its_default() -> None:
+    rows = rows_below("| option | default | since | meaning |", CONFIGURATION)
+    told = [(name, default) for name, default, *_ in rows]
     words = {None: "required", "": "empty"}
     assert told == [(f"`{option.name}`", words.get(option.default, f"`{option.default}`")) for option in MIRROR_OPTIONS]
 
@@ -39,8 +42,8 @@ def test_readme_has_every_exit_status_with_its_meaning() -> None:
         assert told[status] == documented[status]
 
 
-def test_readme_and_example_name_the_same_public_index() -> None:
-    assert PUBLIC_PYPI in README
+def test_configuration_page_and_example_name_the_same_public_index() -> None:
+    assert f"`{PUBLIC_PYPI}`" in CONFIGURATION
     assert f"; master = {PUBLIC_PYPI}\n" in EXAMPLE
 
 
@@ -70,10 +73,23 @@ def test_links_of_readme_lead_somewhere(name: str) -> None:
     assert (REPOSITORY / name).is_file()
 
 
+@pytest.mark.parametrize("page", ["configuration.md", "moving-in.md"])
+def test_links_of_other_pages_lead_somewhere(page: str) -> None:
+    text = (REPOSITORY / "docs" / page).read_text("utf-8")
+    for name, anchor in re.findall(r"\]\((?!http)([^)#]+)(?:#([^)]+))?\)", text):
+        target = REPOSITORY / "docs" / name
+        assert target.is_file(), name
+        assert not anchor or anchor in anchors_of(target.read_text("utf-8")), anchor
+
+
 @pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([^)]+)\)", README))))
 def test_anchors_of_readme_are_there(anchor: str) -> None:
-    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert anchor in anchors_of(README)
+
+
+def anchors_of(page: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("environment", ["py", "demo"])

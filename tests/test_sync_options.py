@@ -200,13 +200,13 @@ def test_credentials_of_the_index_go_to_it_and_nowhere_else(
     rig.assert_matches()
 
 
-def test_new_files_follow_the_umask(rig: Rig, pypi: FakePyPI) -> None:
+def test_new_files_follow_the_umask_where_permissions_are_not_managed(rig: Rig, pypi: FakePyPI) -> None:
     import os
 
     file = pypi.add_file("foo", "1.0")
     before = os.umask(0o027)
     try:
-        rig.run()
+        rig.run(storage_filesystem_manage_permissions="false")
     finally:
         os.umask(before)
     for path in (file.url_path.lstrip("/"), "simple/foo/index.html", "simple/index.html", "last-modified"):

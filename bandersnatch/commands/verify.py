@@ -53,7 +53,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--budget", type=read_duration, metavar="TIME", help="stop after that time, such as 90s, 30m, 2h or 1h30m"
     )
-    parser.add_argument("--workers", type=int, metavar="NUMBER", help="how many files or requests at a time")
+    parser.add_argument(
+        "--workers", type=int, metavar="NUMBER", help="how many files or requests at a time (default: verifiers)"
+    )
     parser.add_argument(
         "--allow-removals", action="store_true", help="remove and delete also more than max-removals allows"
     )
@@ -88,7 +90,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         raise UsageError("--workers: expected a whole number from 1 up")
     config = invocation.load_config(arguments.config)
     _check_together(arguments, config)
-    config = replace(config, workers=arguments.workers or config.workers)
+    config = replace(config, workers=arguments.workers or config.verifiers)
     settings = VerifySettings(
         check_digests=arguments.hash,
         delete_unlisted=arguments.delete,

@@ -8,6 +8,7 @@ from .fake import FakePyPI
 from .faults import (
     Body,
     Call,
+    Drip,
     Edit,
     ExtraBytes,
     Fault,
@@ -26,6 +27,7 @@ from .server import RecordedRequest
 __all__ = [
     "Body",
     "Call",
+    "Drip",
     "Edit",
     "ExtraBytes",
     "FakePyPI",

@@ -216,6 +216,22 @@ class Stall(Fault):
         wire.send_body(answer, self.after_bytes, len(answer.body))
 
 
+@dataclass(frozen=True, slots=True)
+class Drip(Fault):
+    """Sends the head and `first_bytes`, then a byte every now and then: never silent for long, and never done."""
+
+    first_bytes: int = 0
+
+    def deliver(self, wire: Wire, answer: Answer) -> None:
+        wire.send_head(answer)
+        wire.send_body(answer, 0, self.first_bytes)
+        for position in range(self.first_bytes, len(answer.body)):
+            if wire.closing.wait(POLL_SECONDS):
+                wire.hang_up()
+                return
+            wire.send_body(answer, position, position + 1)
+
+
 class FaultPlan:
     """Which faults wait for which paths. Thread-safe."""
 

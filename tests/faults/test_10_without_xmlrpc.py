@@ -110,3 +110,45 @@ def test_index_without_serials_is_no_help(rig: Rig, pypi: FakePyPI) -> None:
     pypi.fault("/simple/", Body(b'{"meta":{"api-version":"1.0"},"projects":[{"name":"foo"}]}'), times=None)
     with pytest.raises(UpstreamError, match="upstream answered 503"):
         rig.run()
+
+
+def test_by_the_index_alone_xmlrpc_is_never_asked(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.add_file("bar", "2.0")
+    rig.run(api_method="simple")
+    rig.assert_matches()
+    pypi.remove_project("foo")
+    pypi.remove_release("bar", "1.0")
+    pypi.add_file("new", "1.0")
+    assert rig.run(api_method="simple").failures == []
+    rig.assert_matches()
+    assert pypi.rpc_calls() == []
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_by_the_index_alone_all_files_of_a_project_may_go(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run(api_method="simple")
+    pypi.remove_file("foo", file.filename)
+    assert rig.run(api_method="simple").failures == []
+    rig.assert_matches()
+
+
+def test_after_runs_by_the_index_the_changelog_is_read_from_where_it_was_left(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run(api_method="auto")
+    pypi.add_file("bar", "1.0")
+    rig.run(api_method="simple")
+    pypi.remove_project("foo")
+    rig.run(api_method="xmlrpc")
+    rig.assert_matches()
+
+
+def test_by_xmlrpc_alone_the_index_is_never_asked(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("rpc:*", Status(503), times=None)
+    with pytest.raises(UpstreamError, match="503"):
+        rig.run(api_method="xmlrpc")
+    assert pypi.requests_for("/simple/") == []

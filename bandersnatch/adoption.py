@@ -1,0 +1,154 @@
+"""Takes over the tree that another bandersnatch, or shadowmire, has left, before it is read for the first time.
+
+Pages under names that are not normalized get their right place, links become relative, and what those programs left lying
+about is deleted: only files whose names they alone give. Distribution files are not touched; each project's own sync looks
+at them.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bandersnatch.layout import (
+    ALL_PAGES,
+    FINGERPRINT,
+    INVENTORY,
+    LAST_MODIFIED,
+    LEGACY_JSON,
+    LEGACY_PYPI,
+    SIMPLE,
+    STATE,
+    TODO,
+    WEB,
+    StoredPath,
+    json_paths,
+    page_path,
+)
+from bandersnatch.model import parse_project_name
+from bandersnatch.page_store import PageStore
+from bandersnatch.storage import FilesystemStorage
+
+logger = logging.getLogger(__name__)
+
+GENERATION = StoredPath("generation")
+_RELIC_FOLDERS = (StoredPath("web/local-stats/days"), StoredPath("web/serversig"))
+_SHADOWMIRE = ("local.db", "local.json", "local.db.serial", "remote.json", "plan.json")
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.ASCII)
+_DISTRIBUTIONS = (
+    ".whl", ".tar.gz", ".zip", ".egg", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z", ".exe", ".msi", ".rpm", ".deb", ".dmg",
+    ".metadata",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What was put right."""
+
+    renamed: int = 0
+    cleaned: int = 0
+
+
+def is_foreign(storage: FilesystemStorage) -> bool:
+    """Whether another program left the tree: it has pages, but nothing that a command of ours leaves."""
+    is_ours = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
+    return not is_ours and next(storage.folders(SIMPLE), None) is not None
+
+
+def adopt(storage: FilesystemStorage) -> bool:
+    """Take the tree over, and return whether another program left one; may be repeated after a crash.
+
+    There must be no inventory yet: with one, the tree counts as taken over.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    if not is_foreign(storage):
+        return False
+    logger.info("%s holds a mirror of another program; it is taken over", storage.root)
+    adopted = Adopted()
+    pages = PageStore(storage)
+    for folder in _folders(storage):
+        _adopt_folder(storage, pages, folder, adopted)
+    for path in _leftovers(storage):
+        adopted.cleaned += storage.delete(path)
+    if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions let nobody but its owner read it
+        storage.delete(LAST_MODIFIED)
+        storage.write_bytes(LAST_MODIFIED, stamp)
+    strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
+    if strangers:
+        logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(strangers))
+    logger.info(
+        "page folders that got their normalized name: %d; leftovers deleted: %d", adopted.renamed, adopted.cleaned
+    )
+    storage.flush()  # before the inventory comes, which says that all this is done
+    return True
+
+
+def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:
+    """Yield all folders that may hold pages, those below a first letter too, as they are before anything is renamed."""
+    for name in list(storage.folders(SIMPLE)):
+        folder = StoredPath(f"{SIMPLE}/{name}")
+        if len(name) == 1:
+            inner = [inner for inner in storage.folders(folder) if inner[0].lower() == name.lower()]
+            yield from (StoredPath(f"{folder}/{each}") for each in inner)
+        yield folder
+
+
+def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPath, adopted: Adopted) -> None:
+    """Give a folder of pages its normalized name, or delete its pages where there are newer ones under that name."""
+    parent, _, name = folder.rpartition("/")
+    project = parse_project_name(name)
+    if project is None or not any(page in ALL_PAGES for page in storage.files(folder)):
+        return
+    pages.mend_links(folder)
+    if project == name:
+        return
+    parent = SIMPLE if parent == SIMPLE else f"{SIMPLE}/{project[0]}"
+    place = StoredPath(f"{parent}/{project}")
+    if storage.is_same(folder, place) or not any(page in ALL_PAGES for page in storage.files(place)):
+        storage.move_folder(folder, place)
+        adopted.renamed += 1
+    else:
+        pages.delete(folder)
+        adopted.cleaned += 1
+
+
+def _leftovers(storage: FilesystemStorage) -> Iterator[StoredPath]:
+    """Yield the files that only other bandersnatch versions make, and that nobody needs any more."""
+    yield from (GENERATION, TODO)
+    for path in list(storage.hidden_files(WEB)):
+        if _is_temporary(path):
+            yield path
+    for folder in _RELIC_FOLDERS:
+        yield from [StoredPath(f"{folder}/{name}") for name in storage.files(folder)]
+        yield StoredPath(f"{folder}/index.html")  # it is not there; but with the last file, its folder goes
+    for name in list(storage.files(LEGACY_JSON)):
+        if not _is_json_of_page(storage, name):
+            yield StoredPath(f"{LEGACY_JSON}/{name}")
+    for name in list(storage.folders(LEGACY_PYPI)):
+        if not _is_json_of_page(storage, name):
+            yield StoredPath(f"{LEGACY_PYPI}/{name}/json")
+
+
+def _is_temporary(path: StoredPath) -> bool:
+    """Whether this is the name of a file that bandersnatch was writing when it was killed."""
+    folder, _, name = path.rpartition("/")
+    found = _TEMPORARY.fullmatch(name)
+    if found is None:
+        return False
+    is_json = folder == LEGACY_JSON or (folder.startswith(f"{LEGACY_PYPI}/") and found[1] == "json")
+    return is_json or found[1] in (*ALL_PAGES, "last-modified") or found[1].endswith(_DISTRIBUTIONS)
+
+
+def _is_json_of_page(storage: FilesystemStorage, name: str) -> bool:
+    """Whether a legacy JSON lies under the name of a project that has a page; others are never brought up to date."""
+    project = parse_project_name(name)
+    if project is None or name.startswith("."):
+        return True  # whatever it is, it is not known
+    if project != name:
+        return any(
+            storage.is_same(path, other) for path, other in zip(json_paths(name), json_paths(project), strict=True)
+        )
+    folders = (StoredPath(f"{SIMPLE}/{project}"), StoredPath(f"{SIMPLE}/{project[0]}/{project}"))
+    return any(storage.stat(page_path(folder, page)) is not None for folder in folders for page in ALL_PAGES)

@@ -1,0 +1,127 @@
+"""Reads the section ``[mirror]`` by the table of options, or tells every problem in it."""
+
+import configparser
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bandersnatch.errors import shown
+from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
+from bandersnatch.options import PUBLIC_PYPI, DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat
+
+POLITE_WORKERS = 10
+SIMILAR_ENOUGH = 0.75
+_REFERENCE = re.compile(r"\{\{\s*([^_\s{}](?:[^_{}]*[^_\s{}])?)\s*_\s*([^\s{}](?:[^{}]*[^\s{}])?)\s*\}\}")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that is most like a misspelt one, or nothing."""
+    candidates = list(known)
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), candidates, n=1, cutoff=SIMILAR_ENOUGH)
+    close = close or difflib.get_close_matches(name, candidates, n=1, cutoff=SIMILAR_ENOUGH)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+class MirrorSection:
+    """The section as a file has it; ``problems``, ``warnings`` and ``remarks`` are filled while it is read."""
+
+    def __init__(self, path: Path, parser: configparser.ConfigParser) -> None:
+        self._path, self._parser = path, parser
+        self._given: dict[str, str] = {}
+        self._values: dict[str, OptionValue] = {}
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.remarks: list[str] = []
+
+    def read(self) -> dict[str, OptionValue]:
+        """Return the value of each option that could be read."""
+        for name, text in self._parser["mirror"].items():
+            self._take(name, text.replace("%%", "%"))  # other versions want a "%" doubled; no option has two of them
+        for option in MIRROR_OPTIONS:
+            self._read_option(option)
+        self._check_together()
+        return self._values
+
+    def _take(self, name: str, text: str) -> None:
+        """Take an option from the file, or say why not."""
+        known = [option.name for option in MIRROR_OPTIONS]
+        if re.search(r"\s[;#]", text):
+            self._complain(name, text, "a comment must have a line of its own")
+        if name == "delete-packages" and text.lower() in OFF_VALUES:
+            self._complain(name, text, "to keep what upstream removed, write deleted = keep")
+        elif name in IGNORED_MIRROR_OPTIONS:
+            self.remarks.append(f"{self._path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
+        elif name in ALIASES and self._parser.has_option("mirror", ALIASES[name]):
+            self.remarks.append(f"{self._path}: [mirror] {name}: not used, since {ALIASES[name]} stands there too")
+        elif name in ALIASES or name in known:
+            self._given[ALIASES.get(name, name)] = text
+        else:
+            self._complain(name, text, f"unknown option{suggestion(name, known)}")
+
+    def _read_option(self, option: Option) -> None:
+        """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
+        text = self._given.get(option.name, option.default)
+        if text is None:
+            self.problems.append(f"{self._path}: [mirror] {option.name}: must be given: {option.help}")
+            return
+        try:
+            if option.name == "diff-file":
+                text = self._with_references(text)
+            self._values[option.name] = option.read(text if text or option.default is None else option.default)
+        except OptionError as error:
+            self._complain(option.name, text, str(error))
+
+    def _with_references(self, text: str) -> str:
+        """Put in the values of other options for ``{{section_option}}``.
+
+        Raises:
+            OptionError: there is no such option in the file.
+        """
+
+        def value(reference: re.Match[str]) -> str:
+            section, name = reference[1], reference[2]
+            if not self._parser.has_option(section, name):
+                raise OptionError(
+                    f"{reference[0]} stands for the option {name} of [{section}], which is not in the file"
+                )
+            return self._parser.get(section, name).replace("%%", "%")
+
+        replaced = _REFERENCE.sub(value, text)
+        if "{{" in replaced:
+            raise OptionError("expected {{section_option}} between the braces, such as {{mirror_directory}}")
+        return replaced
+
+    def _check_together(self) -> None:
+        """Check what only several options together can get wrong."""
+        values, given = self._values, self._given
+        master, workers = values.get("master"), values.get("workers")
+        if isinstance(master, str) and master.startswith("http://") and values.get("allow-non-https") is False:
+            self._complain("master", given["master"], "expected https://, or allow-non-https = true beside it")
+        if isinstance(workers, int) and workers > POLITE_WORKERS and master == PUBLIC_PYPI:
+            self.warnings.append(
+                f"{self._path}: [mirror] workers = {workers}: PyPI asks its clients for few requests at a time; "
+                f"more than {POLITE_WORKERS} may be taken for an attack"
+            )
+        if values.get("deleted") is DeletedPolicy.KEEP and values.get("simple-format") is SimpleFormat.HTML:
+            self._complain(
+                "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page is what "
+                "tells of the files that upstream no longer lists",
+            )  # fmt: skip
+        digest_name = values.get("digest_name")
+        if values.get("release-files") is False and digest_name not in (None, "sha256"):
+            self._complain(
+                "digest_name", str(digest_name), "expected sha256, the one that upstream's pages have, "
+                "since with release-files = false there is no file to compute another from",
+            )  # fmt: skip
+        if values.get("download-mirror-no-fallback") is True and values.get("download-mirror") == "":
+            self.warnings.append(
+                f"{self._path}: [mirror] download-mirror-no-fallback: not used, since there is no download-mirror"
+            )
+
+    def _complain(self, name: str, value: str, reason: str) -> None:
+        safe = value
+        if "@" in value:  # the value may hold a password, be it a URL or not
+            scheme, separator, _ = value.rpartition("@")[0].partition("://")
+            safe = f"{scheme if separator else ''}{separator}***@{value.rpartition('@')[2]}"
+        self.problems.append(f"{self._path}: [mirror] {name} = {shown(safe)}: {reason}")

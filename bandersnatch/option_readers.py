@@ -1,0 +1,202 @@
+"""Reads the values of options from their text, or says what is allowed."""
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy, OptionError, RemovalLimit, SimpleFormat
+
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+LONGEST_LIMIT_SECONDS = 7 * 86_400
+
+
+def read_bool(text: str) -> bool:
+    """Read a truth value in the spellings of ``configparser``."""
+    match text.lower():
+        case "1" | "yes" | "true" | "on":
+            return True
+        case "0" | "no" | "false" | "off":
+            return False
+        case _:
+            raise OptionError("expected true or false")
+
+
+def read_workers(text: str) -> int:
+    """Read a whole number from 1 up."""
+    if re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII) is None:
+        raise OptionError("expected a whole number from 1 up")
+    return int(text)
+
+
+def read_seconds(text: str) -> float:
+    """Read a time in seconds, above zero."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise OptionError("expected a number of seconds above 0, such as 10 or 2.5")
+    return seconds
+
+
+def read_count(text: str) -> int:
+    """Read a whole number from 0 up."""
+    if re.fullmatch(r"\d{1,6}", text, re.ASCII) is None:
+        raise OptionError("expected a whole number from 0 up")
+    return int(text)
+
+
+def read_time_limit(text: str) -> float:
+    """Read a time in seconds, where 0 stands for no limit."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_LIMIT_SECONDS:
+        raise OptionError("expected a number of seconds, such as 1800, or 0 for no limit")
+    return seconds
+
+
+def read_directory(text: str) -> Path:
+    """Read an absolute path; cron runs us in another folder than a shell does."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~nobody
+        path = Path()
+    if not path.is_absolute() or not text.isprintable():
+        raise OptionError("expected an absolute path, such as /srv/pypi")
+    return path
+
+
+def read_diff_file(text: str) -> Path | None:
+    """Read the absolute path of a file that is going to be written, or nothing."""
+    return read_directory(text) if text else None
+
+
+def read_log_config(text: str) -> Path | None:
+    """Read the path of a file for ``logging.config.fileConfig``, which must be there."""
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise OptionError("expected the path of a logging configuration, there is no such file")
+    return path
+
+
+def read_upstream_url(text: str) -> str:
+    """Read the base URL of an index, without ``/simple``."""
+    url = _read_url(text, ("http", "https"), "https://")
+    if url.endswith("/simple"):
+        raise OptionError("expected the base URL, without /simple")
+    return url
+
+
+def read_optional_url(text: str) -> str:
+    """Read a URL without its trailing slash, or nothing."""
+    return _read_url(text, ("http", "https"), "https://") if text else ""
+
+
+def read_root_uri(text: str) -> str:
+    """Read the prefix of file URLs, to which ``/packages/...`` is added."""
+    url = read_optional_url(text)
+    if "packages" in urlsplit(url).path.split("/"):
+        raise OptionError("expected the URL without /packages, which is added to it")
+    return url
+
+
+def read_proxy(text: str) -> str:
+    """Read the URL of a proxy, or nothing."""
+    if not text:
+        return ""
+    url = _read_url(text, PROXY_SCHEMES, "http://")
+    if urlsplit(url).scheme.startswith("socks"):
+        try:
+            import socks  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: F401, PLC0415
+        except ImportError:
+            raise OptionError("a SOCKS proxy needs the package PySocks: pip install bandersnatch[socks]") from None
+    return url
+
+
+def read_digest_name(text: str) -> str:
+    """Read the name of a digest that ``hashlib`` can compute everywhere; PyPI's own ``blake2b_256`` is one too."""
+    fixed_size = {name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")}
+    allowed = sorted(fixed_size | {"blake2b_256"})
+    if text not in allowed:
+        raise OptionError(f"expected one of {', '.join(allowed)}")
+    return text
+
+
+def read_simple_format(text: str) -> SimpleFormat:
+    """Read ALL, HTML or JSON, in any case."""
+    try:
+        return SimpleFormat(text.upper())
+    except ValueError:
+        raise OptionError("expected ALL, HTML or JSON") from None
+
+
+def read_compare_method(text: str) -> CompareMethod:
+    """Read hash or stat."""
+    try:
+        return CompareMethod(text.lower())
+    except ValueError:
+        raise OptionError("expected hash or stat") from None
+
+
+def read_api_method(text: str) -> ApiMethod:
+    """Read auto, xmlrpc or simple."""
+    try:
+        return ApiMethod(text.lower())
+    except ValueError:
+        raise OptionError("expected auto, xmlrpc or simple") from None
+
+
+def read_storage_backend(text: str) -> str:
+    """Read the one backend that there is; for the others, say what becomes of them."""
+    match text:
+        case "filesystem":
+            return text
+        case "s3":
+            raise OptionError("the backend for S3 is planned, and not there yet; expected filesystem")
+        case "swift":
+            raise OptionError("there is no backend for Swift, and S3 is the one that is planned; expected filesystem")
+        case _:
+            raise OptionError("expected filesystem, the only backend there is")
+
+
+def read_deleted(text: str) -> DeletedPolicy:
+    """Read remove, hide or keep."""
+    try:
+        return DeletedPolicy(text.lower())
+    except ValueError:
+        raise OptionError("expected remove, hide or keep") from None
+
+
+def read_removal_limit(text: str) -> RemovalLimit:
+    """Read a number, a percentage, or both, such as ``5% or 1000``."""
+    found = re.fullmatch(r"(?:(\d{1,3}(?:\.\d+)?) ?%(?: or (?=\d)|$))?(\d{1,12})?", text, re.ASCII)
+    if found is None or not text or (found[1] and float(found[1]) > 100):
+        raise OptionError("expected a number, a percentage, or both, such as 5% or 1000")
+    return RemovalLimit(int(found[2] or 0), float(found[1] or 0))
+
+
+def read_size(text: str) -> int:
+    """Read a size in bytes, with K, M, G or T for powers of 1024."""
+    found = re.fullmatch(r"(\d{1,15}) ?([KMGT]?)(?:i?B)?", text, re.ASCII | re.IGNORECASE)
+    if found is None:
+        raise OptionError("expected a size such as 500M or 20G")
+    power = " KMGT".index(found[2].upper() or " ")
+    return int(found[1]) * int(1024**power)
+
+
+def _read_url(text: str, schemes: tuple[str, ...], example: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
+        _ = parts.port  # raises where the port is no number
+    except ValueError:
+        is_url = False
+    if not is_url or not text.isprintable() or " " in text:
+        raise OptionError(f"expected a URL with {' or '.join(schemes)}, such as {example}host.example")
+    scheme, rest = text.split(":", 1)
+    return f"{scheme.lower()}:{rest.rstrip('/')}"
