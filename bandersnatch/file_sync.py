@@ -127,6 +127,9 @@ class FileSync:
         """
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
+        kept_at = metadata_path(task.path)
+        if content is None and hashlib.sha256(self.storage.read(kept_at) or b"").hexdigest() == expected:
+            return True
         metadata = None
         if task.file.filename.endswith(".whl"):
             with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
@@ -136,10 +139,10 @@ class FileSync:
                 metadata = self.upstream.metadata(task.file.url)
             except NotFoundError as error:
                 logger.warning("%s: upstream's page promises it; it is not advertised here", error)
-                self.storage.delete(metadata_path(task.path))
+                self.storage.delete(kept_at)
                 return False
             digest = hashlib.sha256(metadata).hexdigest()
             if digest != expected:
                 raise IntegrityError(f"{task.file.url}.metadata", "SHA-256", expected, digest)
-        self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
+        self.storage.write_bytes(kept_at, metadata, task.file.mtime)
         return True
