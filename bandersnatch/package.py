@@ -23,6 +23,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
 from bandersnatch.file_sync import FileSync, SyncedFile
+from bandersnatch.filters.filters import Filters
 from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, is_metadata, metadata_path
@@ -48,6 +49,7 @@ class Workshop:
     publisher: Publisher
     executor: Executor
     pages: PagesConfig
+    filters: Filters
     rules: FileRules
     deleted: DeletedPolicy
     is_stopped: Callable[[], bool]
@@ -116,6 +118,8 @@ class Package:
         unsettled = self._shop.inventory.unsettled(self._project)
         if self._was_never_held(record, unsettled):
             return self._report(Settled(self._project, self._entry.serial, changed=False))
+        if self._entry.owed is Owed.EXCLUDED:
+            return self._report(Gone(self._project, self._shop.filters.project(self._project, self._display_name)))
         self._held = self._read_held_page()
         answer = self._fetch_page(record, is_settled=not unsettled)
         if not isinstance(answer, FetchedPage):

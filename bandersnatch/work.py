@@ -48,7 +48,7 @@ _MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 """Errors that are none where upstream has removed something after the plan was made."""
 
 
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED})
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,7 @@ class Work:
             publisher=self.publisher,
             executor=self._equipment.executor,
             pages=pages,
+            filters=self._config.filters,
             rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
             deleted=self._config.removals.deleted,
             is_stopped=self._is_ending,
@@ -196,10 +197,12 @@ class Work:
                 self._take_settled(outcome)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
-            case Gone(project) if self._config.removals.deleted is DeletedPolicy.KEEP:
+            case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
                 todo.discard(project)
-            case Gone(project):
+            case Gone(project, verdict):
                 self.removals.projects.append(project)
+                if verdict is not None:
+                    self.removals.excluded[project] = verdict
             case Shrinks(project, files):
                 self.removals.files[project] = files
                 return
