@@ -41,6 +41,7 @@ from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoList
 from bandersnatch.upstream import Upstream
+from bandersnatch.wanted_page import PageChooser
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,14 @@ class Work:
             publisher=self.publisher,
             executor=self._equipment.executor,
             pages=pages,
-            filters=self._config.filters,
+            chooser=PageChooser(
+                self._upstream,
+                self._storage,
+                self._config.filters,
+                self._config.removals.deleted,
+                pages.hash_index,
+                pages.legacy_json,
+            ),
             rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
             deleted=self._config.removals.deleted,
             is_stopped=self._is_ending,

@@ -25,10 +25,32 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "filters.__init__", ""),
     (1, "filters.verdict", ""),
     (1, "filters.fingerprint", ""),
-    (1, "filters.filters", "filters.fingerprint filters.verdict"),
+    (1, "filters.facts", "model"),
+    (1, "filters.release_of", "filters.facts model"),
     (1, "filters.settings", "errors ini"),
     (1, "filters.names", "errors filters.settings"),
-    (1, "filters.registry", "filters.filters filters.names filters.settings"),
+    (1, "filters.releases", "errors filters.facts filters.names filters.settings"),
+    (1, "filters.requirement_files", "errors"),
+    (
+        1,
+        "filters.requirements",
+        "errors filters.names filters.releases filters.requirement_files filters.settings",
+    ),
+    (1, "filters.platforms", "filters.facts filters.release_of filters.settings"),
+    (1, "filters.metadata", "errors filters.facts filters.names filters.settings options"),
+    (1, "filters.upload_time", "filters.facts filters.settings"),
+    (1, "filters.filters", "filters.facts filters.fingerprint filters.releases filters.verdict"),
+    (
+        1,
+        "filters.selection",
+        "filters.facts filters.filters filters.release_of filters.releases filters.verdict model",
+    ),
+    (
+        1,
+        "filters.registry",
+        "filters.filters filters.metadata filters.names filters.platforms filters.releases filters.requirements"
+        " filters.settings filters.upload_time",
+    ),
     (1, "config", "errors filters.filters filters.registry filters.settings ini options"),
     (1, "layout", "errors model"),
     (1, "report", "errors filters.verdict layout"),
@@ -45,6 +67,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "fetch", "__init__ config errors retries routes"),
     (2, "changelog", "changes errors fetch model"),
     (2, "upstream", "changelog changes errors fetch model"),
+    (2, "legacy_json", "errors upstream"),
     (2, "run_lock", "errors layout"),
     (2, "sink", "errors layout"),
     (2, "storage", "errors layout model sink"),
@@ -54,12 +77,18 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "rebuild", "errors held_page inventory layout model storage"),
     (2, "root_index", "config layout simple storage"),
     (3, "file_sync", "errors fetch file_plan inventory layout progress sink storage upstream wheel_metadata"),
-    (3, "publisher", "config errors held_page inventory layout model simple storage upstream"),
+    (3, "publisher", "config held_page inventory layout legacy_json model simple storage upstream"),
+    (
+        3,
+        "wanted_page",
+        "filters.facts filters.filters filters.selection filters.verdict held_page layout legacy_json model options"
+        " retention storage upstream",
+    ),
     (
         3,
         "package",
-        "changes config errors file_plan file_sync filters.filters held_page inventory layout model options page_rules"
-        " publisher report retention storage todo upstream",
+        "changes config errors file_plan file_sync filters.verdict held_page inventory layout model"
+        " options page_rules publisher report storage todo upstream wanted_page",
     ),
     (3, "schedule", "changes package todo"),
     (3, "crew", "errors package report schedule"),
@@ -68,7 +97,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         3,
         "work",
         "brake changes config crew errors file_plan file_sync inventory layout options package progress publisher report"
-        " run_plan schedule state stop storage todo upstream",
+        " run_plan schedule state stop storage todo upstream wanted_page",
     ),
     (
         3,
@@ -82,7 +111,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
 # Which modules may import what is not ours; "packaging" is for everyone.
 OUTSIDERS = {
     "filelock": {"run_lock"},
-    "msgspec": {"held_page", "model", "simple"},
+    "msgspec": {"filters.facts", "held_page", "legacy_json", "model", "simple"},
     "requests": {"fetch", "routes"},
     "rich": {"logs", "main", "progress"},
     "six": {"changelog"},

@@ -199,3 +199,128 @@ def test_names_are_kept_as_the_lists_say(
     reordered = load(path, text(enabled[::-1], allowed[::-1], blocked[::-1]))
     assert reordered.fingerprint == config.fingerprint
     assert (reordered.fingerprint == load(path, "").fingerprint) == (config.filters == NO_FILTERS)
+
+
+# Values of the other filters
+
+
+@pytest.mark.parametrize(
+    ("plugin", "sections", "problem"),
+    [
+        (
+            "latest_release",
+            "[latest_release]\nkeep = many\n",
+            "line 6: [latest_release] keep: many: expected a whole number",
+        ),
+        (
+            "latest_release",
+            "[latest_release]\nkeep = 1\nsort_by = size\n",
+            "line 7: [latest_release] sort_by: size: expected version or time",
+        ),
+        (
+            "latest_release",
+            "[latest_release]\nkeep =\n  1\n  2\n",
+            "line 8: [latest_release] keep: 2: expected one value",
+        ),
+        (
+            "exclude_newer",
+            "[exclude_newer]\ndate = soon\n",
+            "line 6: [exclude_newer] date: soon: expected a date, such as 2026-01-31",
+        ),
+        (
+            "exclude_platform",
+            "[blocklist]\nplatforms = windos\n",
+            'line 6: [blocklist] platforms: windos: "windos" is no platform: expected windows, ',
+        ),
+        (
+            "exclude_platform",
+            "[blocklist]\nplatforms =\n  py2\n  x\n",
+            'line 8: [blocklist] platforms: x: "x" is no platform',
+        ),
+        (
+            "size_project_metadata",
+            "[size_project_metadata]\nmax_package_size = big\n",
+            "line 6: [size_project_metadata] max_package_size: big: expected a size",
+        ),
+        (
+            "versions_count_project_metadata",
+            "[versions_count_project_metadata]\nmin_versions = 5\nmax_versions = 3\n",
+            "line 6: [versions_count_project_metadata] min_versions: 5: expected no more than max_versions, which is 3",
+        ),
+        (
+            "regex_release",
+            "[filter_regex]\nreleases = *\n",
+            "line 6: [filter_regex] releases: *: expected a regular expression",
+        ),
+        (
+            "regex_project_metadata",
+            "[regex_project_metadata]\nsome:info.name = x\n",
+            '[regex_project_metadata] some:info.name: some:info.name: "some" is no tag: expected all, any, ',
+        ),
+        (
+            "regex_project_metadata",
+            "[regex_project_metadata]\nifno.name = x\n",
+            "[regex_project_metadata] ifno.name: ifno.name: expected a path that begins with info, ",
+        ),
+        (
+            "regex_project_metadata",
+            "[regex_project_metadata]\ninfo.name =\n",
+            "[regex_project_metadata] info.name: info.name: expected at least one pattern",
+        ),
+        (
+            "regex_project_metadata",
+            "[regex_project_metadata]\ninfo.name = (\n",
+            "line 6: [regex_project_metadata] info.name: (: expected a regular expression",
+        ),
+        (
+            "version_range_project_metadata",
+            "[version_range_project_metadata]\ninfo.requires_python = >=3\n",
+            "line 6: [version_range_project_metadata] info.requires_python: >=3: expected a version",
+        ),
+        (
+            "project_requirements",
+            "[allowlist]\nrequirements = /no/such.txt\n",
+            "line 6: [allowlist] requirements: /no/such.txt: /no/such.txt: can't be read: No such file",
+        ),
+        (
+            "project_requirements",
+            "[allowlist]\nrequirements = /no/such*.txt\n",
+            "line 6: [allowlist] requirements: /no/such*.txt: no file matches /no/such*.txt",
+        ),
+        ("project_requirements", "", "[plugins] enabled: project_requirements: [allowlist] requirements is empty"),
+        ("allowlist_release", "[allowlist]\n", "[plugins] enabled: allowlist_release: [allowlist] packages is empty"),
+        (
+            "blocklist_release",
+            "[blocklist]\npackages = foo=>1\n",
+            "line 6: [blocklist] packages: foo=>1: expected the name of a project, or one with versions",
+        ),
+    ],
+)
+def test_a_value_that_is_wrong_names_its_line_and_what_is_allowed(
+    path: Path, plugin: str, sections: str, problem: str
+) -> None:
+    problems = problems_of(path, f"[plugins]\nenabled = {plugin}\n{sections}")
+    assert len(problems) == 1
+    assert problems[0].startswith(problem)
+
+
+def test_a_wrong_entry_that_two_filters_read_is_told_once(path: Path) -> None:
+    text = "[plugins]\nenabled =\n  allowlist_project\n  allowlist_release\n[allowlist]\npackages = a b\n"
+    assert len(problems_of(path, text)) == 1
+
+
+@pytest.mark.parametrize("text", ["[latest_release]\nkeep = 0\n", "[latest_release]\nkeep =\n", ""])
+def test_no_number_of_latest_releases_keeps_them_all(path: Path, text: str) -> None:
+    assert load(path, f"[plugins]\nenabled = latest_release\n{text}").filters == NO_FILTERS
+
+
+def test_requirement_files_are_found_below_their_path(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("foo\n")
+    (tmp_path / "two.txt").write_text("bar==1\n")
+    text = "[plugins]\nenabled = project_requirements\n[allowlist]\n"
+    config = load(path, f"{text}requirements_path = {tmp_path}\nrequirements =\n  *.txt  # all\n")
+    assert (keeps(config, "Foo"), keeps(config, "bar"), keeps(config, "baz")) == (True, True, False)
+    (tmp_path / "two.txt").write_text("baz\n")
+    changed = load(path, f"{text}requirements =\n  {tmp_path}/one.txt\n  {tmp_path}/two.txt\n")
+    assert changed.fingerprint != config.fingerprint
+    assert (keeps(changed, "bar"), keeps(changed, "baz")) == (False, True)

@@ -57,6 +57,7 @@ class Settings:
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     _names_in_file: dict[str, str] = field(default_factory=dict)
+    _wrong: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for section, options in self.ini.sections.items():
@@ -97,14 +98,26 @@ class Settings:
         return entries[0] if entries else None
 
     def add_problem(self, entry: Entry, reason: str) -> None:
-        """Note what is wrong with an entry: where it stands, and what is allowed."""
+        """Note what is wrong with an entry: where it stands, and what is allowed. Several filters may read it."""
         place = f"{self.ini.path}: " + (f"line {entry.line}: " if entry.line else "")
         section = self._names_in_file.get(entry.section, entry.section)
-        self.problems.append(f"{place}[{section}] {entry.option}: {shown(entry.text)}: {reason}")
+        problem = f"{place}[{section}] {entry.option}: {shown(entry.text)}: {reason}"
+        if problem not in self.problems:
+            self.problems.append(problem)
+        self._wrong.add((entry.section, entry.option))
 
-    def add_missing(self, filter_name: str, section: str, option: str, why: str) -> None:
-        """Note that an enabled filter lacks the option that it can't do without."""
-        self.problems.append(f"{self.ini.path}: [plugins] enabled: {filter_name}: [{section}] {option} is empty: {why}")
+    def is_wrong(self, section: str, option: str) -> bool:
+        """Whether something is wrong with an entry of an option."""
+        return (section, option) in self._wrong
+
+    def number(self, entry: Entry | None) -> int:
+        """Return the whole number of an entry; 0 where there is none, or where it is no number, which is a problem."""
+        if entry is None:
+            return 0
+        if re.fullmatch(r"\d{1,9}", entry.text, re.ASCII) is None:
+            self.add_problem(entry, "expected a whole number; 0 switches it off")
+            return 0
+        return int(entry.text)
 
     def _check_options(self, section: str) -> None:
         known = FILTER_SECTIONS[section]

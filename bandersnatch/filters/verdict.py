@@ -1,5 +1,6 @@
 """What a filter says of a project, a release or a file, in words for people."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -17,3 +18,8 @@ class Verdict:
 
 
 UNFILTERED = Verdict(keeps=True, filter_name="", reason="no filter drops it")
+
+
+def first_drop(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the first verdict that drops something, or that no filter does."""
+    return next((each for each in verdicts if not each.keeps), UNFILTERED)
