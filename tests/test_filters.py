@@ -172,11 +172,12 @@ def test_the_latest_releases_are_those_that_no_other_is_later_than(page: Project
 def _current(page: ProjectPage, files: dict[str, list[DistributionFile]]) -> str:
     """Return the version that PyPI's project page would show."""
     names = list(page.versions)
-    for rule in (
+    rules: list[Callable[[str], bool]] = [
         lambda v: any(not f.yanked for f in files[v]),
         lambda v: not ((version := parsed(v)) and version.is_prerelease),
         lambda v: parsed(v) is not None,
-    ):
+    ]
+    for rule in rules:
         names = [v for v in names if rule(v)] or names
     versions = [(version, v) for v in names if (version := parsed(v)) is not None]
     return max(versions)[1] if versions else max(names)
