@@ -90,6 +90,11 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "changes config errors file_plan file_sync filters.verdict held_page inventory layout model"
         " options page_rules publisher report storage todo upstream wanted_page",
     ),
+    (
+        3,
+        "explain",
+        "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream",
+    ),
     (3, "schedule", "changes package todo"),
     (3, "crew", "errors package report schedule"),
     (3, "run_plan", "changes errors filters.filters inventory layout model state todo upstream"),
