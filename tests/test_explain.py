@@ -109,7 +109,7 @@ def test_what_upstream_does_not_have_is_an_error(tmp_path: Path, upstream: Upstr
     [
         ("sample_project-1.0.tar.gz", "sample-project"),
         ("Foo_Bar-1.0-py3-none-any.whl", "foo-bar"),
-        ("a-b-2c-1.0.zip", "a-b"),
+        ("a-b-2c-1.0.zip", "a-b-2c"),
     ],
 )
 def test_a_file_tells_its_project(text: str, project: str) -> None:
