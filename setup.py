@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "bandersnatch/__init__.py").read_text(), re.MULTILINE)
@@ -18,7 +18,7 @@ setup(
     license="AFL-3.0",
     license_files=["LICENSE"],
     url="https://github.com/pypa/bandersnatch",
-    packages=["bandersnatch"],
+    packages=find_packages(include=["bandersnatch", "bandersnatch.*"]),
     package_data={"bandersnatch": ["bandersnatch.conf.example", "py.typed"]},
     python_requires=">=3.11",
     install_requires=(HERE / "requirements.txt").read_text().split(),

@@ -1,20 +1,22 @@
 """Reads the INI file once into a frozen ``Config``, or reports every problem in it.
 
-Nobody else sees ``configparser``. The table of options is in ``options.py``.
+The table of its options is in ``options.py``; the sections of filters are read by ``filters``.
 """
 
-import configparser
 import difflib
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from bandersnatch.errors import ConfigError, ConfigMissingError, shown, without_credentials
+from bandersnatch.errors import ConfigError, shown, without_credentials
+from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
+from bandersnatch.ini import IniFile, read_ini
 from bandersnatch.options import (
     IGNORED_MIRROR_OPTIONS,
     MIRROR_OPTIONS,
@@ -76,6 +78,7 @@ class Config:
     directory: Path
     http: HttpConfig
     pages: PagesConfig = PagesConfig()
+    filters: Filters = NO_FILTERS
     removals: RemovalsConfig = field(default_factory=RemovalsConfig)
     reserve_bytes: int = 0
     workers: int = 10
@@ -88,12 +91,13 @@ class Config:
 
     @property
     def fingerprint(self) -> str:
-        """One line that differs whenever pages written with the one configuration are not right for the other.
+        """One line that differs whenever a mirror made with the one configuration is not right for the other.
 
-        Its first word is the index that they are of.
+        Its first word is the index that it is of.
         """
         index = without_credentials(self.http.upstream_url)
-        digest = hashlib.sha256(f"{self.pages} {self.removals.deleted}".encode()).hexdigest()
+        rest = f"{self.pages} {self.removals.deleted} {self.filters.fingerprint}".rstrip()
+        digest = hashlib.sha256(rest.encode()).hexdigest()
         return f"{index} {digest}"
 
     @classmethod
@@ -105,19 +109,20 @@ class Config:
             ConfigError: with all problems of the file, a line for each.
         """
         problems: list[str] = []
-        parser = _parse(path, problems)
+        ini = read_ini(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
-        _check_sections(path, parser, problems, warnings)
+        _check_sections(ini, problems, warnings)
         values: dict[str, OptionValue] = {}
-        given = dict(parser["mirror"]) if parser.has_section("mirror") else {}
-        if parser.has_section("mirror"):
+        given = ini.sections.get("mirror", {})
+        if "mirror" in ini.sections:
             _check_names(path, given, problems, remarks)
             values = _read_options(path, given, problems)
         _check_together(path, given, values, problems, warnings)
+        filters = _read_filters(ini, problems, warnings, remarks)
         if problems:
             raise ConfigError(problems)
-        return _build(values, tuple(warnings), tuple(remarks))
+        return replace(_build(values), filters=filters, warnings=tuple(warnings), remarks=tuple(remarks))
 
 
 def write_example(path: Path) -> None:
@@ -131,66 +136,31 @@ def write_example(path: Path) -> None:
         shutil.copyfileobj(text, target)
 
 
-def _parse(path: Path, problems: list[str]) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive, as ever
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        parser.read_string(text, str(path))
-    except FileNotFoundError as error:
-        raise ConfigMissingError(path) from error
-    except OSError as error:
-        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    except configparser.Error as error:
-        raise ConfigError([f"{path}: {line}" for line in _explain(error, text)]) from error
-    problems += [f"{path}: {line}" for line in _find_duplicates(text)]
-    return parser
-
-
-def _find_duplicates(text: str) -> Iterator[str]:
-    """Yield what stands in a file twice; ``configparser`` itself would tell of the first one only."""
-    seen: set[str] = set()
-    section, indent = "", 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if header := re.match(r"\[(.+)\]", line):
-            section, indent = header[1], len(line)
-            what = f"the section [{section}]"
-        elif (option := re.match(r"\s*([^\s;#=\[][^=]*?)\s*=", line)) and option.start(1) <= indent:  # else it goes on
-            indent = option.start(1)
-            what = f"[{section}] {shown(option[1])}"
-        else:
-            continue
-        if what in seen:
-            yield f"line {number}: {what} stands there twice"
-        seen.add(what)
-
-
-def _explain(error: configparser.Error, text: str) -> list[str]:
-    """Say what is wrong with a file that is not INI, without the source's name, which stands before it anyway."""
-    match error:
-        case configparser.MissingSectionHeaderError():
-            return [
-                f"line {error.lineno}: expected a section such as [mirror] first, not {shown(error.line.strip())!r}"
-            ]
-        case configparser.ParsingError():
-            lines = text.split("\n")  # what the error itself says of them differs from one Python to the next
-            wrong = ((number, lines[number - 1].strip()) for number, _ in error.errors)
-            return [f"line {number}: expected name = value, not {shown(line)!r}" for number, line in wrong]
-        case _:
-            return [error.message]
-
-
-def _check_sections(path: Path, parser: configparser.ConfigParser, problems: list[str], warnings: list[str]) -> None:
-    if not parser.has_section("mirror"):
-        problems.append(f"{path}: there is no section [mirror]")
-    known = ["mirror", *UNSUPPORTED_SECTIONS]
-    for section in parser.sections():
+def _check_sections(ini: IniFile, problems: list[str], warnings: list[str]) -> None:
+    if "mirror" not in ini.sections:
+        problems.append(f"{ini.path}: there is no section [mirror]")
+    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *UNSUPPORTED_SECTIONS]
+    for section in ini.sections:
         if section in UNSUPPORTED_SECTIONS:
-            problems.append(f"{path}: [{section}]: {UNSUPPORTED_SECTIONS[section]}")
-        elif section != "mirror":
-            warnings.append(f"{path}: [{section}]: unknown section, ignored{_suggestion(section, known)}")
+            problems.append(f"{ini.path}: [{section}]: {UNSUPPORTED_SECTIONS[section]}")
+        elif section not in known:
+            warnings.append(f"{ini.path}: [{section}]: unknown section, ignored{_suggestion(section, known)}")
+
+
+def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
+    """Return the filters; how each of them is read need not be imported where none is enabled."""
+    settings, filters = Settings(ini), NO_FILTERS
+    if settings.has("plugins", "enabled"):
+        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415
+
+        filters = read_filters(settings)
+    elif settings.sections:
+        sections = ", ".join(f"[{name}]" for name in settings.sections)
+        warnings.append(f"{ini.path}: {sections}: without effect, since [plugins] enabled names no filter")
+    problems += settings.problems
+    warnings += settings.warnings
+    remarks += settings.remarks
+    return filters
 
 
 def _check_names(path: Path, given: Mapping[str, str], problems: list[str], remarks: list[str]) -> None:
@@ -274,7 +244,7 @@ def _line(path: Path, name: str, value: str, reason: str) -> str:
     return f"{path}: [mirror] {name} = {shown(safe)}: {reason}"
 
 
-def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks: tuple[str, ...]) -> Config:
+def _build(values: Mapping[str, OptionValue]) -> Config:
     def value(name: str, kind: type[_T]) -> _T:
         found = values[name]
         assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
@@ -304,6 +274,4 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),
         log_config=log_config if isinstance(log_config, Path) else None,
-        warnings=warnings,
-        remarks=remarks,
     )

@@ -108,13 +108,13 @@ class Mirror:
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
     def _plan(self, saved: SavedState) -> RunPlan:
-        pages_differ = self._pages_differ(saved)
-        plan = plan_run(saved, self._upstream, self._inventory.serials, pages_differ=pages_differ)
+        differs = self._configuration_differs(saved)
+        plan = plan_run(saved, self._upstream, self._inventory, self._config.filters, must_check_all=differs)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 
-    def _pages_differ(self, saved: SavedState) -> bool:
-        """Whether the pages were written with another configuration, or for another index, and no todo list mends that."""
+    def _configuration_differs(self, saved: SavedState) -> bool:
+        """Whether the pages are of other options, other filters or another index, and no todo list mends that."""
         wanted = self._config.fingerprint
         before, changing_to = self._states.load_fingerprints()
         if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):
@@ -157,7 +157,10 @@ class Mirror:
         if self._stop.is_set():
             raise InterruptedRunError
         was_held = self._inventory.get(project) is not None
-        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
+        verdict = self._work.removals.excluded.get(project)
+        # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
+        keep_files = verdict is None and self._config.removals.deleted is not DeletedPolicy.REMOVE
         deleted_files = self._work.publisher.remove(project, keep_files=keep_files)
         self._work.report.removed += was_held
-        logger.info("%s: removed, as upstream did; files deleted: %d", project, deleted_files)
+        why = "as upstream did" if verdict is None else f"as the configuration says: {verdict}"
+        logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files)

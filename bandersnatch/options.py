@@ -261,11 +261,4 @@ IGNORED_MIRROR_OPTIONS: dict[str, str] = {
 OFF_VALUES = frozenset({"", "0", "false", "no", "off", "none"})
 """With these, an option that is not supported asks for nothing."""
 
-UNSUPPORTED_SECTIONS: dict[str, str] = {
-    name: f"filters are not supported yet, and without them all of the index would be mirrored; remove [{name}]"
-    for name in (
-        "plugins", "allowlist", "blocklist", "whitelist", "blacklist", "filter_regex", "filter_prerelease",
-        "latest_release", "size_project_metadata", "versions_count_project_metadata", "regex_project_metadata",
-        "regex_release_file_metadata", "version_range_project_metadata", "version_range_release_file_metadata",
-    )
-} | dict.fromkeys(("s3", "swift"), "mirrors are kept in the filesystem only")  # fmt: skip
+UNSUPPORTED_SECTIONS: dict[str, str] = dict.fromkeys(("s3", "swift"), "mirrors are kept in the filesystem only")

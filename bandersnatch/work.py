@@ -41,6 +41,7 @@ from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoList
 from bandersnatch.upstream import Upstream
+from bandersnatch.wanted_page import PageChooser
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ _MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 """Errors that are none where upstream has removed something after the plan was made."""
 
 
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED})
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,14 @@ class Work:
             publisher=self.publisher,
             executor=self._equipment.executor,
             pages=pages,
+            chooser=PageChooser(
+                self._upstream,
+                self._storage,
+                self._config.filters,
+                self._config.removals.deleted,
+                pages.hash_index,
+                pages.legacy_json,
+            ),
             rules=FileRules(core_metadata=pages.core_metadata, check_digests=check_digests),
             deleted=self._config.removals.deleted,
             is_stopped=self._is_ending,
@@ -196,10 +205,12 @@ class Work:
                 self._take_settled(outcome)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
-            case Gone(project) if self._config.removals.deleted is DeletedPolicy.KEEP:
+            case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
                 todo.discard(project)
-            case Gone(project):
+            case Gone(project, verdict):
                 self.removals.projects.append(project)
+                if verdict is not None:
+                    self.removals.excluded[project] = verdict
             case Shrinks(project, files):
                 self.removals.files[project] = files
                 return

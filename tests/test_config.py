@@ -476,7 +476,7 @@ def test_a_polite_number_of_workers_or_another_index_is_none(path: Path, workers
 
 
 def test_all_problems_are_told_at_once(path: Path) -> None:
-    text = "[mirror]\nworkers = ten\nwokers = 3\ntimeout = 0\nmaster = http://x.example\n[allowlist]\npackages = a\n"
+    text = "[mirror]\nworkers = ten\nwokers = 3\ntimeout = 0\nmaster = http://x.example\n[allowlist]\npackage = a\n"
     problems = problems_of(path, text)
     assert len(problems) == 6
     for words in (

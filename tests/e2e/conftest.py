@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.installers import FreshEnvironment, bandersnatch_command
 from tests.e2e.nginx import Site, serving
+from tests.e2e.old_clients import VERSIONS, OldClient
 from tests.registry import download
 
 REPOSITORY = Path(__file__).parents[2]
@@ -98,6 +99,13 @@ def hashed_site(upstream_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     hashed = make_mirror(tmp_path_factory.mktemp("hashed-mirror"), upstream_url, "hash-index = true", "json = true")
     with serving(hashed.web, tmp_path_factory.mktemp("hashed-site") / "nginx", hash_index=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def old_clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OldClient]:
+    """Other versions of bandersnatch, by version."""
+    folder = tmp_path_factory.mktemp("old-clients")
+    return {version: OldClient.install(version, folder) for version in VERSIONS}
 
 
 @pytest.fixture
