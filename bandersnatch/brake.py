@@ -4,16 +4,21 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.filters.verdict import Verdict
 from bandersnatch.layout import StoredPath
 from bandersnatch.options import RemovalLimit
 
 
 @dataclass(slots=True)
 class Removals:
-    """What a run is about to remove: projects that are gone, and files that pages no longer list."""
+    """What a run is about to remove: projects that are gone, and files that pages no longer list.
+
+    ``excluded`` says which of the projects go because of a filter.
+    """
 
     projects: list[NormalizedName] = field(default_factory=list)
     files: dict[NormalizedName, tuple[StoredPath, ...]] = field(default_factory=dict)
+    excluded: dict[NormalizedName, Verdict] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.projects or self.files)

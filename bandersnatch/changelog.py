@@ -38,6 +38,9 @@ MAX_ATTEMPTS = 4
 RATE_LIMIT_SECONDS = 60.0
 LONGEST_RATE_LIMIT_SECONDS = 3600.0
 
+ProjectRule = Callable[[NormalizedName, str], bool]
+"""Whether a project of that name, displayed as that, is wanted."""
+
 _RATE_LIMIT = "HTTPTooManyRequests"
 _RESET_TIME = re.compile(r"reset in (\d+) seconds")
 _TRANSIENT_FAULT = -32500
@@ -81,17 +84,19 @@ class Changelog:
                 return newest, changes
             logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
 
-    def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
-        """Yield all projects, quarantined ones included; upstream may answer from a cache of up to an hour's age."""
+    def all_projects(self, keeps: ProjectRule) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
+        """Return the newest serial of the list of all projects, and the projects that ``keeps`` lets pass.
+
+        Quarantined ones are included; upstream may answer from a cache of up to an hour's age.
+        """
         listed = self._call("list_packages_with_serial")
         if not isinstance(listed, dict):
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
         if not all(map(_is_serial, listed.values())):
             raise self._malformed("list_packages_with_serial has projects whose serial is none")
-        for name, serial in listed.items():
-            project = parse_project_name(name)
-            if project is not None:
-                yield project, ListedProject(name, serial)
+        names = ((parse_project_name(name), name) for name in listed)
+        kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
+        return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
 
     def _read_row(self, row: object, after: int, changes: list[tuple[ChangelogEntry, Owed]]) -> int:
         match row:

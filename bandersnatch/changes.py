@@ -21,6 +21,8 @@ class Owed(enum.Enum):
     """Only owners or maintainers changed: any page will do, since nothing on it has changed but its serial."""
     REMOVED = "removed"
     """The project was removed: 404 is the right answer; a page must be of a project created since."""
+    EXCLUDED = "excluded"
+    """The configuration's filters drop the project, by its name: it goes, whatever upstream says."""
 
 
 _ROLE_ACTION = re.compile(

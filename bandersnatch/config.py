@@ -1,23 +1,23 @@
 """Reads the INI file once into a frozen ``Config``, or reports every problem in it.
 
-Nobody else sees ``configparser``. The table of options is in ``options.py``.
+The section ``[mirror]`` is read by ``mirror_section.py``, the sections of filters by ``filters``.
 """
 
-import configparser
 import hashlib
-import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from bandersnatch.errors import ConfigError, ConfigMissingError, shown, without_credentials
+from bandersnatch.errors import ConfigError, without_credentials
+from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
+from bandersnatch.ini import IniFile, read_ini
 from bandersnatch.mirror_section import MirrorSection, suggestion
 from bandersnatch.option_tables import BACKEND_SECTIONS
 from bandersnatch.options import (
-    UNSUPPORTED_SECTIONS,
     ApiMethod,
     CompareMethod,
     DeletedPolicy,
@@ -90,6 +90,7 @@ class Config:
     directory: Path
     http: HttpConfig
     pages: PagesConfig = PagesConfig()
+    filters: Filters = NO_FILTERS
     removals: RemovalsConfig = field(default_factory=RemovalsConfig)
     disk: DiskConfig = DiskConfig()
     workers: int = 10
@@ -103,12 +104,13 @@ class Config:
 
     @property
     def fingerprint(self) -> str:
-        """One line that differs whenever pages written with the one configuration are not right for the other.
+        """One line that differs whenever a mirror made with the one configuration is not right for the other.
 
-        Its first word is the index that they are of.
+        Its first word is the index that it is of.
         """
         index = without_credentials(self.http.upstream_url)
-        digest = hashlib.sha256(f"{self.pages} {self.removals.deleted}".encode()).hexdigest()
+        rest = f"{self.pages} {self.removals.deleted} {self.filters.fingerprint}".rstrip()
+        digest = hashlib.sha256(rest.encode()).hexdigest()
         return f"{index} {digest}"
 
     @classmethod
@@ -120,20 +122,21 @@ class Config:
             ConfigError: with all problems of the file, a line for each.
         """
         problems: list[str] = []
-        parser = parse_ini(path, problems)
+        ini = read_ini(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
-        _check_sections(path, parser, problems, warnings, remarks)
+        _check_sections(ini, problems, warnings, remarks)
         values: dict[str, OptionValue] = {}
-        if parser.has_section("mirror"):
-            section = MirrorSection(path, parser)
+        if "mirror" in ini.sections:
+            section = MirrorSection(ini)
             values = section.read()
             problems += section.problems
             warnings += section.warnings
             remarks += section.remarks
+        filters = _read_filters(ini, problems, warnings, remarks)
         if problems:
             raise ConfigError(problems)
-        return _build(values, tuple(warnings), tuple(remarks))
+        return replace(_build(values), filters=filters, warnings=tuple(warnings), remarks=tuple(remarks))
 
 
 def write_example(path: Path) -> None:
@@ -147,79 +150,34 @@ def write_example(path: Path) -> None:
         shutil.copyfileobj(text, target)
 
 
-def parse_ini(path: Path, problems: list[str]) -> configparser.ConfigParser:
-    """Read the sections of a file, and add what stands there twice to the problems.
-
-    Raises:
-        ConfigMissingError: there is no such file.
-        ConfigError: it can't be read, or is no INI file.
-    """
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive, as ever
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        parser.read_string(text, str(path))
-    except FileNotFoundError as error:
-        raise ConfigMissingError(path) from error
-    except OSError as error:
-        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    except configparser.Error as error:
-        raise ConfigError([f"{path}: {line}" for line in _explain(error, text)]) from error
-    problems += [f"{path}: {line}" for line in _find_duplicates(text)]
-    return parser
+def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> None:
+    if "mirror" not in ini.sections:
+        problems.append(f"{ini.path}: there is no section [mirror]")
+    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *BACKEND_SECTIONS]
+    for section in ini.sections:
+        if section in BACKEND_SECTIONS:
+            remarks.append(f"{ini.path}: [{section}]: {BACKEND_SECTIONS[section]}")
+        elif section not in known:
+            warnings.append(f"{ini.path}: [{section}]: unknown section, ignored{suggestion(section, known)}")
 
 
-def _find_duplicates(text: str) -> Iterator[str]:
-    """Yield what stands in a file twice; ``configparser`` itself would tell of the first one only."""
-    seen: set[str] = set()
-    section, indent = "", 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if header := re.match(r"\[(.+)\]", line):
-            section, indent = header[1], len(line)
-            what = f"the section [{section}]"
-        elif (option := re.match(r"\s*([^\s;#=\[][^=]*?)\s*=", line)) and option.start(1) <= indent:  # else it goes on
-            indent = option.start(1)
-            what = f"[{section}] {shown(option[1])}"
-        else:
-            continue
-        if what in seen:
-            yield f"line {number}: {what} stands there twice"
-        seen.add(what)
+def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
+    """Return the filters; how each of them is read need not be imported where none is enabled."""
+    settings, filters = Settings(ini), NO_FILTERS
+    if settings.has("plugins", "enabled"):
+        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415
+
+        filters = read_filters(settings)
+    elif settings.sections:
+        sections = ", ".join(f"[{name}]" for name in settings.sections)
+        warnings.append(f"{ini.path}: {sections}: without effect, since [plugins] enabled names no filter")
+    problems += settings.problems
+    warnings += settings.warnings
+    remarks += settings.remarks
+    return filters
 
 
-def _explain(error: configparser.Error, text: str) -> list[str]:
-    """Say what is wrong with a file that is not INI, without the source's name, which stands before it anyway."""
-    match error:
-        case configparser.MissingSectionHeaderError():
-            return [
-                f"line {error.lineno}: expected a section such as [mirror] first, not {shown(error.line.strip())!r}"
-            ]
-        case configparser.ParsingError():
-            lines = text.split("\n")  # what the error itself says of them differs from one Python to the next
-            wrong = ((number, lines[number - 1].strip()) for number, _ in error.errors)
-            return [f"line {number}: expected name = value, not {shown(line)!r}" for number, line in wrong]
-        case _:
-            return [error.message]
-
-
-def _check_sections(
-    path: Path, parser: configparser.ConfigParser, problems: list[str], warnings: list[str], remarks: list[str]
-) -> None:
-    if not parser.has_section("mirror"):
-        problems.append(f"{path}: there is no section [mirror]")
-    known = ["mirror", *UNSUPPORTED_SECTIONS, *BACKEND_SECTIONS]
-    for section in parser.sections():
-        if section in UNSUPPORTED_SECTIONS:
-            problems.append(f"{path}: [{section}]: {UNSUPPORTED_SECTIONS[section]}")
-        elif section in BACKEND_SECTIONS:
-            remarks.append(f"{path}: [{section}]: {BACKEND_SECTIONS[section]}")
-        elif section != "mirror":
-            warnings.append(f"{path}: [{section}]: unknown section, ignored{suggestion(section, known)}")
-
-
-def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks: tuple[str, ...]) -> Config:
+def _build(values: Mapping[str, OptionValue]) -> Config:
     def value(name: str, kind: type[_T]) -> _T:
         found = values[name]
         assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
@@ -263,6 +221,4 @@ def _build(values: Mapping[str, OptionValue], warnings: tuple[str, ...], remarks
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),
         log_config=path("log-config"),
-        warnings=warnings,
-        remarks=remarks,
     )

@@ -30,6 +30,17 @@ class DryStorage(FilesystemStorage):
             stream.seek(0)
             self._kept[path] = stream.read()
 
+    def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
+        """Keep the bytes, unless they are what is there; return whether they are not."""
+        if self.read(path) == data:
+            return False
+        self._kept[path] = data
+        return True
+
+    def write_pieces(self, path: StoredPath, pieces: Iterable[bytes]) -> bool:
+        """Keep the bytes, unless they are what is there; return whether they are not."""
+        return self.write_bytes(path, b"".join(pieces))
+
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
         """Keep the record."""
         self._kept[path] = b"".join(pieces)

@@ -63,8 +63,8 @@ class DryRun:
         """Say what the todo list alone tells."""
         for project in plan.todo:
             entry, record = plan.todo[project], inventory.get(project)
-            if entry.owed is Owed.REMOVED:
-                self._add_removal(forecast, project, inventory)
+            if entry.owed in (Owed.REMOVED, Owed.EXCLUDED):
+                self._add_removal(forecast, project, inventory, is_excluded=entry.owed is Owed.EXCLUDED)
             elif record is not None and entry.serial <= record.serial:
                 forecast.unchanged += 1
             else:
@@ -106,8 +106,8 @@ class DryRun:
         match outcome:
             case PlannedWork():
                 self._add_planned(forecast, outcome)
-            case Gone(project):
-                self._add_removal(forecast, project, inventory)
+            case Gone(project, verdict):
+                self._add_removal(forecast, project, inventory, is_excluded=verdict is not None)
             case Failure(project, StaleMetadataError()) if schedule.postpone(project, time.monotonic()):
                 return
             case Failure(_, HostDownError() as error):
@@ -121,12 +121,13 @@ class DryRun:
         self._equipment.progress.project_done()
 
     def _add_planned(self, forecast: Forecast, planned: PlannedWork) -> None:
-        plan, page, record = planned.plan, planned.page, planned.record
+        plan, page, record = planned.plan, planned.wanted.page, planned.record
         fetched = [task.file.size for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
         self._dropped_files += sum(not is_metadata(path) for path in plan.deletions & held_paths)
         keeps_bytes = self._config.removals.deleted is not DeletedPolicy.REMOVE
-        deletions = plan.deletions - held_paths if keeps_bytes else plan.deletions
+        kept = held_paths - planned.wanted.filtered_out if keeps_bytes else set()  # from what upstream deleted
+        deletions = plan.deletions - kept
         is_same = record is not None and record.serial == page.serial and planned.held is not None
         if is_same and not plan.tasks and not deletions:
             forecast.unchanged += 1
@@ -142,12 +143,15 @@ class DryRun:
             )
         )
 
-    def _add_removal(self, forecast: Forecast, project: NormalizedName, inventory: Inventory) -> None:
-        """Note a removal, where there is anything to remove."""
+    def _add_removal(
+        self, forecast: Forecast, project: NormalizedName, inventory: Inventory, *, is_excluded: bool
+    ) -> None:
+        """Note a removal, where there is anything to remove; what filters exclude goes whatever ``deleted`` says."""
         record = inventory.get(project)
-        if record is None or self._config.removals.deleted is DeletedPolicy.KEEP:
+        policy = DeletedPolicy.REMOVE if is_excluded else self._config.removals.deleted
+        if record is None or policy is DeletedPolicy.KEEP:
             forecast.unchanged += 1
-        elif self._config.removals.deleted is DeletedPolicy.HIDE:
+        elif policy is DeletedPolicy.HIDE:
             forecast.removals.append(PlannedRemoval(project, FileCount()))
         else:
             forecast.removals.append(PlannedRemoval(project, FileCount(record.files, record.size_bytes)))

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from bandersnatch.config import parse_ini
 from bandersnatch.errors import ConfigError
+from bandersnatch.ini import read_ini
 from bandersnatch.option_tables import ALIASES, MIRROR_OPTIONS
 
 _SECRET_NAME = re.compile(r"password|secret|token|access_key", re.IGNORECASE)
@@ -20,21 +20,21 @@ def effective_lines(path: Path) -> Iterator[str]:
         ConfigError: it is no INI file.
     """
     problems: list[str] = []
-    parser = parse_ini(path, problems)
+    ini = read_ini(path, problems)
     if problems:
         raise ConfigError(problems)
-    named = dict(parser["mirror"]) if parser.has_section("mirror") else {}
-    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | named
+    named = ini.sections.get("mirror", {})
+    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | dict(named)
     yield "[mirror]"
     for option in MIRROR_OPTIONS:
         if given.get(option.name):
             yield f"{option.name} = {masked(option.name, given[option.name])}"
         elif option.default is not None:
             yield f"; {option.name} = {option.default}".rstrip()
-    for section in parser.sections():
+    for section, options in ini.sections.items():
         if section != "mirror":
             yield f"\n[{section}]"
-            for name, value in parser[section].items():
+            for name, value in options.items():
                 lines = f"{name} = {masked(name, value)}".split("\n")
                 yield "\n    ".join(line.rstrip() for line in lines)
 

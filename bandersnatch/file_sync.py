@@ -158,9 +158,10 @@ class FileSync:
         """
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
-        metadata = self.storage.read(metadata_path(task.path)) if task.work is not FileWork.FETCH else None
-        if metadata is not None and hashlib.sha256(metadata).hexdigest() == expected:
+        kept_at = metadata_path(task.path)
+        if content is None and hashlib.sha256(self.storage.read(kept_at) or b"").hexdigest() == expected:
             return True
+        metadata = None
         if task.file.filename.endswith(".whl"):
             with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
                 metadata = read_wheel_metadata(wheel)
@@ -169,9 +170,9 @@ class FileSync:
                 metadata = self._fetch_metadata(task.file.url, expected)
             except NotFoundError as error:
                 logger.warning("%s: upstream's page promises it; it is not advertised here", error)
-                self.storage.delete(metadata_path(task.path))
+                self.storage.delete(kept_at)
                 return False
-        self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
+        self.storage.write_bytes(kept_at, metadata, task.file.mtime)
         return True
 
     def _fetch_metadata(self, file_url: str, expected_sha256: str) -> bytes:

@@ -122,7 +122,7 @@ class Inspection:
             *(finding for task in work for finding in self._file_findings(task, planned)),
             *self._page_findings(planned, has_file_work=bool(work)),
         ]
-        news = planned.record is None or planned.record.serial != planned.page.serial
+        news = planned.record is None or planned.record.serial != planned.wanted.page.serial
         if not self._repairs or not (work or findings or news or planned.plan.deletions):
             return self._tell(Inspected(self._project, tuple(findings), None))
         rules = replace(self._shop.rules, check_digests=False)
@@ -161,7 +161,7 @@ class Inspection:
 
     def _page_findings(self, planned: PlannedWork, *, has_file_work: bool) -> Iterator[Finding]:
         """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
-        page, record, held = planned.page, planned.record, planned.held
+        page, record, held = planned.wanted.page, planned.record, planned.held
         if has_file_work and self._shop.pages.digest_name != "sha256":
             return  # the page that should be here can't be known before its files are
         held_paths = held.paths if held is not None else set()
@@ -179,6 +179,7 @@ class Inspection:
             deletions=frozenset(),
             fetched=frozenset(),
             lost_metadata=lost,
+            legacy_json=planned.wanted.legacy_json,
         )
         is_same = record is not None and record.serial == page.serial
         for path in self._shop.publisher.differing_pages(publication):

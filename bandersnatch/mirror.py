@@ -94,12 +94,13 @@ class Mirror:
         return saved
 
     def _plan(self, saved: SavedState) -> RunPlan:
-        pages_differ = self._pages_differ(saved)
+        differs = self._configuration_differs(saved)
         plan = plan_run(
             saved,
             self._upstream,
-            self._inventory.serials,
-            pages_differ=pages_differ,
+            self._inventory,
+            self._config.filters,
+            must_check_all=differs,
             api_method=self._config.http.api_method,
         )
         if self._states.load_fingerprints()[0] is None:  # no run of ours has come to its end here
@@ -107,8 +108,8 @@ class Mirror:
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
 
-    def _pages_differ(self, saved: SavedState) -> bool:
-        """Whether the pages were written with another configuration, or for another index, and no todo list mends that."""
+    def _configuration_differs(self, saved: SavedState) -> bool:
+        """Whether the pages are of other options, other filters or another index, and no todo list mends that."""
         wanted = self._config.fingerprint
         before, changing_to = self._states.load_fingerprints()
         if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):

@@ -1,12 +1,11 @@
 """Reads the section ``[mirror]`` by the table of options, or tells every problem in it."""
 
-import configparser
 import difflib
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from bandersnatch.errors import shown
+from bandersnatch.ini import IniFile
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
 from bandersnatch.options import PUBLIC_PYPI, DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat
 
@@ -26,8 +25,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 class MirrorSection:
     """The section as a file has it; ``problems``, ``warnings`` and ``remarks`` are filled while it is read."""
 
-    def __init__(self, path: Path, parser: configparser.ConfigParser) -> None:
-        self._path, self._parser = path, parser
+    def __init__(self, ini: IniFile) -> None:
+        self._path, self._ini = ini.path, ini
         self._given: dict[str, str] = {}
         self._values: dict[str, OptionValue] = {}
         self.problems: list[str] = []
@@ -36,7 +35,7 @@ class MirrorSection:
 
     def read(self) -> dict[str, OptionValue]:
         """Return the value of each option that could be read."""
-        for name, text in self._parser["mirror"].items():
+        for name, text in self._ini.sections["mirror"].items():
             self._take(name, text.replace("%%", "%"))  # other versions want a "%" doubled; no option has two of them
         for option in MIRROR_OPTIONS:
             self._read_option(option)
@@ -52,7 +51,7 @@ class MirrorSection:
             self._complain(name, text, "to keep what upstream removed, write deleted = keep")
         elif name in IGNORED_MIRROR_OPTIONS:
             self.remarks.append(f"{self._path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
-        elif name in ALIASES and self._parser.has_option("mirror", ALIASES[name]):
+        elif name in ALIASES and ALIASES[name] in self._ini.sections["mirror"]:
             self.remarks.append(f"{self._path}: [mirror] {name}: not used, since {ALIASES[name]} stands there too")
         elif name in ALIASES or name in known:
             self._given[ALIASES.get(name, name)] = text
@@ -81,11 +80,11 @@ class MirrorSection:
 
         def value(reference: re.Match[str]) -> str:
             section, name = reference[1], reference[2]
-            if not self._parser.has_option(section, name):
+            if name not in self._ini.sections.get(section, {}):
                 raise OptionError(
                     f"{reference[0]} stands for the option {name} of [{section}], which is not in the file"
                 )
-            return self._parser.get(section, name).replace("%%", "%")
+            return self._ini.sections[section][name].replace("%%", "%")
 
         replaced = _REFERENCE.sub(value, text)
         if "{{" in replaced:

@@ -209,13 +209,14 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
     if len(names) != len(wire.files):
         twice = next(name for name in names if sum(file.filename == name for file in wire.files) > 1)
         raise MalformedResponseError(url, f"the file {twice!r} stands there twice")
+    links = _Links(url)
     return ProjectPage(
         name=project,
         serial=_required_serial(wire.meta.last_serial, url),
         status=wire.project_status.status,
         status_reason=wire.project_status.reason,
         versions=tuple(wire.versions),
-        files=tuple(_parse_file(file, url) for file in wire.files if _is_expected(file, project, url)),
+        files=tuple(_parse_file(file, url, links) for file in wire.files if _is_expected(file, project, url)),
     )
 
 
@@ -286,19 +287,33 @@ def _parse_time(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _absolute_url(link: str, page_url: str) -> str:
-    """Return the URL that a link on a page means; what else it may and may not be, ``fetch`` and ``layout`` check."""
-    try:
-        joined = urldefrag(urljoin(page_url, link)).url
-        parts = urlsplit(joined)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise MalformedResponseError(page_url, f"links to {link!r}")
-    except ValueError as error:
-        raise MalformedResponseError(page_url, f"links to {link!r}") from error
-    return joined
+class _Links:
+    """The links of one page, made absolute.
+
+    All files of a page lie on one host, most of the time. A URL that goes on as one before it began needs no second look,
+    which takes a third of the time that it takes to read a page.
+    """
+
+    def __init__(self, page_url: str) -> None:
+        self._page_url = page_url
+        self._known_origin = "no origin"
+
+    def absolute(self, link: str) -> str:
+        """Return the URL that a link means; what else it may and may not be, ``fetch`` and ``layout`` check."""
+        if link.startswith(self._known_origin) and "#" not in link and link.isprintable():
+            return link
+        try:
+            joined = urldefrag(urljoin(self._page_url, link)).url
+            parts = urlsplit(joined)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+                raise MalformedResponseError(self._page_url, f"links to {link!r}")
+        except ValueError as error:
+            raise MalformedResponseError(self._page_url, f"links to {link!r}") from error
+        self._known_origin = f"{parts.scheme}://{parts.netloc}/"
+        return joined
 
 
-def _parse_file(wire: _File, url: str) -> DistributionFile:
+def _parse_file(wire: _File, url: str, links: _Links) -> DistributionFile:
     def wrong(reason: str) -> MalformedResponseError:
         return MalformedResponseError(url, f"file '{shown(wire.filename, 80)}' {reason}")
 
@@ -319,7 +334,7 @@ def _parse_file(wire: _File, url: str) -> DistributionFile:
         raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
     return DistributionFile(
         filename=wire.filename,
-        url=_absolute_url(wire.url, url),
+        url=links.absolute(wire.url),
         hashes=wire.hashes,
         size=wire.size,
         requires_python=wire.requires_python,

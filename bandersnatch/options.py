@@ -67,13 +67,3 @@ class Option:
     default: str | None
     read: Callable[[str], OptionValue]
     help: str
-
-
-UNSUPPORTED_SECTIONS: dict[str, str] = {
-    name: f"filters are not supported yet, and without them all of the index would be mirrored; remove [{name}]"
-    for name in (
-        "plugins", "allowlist", "blocklist", "whitelist", "blacklist", "filter_regex", "filter_prerelease",
-        "latest_release", "size_project_metadata", "versions_count_project_metadata", "regex_project_metadata",
-        "regex_release_file_metadata", "version_range_project_metadata", "version_range_release_file_metadata",
-    )
-}  # fmt: skip

@@ -23,7 +23,8 @@ from bandersnatch.errors import (
 )
 from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
 from bandersnatch.file_sync import FileSync, SyncedFile
-from bandersnatch.held_page import HeldPage, read_held_page, read_held_project
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.held_page import HeldPage, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import ProjectPage
@@ -31,17 +32,17 @@ from bandersnatch.options import DeletedPolicy
 from bandersnatch.page_rules import check_page
 from bandersnatch.publisher import Publication, Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Settled, Shrinks
-from bandersnatch.retention import with_kept_files
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoEntry
 from bandersnatch.upstream import FetchedPage, Upstream
+from bandersnatch.wanted_page import PageChooser, WantedPage
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedWork:
-    """What a package would do, where only that was asked: ``page`` is what it would publish, ``held`` what is here."""
+    """What a package would do, where only that was asked: ``wanted`` is what it would publish, ``held`` what is here."""
 
-    page: ProjectPage
+    wanted: WantedPage
     etag: str | None
     plan: FilePlan
     held: HeldPage | None
@@ -62,6 +63,7 @@ class Workshop:
     publisher: Publisher
     executor: Executor
     pages: PagesConfig
+    chooser: PageChooser
     rules: FileRules
     deleted: DeletedPolicy
     is_stopped: Callable[[], bool]
@@ -134,6 +136,10 @@ class Package:
         unsettled = self._shop.inventory.unsettled(self._project)
         if self._was_never_held(record, unsettled):
             return self._report(Settled(self._project, self._entry.serial, changed=False))
+        if self._entry.owed is Owed.EXCLUDED:
+            return self._report(
+                Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
+            )
         self._held = self._read_held_page()
         answer = self._fetch_page(record, is_settled=not unsettled)
         if not isinstance(answer, FetchedPage):
@@ -144,27 +150,29 @@ class Package:
         page = replace(answer.page, serial=answer.serial)
         is_of_this_index = record is not None and record.serial > 0
         check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
-        if self._shop.deleted is DeletedPolicy.KEEP:
-            page = self._with_kept_files(page)
-        plan = self._plan(page, unsettled)
+        wanted = self._shop.chooser.choose(page, self._required_json_serial(page))
+        if isinstance(wanted, Verdict):
+            never_here = Settled(self._project, page.serial or 0, changed=False)
+            return self._report(Gone(self._project, wanted) if record or unsettled else never_here)
+        plan = self._plan(wanted.page, unsettled)
         if self._shop.take_plan is not None:
-            return self._shop.take_plan(PlannedWork(page, answer.etag, plan, self._held, record))
+            return self._shop.take_plan(PlannedWork(wanted, answer.etag, plan, self._held, record))
         if not self._order.may_remove and (dropped := self._dropped_files(plan)):
             return self._report(Shrinks(self._project, dropped))
         fetched = {task.path for task in plan.tasks if task.work is not FileWork.KEEP}
         self._shop.storage.sweep(unsettled - fetched)
-        return self._begin_files(page, plan, answer.etag)
+        return self._begin_files(wanted, plan, answer.etag)
 
-    def _begin_files(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
+    def _begin_files(self, wanted: WantedPage, plan: FilePlan, etag: str | None) -> None:
         """Note what will be touched, and hand each file's work to the pool."""
         shop = self._shop
         page_folder = Layout(shop.pages.hash_index).page_folder(self._project)
         shop.inventory.note_unsettled(self._project, {*plan.touched, page_folder})
         if not plan.tasks:
-            return self._publish(page, plan, etag)
+            return self._publish(wanted, plan, etag)
         self._left = len(plan.tasks)
         for task in plan.tasks:
-            self._submit_file(task, lambda: self._publish(page, plan, etag))
+            self._submit_file(task, lambda: self._publish(wanted, plan, etag))
         return None
 
     def _was_never_held(self, record: HeldProject | None, unsettled: set[StoredPath]) -> bool:
@@ -234,13 +242,6 @@ class Package:
         self._shop.inventory.put(replace(record, display_name=self._display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 
-    def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
-        storage, layout = self._shop.storage, Layout(self._shop.pages.hash_index)
-        for folder in (layout.page_folder(self._project), layout.other_page_folder(self._project)):
-            if held := read_held_project(storage, folder, self._project, self._shop.upstream.url):
-                return with_kept_files(page, held)
-        return page
-
     def _plan(self, page: ProjectPage, unsettled: set[StoredPath]) -> FilePlan:
         shop = self._shop
         wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
@@ -304,11 +305,11 @@ class Package:
             case _:
                 return 0
 
-    def _publish(self, page: ProjectPage, plan: FilePlan, etag: str | None) -> None:
-        synced = self._synced
-        # What was never on a page is not what upstream deleted, and goes in any case.
+    def _publish(self, wanted: WantedPage, plan: FilePlan, etag: str | None) -> None:
+        page, synced = wanted.page, self._synced
+        # What was never on a page, or what a filter drops, is not what upstream deleted, and goes in any case.
         keeps_bytes = self._shop.deleted is not DeletedPolicy.REMOVE
-        deletions = plan.deletions - self._held_paths() if keeps_bytes else plan.deletions
+        deletions = plan.deletions - (self._held_paths() - wanted.filtered_out) if keeps_bytes else plan.deletions
         fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
         publication = Publication(
             page=page,
@@ -319,6 +320,7 @@ class Package:
             deletions=deletions,
             fetched={task.path for task in fetched},
             lost_metadata={name for name, file in synced.items() if not file.has_metadata},
+            legacy_json=wanted.legacy_json,
         )
         changed = self._shop.publisher.publish(publication)
         self._report(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config import PagesConfig
-from bandersnatch.errors import NotFoundError, StaleMetadataError
 from bandersnatch.held_page import HeldPage, html_serial, read_held_json, read_held_page
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import (
@@ -24,6 +23,7 @@ from bandersnatch.layout import (
     json_paths,
     page_path,
 )
+from bandersnatch.legacy_json import LegacyJson, fetch_legacy_json
 from bandersnatch.model import ProjectPage
 from bandersnatch.page_store import PageStore
 from bandersnatch.simple import page_names, published_page, render_project
@@ -36,7 +36,7 @@ class Publication:
     """A project's page whose files are all in place, and what goes once it is published.
 
     ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
-    were written just now; ``required_serial`` is what the legacy JSON owes.
+    were written just now; ``required_serial`` is what the legacy JSON owes, which is there where it was fetched already.
     """
 
     page: ProjectPage
@@ -47,6 +47,7 @@ class Publication:
     deletions: frozenset[StoredPath]
     fetched: Set[StoredPath]
     lost_metadata: Set[str]
+    legacy_json: LegacyJson | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Publisher:
     def _render(self, publication: Publication) -> tuple[bytes | None, dict[str, bytes]]:
         """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
         page = self._without_lost_metadata(publication)
-        legacy_json = self._fetch_legacy_json(publication) if self.config.legacy_json else None
+        legacy_json = self._legacy_json(publication).body if self.config.legacy_json else None
         return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
 
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
@@ -179,16 +180,10 @@ class Publisher:
             if display_name != project and not self.storage.is_same(folder, layout.page_folder(project)):
                 self._pages.delete(folder)
 
-    def _fetch_legacy_json(self, publication: Publication) -> bytes | None:
-        """Return the legacy JSON; None where upstream has none, as for a quarantined project or one without releases."""
-        project = publication.page.name
-        try:
-            body, serial = self.upstream.project_json(project)
-        except NotFoundError:
-            return None
-        if serial < publication.required_serial:
-            raise StaleMetadataError(project, publication.required_serial, serial)
-        return body
+    def _legacy_json(self, publication: Publication) -> LegacyJson:
+        if publication.legacy_json is not None:
+            return publication.legacy_json
+        return fetch_legacy_json(self.upstream, publication.page.name, publication.required_serial)
 
     def _without_lost_metadata(self, publication: Publication) -> ProjectPage:
         lost = publication.lost_metadata

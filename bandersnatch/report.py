@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
+from bandersnatch.filters.verdict import Verdict
 from bandersnatch.layout import StoredPath
 
 
@@ -22,9 +23,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Upstream has removed a project; it is still held, and leaves the mirror when the run finishes."""
+    """Upstream has removed a project; it is still held, and leaves the mirror when the run finishes.
+
+    Or the filters of the configuration drop it, as ``excluded_by`` then says.
+    """
 
     project: NormalizedName
+    excluded_by: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

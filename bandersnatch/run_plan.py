@@ -2,16 +2,23 @@
 
 Upstream's changelog tells what has changed and what was removed. Where XML-RPC is away, the root index does, with the serial
 of each project: what is newer than here has changed, and what is missing may be gone, which its page then confirms.
+
+Projects that the filters drop by their name are left out here already: nothing is asked about them. Where one is held all
+the same, since the filters have changed, it stays on the list to be removed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
+from bandersnatch.filters.filters import Filters
+from bandersnatch.inventory import HeldProject
+from bandersnatch.layout import StoredPath
 from bandersnatch.model import ListedProject
 from bandersnatch.options import ApiMethod
 from bandersnatch.state import SavedState
@@ -20,7 +27,18 @@ from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
-HeldSerials = Callable[[], Mapping[NormalizedName, int]]
+
+class HeldProjects(Protocol):
+    """What the mirror holds, as the inventory tells it; all of it is only asked for where that matters."""
+
+    def serials(self) -> Mapping[NormalizedName, int]:
+        """Return the serials of all projects that are held."""
+
+    def get(self, project: NormalizedName) -> HeldProject | None:
+        """Return what is held of a project, or None."""
+
+    def all_unsettled(self) -> Iterable[tuple[NormalizedName, StoredPath]]:
+        """Return the files that earlier runs may have left half-done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +56,14 @@ class RunPlan:
 def plan_run(
     saved: SavedState,
     upstream: Upstream,
-    held: HeldSerials,
+    held: HeldProjects,
+    filters: Filters,
     *,
-    pages_differ: bool,
+    must_check_all: bool,
     api_method: ApiMethod = ApiMethod.AUTO,
 ) -> RunPlan:
-    """Return what to do: everything on a first run, a resync or a change of how pages look; else what has changed.
+    """Return what to do: everything on a first run, a resync or a change of what is published; else what has changed.
 
-    ``held`` tells the projects that the mirror holds, with their serials; it is only asked where that matters.
     ``api_method`` says whether XML-RPC is asked, and whether the root index may take its place.
 
     Raises:
@@ -53,7 +71,7 @@ def plan_run(
         UpstreamError: upstream could not be asked.
     """
     begin = saved.todo.target_serial if saved.todo is not None else saved.serial
-    is_full = begin is None or pages_differ
+    is_full = begin is None or must_check_all
     if is_full:
         logger.info("full sync with %s: every project is checked", upstream.url)
     todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
@@ -61,10 +79,10 @@ def plan_run(
     not_read_since: int | None = None
     try:
         if api_method is ApiMethod.SIMPLE:
-            newest = _plan_from_index(todo, upstream, held, is_full=is_full)
+            newest = _plan_from_index(todo, upstream, held.serials(), is_full=is_full)
             not_read_since = None if is_full else read_up_to
         elif is_full:
-            newest = _plan_everything(todo, upstream, held)
+            newest = _plan_everything(todo, upstream, held, filters)
         else:
             newest = _merge_changes(todo, upstream, todo.target_serial if read_up_to is None else read_up_to)
     except (SerialMovedBackError, InterruptedRunError):
@@ -72,8 +90,9 @@ def plan_run(
     except UpstreamError as error:
         if api_method is not ApiMethod.AUTO:
             raise
-        newest = _plan_after_error(todo, upstream, held, error, is_full=is_full)
+        newest = _plan_after_error(todo, upstream, held.serials(), error, is_full=is_full)
         not_read_since = None if is_full else read_up_to
+    _exclude(todo, held, filters)
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
     return RunPlan(todo, saved.serial is None, is_new, not_read_since)
@@ -93,7 +112,7 @@ def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:
     return newest
 
 
-def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> int:
+def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filters: Filters) -> int:
     """Add all projects, and return the newest serial.
 
     Upstream's list may be an hour old. The changelog closes the gap: asked first for its newest serial, and then for all
@@ -102,18 +121,25 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldSerials) -> i
     first = upstream.last_serial()
     if first < todo.target_serial:
         raise SerialMovedBackError(upstream.url, todo.target_serial, first)
-    list_serial = 0
-    for name, project in upstream.all_projects():
-        list_serial = max(list_serial, project.serial)
+    list_serial, listed = upstream.all_projects(
+        lambda name, display_name: filters.keeps_project(name, display_name) or name in serials
+    )
+    serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
+    for name, project in listed:
         _add_listed(todo, name, project)
     newest, changes = upstream.changes_since(min(first, list_serial), at_least=first)
     todo.merge(changes)
-    _add_missing(todo, held())
+    _add_missing(todo, serials)
     return max(first, newest)
 
 
 def _plan_after_error(
-    todo: TodoList, upstream: Upstream, held: HeldSerials, why: UpstreamError, *, is_full: bool
+    todo: TodoList,
+    upstream: Upstream,
+    serials: Mapping[NormalizedName, int],
+    why: UpstreamError,
+    *,
+    is_full: bool,
 ) -> int:
     """Go by the root index where XML-RPC has failed, and return the index's serial.
 
@@ -121,7 +147,7 @@ def _plan_after_error(
         UpstreamError: the first error, where the index can't be had either.
     """
     try:
-        newest = _plan_from_index(todo, upstream, held, is_full=is_full)
+        newest = _plan_from_index(todo, upstream, serials, is_full=is_full)
     except InterruptedRunError:
         raise
     except UpstreamError as error:
@@ -131,10 +157,11 @@ def _plan_after_error(
     return newest
 
 
-def _plan_from_index(todo: TodoList, upstream: Upstream, held: HeldSerials, *, is_full: bool) -> int:
+def _plan_from_index(
+    todo: TodoList, upstream: Upstream, serials: Mapping[NormalizedName, int], *, is_full: bool
+) -> int:
     """Add what differs between the root index and what is held, and return the index's serial."""
     serial, listed = upstream.root_index()
-    serials = held()
     for name, project in listed.items():
         if is_full or project.serial > serials.get(name, 0):
             _add_listed(todo, name, project)
@@ -174,3 +201,23 @@ def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) 
         changes = []
     owed |= {change.project: what for change, what in changes}
     return {project for project, what in owed.items() if what in (Owed.REMOVED, Owed.REMOVALS)}
+
+
+def _exclude(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
+    """Take off what the filters drop, but for what is held, or was left half-done: that stays, to be removed."""
+    if not filters.projects:
+        return
+    unfinished = {project for project, _ in held.all_unsettled()}
+    for name in [name for name in todo if not filters.keeps_project(name, todo[name].display_name)]:
+        record, entry = held.get(name), todo[name]
+        # A project that upstream does not list has no displayed name there; the one it had here decides.
+        display_name = record.display_name if record is not None and entry.serial == 0 else entry.display_name
+        if filters.keeps_project(name, display_name):
+            continue
+        if record is not None or name in unfinished:
+            todo.add(name, TodoEntry(display_name, entry.serial, Owed.EXCLUDED))
+        else:
+            todo.discard(name)
+    for name in unfinished:
+        if name not in todo and not filters.keeps_project(name, name):
+            todo.add(name, TodoEntry(name, 0, Owed.EXCLUDED))

@@ -190,10 +190,19 @@ class FilesystemStorage:
             yield stream
 
     def pieces(self, path: StoredPath) -> Iterator[bytes]:
-        """Yield the bytes of a large file piece by piece."""
-        with self.open(path) as stream:
-            while piece := stream.read(_READ_BYTES):
-                yield piece
+        """Yield the bytes of a file piece by piece; none is made larger than the file, which is most of the time small."""
+        try:
+            descriptor = os.open(self._absolute(path), os.O_RDONLY)
+            try:
+                at_most = min(os.fstat(descriptor).st_size + 1, _READ_BYTES)
+                while piece := os.read(descriptor, at_most):
+                    yield piece
+                    if len(piece) < at_most:
+                        break  # the end: a short read of a file is no other thing
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError(path, "read", error) from error
 
     def stat(self, path: StoredPath) -> StoredFile | None:
         """Return size and modification time of a file, or None where there is none."""

@@ -3,6 +3,7 @@
 ``state`` stays, and of the todo list goes only what was done for these projects. Every file of theirs is looked at.
 """
 
+import logging
 import time
 from collections.abc import Collection
 from contextlib import closing
@@ -25,6 +26,8 @@ from bandersnatch.state import SavedState, StateStore
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.work import Equipment, Pace, Work
 
+logger = logging.getLogger(__name__)
+
 
 class Sync:
     """One call of ``bandersnatch sync``."""
@@ -39,6 +42,8 @@ class Sync:
         root_index = RootIndex(self._storage, config.pages)
         self._holdings = Holdings(self._storage, self._inventory, root_index, equipment.stop)
         self._work = Work(config, equipment, self._inventory, pace or Pace(), None, allow_removals=allow_removals)
+        self.excluded: list[NormalizedName] = []
+        """The projects that the filters do not let through; they were left as they are."""
 
     def run(self, projects: Collection[NormalizedName], *, skip_root_index: bool) -> Report:
         """Bring the projects up to date.
@@ -81,7 +86,15 @@ class Sync:
         before = saved.todo or TodoList(saved.serial or 0)
         todo = TodoList(before.target_serial or self._newest_serial())
         for project in projects:
-            todo.add(project, before.get(project) or TodoEntry(self._display_name(project), 0, Owed.LISTED))
+            display_name = self._display_name(project)
+            verdict = self._config.filters.project(project, display_name)
+            if not verdict.keeps:
+                logger.warning("%s: not synced, since %s; --ignore-filters overrides that", project, verdict)
+                self.excluded.append(project)
+                continue
+            entry = before.get(project)
+            is_owed = entry is not None and entry.owed is not Owed.EXCLUDED
+            todo.add(project, entry if entry and is_owed else TodoEntry(display_name, 0, Owed.LISTED))
         return todo
 
     def _newest_serial(self) -> int:
@@ -94,8 +107,8 @@ class Sync:
             return 0
 
     def _display_name(self, project: NormalizedName) -> str:
-        if self._inventory.get(project) is not None:
-            return project  # the inventory knows how it is spelt
+        if (record := self._inventory.get(project)) is not None:
+            return record.display_name
         try:
             return self._upstream.display_name(project)
         except UpstreamError:
@@ -112,7 +125,8 @@ class Sync:
 
     def _save_rest(self, projects: Collection[NormalizedName], todo: TodoList, rest: TodoList) -> None:
         """Take what was done off the saved todo list; what is left of the small list is not done."""
-        done = [project for project in projects if project in rest and project not in todo]
+        left = {*todo, *self.excluded}
+        done = [project for project in projects if project in rest and project not in left]
         for project in done:
             rest.discard(project)
         if done:

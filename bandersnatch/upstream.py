@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.changelog import Changelog
+from bandersnatch.changelog import Changelog, ProjectRule
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.fetch import NOT_MODIFIED, Answer, Body, Fetcher, Resume
@@ -56,9 +56,12 @@ class Upstream:
         """Return the newest serial that was told, ``at_least`` one that is known to be there, and all changes."""
         return self._changelog.since(serial, at_least)
 
-    def all_projects(self) -> Iterator[tuple[NormalizedName, ListedProject]]:
-        """Yield all projects with their serials, perhaps an hour old; there are hundreds of thousands."""
-        return self._changelog.all_projects()
+    def all_projects(self, keeps: ProjectRule) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
+        """Return the newest serial of the list of all projects, perhaps an hour old, and those that ``keeps`` lets pass.
+
+        There are hundreds of thousands.
+        """
+        return self._changelog.all_projects(keeps)
 
     def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:
         """Return the serial of the PEP 691 root index, perhaps half an hour old, and all its projects with theirs.

@@ -41,6 +41,7 @@ from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoList
 from bandersnatch.upstream import Upstream
+from bandersnatch.wanted_page import PageChooser
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ _MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 """Errors that are none where upstream has removed something after the plan was made."""
 
 
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED})
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,14 @@ def build_workshop(
         publisher=publisher,
         executor=equipment.executor,
         pages=config.pages,
+        chooser=PageChooser(
+            upstream,
+            storage,
+            config.filters,
+            config.removals.deleted,
+            config.pages.hash_index,
+            config.pages.legacy_json,
+        ),
         rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
         deleted=config.removals.deleted,
         is_stopped=is_stopped,
@@ -174,9 +183,12 @@ class Work:
             if self._equipment.stop.is_set():
                 raise InterruptedRunError
             was_held = self._inventory.get(project) is not None
-            deleted_files = self.publisher.remove(project, keep_files=keep_files)
+            verdict = self.removals.excluded.get(project)
+            # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
+            deleted_files = self.publisher.remove(project, keep_files=keep_files and verdict is None)
             self.report.removed += was_held
-            logger.info("%s: removed, as upstream did; files deleted: %d", project, deleted_files)
+            why = "as upstream did" if verdict is None else f"as the configuration says: {verdict}"
+            logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files)
             todo.discard(project)
 
     def _work(self, plan: RunPlan) -> None:
@@ -253,10 +265,12 @@ class Work:
                 self._take_settled(outcome)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
-            case Gone(project) if self._config.removals.deleted is DeletedPolicy.KEEP:
+            case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
                 todo.discard(project)
-            case Gone(project):
+            case Gone(project, verdict):
                 self.removals.projects.append(project)
+                if verdict is not None:
+                    self.removals.excluded[project] = verdict
             case Shrinks(project, files):
                 self.removals.files[project] = files
                 return

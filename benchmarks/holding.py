@@ -1,7 +1,7 @@
 """Makes the records of a mirror that holds many projects, without the pages and files that would take days to fetch.
 
-``python -m benchmarks.holding CONFIG SERIAL NAMES`` does it for the names in a file: in a process of its own, so that the
-records are made by the bandersnatch that is measured.
+``python -P holding.py CONFIG SERIAL NAMES`` does it for the names in a file: in a process of its own, so that the records
+are made by the bandersnatch that is measured.
 """
 
 import sys

@@ -34,6 +34,8 @@ class Rig:
         self.web = self.directory / "web"
         self.make_storage: Callable[[Path], FilesystemStorage] = FilesystemStorage
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
+        self.filters = ""
+        """The sections of the configuration that are about filters."""
 
     def write_config(self, **options: str) -> Path:
         """Write a configuration; underscores in names stand for dashes, but in the three options that have them."""
@@ -41,7 +43,8 @@ class Rig:
         values |= self.options
         values |= {k if k in WITH_UNDERSCORES else k.replace("_", "-"): v for k, v in options.items()}
         path = self.folder / "bandersnatch.conf"
-        path.write_text("[mirror]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
+        mirror = "".join(f"{name} = {value}\n" for name, value in values.items())
+        path.write_text(f"[mirror]\n{mirror}{self.filters}")
         return path
 
     def run(

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from packaging.utils import NormalizedName
 
 from bandersnatch.changelog import LONGEST_RATE_LIMIT_SECONDS, MAX_ATTEMPTS, Changelog
 from bandersnatch.changes import Owed
@@ -21,6 +22,10 @@ RECORDED = Path(__file__).parent / "data" / "recorded"
 LAST = "rpc:changelog_last_serial"
 SINCE = "rpc:changelog_since_serial"
 LIST = "rpc:list_packages_with_serial"
+
+
+def everything(project: NormalizedName, display_name: str) -> bool:
+    return True
 
 
 class Waits:
@@ -79,7 +84,7 @@ def test_the_last_serial_is_that_of_the_newest_row(pypi: FakePyPI, changelog: Ch
 def test_an_empty_journal_is_at_serial_zero(pypi: FakePyPI, changelog: Changelog) -> None:
     assert changelog.last_serial() == 0
     assert changelog.since(0) == (0, [])
-    assert dict(changelog.all_projects()) == {}
+    assert dict(changelog.all_projects(everything)[1]) == {}
 
 
 @pytest.mark.parametrize("value", [-1, True, "7", 7.0, [], {}, b"7"])
@@ -229,7 +234,7 @@ def test_changes_that_are_no_list_are_malformed(pypi: FakePyPI, changelog: Chang
 def test_all_projects_come_under_their_normalized_names(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.create_project("Under_Score.Dots")
     pypi.create_project("flask")
-    assert dict(changelog.all_projects()) == {
+    assert dict(changelog.all_projects(everything)[1]) == {
         named("under-score-dots"): ListedProject("Under_Score.Dots", 2),
         named("flask"): ListedProject("flask", 4),
     }
@@ -240,7 +245,7 @@ def test_the_recorded_list_of_pypi_is_read(pypi: FakePyPI, changelog: Changelog)
     ((listed,), _) = xmlrpc.client.loads(body)
     pypi.fault(LIST, Body(body))
     assert isinstance(listed, dict)
-    assert dict(changelog.all_projects()) == {
+    assert dict(changelog.all_projects(everything)[1]) == {
         named(name): ListedProject(name, serial) for name, serial in listed.items()
     }
     assert len(listed) > 20
@@ -248,21 +253,30 @@ def test_the_recorded_list_of_pypi_is_read(pypi: FakePyPI, changelog: Changelog)
 
 def test_a_name_that_can_not_be_is_left_out_of_the_list(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.fault(LIST, response({"../evil": 1, "fine": 2}))
-    assert dict(changelog.all_projects()) == {named("fine"): ListedProject("fine", 2)}
+    assert dict(changelog.all_projects(everything)[1]) == {named("fine"): ListedProject("fine", 2)}
 
 
 @pytest.mark.parametrize("serial", [None, -1, "7", True, 1.5, []])
 def test_a_listed_serial_that_is_none_is_malformed(pypi: FakePyPI, changelog: Changelog, serial: object) -> None:
     pypi.fault(LIST, response({"sample": serial}))
     with pytest.raises(MalformedResponseError, match="list_packages_with_serial has projects whose serial is none"):
-        list(changelog.all_projects())
+        list(changelog.all_projects(everything)[1])
 
 
 @pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), ([], "list"), ("", "str")])
 def test_a_list_that_is_no_struct_is_malformed(pypi: FakePyPI, changelog: Changelog, value: object, kind: str) -> None:
     pypi.fault(LIST, response(value))
     with pytest.raises(MalformedResponseError, match=f"list_packages_with_serial is {kind}, no struct"):
-        list(changelog.all_projects())
+        list(changelog.all_projects(everything)[1])
+
+
+def test_only_the_projects_that_are_wanted_are_listed(pypi: FakePyPI, changelog: Changelog) -> None:
+    pypi.fault(LIST, response({"Wanted": 2, "other": 7}))
+    newest, listed = changelog.all_projects(
+        lambda project, display_name: (project, display_name) == ("wanted", "Wanted")
+    )
+    assert dict(listed) == {named("wanted"): ListedProject("Wanted", 2)}
+    assert newest == 7
 
 
 # Faults
@@ -430,7 +444,11 @@ def test_any_xml_is_an_answer_or_malformed(patient_pypi: FakePyPI, xml: str) -> 
     for method in (LAST, SINCE, LIST):
         patient_pypi.fault(method, raw_response(xml), times=MAX_ATTEMPTS)
     with connected(patient_pypi.url) as changelog:
-        for call in (changelog.last_serial, lambda: changelog.since(0), lambda: list(changelog.all_projects())):
+        for call in (
+            changelog.last_serial,
+            lambda: changelog.since(0),
+            lambda: list(changelog.all_projects(everything)[1]),
+        ):
             try:
                 call()
             except (MalformedResponseError, UpstreamUnavailableError):

@@ -13,7 +13,6 @@ from bandersnatch.config import Config, DiskConfig, HttpConfig, PagesConfig, Rem
 from bandersnatch.errors import ConfigError, ConfigMissingError
 from bandersnatch.option_tables import BACKEND_SECTIONS, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS
 from bandersnatch.options import (
-    UNSUPPORTED_SECTIONS,
     ApiMethod,
     CompareMethod,
     DeletedPolicy,
@@ -492,12 +491,6 @@ def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path)
     ]
 
 
-@pytest.mark.parametrize("section", UNSUPPORTED_SECTIONS)
-def test_a_section_whose_absence_would_be_missed_is_an_error(path: Path, section: str) -> None:
-    text = f"[mirror]\ndirectory = /srv/pypi\n[{section}]\nenabled = all\n"
-    assert problems_of(path, text) == [f"[{section}]: {UNSUPPORTED_SECTIONS[section]}"]
-
-
 @pytest.mark.parametrize(
     ("section", "suggestion"),
     [
@@ -527,7 +520,7 @@ def test_a_polite_number_of_workers_or_another_index_is_none(path: Path, workers
 
 
 def test_all_problems_are_told_at_once(path: Path) -> None:
-    text = "[mirror]\nworkers = ten\nwokers = 3\ntimeout = 0\nmaster = http://x.example\n[allowlist]\npackages = a\n"
+    text = "[mirror]\nworkers = ten\nwokers = 3\ntimeout = 0\nmaster = http://x.example\n[allowlist]\npackage = a\n"
     problems = problems_of(path, text)
     assert len(problems) == 6
     for words in (

@@ -17,7 +17,9 @@ from bandersnatch.layout import StoredPath
 PATHS = [StoredPath("state"), StoredPath("todo"), StoredPath("web/simple/foo/index.html")]
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["save", "write_bytes", "delete", "sweep", "set_mtime"]), st.sampled_from(PATHS), st.binary()
+        st.sampled_from(["save", "write", "write_bytes", "write_pieces", "delete", "sweep", "set_mtime"]),
+        st.sampled_from(PATHS),
+        st.binary(),
     )
 )
 
@@ -38,6 +40,13 @@ def test_storage_answers_as_if_it_had_written(
         match operation:
             case "save":
                 storage.save(path, [data[:1], data[1:]])
+                expected[path] = data
+            case "write":
+                with storage.write(path) as sink:
+                    sink.write(data)
+                expected[path] = data
+            case "write_pieces":
+                assert storage.write_pieces(path, [data[:1], data[1:]]) == (expected.get(path) != data)
                 expected[path] = data
             case "write_bytes":
                 assert storage.write_bytes(path, data) == (expected.get(path) != data)

@@ -52,7 +52,8 @@ def test_example_is_the_one_in_the_package() -> None:
 
 
 def test_example_has_every_option_at_its_default() -> None:
-    uncommented = re.sub(r"^; (\S+ =)", r"\1", EXAMPLE, flags=re.MULTILINE)
+    of_mirror = EXAMPLE.partition("\n; Filters: ")[0]
+    uncommented = re.sub(r"^; (\S+ =)", r"\1", of_mirror, flags=re.MULTILINE)
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive
     parser.read_string(uncommented)
@@ -97,3 +98,12 @@ def test_set_up_commands_are_one_line_each(environment: str) -> None:
     lines = [line for line in README.splitlines() if line.endswith(f"tox -q -e {environment}")]
     assert len(lines) == 1
     assert lines[0].startswith("python3 -m venv .venv && ")
+
+
+def test_filters_of_the_example_work(tmp_path: Path) -> None:
+    config = tmp_path / "bandersnatch.conf"
+    filters = EXAMPLE.partition("\n; [plugins]")[2]
+    config.write_text("[mirror]\ndirectory = /srv/pypi\n[plugins]" + re.sub("^; ", "", filters, flags=re.MULTILINE))
+    loaded = Config.load(config)
+    assert loaded.warnings == ()
+    assert [each.filter_name for each in loaded.filters.projects] == ["allowlist_project"]

@@ -1,14 +1,20 @@
 """What a run has to do, from what is saved and from what upstream says."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 
 import pytest
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
+from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.filters.names import NameMatchesNone, OnlyListed
+from bandersnatch.inventory import HeldProject
+from bandersnatch.layout import StoredPath
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
@@ -29,14 +35,35 @@ def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
         yield Upstream(fetcher, pypi.url, lambda _: False)
 
 
+@dataclass(frozen=True)
+class Held:
+    """An inventory of projects at a serial each, and the names of those that a dead run left unfinished."""
+
+    at: Mapping[NormalizedName, int]
+    unfinished: tuple[NormalizedName, ...] = ()
+    display_names: Mapping[NormalizedName, str] = field(default_factory=dict)
+
+    def serials(self) -> Mapping[NormalizedName, int]:
+        return self.at
+
+    def get(self, project: NormalizedName) -> HeldProject | None:
+        if project not in self.at:
+            return None
+        return HeldProject(project, self.display_names.get(project, project), self.at[project], None, 0, 0)
+
+    def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
+        return [(name, StoredPath(f"web/packages/{name}")) for name in self.unfinished]
+
+
 def plan(
     upstream: Upstream,
     saved: SavedState = NEW,
     held: Mapping[NormalizedName, int] | None = None,
     *,
-    pages_differ: bool = False,
+    filters: Filters = NO_FILTERS,
+    must_check_all: bool = False,
 ) -> RunPlan:
-    return plan_run(saved, upstream, lambda: held or {}, pages_differ=pages_differ)
+    return plan_run(saved, upstream, Held(held or {}), filters, must_check_all=must_check_all)
 
 
 def owed(plan: RunPlan) -> dict[str, tuple[int, Owed]]:
@@ -117,7 +144,7 @@ def test_other_pages_mean_that_every_project_is_looked_at_but_not_every_file(
     pypi: FakePyPI, upstream: Upstream
 ) -> None:
     pypi.create_project("a")
-    made = plan(upstream, SavedState(2, None), pages_differ=True)
+    made = plan(upstream, SavedState(2, None), must_check_all=True)
     assert owed(made) == {"a": (2, Owed.LISTED)}
     assert (made.recheck, made.is_new) == (False, True)
 
@@ -125,7 +152,7 @@ def test_other_pages_mean_that_every_project_is_looked_at_but_not_every_file(
 def test_other_pages_do_not_hide_that_upstream_moved_back(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     with pytest.raises(SerialMovedBackError):
-        plan(upstream, SavedState(3, None), pages_differ=True)
+        plan(upstream, SavedState(3, None), must_check_all=True)
 
 
 # Changes
@@ -302,10 +329,90 @@ def test_a_run_that_is_asked_to_stop_asks_nothing_more(pypi: FakePyPI) -> None:
 
 
 def test_what_is_held_is_not_asked_for_where_it_does_not_matter(pypi: FakePyPI, upstream: Upstream) -> None:
-    def held() -> Mapping[NormalizedName, int]:
-        pytest.fail("it was asked for")
+    class Untold(Held):
+        def serials(self) -> Mapping[NormalizedName, int]:
+            pytest.fail("it was asked for")
 
-    plan_run(SavedState(0, None), upstream, held, pages_differ=False)
+    plan_run(SavedState(0, None), upstream, Untold({}), NO_FILTERS, must_check_all=False)
+
+
+# Filters
+
+ONLY_A = Filters(projects=(OnlyListed("allowlist_project", frozenset([A]), "the list"),))
+NO_CAPITALS = Filters(projects=(NameMatchesNone("regex_project", (re.compile("[A-Z]"),)),))
+
+
+def test_what_a_filter_drops_is_not_planned(pypi: FakePyPI, upstream: Upstream) -> None:
+    for name in ("a", "b", "c"):
+        pypi.create_project(name)
+    made = plan(upstream, filters=ONLY_A)
+    assert owed(made) == {"a": (2, Owed.LISTED)}
+    assert made.todo.target_serial == pypi.serial
+
+
+def test_the_changelog_is_asked_from_the_newest_project_of_the_list_on_whatever_is_kept(
+    pypi: FakePyPI, upstream: Upstream
+) -> None:
+    for name in ("a", "b", "c"):
+        pypi.create_project(name)
+    plan(upstream, filters=ONLY_A)
+    assert b"<int>6</int>" in pypi.requests[-1].body
+
+
+def test_changes_of_what_a_filter_drops_are_no_work(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.create_project("b")
+    made = plan(upstream, SavedState(0, None), filters=ONLY_A)
+    assert list(made.todo) == ["a"]
+    assert made.todo.target_serial == 4
+
+
+def test_what_is_held_and_dropped_is_to_be_removed(pypi: FakePyPI, upstream: Upstream) -> None:
+    for name in ("a", "b", "c"):
+        pypi.create_project(name)
+    made = plan(upstream, SavedState(6, None), {A: 2, B: 4}, filters=ONLY_A, must_check_all=True)
+    assert owed(made) == {"a": (2, Owed.LISTED), "b": (4, Owed.EXCLUDED)}
+
+
+def test_a_project_that_is_held_and_dropped_goes_when_it_changes(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.create_project("b")
+    assert owed(plan(upstream, SavedState(2, None), {B: 1}, filters=ONLY_A)) == {"b": (3, Owed.EXCLUDED)}
+
+
+def test_what_upstream_no_longer_lists_is_dropped_without_a_question(upstream: Upstream) -> None:
+    assert owed(plan(upstream, NEW, {B: 4}, filters=ONLY_A)) == {"b": (0, Owed.EXCLUDED)}
+
+
+def test_the_displayed_name_of_what_is_not_listed_is_the_one_it_had(upstream: Upstream) -> None:
+    held = Held({A: 1, B: 2}, display_names={A: "A", B: "b"})
+    made = plan_run(NEW, upstream, held, NO_CAPITALS, must_check_all=True)
+    assert owed(made) == {"a": (0, Owed.REMOVED), "b": (0, Owed.REMOVED)}
+
+
+def test_a_pattern_sees_the_name_that_upstream_shows(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("Django")
+    pypi.create_project("flask")
+    assert list(plan(upstream, filters=NO_CAPITALS).todo) == ["flask"]
+
+
+def test_leftovers_of_a_project_that_is_dropped_since_are_to_be_removed(upstream: Upstream) -> None:
+    made = plan_run(SavedState(0, None), upstream, Held({}, (A, B)), ONLY_A, must_check_all=False)
+    assert owed(made) == {"b": (0, Owed.EXCLUDED)}
+
+
+def test_the_root_index_is_filtered_too(pypi: FakePyPI, upstream: Upstream) -> None:
+    for name in ("a", "b", "c"):
+        pypi.create_project(name)
+    without_rpc(pypi)
+    made = plan(upstream, NEW, {B: 4}, filters=ONLY_A)
+    assert owed(made) == {"a": (2, Owed.LISTED), "b": (4, Owed.EXCLUDED)}
+
+
+def test_removal_because_of_a_filter_stays_on_the_list_until_it_is_done(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.add_file("b", "1.0")
+    saved = saved_todo(1, b=TodoEntry("b", 1, Owed.EXCLUDED))
+    assert owed(plan(upstream, saved, {B: 1}, filters=ONLY_A)) == {"b": (4, Owed.EXCLUDED)}
 
 
 def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:

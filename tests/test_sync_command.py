@@ -217,3 +217,42 @@ def test_lock_is_honoured(behind: Rig, pypi: FakePyPI) -> None:
         assert behind.command_again("sync", "two").returncode == 3
         process.kill()
         process.communicate()
+
+
+# With filters
+
+BLOCK_NEW = "[plugins]\nenabled =\n    blocklist_project\n[blocklist]\npackages =\n    new\n    one\n"
+
+
+def test_excluded_project_is_said_and_the_others_are_synced(behind: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("new", "1.0")
+    behind.filters = BLOCK_NEW
+    before = behind.tree()
+    result = behind.command("sync", "new", "two", "one")
+    assert result.returncode == 1
+    assert "new: not synced, since blocklist_project drops it" in result.stderr
+    assert "one: not synced, since blocklist_project drops it" in result.stderr
+    assert "synced 1 projects by name: 1 updated" in result.stderr
+    assert versions(behind, "two") == ["1.0", "2.0"]
+    assert not (behind.web / "simple" / "new").exists()
+    assert behind.tree()["simple/one/index.v1_json"] == before["simple/one/index.v1_json"]
+
+
+def test_excluded_project_comes_where_filters_are_ignored(behind: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("new", "1.0")
+    behind.filters = BLOCK_NEW
+    assert behind.command("sync", "--ignore-filters", "new", "one").returncode == 0
+    assert versions(behind, "new") == ["1.0"]
+    assert versions(behind, "one") == ["1.0", "2.0"]
+    assert behind.command("mirror").returncode == 0
+    assert {path.name for path in (behind.web / "simple").iterdir() if path.is_dir()} == {"two", "three"}
+
+
+def test_dry_run_tells_what_the_filters_would_remove(behind: Rig, pypi: FakePyPI) -> None:
+    behind.filters = BLOCK_NEW
+    before = behind.stamps()
+    for arguments in ([], ["--full"]):
+        result = behind.command("mirror", "--dry-run", "--json", *arguments, deleted="keep")
+        plan = json.loads(result.stdout)
+        assert plan["remove"] == [{"project": "one", "files": 1, "bytes": pypi.files("one")[0].size}]
+    behind.assert_same_tree(before)

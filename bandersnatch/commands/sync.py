@@ -3,7 +3,7 @@
 import argparse
 
 from bandersnatch.commands.names import add_names, read_names
-from bandersnatch.exit_status import EXIT_STATUS
+from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
 from bandersnatch.invocation import Invocation, tell_report
 
 EXAMPLES = """\
@@ -12,6 +12,8 @@ examples:
   bandersnatch sync --skip-simple-root flask jinja2 werkzeug
 
 State and todo list stay as they are, but for what was done for these projects.
+What filters exclude is said, and is status 1; with --ignore-filters it comes,
+and goes again when a run finds that the filters drop it.
 A project that upstream does not have is a failure; if the mirror has it, it
 stays, unless the changelog tells of its removal.
 
@@ -34,6 +36,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="leave the root index as it is; the next run that has something to do writes it",
     )
     parser.add_argument(
+        "--ignore-filters", action="store_true", help="sync the projects, and all of their files, whatever filters say"
+    )
+    parser.add_argument(
         "--allow-removals",
         action="store_true",
         help="remove what upstream removed, also where that is more than max-removals",
@@ -43,13 +48,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Bring the projects up to date and return the exit status."""
+    from dataclasses import replace
+
+    from bandersnatch.filters.filters import NO_FILTERS
     from bandersnatch.sync import Sync
 
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
+    if arguments.ignore_filters:
+        config = replace(config, filters=NO_FILTERS)
     with invocation.equipment(config) as equipment:
         sync = Sync(config, equipment, allow_removals=arguments.allow_removals)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
     names = " ".join(projects)
-    summary = f"synced {len(projects)} projects by name: {report.counts()}"
-    return tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
+    summary = f"synced {len(projects) - len(sync.excluded)} projects by name: {report.counts()}"
+    status = tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
+    return SOME_FAILED if status == DONE and sync.excluded else status

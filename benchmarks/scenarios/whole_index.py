@@ -14,6 +14,7 @@ from benchmarks.index import Index
 from benchmarks.results import Results, Target, at_most, cpu, difference, exactly, peak_mb, ratio, request_count, wall
 from benchmarks.server import REPOSITORY
 
+HOLDING = REPOSITORY / "benchmarks" / "holding.py"
 PROJECTS = 50
 WHOLE = Size("whole", PROJECTS, 4 * PROJECTS, (4_096, 16_384), listed=INDEX_PROJECTS - PROJECTS)
 
@@ -94,7 +95,5 @@ def hold_listed(client: Ours, index: Index, tree: Path, listed: int) -> None:
     tree.rmdir()
     config = write_config(tree, index, Wishes())
     serial = serial_of(index.size.listed) - 1
-    command = [sys.executable, "-m", "benchmarks.holding", str(config), str(serial), str(named)]
-    environment = environment_of(client.source)
-    environment["PYTHONPATH"] += f":{REPOSITORY}"
-    subprocess.run(command, check=True, env=environment, cwd=tree.parent)
+    command = [sys.executable, "-P", str(HOLDING), str(config), str(serial), str(named)]
+    subprocess.run(command, check=True, env=environment_of(client.source), cwd=tree.parent)

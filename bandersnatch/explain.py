@@ -1,0 +1,117 @@
+"""Says which filter keeps or drops a project, a release or a file, and why.
+
+It asks upstream, and touches nothing of the mirror.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
+
+from bandersnatch.errors import NotFoundError
+from bandersnatch.filters.facts import ProjectDocument, ProjectFacts, Release, find, parse_version
+from bandersnatch.filters.filters import Filters
+from bandersnatch.filters.selection import Selection
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.legacy_json import fetch_legacy_json
+from bandersnatch.model import parse_project_name
+from bandersnatch.upstream import Upstream
+
+_FILE = re.compile(r"\.(whl|egg|exe|msi|dmg|rpm|zip|tgz|tar\.\w+)$", re.IGNORECASE)
+
+
+class UnknownTargetError(Exception):
+    """There is no such project, release or file upstream, or its name can't be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked about: a project, one of its releases, or one of its files."""
+
+    project: NormalizedName
+    version: str | None = None
+    filename: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Read ``NAME``, ``NAME==VERSION`` or the name of a file.
+
+        Raises:
+            UnknownTargetError: it is none of these.
+        """
+        name, separator, version = text.partition("==")
+        filename = None
+        if not separator and _FILE.search(text):
+            filename, name = text, _project_of(text)
+        project = parse_project_name(name.strip())
+        if project is None:
+            raise UnknownTargetError(f"{text}: expected NAME, NAME==VERSION or the name of a file")
+        return cls(project, version.strip() if separator else None, filename)
+
+
+def _project_of(filename: str) -> str:
+    """Return the name of the project that a file's name begins with, as far as it tells where that ends."""
+    try:
+        return parse_sdist_filename(filename)[0]
+    except InvalidSdistFilename:
+        before_version = re.match(r"(.+?)-\d", filename)
+        return filename.partition("-")[0] if filename.endswith(".whl") or before_version is None else before_version[1]
+
+
+def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[str]:
+    """Yield the lines of the answer.
+
+    Raises:
+        UnknownTargetError: upstream has nothing of that name.
+        UpstreamError: upstream could not be asked.
+    """
+    project = target.project
+    try:
+        page = upstream.project_page(project, None).page
+    except NotFoundError:
+        page = None
+    if page is None:
+        raise UnknownTargetError(f"{upstream.url} has no project {project}")
+    fetched = fetch_legacy_json(upstream, project, 0)
+    document = ProjectDocument.parse(fetched.body)
+    display_name = next((each for each in find(document.tree, ("info", "name")) if isinstance(each, str)), project)
+    facts = ProjectFacts(page, document)
+    yield from _told(
+        project,
+        [
+            *(
+                Verdict(f.keeps(project, display_name), f.filter_name, f.reason(project, display_name))
+                for f in filters.projects
+            ),
+            *(Verdict(f.keeps(facts), f.filter_name, f.reason(facts)) for f in filters.metadata),
+        ],
+    )
+    selection = Selection(filters, page, document)
+    found = False
+    for release in selection.releases:
+        if not _is_meant(target, release):
+            continue
+        found = True
+        yield from _told(f"{project}=={release.version}", selection.release_verdicts(release))
+        for file in release.files:
+            if target.version is not None or target.filename == file.filename:
+                yield from _told(file.filename, selection.file_verdicts(release, file))
+    if not found and (target.version or target.filename):
+        raise UnknownTargetError(f"{upstream.url} has no {target.filename or f'release {target.version}'} of {project}")
+
+
+def _is_meant(target: Target, release: Release) -> bool:
+    if target.filename is not None:
+        return any(file.filename == target.filename for file in release.files)
+    if target.version is None or target.version == release.version:
+        return True
+    version = parse_version(target.version)
+    return version is not None and version == release.parsed
+
+
+def _told(subject: str, verdicts: list[Verdict]) -> Iterator[str]:
+    """Yield a line on a subject, and one for each filter that has a say in it."""
+    word = "kept" if all(each.keeps for each in verdicts) else "dropped"
+    yield f"{subject}: {word}" + ("" if verdicts else ", no filter has a say in it")
+    yield from (f"    {verdict}" for verdict in verdicts)

@@ -1,0 +1,128 @@
+"""``Filters``: all filters of a configuration as one value, which says what is kept, and why.
+
+Something stays where every filter keeps it, so the order of filters means nothing. Only the latest releases are chosen last,
+out of what all others keep; otherwise a place would go to a release of which nothing is left.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
+from bandersnatch.filters.fingerprint import described
+from bandersnatch.filters.verdict import Verdict, first_drop
+
+if TYPE_CHECKING:  # what reads requirements need not be imported where there are none
+    from bandersnatch.filters.releases import Latest, OnlyReleases
+
+
+class ProjectFilter(Protocol):
+    """Decides by the name of a project: the normalized one, or the one that upstream shows."""
+
+    @property
+    def filter_name(self) -> str:
+        """The name by which the filter is enabled."""
+
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:
+        """Whether the project stays."""
+
+    def reason(self, project: NormalizedName, display_name: str) -> str:
+        """Say why it stays or goes."""
+
+
+class MetadataFilter(Protocol):
+    """Decides on a whole project by what upstream tells of it."""
+
+    @property
+    def filter_name(self) -> str:
+        """The name by which the filter is enabled."""
+
+    @property
+    def needs_json(self) -> bool:
+        """Whether it looks into the project's legacy JSON."""
+
+    def keeps(self, facts: ProjectFacts) -> bool:
+        """Whether the project stays."""
+
+    def reason(self, facts: ProjectFacts) -> str:
+        """Say why it stays or goes."""
+
+
+class FileFilter(Protocol):
+    """Decides on single files."""
+
+    @property
+    def filter_name(self) -> str:
+        """The name by which the filter is enabled."""
+
+    @property
+    def needs_json(self) -> bool:
+        """Whether it looks into the project's legacy JSON."""
+
+    def keeps(self, facts: FileFacts) -> bool:
+        """Whether the file stays."""
+
+    def reason(self, facts: FileFacts) -> str:
+        """Say why it stays or goes."""
+
+
+class ReleaseFilter(Protocol):
+    """Decides on single releases."""
+
+    @property
+    def filter_name(self) -> str:
+        """The name by which the filter is enabled."""
+
+    def keeps(self, project: NormalizedName, release: Release) -> bool:
+        """Whether the release stays."""
+
+    def reason(self, project: NormalizedName, release: Release) -> str:
+        """Say why it stays or goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The enabled filters. ``pinned`` are release filters that decide alone on the projects that they pin."""
+
+    projects: tuple[ProjectFilter, ...] = ()
+    metadata: tuple[MetadataFilter, ...] = ()
+    files: tuple[FileFilter, ...] = ()
+    releases: tuple[ReleaseFilter, ...] = ()
+    pinned: tuple["OnlyReleases", ...] = ()
+    latest: tuple["Latest", ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A word that differs whenever the filters may decide otherwise; empty where there are none."""
+        text = described(self)
+        return hashlib.sha256(text.encode()).hexdigest() if self != NO_FILTERS else ""
+
+    @property
+    def shape_pages(self) -> bool:
+        """Whether any filter looks at more than the names of projects."""
+        return self != Filters(projects=self.projects)
+
+    @property
+    def needs_json(self) -> bool:
+        """Whether a filter looks into the legacy JSON of projects."""
+        return any(each.needs_json for each in self.metadata) or any(each.needs_json for each in self.files)
+
+    def keeps_project(self, project: NormalizedName, display_name: str) -> bool:
+        """Whether a project stays, as far as its name tells; asked once for each of hundreds of thousands."""
+        return all(each.keeps(project, display_name) for each in self.projects)
+
+    def project(self, project: NormalizedName, display_name: str) -> Verdict:
+        """Say whether a project stays, as far as its name tells, and which filter says so."""
+        return first_drop(
+            Verdict(each.keeps(project, display_name), each.filter_name, each.reason(project, display_name))
+            for each in self.projects
+        )
+
+    def metadata_of(self, facts: ProjectFacts) -> Verdict:
+        """Say whether a project stays, as far as its page and its metadata tell, and which filter says so."""
+        return first_drop(Verdict(each.keeps(facts), each.filter_name, each.reason(facts)) for each in self.metadata)
+
+
+NO_FILTERS = Filters()

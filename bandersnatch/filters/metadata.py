@@ -1,0 +1,294 @@
+"""The filters by metadata: patterns and ranges of versions at dotted paths, the size of a project, how many versions it has.
+
+The name of an option is ``tag:tag:dotted.path``; the path leads into a project's legacy JSON, which is asked for only where
+a path leads to something that the project's page does not tell.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from bandersnatch.errors import shown
+from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
+from bandersnatch.filters.names import allowed_names, read_patterns
+from bandersnatch.filters.settings import Entry, Settings
+from bandersnatch.option_readers import read_size
+from bandersnatch.options import OptionError
+
+_PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
+_FILE_ROOTS = ("info", "release", "release_file")
+_NULL_TAGS = {"match-null": True, "not-null": False}
+
+
+class Match(Enum):
+    """How many of the patterns must match a value: one, each, or none."""
+
+    ANY = "any"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where values stand, and what their absence means."""
+
+    names: tuple[str, ...]
+    nulls_match: bool
+
+    def __str__(self) -> str:
+        return ".".join(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRule:
+    """What patterns ask of the values at a path."""
+
+    path: Path
+    match: Match
+    patterns: tuple[re.Pattern[str], ...]
+
+    def holds(self, tree: Mapping[str, object]) -> bool:
+        """Whether the values are as they shall be."""
+        texts = [as_text(value) for value in find(tree, self.path.names)]
+        if not texts:
+            return self.path.nulls_match
+        hits = [any(pattern.match(text) for text in texts) for pattern in self.patterns]
+        match self.match:
+            case Match.ANY:
+                return any(hits)
+            case Match.ALL:
+                return all(hits)
+            case Match.NONE:
+                return not any(hits)
+
+    def reason(self, tree: Mapping[str, object]) -> str:
+        """Say what the values are."""
+        return f"{self.match.value} of the patterns for {self.path} must match, it is {_shown(find(tree, self.path.names))}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRule:
+    """Which versions the range at a path must contain: one of them is enough. What is no range lets everything pass."""
+
+    path: Path
+    versions: tuple[Version, ...]
+
+    def holds(self, tree: Mapping[str, object]) -> bool:
+        """Whether the range is as it shall be."""
+        value = next(iter(find(tree, self.path.names)), "")
+        if value == "":
+            return self.path.nulls_match
+        try:
+            specifier = SpecifierSet(as_text(value))
+        except InvalidSpecifier:
+            return True
+        return any(specifier.contains(version, prereleases=True) for version in self.versions)
+
+    def reason(self, tree: Mapping[str, object]) -> str:
+        """Say what the range is."""
+        wanted = ", ".join(map(str, self.versions))
+        return f"{self.path} must contain one of {wanted}, it is {_shown(find(tree, self.path.names))}"
+
+
+Rule = PatternRule | VersionRule
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRules:
+    """Keeps the projects for whose legacy JSON all rules hold."""
+
+    filter_name: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def needs_json(self) -> bool:
+        """Always: a page tells nothing of this."""
+        return True
+
+    def keeps(self, facts: ProjectFacts) -> bool:
+        """Whether all rules hold."""
+        return all(rule.holds(facts.document.tree) for rule in self.rules)
+
+    def reason(self, facts: ProjectFacts) -> str:
+        """Say what the first rule found that does not hold, or all of them."""
+        return _reason(self.rules, facts.document.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRules:
+    """Keeps the files for which all rules hold."""
+
+    filter_name: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def needs_json(self) -> bool:
+        """Whether a rule asks for what the page does not tell."""
+        return any(str(rule.path) not in PAGE_FIELDS for rule in self.rules)
+
+    def keeps(self, facts: FileFacts) -> bool:
+        """Whether all rules hold."""
+        tree = facts.tree()
+        return all(rule.holds(tree) for rule in self.rules)
+
+    def reason(self, facts: FileFacts) -> str:
+        """Say what the first rule found that does not hold, or all of them."""
+        return _reason(self.rules, facts.tree())
+
+
+@dataclass(frozen=True, slots=True)
+class MaxSize:
+    """Drops the projects whose files are larger together, whatever other filters leave of them."""
+
+    filter_name: str
+    max_bytes: int
+    exempt: frozenset[NormalizedName]
+    needs_json: bool = False
+
+    def keeps(self, facts: ProjectFacts) -> bool:
+        """Whether the project is small enough, or exempt."""
+        return facts.page.name in self.exempt or self._size(facts) <= self.max_bytes
+
+    def reason(self, facts: ProjectFacts) -> str:
+        """Say how large the project is."""
+        if facts.page.name in self.exempt:
+            return f"[allowlist] packages names {facts.page.name}"
+        return f"its files have {self._size(facts)} bytes in all, max_package_size is {self.max_bytes}"
+
+    @staticmethod
+    def _size(facts: ProjectFacts) -> int:
+        return sum(file.size for file in facts.page.files)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsCount:
+    """Keeps the projects whose number of versions is within bounds; a bound of 0 is none."""
+
+    filter_name: str
+    min_versions: int
+    max_versions: int
+    exempt: frozenset[NormalizedName]
+    needs_json: bool = False
+
+    def keeps(self, facts: ProjectFacts) -> bool:
+        """Whether the project has as many versions as it may, or is exempt."""
+        count = len(facts.page.versions)
+        is_within = self.min_versions <= count and (not self.max_versions or count <= self.max_versions)
+        return is_within or facts.page.name in self.exempt
+
+    def reason(self, facts: ProjectFacts) -> str:
+        """Say how many versions the project has."""
+        if facts.page.name in self.exempt:
+            return f"[allowlist] packages names {facts.page.name}"
+        most = f" to {self.max_versions}" if self.max_versions else ""
+        return f"it has {len(facts.page.versions)} versions, the bounds are {self.min_versions}{most or ' and no end'}"
+
+
+def read_regex_project_metadata(settings: Settings) -> ProjectRules | None:
+    """Read the filter of projects by patterns."""
+    rules = _read_rules(settings, "regex_project_metadata", _PROJECT_ROOTS, is_range=False)
+    return ProjectRules("regex_project_metadata", rules) if rules else None
+
+
+def read_version_range_project_metadata(settings: Settings) -> ProjectRules | None:
+    """Read the filter of projects by ranges of versions."""
+    rules = _read_rules(settings, "version_range_project_metadata", _PROJECT_ROOTS, is_range=True)
+    return ProjectRules("version_range_project_metadata", rules) if rules else None
+
+
+def read_regex_release_file_metadata(settings: Settings) -> FileRules | None:
+    """Read the filter of files by patterns."""
+    rules = _read_rules(settings, "regex_release_file_metadata", _FILE_ROOTS, is_range=False)
+    return FileRules("regex_release_file_metadata", rules) if rules else None
+
+
+def read_version_range_release_file_metadata(settings: Settings) -> FileRules | None:
+    """Read the filter of files by ranges of versions."""
+    rules = _read_rules(settings, "version_range_release_file_metadata", _FILE_ROOTS, is_range=True)
+    return FileRules("version_range_release_file_metadata", rules) if rules else None
+
+
+def read_size_project_metadata(settings: Settings) -> MaxSize | None:
+    """Read the filter by size; 0 switches it off."""
+    entry = settings.value("size_project_metadata", "max_package_size")
+    if entry is None:
+        return None
+    try:
+        size = _read_size(entry.text)
+    except OptionError as error:
+        settings.add_problem(entry, str(error))
+        return None
+    return MaxSize("size_project_metadata", size, allowed_names(settings)) if size else None
+
+
+def read_versions_count_project_metadata(settings: Settings) -> VersionsCount | None:
+    """Read the filter by number of versions."""
+    section = "versions_count_project_metadata"
+    entries = [settings.value(section, option) for option in ("min_versions", "max_versions")]
+    least, most = (settings.number(entry) for entry in entries)
+    if most and least > most:
+        entry = entries[0]
+        assert entry is not None, "a number above 0 was written"
+        settings.add_problem(entry, f"expected no more than max_versions, which is {most}")
+    return VersionsCount(section, least, most, allowed_names(settings)) if least or most else None
+
+
+def _read_size(text: str) -> int:
+    """Read a size such as ``1G`` or ``1.5 MB``; a letter means a power of 1024, as it always did."""
+    found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\s*([KMGT])(?:i?B|bytes)?", text, re.ASCII | re.IGNORECASE)
+    if found is None:
+        return read_size(re.sub(r"\s*bytes?$", "", text, flags=re.IGNORECASE))
+    return int(float(f"{found[1]}.{found[2]}") * read_size(f"1{found[3]}"))
+
+
+def _read_rules(settings: Settings, section: str, roots: tuple[str, ...], *, is_range: bool) -> tuple[Rule, ...]:
+    """Read all options of a section; their order in the file means nothing."""
+    rules: dict[str, Rule] = {}
+    for option in settings.options(section):
+        entries = settings.entries(section, option)
+        *tags, dotted = option.split(":")
+        names = tuple(dotted.split("."))
+        head = Entry(section, option, option)
+        allowed_tags = {*_NULL_TAGS} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
+        if unknown := [tag for tag in tags if tag not in allowed_tags]:
+            settings.add_problem(head, f'"{unknown[0]}" is no tag: expected {", ".join(sorted(allowed_tags))}')
+        elif names[0] not in roots or "" in names:
+            settings.add_problem(head, f"expected a path that begins with {', '.join(roots)}")
+        elif not entries:
+            settings.add_problem(head, f"expected at least one {'version' if is_range else 'pattern'}")
+        else:
+            nulls = [_NULL_TAGS[tag] for tag in tags if tag in _NULL_TAGS]
+            path = Path(names, nulls[-1] if nulls else True)
+            if is_range:
+                rules[option] = VersionRule(path, _read_versions(settings, entries))
+            else:
+                matches = [Match(tag) for tag in tags if tag not in _NULL_TAGS]
+                rules[option] = PatternRule(
+                    path, matches[-1] if matches else Match.ANY, read_patterns(settings, entries)
+                )
+    return tuple(rules[option] for option in sorted(rules))
+
+
+def _read_versions(settings: Settings, entries: list[Entry]) -> tuple[Version, ...]:
+    versions = set()
+    for entry in entries:
+        version = parse_version(entry.text)
+        if version is None:
+            settings.add_problem(entry, "expected a version, such as 3.11")
+        else:
+            versions.add(version)
+    return tuple(sorted(versions))
+
+
+def _reason(rules: tuple[Rule, ...], tree: Mapping[str, object]) -> str:
+    failed = [rule for rule in rules if not rule.holds(tree)]
+    return "; ".join(rule.reason(tree) for rule in failed[:1] or rules)
+
+
+def _shown(values: list[object]) -> str:
+    return shown(" | ".join(map(as_text, values))) or "missing"

@@ -1,0 +1,112 @@
+"""The filters that need no more than the name of a project: they decide before anything is asked of upstream."""
+
+import re
+from dataclasses import dataclass
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from bandersnatch.errors import shown
+from bandersnatch.filters.settings import Entry, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyListed:
+    """Keeps the projects of a list."""
+
+    filter_name: str
+    names: frozenset[NormalizedName]
+    place: str
+    """Where the list stands, for messages."""
+
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+        """Whether the project is on the list."""
+        return project in self.names
+
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+        """Say whether it is on the list."""
+        return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotListed:
+    """Drops the projects of a list."""
+
+    filter_name: str
+    names: frozenset[NormalizedName]
+    place: str
+
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+        """Whether the project is not on the list."""
+        return project not in self.names
+
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+        """Say whether it is on the list."""
+        return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
+
+
+@dataclass(frozen=True, slots=True)
+class NameMatchesNone:
+    """Drops the projects whose displayed name begins with a match of one of the patterns; case counts."""
+
+    filter_name: str
+    patterns: tuple[re.Pattern[str], ...]
+
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+        """Whether no pattern matches."""
+        return not any(pattern.match(display_name) for pattern in self.patterns)
+
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+        """Say which pattern matches."""
+        for pattern in self.patterns:
+            if pattern.match(display_name):
+                return f"[filter_regex] packages has {shown(pattern.pattern)!r}, which matches {display_name}"
+        return f"no pattern of [filter_regex] packages matches {display_name}"
+
+
+def read_allowlist_project(settings: Settings) -> OnlyListed | None:
+    """Read the filter that keeps the projects of the allowlist, whatever versions it asks for."""
+    names = allowed_names(settings)
+    return OnlyListed("allowlist_project", names, "[allowlist] packages") if names else None
+
+
+def read_blocklist_project(settings: Settings) -> NotListed | None:
+    """Read the filter that drops projects; entries with a specifier, an extra or a marker are about releases."""
+    entries = settings.entries("blocklist", "packages")
+    requirements = (read_requirement(settings, entry) for entry in entries)
+    names = frozenset(canonicalize_name(r.name) for r in requirements if r is not None and str(r) == r.name)
+    return NotListed("blocklist_project", names, "[blocklist] packages") if names else None
+
+
+def read_regex_project(settings: Settings) -> NameMatchesNone | None:
+    """Read the filter that drops projects by patterns."""
+    patterns = read_patterns(settings, settings.entries("filter_regex", "packages"))
+    return NameMatchesNone("regex_project", patterns) if patterns else None
+
+
+def allowed_names(settings: Settings) -> frozenset[NormalizedName]:
+    """Return the names on the allowlist; filters of whole projects let these pass."""
+    requirements = (read_requirement(settings, entry) for entry in settings.entries("allowlist", "packages"))
+    return frozenset(canonicalize_name(each.name) for each in requirements if each is not None)
+
+
+def read_requirement(settings: Settings, entry: Entry) -> Requirement | None:
+    """Read an entry such as ``foo``, ``foo>=1.0`` or ``foo[extra]``; anything else is a problem."""
+    text = entry.without_comment().text
+    try:
+        return Requirement(text) if text else None
+    except InvalidRequirement:
+        comma = "; one project stands on each line, without commas" if "," in text else ""
+        settings.add_problem(entry, f"expected the name of a project, or one with versions such as foo>=1.0{comma}")
+        return None
+
+
+def read_patterns(settings: Settings, entries: list[Entry]) -> tuple[re.Pattern[str], ...]:
+    """Read regular expressions, in an order of their own: theirs in the file means nothing."""
+    patterns: dict[str, re.Pattern[str]] = {}
+    for entry in entries:
+        try:
+            patterns[entry.text] = re.compile(entry.text)
+        except re.error as error:
+            settings.add_problem(entry, f"expected a regular expression: {error}")
+    return tuple(patterns[text] for text in sorted(patterns))

@@ -1,0 +1,152 @@
+"""``exclude_platform``: drops the files that only excluded platforms, or only excluded versions of Python, can use.
+
+Wheels are judged by their tags, and dropped only if each of them is excluded. A tag counts for all versions of Python that
+it can be installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-abi3`` for 3.8 and all that came after. Source
+distributions are never dropped. Eggs and installers tell their platform and version in their names.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from packaging.tags import Tag, parse_tag
+
+from bandersnatch.filters.facts import FileFacts
+from bandersnatch.filters.release_of import rest_of
+from bandersnatch.filters.settings import SIMILAR_ENOUGH, Entry, Settings
+
+_SYSTEMS = {
+    "windows": ("win",),
+    "macos": ("macosx",),
+    "freebsd": ("freebsd",),
+    "linux": ("linux", "manylinux", "musllinux"),
+    "ios": ("ios",),
+    "android": ("android",),
+    "pyodide": ("pyodide", "emscripten", "wasi"),
+}
+"""Words for whole systems, and how the tags of their platforms begin."""
+_OTHER_WORDS = {"win": "windows", "macosx": "macos"}
+_PLATFORM = re.compile(
+    r"win32|(win|macosx|linux|freebsd|ios|android|pyodide|emscripten|wasi)_\w*|manylinux(1|2010|2014)?(_\w*)?|musllinux(_\w*)?"
+)
+_INSTALLERS = {".exe": "windows", ".msi": "windows", ".dmg": "macos", ".rpm": "linux"}
+_PYTHON_WORD = re.compile(r"py(\d)(?:\.(\d{1,2}))?")
+_INTERPRETER = re.compile(r"(py|cp|pp|ip|jy)(\d)(\d{1,2})?")
+_BUILT = re.compile(
+    r"(?:[.-](?P<platform>(?:win32|win[-_]|linux[-_]|macosx[-_]|freebsd[-_]).*?))?(?:-py(?P<python>\d\.\d{1,2}))?"
+    r"(?:-(?P<egg_platform>(?:win|linux|macosx|freebsd).*))?$"
+)
+_LAST_MINOR = {2: 7}
+"""Series of Python that have come to their end, with their last version; to others there may always be a newer one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludePlatform:
+    """Drops files by what they are built for: systems and single platforms, and versions of Python."""
+
+    filter_name: str
+    systems: frozenset[str]
+    platforms: frozenset[str]
+    pythons: frozenset[tuple[int, int | None]]
+    """Major and minor version; None stands for the whole series."""
+    needs_json: bool = False
+
+    def keeps(self, facts: FileFacts) -> bool:
+        """Whether anything that is not excluded can use the file."""
+        tags = _tags_of(facts)
+        return not tags or not all(self._excludes(tag) for tag in tags)
+
+    def reason(self, facts: FileFacts) -> str:
+        """Say what the file is built for."""
+        tags = sorted(map(str, _tags_of(facts)))
+        if not tags:
+            return f"{facts.file.filename} is built for no platform"
+        verb = "is not" if self.keeps(facts) else "is"
+        return f"all that {facts.file.filename} is built for ({', '.join(tags[:5])}) {verb} excluded"
+
+    def _excludes(self, tag: Tag) -> bool:
+        return self._excludes_platform(tag.platform) or self._excludes_python(tag)
+
+    def _excludes_platform(self, platform: str) -> bool:
+        if any(platform.startswith(_SYSTEMS[system]) for system in self.systems):
+            return True
+        return any(platform == each or platform.startswith(f"{each.rstrip('_')}_") for each in self.platforms)
+
+    def _excludes_python(self, tag: Tag) -> bool:
+        interpreter = _INTERPRETER.fullmatch(tag.interpreter)
+        if interpreter is None:
+            return False
+        major = int(interpreter[2])
+        if (major, None) in self.pythons:
+            return True
+        if interpreter[3] is None:
+            return False  # the whole series, of which only some versions may be excluded
+        minor = int(interpreter[3])
+        is_for_later_ones = interpreter[1] == "py" or tag.abi == "abi3"
+        if not is_for_later_ones:
+            return (major, minor) in self.pythons
+        last = _LAST_MINOR.get(major)
+        return last is not None and all((major, each) in self.pythons for each in range(minor, last + 1))
+
+
+def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
+    """Read the filter; its words may stand on one line or on several."""
+    systems: set[str] = set()
+    platforms: set[str] = set()
+    pythons: set[tuple[int, int | None]] = set()
+    for entry in settings.entries("blocklist", "platforms"):
+        for written in entry.without_comment().text.split():
+            word = _OTHER_WORDS.get(written.lower(), written.lower())
+            if word in _SYSTEMS:
+                systems.add(word)
+            elif python := _PYTHON_WORD.fullmatch(word):
+                pythons.add((int(python[1]), int(python[2]) if python[2] else None))
+            elif platform := _platform_of(word):
+                platforms.add(platform)
+            else:
+                _tell_unknown(settings, entry, written)
+    if not systems | platforms and not pythons:
+        return None
+    return ExcludePlatform("exclude_platform", frozenset(systems), frozenset(platforms), frozenset(pythons))
+
+
+def _platform_of(word: str) -> str | None:
+    """Return a word as wheels spell platforms: ``-win32``, ``linux-i686`` and ``manylinux_`` are such words too."""
+    platform = re.sub(r"[-.]", "_", word.lstrip(".-"))
+    return platform if _PLATFORM.fullmatch(platform) else None
+
+
+def _tell_unknown(settings: Settings, entry: Entry, word: str) -> None:
+    known = [*_SYSTEMS, *_OTHER_WORDS, "py2.7", "py3.8", "win_amd64", "manylinux2014_aarch64"]
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=SIMILAR_ENOUGH)
+    suggestion = f' (did you mean "{close[0]}"?)' if close else ""
+    allowed = f"{', '.join(_SYSTEMS)}, pyX.Y or the platform of a wheel"
+    settings.add_problem(entry, f'"{word}" is no platform: expected {allowed}{suggestion}')
+
+
+def _tags_of(facts: FileFacts) -> frozenset[Tag]:
+    """Return what a file is built for; nothing for a source distribution, or where its name does not tell."""
+    filename = facts.file.filename
+    if filename.endswith(".whl"):
+        parts = filename.removesuffix(".whl").split("-")
+        return _parsed("-".join(parts[-3:])) if len(parts) >= 5 and all(parts[-3:]) else frozenset()
+    built = _BUILT.search(rest_of(filename, facts.project))
+    platform, python = "any", "py3_any"
+    if built is not None:
+        platform = built["platform"] or built["egg_platform"] or "any"
+        python = f"cp{built['python'].replace('.', '')}" if built["python"] else "none"
+    for extension, system in _INSTALLERS.items():
+        if filename.endswith(extension):
+            platform = _SYSTEMS[system][0]
+    return frozenset() if (platform, python) == ("any", "none") else _parsed(f"{python}-none-{_as_tag(platform)}")
+
+
+def _parsed(tag: str) -> frozenset[Tag]:
+    try:
+        return frozenset(parse_tag(tag))
+    except ValueError:
+        return frozenset()
+
+
+def _as_tag(platform: str) -> str:
+    return re.sub(r"[-.]", "_", platform)

@@ -1,0 +1,175 @@
+"""The table of all filters, and how those that are enabled become one ``Filters``.
+
+It is imported only where a configuration enables filters: a run without any need not read all this.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bandersnatch.filters.filters import Filters
+from bandersnatch.filters.metadata import (
+    read_regex_project_metadata,
+    read_regex_release_file_metadata,
+    read_size_project_metadata,
+    read_version_range_project_metadata,
+    read_version_range_release_file_metadata,
+    read_versions_count_project_metadata,
+)
+from bandersnatch.filters.names import read_allowlist_project, read_blocklist_project, read_regex_project
+from bandersnatch.filters.platforms import read_exclude_platform
+from bandersnatch.filters.releases import (
+    read_allowlist_release,
+    read_blocklist_release,
+    read_latest_release,
+    read_prerelease_release,
+    read_regex_release,
+)
+from bandersnatch.filters.requirements import read_project_requirements, read_project_requirements_pinned
+from bandersnatch.filters.settings import SIMILAR_ENOUGH, Settings
+from bandersnatch.filters.upload_time import read_exclude_newer
+
+_T = TypeVar("_T")
+
+PROJECT_FILTERS = {
+    "allowlist_project": read_allowlist_project,
+    "blocklist_project": read_blocklist_project,
+    "project_requirements": read_project_requirements,
+    "regex_project": read_regex_project,
+}
+METADATA_FILTERS = {
+    "regex_project_metadata": read_regex_project_metadata,
+    "size_project_metadata": read_size_project_metadata,
+    "version_range_project_metadata": read_version_range_project_metadata,
+    "versions_count_project_metadata": read_versions_count_project_metadata,
+}
+FILE_FILTERS = {
+    "exclude_newer": read_exclude_newer,
+    "exclude_platform": read_exclude_platform,
+    "regex_release_file_metadata": read_regex_release_file_metadata,
+    "version_range_release_file_metadata": read_version_range_release_file_metadata,
+}
+RELEASE_FILTERS = {
+    "allowlist_release": read_allowlist_release,
+    "blocklist_release": read_blocklist_release,
+    "prerelease_release": read_prerelease_release,
+    "regex_release": read_regex_release,
+}
+PINNED_FILTERS = {"project_requirements_pinned": read_project_requirements_pinned}
+LATEST_FILTERS = {"latest_release": read_latest_release}
+
+FILTER_NAMES = frozenset(
+    {*PROJECT_FILTERS, *METADATA_FILTERS, *FILE_FILTERS, *RELEASE_FILTERS, *PINNED_FILTERS, *LATEST_FILTERS}
+)
+
+OLD_NAMES = {
+    old: old.replace("whitelist", "allowlist").replace("blacklist", "blocklist")
+    for old in ("whitelist_project", "whitelist_release", "blacklist_project", "blacklist_release")
+}
+"""The names that bandersnatch had for these up to its version 4."""
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What a filter can't work without: an option, or any option of its section.
+
+    A filter that keeps only what is listed would drop, or let pass, everything.
+    """
+
+    section: str
+    option: str | None
+    is_allowlist: bool = False
+
+    def are_met(self, settings: Settings) -> bool:
+        """Whether the file has it."""
+        options = settings.options(self.section) if self.option is None else [self.option]
+        return any(settings.has(self.section, option) for option in options)
+
+    def __str__(self) -> str:
+        return f"[{self.section}]" if self.option is None else f"[{self.section}] {self.option}"
+
+
+_NEEDS = {
+    "allowlist_project": _Needs("allowlist", "packages", is_allowlist=True),
+    "allowlist_release": _Needs("allowlist", "packages", is_allowlist=True),
+    "blocklist_project": _Needs("blocklist", "packages"),
+    "blocklist_release": _Needs("blocklist", "packages"),
+    "exclude_newer": _Needs("exclude_newer", "date"),
+    "exclude_platform": _Needs("blocklist", "platforms"),
+    "latest_release": _Needs("latest_release", "keep"),
+    "project_requirements": _Needs("allowlist", "requirements", is_allowlist=True),
+    "project_requirements_pinned": _Needs("allowlist", "requirements", is_allowlist=True),
+    "regex_project": _Needs("filter_regex", "packages"),
+    "regex_project_metadata": _Needs("regex_project_metadata", None),
+    "regex_release": _Needs("filter_regex", "releases"),
+    "regex_release_file_metadata": _Needs("regex_release_file_metadata", None),
+    "size_project_metadata": _Needs("size_project_metadata", "max_package_size"),
+    "version_range_project_metadata": _Needs("version_range_project_metadata", None),
+    "version_range_release_file_metadata": _Needs("version_range_release_file_metadata", None),
+    "versions_count_project_metadata": _Needs("versions_count_project_metadata", None),
+}
+"""Of all filters but prerelease_release, which needs nothing."""
+
+
+def read_filters(settings: Settings) -> Filters:
+    """Return the filters that ``[plugins] enabled`` asks for; what is wrong is noted in ``settings``."""
+    names = _enabled(settings)
+    return Filters(
+        projects=_built(PROJECT_FILTERS, names, settings),
+        metadata=_built(METADATA_FILTERS, names, settings),
+        files=_built(FILE_FILTERS, names, settings),
+        releases=_built(RELEASE_FILTERS, names, settings),
+        pinned=_built(PINNED_FILTERS, names, settings),
+        latest=_built(LATEST_FILTERS, names, settings),
+    )
+
+
+def _built(
+    table: Mapping[str, Callable[[Settings], _T | None]], names: list[str], settings: Settings
+) -> tuple[_T, ...]:
+    found = (_read(name, table[name], settings) for name in names if name in table)
+    return tuple(each for each in found if each is not None)
+
+
+def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) -> _T | None:
+    found = read(settings)
+    needs = _NEEDS.get(name)
+    if found is None and needs is not None:
+        if needs.is_allowlist and not settings.is_wrong(needs.section, needs.option or ""):
+            settings.problems.append(
+                f"{settings.ini.path}: [plugins] enabled: {name}: {needs} is empty: "
+                "the mirror would have nothing, or everything"
+            )
+        elif not needs.are_met(settings):
+            settings.warnings.append(
+                f"{settings.ini.path}: [plugins] enabled: {name}: drops nothing, since there is no {needs}"
+            )
+    return found
+
+
+def _enabled(settings: Settings) -> list[str]:
+    """Return the names of the enabled filters, sorted; ``all`` stands for those that the file configures."""
+    names: set[str] = set()
+    for entry in settings.entries("plugins", "enabled"):
+        name = OLD_NAMES.get(entry.text, entry.text)
+        if name != entry.text:
+            settings.remarks.append(f"{settings.ini.path}: [plugins] enabled: {entry.text}: its name is {name} today")
+        if name == ALL:
+            names |= {each for each in FILTER_NAMES if _is_configured(each, settings)}
+        elif name in FILTER_NAMES:
+            names.add(name)
+        elif set(name) & set(", "):
+            settings.add_problem(entry, "expected one filter on each line, without commas")
+        else:
+            close = difflib.get_close_matches(name, sorted(FILTER_NAMES), n=1, cutoff=SIMILAR_ENOUGH)
+            suggestion = f'(did you mean "{close[0]}"?)' if close else f"({ALL}, {', '.join(sorted(FILTER_NAMES))})"
+            settings.add_problem(entry, f"expected the name of a filter {suggestion}")
+    return sorted(names)
+
+
+def _is_configured(name: str, settings: Settings) -> bool:
+    needs = _NEEDS.get(name)
+    return needs is None or needs.are_met(settings)

@@ -1,0 +1,209 @@
+"""The filters of releases: by version, by pattern, and the latest ones."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from bandersnatch.errors import shown
+from bandersnatch.filters.facts import Release
+from bandersnatch.filters.names import read_patterns, read_requirement
+from bandersnatch.filters.settings import Settings
+
+Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyReleases:
+    """Keeps the releases that a list asks for; of projects that it does not name, none."""
+
+    filter_name: str
+    specifiers: Specifiers
+    place: str
+
+    def keeps(self, project: NormalizedName, release: Release) -> bool:
+        """Whether an entry for the project asks for the release; what is no version of PEP 440 is never asked for."""
+        return _contains(self.specifiers.get(project, frozenset()), release.parsed)
+
+    def reason(self, project: NormalizedName, release: Release) -> str:
+        """Say what the list asks for."""
+        return f"{self.place} asks for {_shown(self.specifiers, project)}, the release is {shown(release.version)}"
+
+    def pins(self, project: NormalizedName) -> bool:
+        """Whether an entry for the project says which versions."""
+        return any(len(each) > 0 for each in self.specifiers.get(project, frozenset()))
+
+
+@dataclass(frozen=True, slots=True)
+class NotReleases:
+    """Drops the releases of a list; what is no version of PEP 440 is kept."""
+
+    filter_name: str
+    specifiers: Specifiers
+
+    def keeps(self, project: NormalizedName, release: Release) -> bool:
+        """Whether no entry for the project names the release."""
+        return not _contains(self.specifiers.get(project, frozenset()), release.parsed)
+
+    def reason(self, project: NormalizedName, release: Release) -> str:
+        """Say what the list names."""
+        listed = _shown(self.specifiers, project)
+        return f"[blocklist] packages names {listed}, the release is {shown(release.version)}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoPrereleases:
+    """Drops pre-releases as PEP 440 knows them, of the projects of a list, or of all where it is empty."""
+
+    filter_name: str
+    names: frozenset[NormalizedName]
+
+    def keeps(self, project: NormalizedName, release: Release) -> bool:
+        """Whether the release is a final one, or of no concern."""
+        return not release.is_prerelease or bool(self.names and project not in self.names)
+
+    def reason(self, project: NormalizedName, release: Release) -> str:
+        """Say whether the release is a pre-release."""
+        if self.names and project not in self.names:
+            return f"[filter_prerelease] packages does not name {project}"
+        return f"{shown(release.version)} is {'a' if release.is_prerelease else 'no'} pre-release"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMatchesNone:
+    """Drops the releases whose version begins with a match of one of the patterns."""
+
+    filter_name: str
+    patterns: tuple[re.Pattern[str], ...]
+
+    def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002
+        """Whether no pattern matches."""
+        return not any(pattern.match(release.version) for pattern in self.patterns)
+
+    def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002
+        """Say which pattern matches."""
+        for pattern in self.patterns:
+            if pattern.match(release.version):
+                return f"[filter_regex] releases has {shown(pattern.pattern)!r}, which matches {shown(release.version)}"
+        return f"no pattern of [filter_regex] releases matches {shown(release.version)}"
+
+
+class SortBy(Enum):
+    """By what the latest releases are told."""
+
+    VERSION = "version"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """Keeps the latest releases of those that all other filters keep.
+
+    Pre-releases take the places that final releases leave. The release that upstream shows as the current one takes the last
+    place where it would have none.
+    """
+
+    filter_name: str
+    keep: int
+    sort_by: SortBy
+
+    def select(self, releases: Sequence[Release]) -> frozenset[str]:
+        """Return the versions that stay."""
+        latest = sorted(releases, key=self._order, reverse=True)[: self.keep]
+        current = max(releases, key=_preference, default=None)
+        if current is not None and all(each.version != current.version for each in latest):
+            latest[-1] = current
+        return frozenset(release.version for release in latest)
+
+    def reason(self, kept: frozenset[str], release: Release) -> str:
+        """Say whether the release is one of the latest."""
+        verb = "is" if release.version in kept else "is not"
+        return f"{shown(release.version)} {verb} among the {self.keep} latest by {self.sort_by.value}"
+
+    def _order(self, release: Release) -> tuple[bool, float, tuple[bool, Version, str]]:
+        time = release.uploaded if self.sort_by is SortBy.TIME else 0.0
+        return not release.is_prerelease, time, version_order(release)
+
+
+def version_order(release: Release) -> tuple[bool, Version, str]:
+    """Sort by PEP 440; what is no version of it comes first."""
+    return release.parsed is not None, release.parsed or Version("0"), release.version
+
+
+def _preference(release: Release) -> tuple[bool, bool, tuple[bool, Version, str]]:
+    """Return the order in which PyPI chooses the release that it shows."""
+    return not release.is_yanked, not release.is_prerelease, version_order(release)
+
+
+def read_allowlist_release(settings: Settings) -> OnlyReleases | None:
+    """Read the filter that keeps the releases of the allowlist."""
+    specifiers = _read_specifiers(settings, "allowlist")
+    return OnlyReleases("allowlist_release", specifiers, "[allowlist] packages") if specifiers else None
+
+
+def read_blocklist_release(settings: Settings) -> NotReleases | None:
+    """Read the filter that drops the releases of the blocklist."""
+    specifiers = _read_specifiers(settings, "blocklist")
+    return NotReleases("blocklist_release", specifiers) if specifiers else None
+
+
+def read_prerelease_release(settings: Settings) -> NoPrereleases:
+    """Read the filter that drops pre-releases."""
+    entries = settings.entries("filter_prerelease", "packages")
+    requirements = (read_requirement(settings, entry) for entry in entries)
+    names = frozenset(canonicalize_name(each.name) for each in requirements if each is not None)
+    return NoPrereleases("prerelease_release", names)
+
+
+def read_regex_release(settings: Settings) -> VersionMatchesNone | None:
+    """Read the filter that drops releases by patterns."""
+    patterns = read_patterns(settings, settings.entries("filter_regex", "releases"))
+    return VersionMatchesNone("regex_release", patterns) if patterns else None
+
+
+def read_latest_release(settings: Settings) -> Latest | None:
+    """Read the filter that keeps the latest releases; 0 keeps them all."""
+    keep, sort_by = settings.value("latest_release", "keep"), settings.value("latest_release", "sort_by")
+    order = SortBy.VERSION
+    if sort_by is not None:
+        try:
+            order = SortBy(sort_by.text.lower())
+        except ValueError:
+            settings.add_problem(sort_by, "expected version or time")
+    number = settings.number(keep)
+    return Latest("latest_release", number, order) if number else None
+
+
+def grouped(requirements: Sequence[Requirement], constraints: Sequence[Requirement] = ()) -> Specifiers:
+    """Return the specifiers of each project: of several requirements one is enough, of constraints all hold."""
+    limits: dict[NormalizedName, SpecifierSet] = {}
+    for constraint in constraints:
+        name = canonicalize_name(constraint.name)
+        limits[name] = limits.get(name, SpecifierSet()) & constraint.specifier
+    found: dict[NormalizedName, frozenset[SpecifierSet]] = {}
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        specifier = requirement.specifier & limits.get(name, SpecifierSet())
+        found[name] = found.get(name, frozenset()) | {specifier}
+    return found
+
+
+def _read_specifiers(settings: Settings, section: str) -> Specifiers:
+    requirements = (read_requirement(settings, entry) for entry in settings.entries(section, "packages"))
+    return grouped([each for each in requirements if each is not None])
+
+
+def _contains(specifiers: frozenset[SpecifierSet], version: Version | None) -> bool:
+    return version is not None and any(each.contains(version, prereleases=True) for each in specifiers)
+
+
+def _shown(specifiers: Specifiers, project: NormalizedName) -> str:
+    listed = specifiers.get(project)
+    if listed is None:
+        return f"nothing of {project}"
+    return " or ".join(sorted(f"{project}{each}" if len(each) else f"any {project}" for each in listed))

@@ -1,0 +1,141 @@
+"""Reads requirement files as pip does: which projects they name, in which versions.
+
+Lines that end with a backslash go on, comments begin at the start of a line or after a space, ``-r`` and ``-c`` name
+further files, relative to the one that they stand in. Markers, extras and hashes are read and mean nothing here: a mirror
+serves every environment. What does not come from an index (paths, URLs, ``-e``) is passed over, and so are all other options
+of pip.
+"""
+
+import codecs
+import locale
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from bandersnatch.errors import shown
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CODING = re.compile(rb"^\s*#.*coding[:=]\s*([-\w.]+)")
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_NESTED = re.compile(r"(?:-(?P<short>[rc])\s*|--(?P<long>requirement|constraint)(?:\s+|=))(?P<name>.+)")
+_ARCHIVE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+
+
+class RequirementFileError(Exception):
+    """A file can't be read, or a line of it is no requirement; the message names file and line."""
+
+
+@dataclass(slots=True)
+class RequirementFiles:
+    """What a set of files asks for."""
+
+    requirements: list[Requirement] = field(default_factory=list)
+    constraints: list[Requirement] = field(default_factory=list)
+    _read: set[tuple[Path, bool]] = field(default_factory=set)
+
+    def add(self, path: Path, *, is_constraint: bool = False) -> None:
+        """Read a file, and those that it names.
+
+        Raises:
+            RequirementFileError: one of them can't be read, or understood.
+        """
+        if (path, is_constraint) in self._read:
+            return
+        self._read.add((path, is_constraint))
+        for number, line in logical_lines(_text_of(path)):
+            self._add_line(path, number, line, is_constraint=is_constraint)
+
+    def _add_line(self, path: Path, number: int, line: str, *, is_constraint: bool) -> None:
+        place = f"{path}: line {number}"
+        if nested := _NESTED.fullmatch(line):
+            name = nested["name"].strip().strip("\"'")
+            if "://" in name:
+                raise RequirementFileError(f"{place}: {shown(line)}: expected a file on this machine")
+            is_nested_constraint = "c" in (nested["short"], (nested["long"] or "")[:1])
+            self.add(_joined(path.parent, name), is_constraint=is_constraint or is_nested_constraint)
+            return
+        text = _without_options(line)
+        if not text or _is_no_project(text):
+            return
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            reason = str(error).partition("\n")[0]
+            raise RequirementFileError(f"{place}: {shown(text)}: expected a requirement: {reason}") from error
+        (self.constraints if is_constraint else self.requirements).append(requirement)
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a requirement file with their numbers, joined and without comments; no empty ones."""
+    pending: list[str] = []
+    first = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first or number
+        if line.endswith("\\") and not _COMMENT.match(line):
+            pending.append(line.strip("\\"))  # all of them, as pip does
+            continue
+        # A comment ends what goes on, as in pip: its space keeps it apart from what stands before it.
+        pending.append(f" {line}" if _COMMENT.match(line) else line)
+        yield from _finished(first, pending)
+        pending, first = [], 0
+    yield from _finished(first, pending)
+
+
+def _finished(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
+    line = _COMMENT.sub("", "".join(parts)).strip()
+    if line:
+        yield number, _VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], line)
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file, in the encoding that it tells of, in UTF-8, or in the locale's."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RequirementFileError(f"{path}: can't be read: {error.strerror}") from error
+    encodings = ["utf-8", locale.getpreferredencoding(do_setlocale=False)]
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            data, encodings = (data[len(bom) :] if encoding == "utf-8" else data), [encoding]
+            break
+    else:
+        for line in data.split(b"\n")[:2]:
+            if told := _CODING.match(line):
+                encodings = [told[1].decode("ascii")]
+    reason = ""
+    for encoding in encodings:
+        try:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError) as error:
+            reason = reason or str(error)
+    raise RequirementFileError(f"{path}: is no text: {reason}")
+
+
+def _joined(folder: Path, name: str) -> Path:
+    return Path(os.path.normpath(folder / name.removeprefix("file:")))
+
+
+def _without_options(line: str) -> str:
+    """Return the requirement before the options of its own that may follow it, such as ``--hash``."""
+    words = line.split(" ")
+    kept = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
+    return " ".join(words[:kept]).strip()
+
+
+def _is_no_project(text: str) -> bool:
+    """Whether a line names a path or a bare URL; ``name @ URL`` has a name."""
+    target = text.partition(";")[0].strip()
+    has_name = re.match(r"[A-Za-z0-9._-]+\s*(\[.*?\])?\s*@", target) is not None
+    looks_like_path = target.startswith((".", "/", "~")) or target.lower().endswith(_ARCHIVE) or os.sep in target
+    return not has_name and ("://" in target or looks_like_path)
