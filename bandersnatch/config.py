@@ -37,6 +37,7 @@ _T = TypeVar("_T")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 POLITE_WORKERS = 10
+SPARE_THREADS = 2
 SIMILAR_ENOUGH = 0.75
 
 
@@ -48,6 +49,8 @@ class HttpConfig:
     timeout_seconds: float = 10.0
     proxy: str = ""
     allow_non_https: bool = False
+    workers: int = 10
+    """So many requests may be under way at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,11 @@ class Config:
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the operator may like to know, and need not be told by mail in every run."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads work: some write what has come, or read pages, while the workers wait for answers."""
+        return self.workers + SPARE_THREADS
 
     @property
     def fingerprint(self) -> str:
@@ -258,6 +266,7 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             timeout_seconds=value("timeout", float),
             proxy=value("proxy", str),
             allow_non_https=value("allow-non-https", bool),
+            workers=value("workers", int),
         ),
         pages=PagesConfig(
             simple_format=value("simple-format", SimpleFormat),

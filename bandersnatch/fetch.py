@@ -5,10 +5,11 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from queue import SimpleQueue
 from urllib.parse import urldefrag, urljoin
 
 import requests
@@ -62,9 +63,11 @@ class Body:
     ``offset`` is where in the document it begins: above zero only where that was asked for.
     """
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, response: urllib3.BaseHTTPResponse, timeout_seconds: float, received: Callable[[], None]
+    ) -> None:
         self.url, self.status, self.headers = url, response.status, response.headers
-        self._response, self._timeout_seconds = response, timeout_seconds
+        self._response, self._timeout_seconds, self._received = response, timeout_seconds, received
         self.offset = 0
         self.received_bytes = 0
 
@@ -79,10 +82,14 @@ class Body:
         Raises:
             BrokenBodyError: the body broke off, or upstream fell silent.
         """
-        read = self._response.read1  # what has come so far, so that no byte waits for the ones behind it
+        response = self._response
+        is_counted = isinstance(response, urllib3.HTTPResponse)
+        read = response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
             while chunk := read(CHUNK_BYTES, decode_content=decode):
                 self.received_bytes += len(chunk)
+                if is_counted and response.length_remaining == 0:
+                    self._received()  # before the last piece is written: the next request need not wait for the disk
                 yield chunk
         except _BROKEN_BODY as error:
             raise BrokenBodyError(self.url, _reason(error, self._timeout_seconds)) from error
@@ -116,8 +123,23 @@ class Resume:
         return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
+class _Turn:
+    """Leave to have a request under way, of which there are only so many; it may be given back early, and once only."""
+
+    def __init__(self, turns: "SimpleQueue[None]") -> None:
+        self._turns = turns
+        self._is_taken = True
+        turns.get()
+
+    def end(self) -> None:
+        """Let the next request begin."""
+        if self._is_taken:
+            self._is_taken = False
+            self._turns.put(None)
+
+
 class Fetcher:
-    """The one way to upstream. Thread-safe."""
+    """The one way to upstream, with at most ``config.workers`` requests under way. Thread-safe."""
 
     def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
         self._config = config
@@ -127,6 +149,9 @@ class Fetcher:
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
         self._health = HostHealth(self._policy.failures_until_down)
         self._index_host = host_of(config.upstream_url)
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        for _ in range(config.workers):
+            self._turns.put(None)
 
     def close(self) -> None:
         """Close all connections."""
@@ -181,17 +206,11 @@ class Fetcher:
             failures = self._policy.failures_until_down
             reason = f"{host} gave no usable answer to {failures} requests in a row"
             raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
-        timeout, begun = self._config.timeout_seconds, time.monotonic()
+        turn = _Turn(self._turns)
         try:
-            response = self._send(method, url, headers, data)
-        except _NO_ANSWER as error:
-            self._health.failed(host)
-            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
-        body = Body(without_credentials(url), response, timeout)
-        try:
-            _check_status(url, response, headers)
-            yield body
-        except UpstreamUnavailableError:  # an error status, or a body that broke off
+            with self._answer(method, url, headers, data, turn) as body:
+                yield body
+        except UpstreamUnavailableError:  # none, an error status, or a body that broke off
             self._health.failed(host)
             raise
         except NotFoundError:
@@ -199,6 +218,22 @@ class Fetcher:
             raise
         else:
             self._health.succeeded(host)
+        finally:
+            turn.end()
+
+    @contextmanager
+    def _answer(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, turn: _Turn
+    ) -> Iterator[Body]:
+        timeout, begun = self._config.timeout_seconds, time.monotonic()
+        try:
+            response = self._send(method, url, headers, data)
+        except _NO_ANSWER as error:
+            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
+        body = Body(without_credentials(url), response, timeout, turn.end)
+        try:
+            _check_status(url, response, headers)
+            yield body
         finally:
             _leave(response)
             seconds = time.monotonic() - begun

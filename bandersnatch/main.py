@@ -140,7 +140,7 @@ def _mirror(arguments: argparse.Namespace, level: int, console: "Console | None"
         logger.info("%s", remark)
     stop = StopFlag()
     progress = _progress(level, console)
-    executor = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
+    executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
     storage = FilesystemStorage(config.directory)
     with closing(Fetcher(config.http)) as fetcher, _stopped_by_signals(stop, caught, storage):
         upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)

@@ -113,7 +113,7 @@ class Work:
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
-        window = self._pace.orders_per_worker * self._config.workers
+        window = self._pace.orders_per_worker * self._config.threads
         crew = Crew(lambda order: Package(order, shop).start(), window, self._equipment.stop.is_set)
         shop = self._workshop(plan, crew.report)
         self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)

@@ -58,7 +58,7 @@ class Rig:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
         stop = stop or StopFlag()
-        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
+        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
             storage = self.make_storage(config.directory)
             equipment = Equipment(upstream, storage, executor, SilentProgress(), stop)
