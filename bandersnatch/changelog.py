@@ -22,6 +22,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.fetch import Fetcher
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.project_list import read_project_list
 
 if TYPE_CHECKING:
     import xmlrpc.client as xmlrpc_client
@@ -89,7 +90,9 @@ class Changelog:
 
         Quarantined ones are included; upstream may answer from a cache of up to an hour's age.
         """
-        listed = self._call("list_packages_with_serial")
+        listed = self._call(
+            "list_packages_with_serial", read=lambda body: read_project_list(body) or _read_answer(body)
+        )
         if not isinstance(listed, dict):
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
         if not all(map(_is_serial, listed.values())):
@@ -113,12 +116,12 @@ class Changelog:
                 return serial
         raise self._malformed(f"changelog_since_serial({after}) has the row {row!r}")
 
-    def _call(self, method: str, *args: int) -> object:
+    def _call(self, method: str, *args: int, read: Callable[[bytes], object] | None = None) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
             try:
-                (result,), _ = xmlrpc_client.loads(answer.body, use_builtin_types=True)
+                return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:
                 self._wait_or_raise(method, fault, attempt)
             except (
@@ -134,8 +137,6 @@ class Changelog:
                 raise self._malformed(
                     f"no XML-RPC, but {kind}: {_words(error)}. Is this the base URL of an index?"
                 ) from error
-            else:
-                return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
@@ -154,6 +155,11 @@ class Changelog:
 
     def _malformed(self, reason: str) -> MalformedResponseError:
         return MalformedResponseError(self._url, reason)
+
+
+def _read_answer(body: bytes) -> object:
+    (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
+    return result
 
 
 def _words(error: Exception) -> str:

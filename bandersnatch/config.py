@@ -29,6 +29,7 @@ from bandersnatch.options import (
 _T = TypeVar("_T")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
+SPARE_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class HttpConfig:
     download_mirror: str = ""
     has_download_fallback: bool = True
     api_method: ApiMethod = ApiMethod.AUTO
+    workers: int = 10
+    """So many requests may be under way at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,15 @@ class Config:
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the operator may like to know, and need not be told by mail in every run."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads work: some write what has come, or read pages, while the workers wait for answers."""
+        return self.workers + SPARE_THREADS
+
+    def with_workers(self, workers: int) -> "Config":
+        """Return the configuration with another number of workers."""
+        return replace(self, workers=workers, http=replace(self.http, workers=workers))
 
     @property
     def fingerprint(self) -> str:
@@ -197,6 +209,7 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             download_mirror=value("download-mirror", str),
             has_download_fallback=not value("download-mirror-no-fallback", bool),
             api_method=value("api-method", ApiMethod),
+            workers=value("workers", int),
         ),
         pages=PagesConfig(
             simple_format=value("simple-format", SimpleFormat),

@@ -79,7 +79,7 @@ class DryRun:
         def start(order: Order) -> None:
             Package(order, shop).start()
 
-        crew = Crew[Outcome | PlannedWork](start, self._pace.orders_per_worker * config.workers, is_stopped)
+        crew = Crew[Outcome | PlannedWork](start, self._pace.orders_per_worker * config.threads, is_stopped)
         publisher = Publisher(equipment.upstream, self._storage, inventory, config.pages, is_stopped)
         check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
         shop = replace(

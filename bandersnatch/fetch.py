@@ -6,10 +6,11 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from queue import SimpleQueue
 from urllib.parse import urldefrag, urljoin
 
 import requests
@@ -64,9 +65,11 @@ class Body:
     ``offset`` is where in the document it begins: above zero only where that was asked for.
     """
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig) -> None:
+    def __init__(
+        self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig, received: Callable[[], None]
+    ) -> None:
         self.url, self.status, self.headers = url, response.status, response.headers
-        self._response, self._config = response, config
+        self._response, self._config, self._received = response, config, received
         self._end = time.monotonic() + (config.global_timeout_seconds or math.inf)
         self.offset = 0
         self.received_bytes = 0
@@ -83,13 +86,17 @@ class Body:
             BrokenBodyError: the body broke off, or upstream fell silent.
             TimeLimitError: it takes too long as a whole, however busy it looks.
         """
-        read = self._response.read1  # what has come so far, so that no byte waits for the ones behind it
+        response = self._response
+        is_counted = isinstance(response, urllib3.HTTPResponse)
+        read = response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
             while chunk := read(CHUNK_BYTES, decode_content=decode):
                 self.received_bytes += len(chunk)
+                if is_counted and response.length_remaining == 0:
+                    self._received()  # before the last piece is written: the next request need not wait for the disk
                 yield chunk
                 if time.monotonic() > self._end:
-                    self._response.close()  # else the rest would be waited for, to use the connection again
+                    response.close()  # else the rest would be waited for, to use the connection again
                     raise TimeLimitError(self.url, self._config.global_timeout_seconds)
         except _BROKEN_BODY as error:
             raise BrokenBodyError(self.url, _reason(error, self._config.timeout_seconds)) from error
@@ -123,8 +130,23 @@ class Resume:
         return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
+class _Turn:
+    """Leave to have a request under way, of which there are only so many; it may be given back early, and once only."""
+
+    def __init__(self, turns: "SimpleQueue[None]") -> None:
+        self._turns = turns
+        self._is_taken = True
+        turns.get()
+
+    def end(self) -> None:
+        """Let the next request begin."""
+        if self._is_taken:
+            self._is_taken = False
+            self._turns.put(None)
+
+
 class Fetcher:
-    """The one way to upstream. Thread-safe."""
+    """The one way to upstream, with at most ``config.workers`` requests under way. Thread-safe."""
 
     def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
         self._config = config
@@ -134,6 +156,9 @@ class Fetcher:
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
         self._health = HostHealth(self._policy.failures_until_down)
         self._index_host = host_of(config.upstream_url)
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        for _ in range(config.workers):
+            self._turns.put(None)
 
     def close(self) -> None:
         """Close all connections."""
@@ -188,17 +213,11 @@ class Fetcher:
             failures = self._policy.failures_until_down
             reason = f"{host} gave no usable answer to {failures} requests in a row"
             raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
-        timeout, begun = self._config.timeout_seconds, time.monotonic()
+        turn = _Turn(self._turns)
         try:
-            response = self._send(method, url, headers, data)
-        except _NO_ANSWER as error:
-            self._health.failed(host)
-            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
-        body = Body(without_credentials(url), response, self._config)
-        try:
-            _check_status(url, response, headers)
-            yield body
-        except UpstreamUnavailableError:  # an error status, or a body that broke off
+            with self._answer(method, url, headers, data, turn) as body:
+                yield body
+        except UpstreamUnavailableError:  # none, an error status, or a body that broke off
             self._health.failed(host)
             raise
         except NotFoundError:
@@ -206,6 +225,22 @@ class Fetcher:
             raise
         else:
             self._health.succeeded(host)
+        finally:
+            turn.end()
+
+    @contextmanager
+    def _answer(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, turn: _Turn
+    ) -> Iterator[Body]:
+        timeout, begun = self._config.timeout_seconds, time.monotonic()
+        try:
+            response = self._send(method, url, headers, data)
+        except _NO_ANSWER as error:
+            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
+        body = Body(without_credentials(url), response, self._config, turn.end)
+        try:
+            _check_status(url, response, headers)
+            yield body
         finally:
             _leave(response)
             seconds = time.monotonic() - begun

@@ -5,9 +5,7 @@ means that more is checked, never that more is deleted.
 """
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -134,33 +132,22 @@ def _read_json(body: bytes) -> HeldPage | None:
 
 
 def _read_html(body: bytes) -> HeldPage:
-    reader = _LinkReader()
-    with suppress(AssertionError):  # what html.parser raises at some broken declarations; what came before counts
-        reader.feed(body.decode("utf-8", "replace"))
-        reader.close()
-    return HeldPage(html_serial(body) or 0, tuple(reader.files))
+    from bandersnatch.html_links import links_of  # noqa: PLC0415 - takes time to import, and is needed for old mirrors only
+
+    files = []
+    for href, attributes in links_of(body.decode("utf-8", "replace")):
+        has_metadata = "data-core-metadata" in attributes or "data-dist-info-metadata" in attributes
+        algorithm, _, digest = href.partition("#")[2].partition("=")
+        held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
+        if held is not None:
+            files.append(held)
+    return HeldPage(html_serial(body) or 0, tuple(files))
 
 
 def html_serial(body: bytes) -> int | None:
     """Return the serial in the comment that ends a whole HTML page, or None."""
     comment = _SERIAL_COMMENT.search(body)
     return parse_serial(comment[1].decode()) if comment else None
-
-
-class _LinkReader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: list[HeldFile] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        href = attributes.get("href")
-        if tag == "a" and href is not None:
-            has_metadata = "data-core-metadata" in attributes or "data-dist-info-metadata" in attributes
-            algorithm, _, digest = href.partition("#")[2].partition("=")
-            held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
-            if held is not None:
-                self.files.append(held)
 
 
 def _held(url: str, size: int | None, hashes: dict[str, str], has_metadata: bool) -> HeldFile | None:

@@ -59,7 +59,7 @@ class Invocation:
         return config
 
     @contextmanager
-    def equipment(self, config: "Config", workers: int | None = None) -> "Iterator[Equipment]":
+    def equipment(self, config: "Config") -> "Iterator[Equipment]":
         """Give what a run works with, for a block that signals can stop within two seconds."""
         from concurrent.futures import ThreadPoolExecutor
 
@@ -71,7 +71,7 @@ class Invocation:
 
         stop = StopFlag()
         progress = self._progress()
-        executor = ThreadPoolExecutor(workers or config.workers, thread_name_prefix="worker")
+        executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
         storage = FilesystemStorage(config.directory)
         with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage):
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)

@@ -148,7 +148,7 @@ class Verification:
         def start(order: Order) -> None:
             Inspection(order, shop, crew.report, repairs=not self._settings.dry_run).start()
 
-        window = self._pace.orders_per_worker * self._config.workers
+        window = self._pace.orders_per_worker * self._config.threads
         crew = Crew[Inspected](start, window, self._is_out_of_time)
         publisher = Publisher(
             self._equipment.upstream, self._storage, self._inventory, self._config.pages, self._is_over

@@ -194,7 +194,7 @@ class Work:
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
-        window = self._pace.orders_per_worker * self._config.workers
+        window = self._pace.orders_per_worker * self._config.threads
         crew = Crew[Outcome](lambda order: Package(order, shop).start(), window, self._equipment.stop.is_set)
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         shop = build_workshop(

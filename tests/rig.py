@@ -67,7 +67,7 @@ class Rig:
     ) -> Iterator[Equipment]:
         """What a run works with, for commands that are run in this process."""
         stop = stop or StopFlag()
-        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.workers) as executor:
+        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
             yield Equipment(upstream, self.make_storage(config.directory), executor, SilentProgress(), stop)
 

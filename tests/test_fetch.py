@@ -3,12 +3,14 @@
 import gzip
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from bandersnatch import __version__
+from bandersnatch.config import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     MalformedResponseError,
@@ -492,3 +494,30 @@ def test_a_stream_may_be_left_in_the_middle(pypi: FakePyPI, fetcher: Fetcher, ur
         first = next(body.chunks())
     assert (DATA * 100).startswith(first)
     assert get(fetcher, url) == DATA
+
+
+def test_only_so_many_requests_are_under_way(pypi: FakePyPI, url: str) -> None:
+    pypi.fault("/x", ok(), times=3)
+    config = HttpConfig(pypi.url, allow_non_https=True, workers=1)
+    begun = Event()
+    with closing(Fetcher(config)) as fetcher, ThreadPoolExecutor(1) as pool:
+
+        def second() -> bytes:
+            begun.set()
+            return get(fetcher, url)
+
+        with fetcher.stream(url) as body:
+            answer = pool.submit(second)
+            assert begun.wait(10)
+            assert len(pypi.requests) == 1
+            assert b"".join(body.chunks()) == DATA  # at its last byte the next request may begin
+            assert answer.result(10) == DATA
+    assert len(pypi.requests) == 2
+
+
+def test_a_request_that_fails_makes_way_for_the_next(pypi: FakePyPI, url: str) -> None:
+    pypi.fault("/x", Status(404), Status(200, {}, DATA))
+    with closing(Fetcher(HttpConfig(pypi.url, allow_non_https=True, workers=1))) as fetcher:
+        with pytest.raises(NotFoundError):
+            get(fetcher, url)
+        assert get(fetcher, url) == DATA

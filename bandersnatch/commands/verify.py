@@ -81,7 +81,6 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Verify the mirror and return the exit status."""
     import json
     import tempfile
-    from dataclasses import replace
 
     from bandersnatch.findings import VerifySettings
     from bandersnatch.verification import Verification
@@ -90,7 +89,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         raise UsageError("--workers: expected a whole number from 1 up")
     config = invocation.load_config(arguments.config)
     _check_together(arguments, config)
-    config = replace(config, workers=arguments.workers or config.verifiers)
+    config = config.with_workers(arguments.workers or config.verifiers)
     settings = VerifySettings(
         check_digests=arguments.hash,
         delete_unlisted=arguments.delete,

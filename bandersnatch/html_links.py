@@ -1,0 +1,25 @@
+"""Finds the links of an HTML page."""
+
+from contextlib import suppress
+from html.parser import HTMLParser
+
+
+def links_of(page: str) -> list[tuple[str, frozenset[str]]]:
+    """Return the target of each link, with the names of its attributes; of a broken page, as far as it can be read."""
+    reader = _LinkReader()
+    with suppress(AssertionError):  # what html.parser raises at some broken declarations; what came before counts
+        reader.feed(page)
+        reader.close()
+    return reader.links
+
+
+class _LinkReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[tuple[str, frozenset[str]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        href = attributes.get("href")
+        if tag == "a" and href is not None:
+            self.links.append((href, frozenset(attributes)))
