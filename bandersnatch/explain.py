@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
 
-from bandersnatch.errors import NotFoundError
+from bandersnatch.errors import NotFoundError, UsageError
 from bandersnatch.filters.facts import ProjectDocument, ProjectFacts, Release, find, parse_version
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
@@ -21,7 +21,7 @@ from bandersnatch.upstream import Upstream
 _FILE = re.compile(r"\.(whl|egg|exe|msi|dmg|rpm|zip|tgz|tar\.\w+)$", re.IGNORECASE)
 
 
-class UnknownTargetError(Exception):
+class UnknownTargetError(UsageError):
     """There is no such project, release or file upstream, or its name can't be one."""
 
 

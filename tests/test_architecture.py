@@ -149,7 +149,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (4, "commands.sync", "commands.names exit_status filters.filters invocation sync"),
     (4, "commands.delete", "commands.names deletion errors exit_status invocation tables"),
     (4, "commands.verify", "config errors exit_status findings invocation options tables verification"),
-    (4, "commands.config", "effective errors exit_status invocation tables"),
+    (4, "commands.config", "effective errors exit_status explain invocation tables"),
     (4, "commands.completion", "errors exit_status invocation tables"),
     (
         4,

@@ -52,6 +52,7 @@ def test_bash_completes_commands(bash_script: Path) -> None:
         (("verify", "--b"), {"--budget"}),
         (("delete", "--y"), {"--yes"}),
         (("config", "ch"), {"check"}),
+        (("config", "ex"), {"explain"}),
         (("config", "check", "--s"), {"--show"}),
         (("completion", ""), {"bash", "zsh"}),
         (("--deb",), {"--debug"}),
@@ -98,9 +99,11 @@ def test_missing_package_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["mirror"], ["sync"], ["verify"], ["delete"], ["config", "check"], ["completion"]], ids=" ".join
+    "command",
+    [["mirror"], ["sync"], ["verify"], ["delete"], ["config", "check"], ["config", "explain"], ["completion"]],
+    ids=" ".join,
 )
 def test_every_command_has_help_with_examples(command: list[str]) -> None:
     arguments = [sys.executable, "-m", "bandersnatch", *command, "--help"]
     text = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    assert f"  bandersnatch {command[0]}" in text.partition("examples:")[2]
+    assert f"  bandersnatch {' '.join(command)}" in text.partition("examples:")[2]

@@ -7,6 +7,7 @@ import pytest
 from bandersnatch.config import Config
 from bandersnatch.effective import effective_lines, masked
 from bandersnatch.option_tables import MIRROR_OPTIONS
+from tests.fakepypi import FakePyPI
 from tests.rig import Rig
 
 
@@ -86,3 +87,36 @@ def test_other_sections_are_shown_as_they_are(rig: Rig) -> None:
     path = rig.write_config()
     path.write_text(path.read_text() + "\n[elsewhere]\nlist =\n    one\n    two\n")
     assert list(effective_lines(path))[-2:] == ["\n[elsewhere]", "list =\n    one\n    two"]
+
+
+# config explain
+
+
+def test_filters_are_explained(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "2.0"):
+        pypi.add_file("Sample", version)
+    rig.filters = "[plugins]\nenabled =\n    latest_release\n    blocklist_project\n"
+    rig.filters += "[latest_release]\nkeep = 1\n[blocklist]\npackages = other\n"
+    result = rig.command("config", "explain", "SAMPLE", "sample==1.0")
+    assert (result.returncode, result.stderr) == (0, "")
+    project = [
+        "sample: kept",
+        "    blocklist_project keeps it: [blocklist] packages does not name sample",
+    ]
+    releases = [
+        "sample==1.0: dropped",
+        "    latest_release drops it: 1.0 is not among the 1 latest by version",
+        "sample==2.0: kept",
+        "    latest_release keeps it: 2.0 is among the 1 latest by version",
+    ]
+    lines = result.stdout.splitlines()
+    assert lines[:6] == [*project, *releases]
+    assert lines[6:10] == [*project, *releases[:2]]
+    assert not rig.directory.exists()
+
+
+@pytest.mark.parametrize(("target", "words"), [("-", "expected NAME"), ("nothing", "has no project nothing")])
+def test_what_is_not_there_cannot_be_explained(rig: Rig, target: str, words: str) -> None:
+    result = rig.command("config", "explain", "--", target)
+    assert result.returncode == 2
+    assert words in result.stderr

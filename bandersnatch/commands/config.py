@@ -1,4 +1,4 @@
-"""``bandersnatch config check``: say what is wrong with the configuration, and what is in force."""
+"""``bandersnatch config``: say what is wrong with the configuration, what is in force, and what filters do to something."""
 
 import argparse
 
@@ -6,10 +6,21 @@ from bandersnatch.errors import without_credentials
 from bandersnatch.exit_status import DONE, EXIT_STATUS
 from bandersnatch.invocation import Invocation
 
-EXAMPLES = """\
+CHECK_EXAMPLES = """\
 examples:
   bandersnatch config check
   bandersnatch -c new.conf config check --show
+
+"""
+EXPLAIN_EXAMPLES = """\
+examples:
+  bandersnatch config explain flask
+  bandersnatch config explain flask==3.0.0
+  bandersnatch -c new.conf config explain flask-3.0.0-py3-none-any.whl
+
+Each enabled filter that has a say in it says why it keeps or drops it. A
+project is told with its releases, a release with its files. Something is
+mirrored where no filter drops it, nor what it is a part of.
 
 """
 
@@ -18,7 +29,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Say what the command's arguments are."""
     parser = commands.add_parser(
         "config",
-        help="check the configuration",
+        help="check the configuration, or explain what its filters do",
         description="Questions about the configuration file. The mirror is not touched.",
     )
     questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
@@ -26,7 +37,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "check",
         help="report all problems of the configuration file",
         description="Report all problems of the configuration file at once. Nothing is asked of upstream.",
-        epilog=EXAMPLES + EXIT_STATUS,
+        epilog=CHECK_EXAMPLES + EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
@@ -34,10 +45,20 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         action="store_true",
         help="print all values, secrets masked; those that are defaults stand in comments",
     )
-    check.set_defaults(run=run)
+    check.set_defaults(run=run_check)
+    explain = questions.add_parser(
+        "explain",
+        help="say which filter keeps or drops a project, a release or a file, and why",
+        description="Say which filter keeps or drops a project, a release or a file, and why.\n"
+        "Upstream is asked about it, and the mirror is not touched.",
+        epilog=EXPLAIN_EXAMPLES + EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what is asked about")
+    explain.set_defaults(run=run_explain)
 
 
-def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Check the configuration and return the exit status; its problems are raised, as by every command."""
     from bandersnatch.tables import print_line
 
@@ -50,4 +71,23 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     else:
         index = without_credentials(config.http.upstream_url)
         print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}")
+    return DONE
+
+
+def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Explain what the filters do and return the exit status.
+
+    Raises:
+        UnknownTargetError: upstream has nothing of that name.
+        UpstreamError: upstream could not be asked.
+    """
+    from bandersnatch.explain import Target, explain
+    from bandersnatch.tables import print_line
+
+    targets = [Target.parse(text) for text in arguments.targets]
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        for target in targets:
+            for line in explain(target, config.filters, equipment.upstream):
+                print_line(line)
     return DONE
