@@ -9,7 +9,7 @@ exit status:
   0    done
   1    done, but some projects failed and are tried again by the next run;
        or there was no configuration file (an example is written in its place);
-       verify: something that is wrong is left
+       verify: something that is wrong is left; sync: a filter drops a project
   2    the command line or the configuration is wrong
   3    another run holds the lock of the directory
   4    upstream or the disk stopped the run

@@ -152,7 +152,7 @@ class Package:
         check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
         wanted = self._shop.chooser.choose(page, self._required_json_serial(page))
         if isinstance(wanted, Verdict):
-            never_here = Settled(self._project, page.serial or 0, changed=False)
+            never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
             return self._report(Gone(self._project, wanted) if record or unsettled else never_here)
         plan = self._plan(wanted.page, unsettled)
         if self._shop.take_plan is not None:

@@ -11,7 +11,7 @@ from bandersnatch.layout import StoredPath
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A project is at its serial: pages and files are in place."""
+    """A project is at its serial: pages and files are in place, or ``excluded_by`` says why it has never been here."""
 
     project: NormalizedName
     serial: int
@@ -19,6 +19,7 @@ class Settled:
     files: int = 0
     size_bytes: int = 0
     deleted_files: int = 0
+    excluded_by: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Report:
     serial: int = 0
     updated: int = 0
     removed: int = 0
+    excluded: int = 0
+    """Of how many projects only the page told that a filter drops them; where they were held, they are removed."""
     files: int = 0
     size_bytes: int = 0
     seconds: float = 0.0

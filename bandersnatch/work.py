@@ -172,7 +172,7 @@ class Work:
         self._tell_failures()
 
     def remove_gone(self, todo: TodoList) -> None:
-        """Take away the projects that upstream has removed; the root index must no longer list them.
+        """Take away the projects that upstream has removed or filters drop; the root index must no longer list them.
 
         Raises:
             StorageError: the disk refused.
@@ -270,6 +270,7 @@ class Work:
             case Gone(project, verdict):
                 self.removals.projects.append(project)
                 if verdict is not None:
+                    self.report.excluded += 1
                     self.removals.excluded[project] = verdict
             case Shrinks(project, files):
                 self.removals.files[project] = files
@@ -285,6 +286,10 @@ class Work:
 
     def _take_settled(self, settled: Settled) -> None:
         self.report.count(settled)
+        if settled.excluded_by is not None:
+            self.report.excluded += 1
+            level = logging.WARNING if self._save_todo is None else logging.DEBUG  # a run drops thousands
+            logger.log(level, "%s: not mirrored, since %s", settled.project, settled.excluded_by)
         if settled.changed:
             logger.info(
                 "%s: updated to serial %d, files fetched: %d (%d bytes), deleted: %d",

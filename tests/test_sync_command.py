@@ -256,3 +256,20 @@ def test_dry_run_tells_what_the_filters_would_remove(behind: Rig, pypi: FakePyPI
         plan = json.loads(result.stdout)
         assert plan["remove"] == [{"project": "one", "files": 1, "bytes": pypi.files("one")[0].size}]
     behind.assert_same_tree(before)
+
+
+SMALL_ONLY = "[plugins]\nenabled = size_project_metadata\n[size_project_metadata]\nmax_package_size = 1K\n"
+
+
+def test_project_that_its_page_excludes_is_said_and_a_held_one_goes(behind: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("new", "1.0", size=5000)
+    pypi.add_file("one", "3.0", size=5000)
+    behind.filters = SMALL_ONLY
+    result = behind.command("sync", "new", "one", "two")
+    assert result.returncode == 1
+    assert "new: not mirrored, since size_project_metadata drops it" in result.stderr
+    assert "one: removed, as the configuration says: size_project_metadata drops it" in result.stderr
+    assert "synced 0 projects by name: 0 updated, 2 removed" in result.stderr
+    assert {path.name for path in (behind.web / "simple").iterdir() if path.is_dir()} == {"three"}
+    assert behind.command("sync", "--ignore-filters", "new").returncode == 0
+    assert versions(behind, "new") == ["1.0"]

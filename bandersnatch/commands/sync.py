@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         sync = Sync(config, equipment, allow_removals=arguments.allow_removals)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
     names = " ".join(projects)
-    summary = f"synced {len(projects) - len(sync.excluded)} projects by name: {report.counts()}"
+    excluded = len(sync.excluded) + report.excluded
+    summary = f"synced {len(projects) - excluded} projects by name: {report.counts()}"
     status = tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
-    return SOME_FAILED if status == DONE and sync.excluded else status
+    return SOME_FAILED if status == DONE and excluded else status
