@@ -8,6 +8,7 @@ import pytest
 
 from bandersnatch.config import Config, HttpConfig
 from bandersnatch.exit_status import EXIT_STATUS
+from bandersnatch.filters.settings import ANY_OPTION, FILTER_SECTIONS
 from bandersnatch.option_tables import MIRROR_OPTIONS
 from bandersnatch.options import PUBLIC_PYPI
 
@@ -31,6 +32,16 @@ def test_configuration_page_has_every_option_with_its_default() -> None:
     told = [(name, default) for name, default, *_ in rows]
     words = {None: "required", "": "empty"}
     assert told == [(f"`{option.name}`", words.get(option.default, f"`{option.default}`")) for option in MIRROR_OPTIONS]
+
+
+def test_configuration_page_has_every_option_of_filters() -> None:
+    rows = rows_below("| section | option | since | meaning |", CONFIGURATION)
+    known = [
+        (f"`[{section}]`", f"`{option}`" if option is not None else "any path")
+        for section, options in FILTER_SECTIONS.items()
+        for option in (options if options is not ANY_OPTION else (None,))
+    ]
+    assert [(section, option) for section, option, *_ in rows] == known
 
 
 def test_readme_has_every_exit_status_with_its_meaning() -> None:
@@ -74,7 +85,7 @@ def test_links_of_readme_lead_somewhere(name: str) -> None:
     assert (REPOSITORY / name).is_file()
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "moving-in.md"])
+@pytest.mark.parametrize("page", ["commands.md", "configuration.md", "filters.md", "moving-in.md"])
 def test_links_of_other_pages_lead_somewhere(page: str) -> None:
     text = (REPOSITORY / "docs" / page).read_text("utf-8")
     for name, anchor in re.findall(r"\]\((?!http)([^)#]+)(?:#([^)]+))?\)", text):

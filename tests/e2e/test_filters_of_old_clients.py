@@ -1,4 +1,4 @@
-"""bandersnatch 8.0 and this client select the same files with the same filters, except where docs/filters.md says why."""
+"""bandersnatch 8.0 and this client select the same files with the same filters, except where docs/moving-in.md says why."""
 
 import re
 from pathlib import Path
@@ -90,7 +90,7 @@ DIFFERENT = {
         {"alpha", "beta", "django", "gamma-nightly", "timezone"},
     ),
 }
-"""The differences that docs/filters.md explains, and the projects of which the clients select different files."""
+"""The differences that docs/moving-in.md explains, and the projects of which the clients select different files."""
 
 
 @pytest.fixture(scope="module")
