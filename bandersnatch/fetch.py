@@ -209,15 +209,14 @@ class Fetcher:
     @contextmanager
     def _open(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Iterator[Body]:
         host = host_of(url)
-        if self._health.is_down(host):
-            failures = self._policy.failures_until_down
-            reason = f"{host} gave no usable answer to {failures} requests in a row"
-            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
         turn = _Turn(self._turns)
         try:
+            self._check_health(url, host)
             with self._answer(method, url, headers, data, turn) as body:
                 yield body
-        except UpstreamUnavailableError:  # none, an error status, or a body that broke off
+        except HostDownError:
+            raise
+        except UpstreamUnavailableError:  # no answer, an error status, or a body that broke off
             self._health.failed(host)
             raise
         except NotFoundError:
@@ -227,6 +226,13 @@ class Fetcher:
             self._health.succeeded(host)
         finally:
             turn.end()
+
+    def _check_health(self, url: str, host: str) -> None:
+        """Refuse to ask a host that is given up, be it while this request waited for its turn."""
+        if self._health.is_down(host):
+            failures = self._policy.failures_until_down
+            reason = f"{host} gave no usable answer to {failures} requests in a row"
+            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
 
     @contextmanager
     def _answer(

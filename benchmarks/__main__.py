@@ -1,15 +1,17 @@
 """Measures bandersnatch beside others, against a made-up index on this machine. See benchmarks/README.md."""
 
 import argparse
+import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.bench import Bench, Settings
+from benchmarks.bench import DISCARDED, Bench, Settings
 from benchmarks.clients import Client, Curl, Ours, Peer, Wishes, write_config
 from benchmarks.machine import describe
 from benchmarks.plot import draw_growth
@@ -22,6 +24,7 @@ from benchmarks.server import REPOSITORY
 
 BY_HAND = {size.name: size for size in (SMALL_FILES, SLOW_LINE, LARGE_FILES, WHOLE)}
 CLIENTS = ("ours", "peer", "curl")
+FILESYSTEM_FORGETS_SECONDS = 70
 
 
 def seconds(text: str) -> float:
@@ -89,10 +92,11 @@ def main() -> int:
         source: Path = arguments.source.resolve()
         known: list[Client] = [Ours(source), Peer(arguments.peer, work / "environments"), Curl()]
         clients = [client for client in known if client.key in arguments.only]
-        if not arguments.keep:
-            shutil.rmtree(work / "trees", ignore_errors=True)
+        if not arguments.keep and (work / "trees").exists():
+            delete_and_wait(work / "trees")
         (work / "trees").mkdir(exist_ok=True)
         measure(settings, clients, [name for name in ORDER if name in chosen], sessions, store)
+        shutil.rmtree(work / "trees" / DISCARDED, ignore_errors=True)
     text = render(sessions, describe(work))
     print(f"\n{text}")
     if arguments.write:
@@ -103,6 +107,14 @@ def main() -> int:
         if "B10" in sessions:
             draw_growth(Results(sessions["B10"].results), folder / "growth.png")
     return 0
+
+
+def delete_and_wait(trees: Path) -> None:
+    """Delete the mirrors of the last session, and wait until the filesystem has forgotten them (see ``bench.remove``)."""
+    shutil.rmtree(trees, ignore_errors=True)
+    os.sync()
+    print("deleted the mirrors of the last session; waiting a minute, until that slows nothing down", flush=True)
+    time.sleep(FILESYSTEM_FORGETS_SECONDS)
 
 
 def measure(

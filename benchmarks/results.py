@@ -92,8 +92,8 @@ class Results:
 
 
 def ratio(value: float | None, base: float | None) -> float | None:
-    """Return how many times the base a value is; None where either is missing or the base is nothing."""
-    return value / base if value is not None and base else None
+    """Return how many times the base a value is; None where either is missing, or the base is lost in the noise."""
+    return value / base if value is not None and base is not None and base > 0 else None
 
 
 def difference(value: float | None, base: float | None) -> float | None:

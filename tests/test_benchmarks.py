@@ -378,6 +378,7 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     assert {(target.measured, target.is_met) for target in targets} == {("not measured", None)}
     assert ratio(None, 1) is None
     assert ratio(1, None) is None
+    assert ratio(1, -0.01) is None
 
 
 def test_first_sync_is_compared_with_the_peer_and_with_curl() -> None:
