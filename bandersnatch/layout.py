@@ -6,7 +6,7 @@ Nothing from upstream is trusted: a URL that would lead anywhere but below ``web
 
 from dataclasses import dataclass
 from typing import NewType
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from packaging.utils import NormalizedName
 
@@ -98,8 +98,6 @@ def stored_path(url: str) -> StoredPath:
     after_host = url.find("/", url.find("://") + 3) if "://" in url else 0
     _, found, rest = url[after_host:].partition("#")[0].partition("?")[0].partition(_PACKAGES_SEGMENT)
     try:
-        if "[" in url:
-            urlsplit(url)  # raises where the host is none
         path = unquote(rest, errors="strict")
     except ValueError as error:
         raise MalformedResponseError(url, f"no URL: {error}") from error
