@@ -141,6 +141,13 @@ class HostDownError(UpstreamUnavailableError):
         self.is_index = is_index
 
 
+class RefusedSchemeError(UpstreamUnavailableError):
+    """A link to http:// is not followed. Nothing was asked, so it says nothing of the host."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "not https://, and allow-non-https is false")
+
+
 class OtherIndexError(MirrorError):
     """The mirror is one of another index than the configuration names, or is none yet; only a whole run can change that."""
 

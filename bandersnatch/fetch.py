@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from queue import SimpleQueue
 from urllib.parse import urldefrag, urljoin
 
@@ -24,6 +24,7 @@ from bandersnatch.errors import (
     MalformedResponseError,
     NotFoundError,
     RangeRefusedError,
+    RefusedSchemeError,
     TimeLimitError,
     UpstreamUnavailableError,
     without_credentials,
@@ -214,8 +215,8 @@ class Fetcher:
             self._check_health(url, host)
             with self._answer(method, url, headers, data, turn) as body:
                 yield body
-        except HostDownError:
-            raise
+        except (HostDownError, RefusedSchemeError):
+            raise  # nothing was asked
         except UpstreamUnavailableError:  # no answer, an error status, or a body that broke off
             self._health.failed(host)
             raise
@@ -280,7 +281,7 @@ class Fetcher:
         mirror = self._config.download_mirror  # what comes from there is checked against the index's digests
         is_mirror = mirror != "" and url.startswith(f"{mirror}/")
         if not url.startswith("https://") and not is_mirror and not self._config.allow_non_https:
-            raise UpstreamUnavailableError(without_credentials(url), "not https://, and allow-non-https is false")
+            raise RefusedSchemeError(without_credentials(url))
 
 
 def _target(url: str, route: Route) -> str:
@@ -324,7 +325,7 @@ def _reason(error: BaseException, timeout_seconds: float) -> str:
                 return f"{through}no connection within {timeout_seconds:g} s"
             case urllib3.exceptions.ReadTimeoutError():
                 return f"{through}no answer for {timeout_seconds:g} s"
-            case urllib3.exceptions.IncompleteRead():
+            case urllib3.exceptions.IncompleteRead() | IncompleteRead():
                 return "the body broke off"
             case _:
                 continue

@@ -92,7 +92,7 @@ def plan_files(
             wants_metadata = work is FileWork.FETCH or stored[kept_at] is None or is_doubtful
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             tasks.append(FileTask(file, path, work, wants_metadata))
-    return FilePlan(tuple(tasks), frozenset(held | suspects) - wanted.keys())
+    return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted.keys()))
 
 
 def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:

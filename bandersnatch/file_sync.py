@@ -131,7 +131,7 @@ class FileSync:
 
     def _fetch_once(self, url: str, task: FileTask, resume: Resume | None) -> bytes | None:
         file = task.file
-        content = b""
+        pieces: list[bytes] = []
         room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
         with room, self.upstream.file(url, resume) as body:
             is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
@@ -146,9 +146,10 @@ class FileSync:
                         raise IntegrityError(url, "size", file.size, f"{sink.size + len(chunk)} or more")
                     sink.write(chunk)
                     self.progress.received(len(chunk))
-                    content = chunk if sink.size == len(chunk) else b""
+                    if file.size < RESUME_MIN_BYTES:
+                        pieces.append(chunk)
                 sink.expect(url, file.size, file.sha256)
-        return content if len(content) == file.size else None
+        return b"".join(pieces) if file.size < RESUME_MIN_BYTES else None
 
     def _sync_metadata(self, task: FileTask, content: bytes | None) -> bool:
         """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.
@@ -159,7 +160,8 @@ class FileSync:
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
         kept_at = metadata_path(task.path)
-        if content is None and hashlib.sha256(self.storage.read(kept_at) or b"").hexdigest() == expected:
+        kept = self.storage.read(kept_at) if content is None else None
+        if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
             return True
         metadata = None
         if task.file.filename.endswith(".whl"):

@@ -95,8 +95,9 @@ def stored_path(url: str) -> StoredPath:
         MalformedResponseError: where the path leaves ``packages/``.
     """
     # urlsplit would take four times as long, and this is asked of every file.
-    after_host = url.find("/", url.find("://") + 3) if "://" in url else 0
-    _, found, rest = url[after_host:].partition("#")[0].partition("?")[0].partition(_PACKAGES_SEGMENT)
+    whole = url.partition("#")[0].partition("?")[0]
+    after_host = whole.find("/", whole.find("://") + 3) if "://" in whole else 0
+    _, found, rest = whole[after_host:].partition(_PACKAGES_SEGMENT) if after_host >= 0 else ("", "", "")
     try:
         path = unquote(rest, errors="strict")
     except ValueError as error:

@@ -6,7 +6,7 @@ form is left to the parser.
 
 import re
 
-_BEGIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<methodResponse>\s*<params>\s*<param>\s*<value>\s*<struct>\s*")
+_BEGIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<methodResponse>\s*<params>\s*<param>\s*<value>\s*<struct>\s*")
 _MEMBER = re.compile(
     rb"<member>\s*<name>([A-Za-z0-9._-]{1,240})</name>\s*<value>\s*<int>(\d{1,18})</int>\s*</value>\s*</member>\s*"
 )

@@ -13,12 +13,15 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 from urllib3 import HTTPConnectionPool
+from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
 from bandersnatch.config import HttpConfig
 
 KEPT_CONNECTIONS = 100
 """For each host; workers beyond that would connect anew for each request."""
+KEPT_ROUTES = 32
+"""Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Routes:
     def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
         self._proxy = config.proxy
         parts = urlsplit(config.upstream_url)
-        self._index_host = host_of(config.upstream_url)
+        self._index = _server_of(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._session = requests.Session()
         self._session.headers.clear()
@@ -59,15 +62,21 @@ class Routes:
         if route is None:
             with self._guard:
                 route = self._routes.setdefault(origin, self._find(origin))
+                if len(self._routes) > KEPT_ROUTES:  # the connections of the oldest close when their answers are read
+                    del self._routes[next(iter(self._routes))]
         return route
 
     def close(self) -> None:
         """Close all connections."""
+        with self._guard:
+            for route in self._routes.values():
+                route.pool.close()
+            self._routes.clear()
         self._session.close()
 
     def _find(self, origin: str) -> Route:
-        session, host = self._session, host_of(origin)
-        auth = self._credentials if host == self._index_host else None
+        session = self._session
+        auth = self._credentials if self._may_know_password(origin) else None
         request = session.prepare_request(requests.Request("GET", f"{origin}/", auth=auth))
         url = request.url or ""
         settings = session.merge_environment_settings(url, self._proxies(url), None, None, None)
@@ -80,6 +89,12 @@ class Routes:
         wants_whole_urls = "://" in adapter.request_url(request, proxies)
         return Route(pool, dict(request.headers), wants_whole_urls)
 
+    def _may_know_password(self, origin: str) -> bool:
+        """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""
+        scheme, host, port = _server_of(origin)
+        is_index_with_tls = (scheme, port, *self._index[::2]) == ("https", 443, "http", 80) and host == self._index[1]
+        return (scheme, host, port) == self._index or is_index_with_tls
+
     def _proxies(self, url: str) -> dict[str, str]:
         """Return the configured proxy, where NO_PROXY does not speak against it; requests knows the environment's."""
         if not self._proxy or should_bypass_proxies(url, no_proxy=None):
@@ -90,10 +105,17 @@ class Routes:
 def target_of(url: str) -> str:
     """Return what follows the host in a URL."""
     begin = url.find("://") + 3
-    ends = [end for end in (url.find(mark, begin) for mark in "/?#") if end >= 0]
+    ends = [end for end in (url.find(mark, begin) for mark in "/?#\\") if end >= 0]
     return url[min(ends) :] if ends else ""
 
 
 def host_of(url: str) -> str:
     """Return host and port of a URL; an impossible one is found out when it is asked for."""
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    begin = url.find("://") + 3
+    return url[begin : len(url) - len(target_of(url))].rpartition("@")[2]
+
+
+def _server_of(url: str) -> tuple[str | None, str | None, int | None]:
+    """Return scheme, host and port, as those read a URL who connect to it."""
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")

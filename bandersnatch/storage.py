@@ -194,11 +194,13 @@ class FilesystemStorage:
         try:
             descriptor = os.open(self._absolute(path), os.O_RDONLY)
             try:
-                at_most = min(os.fstat(descriptor).st_size + 1, _READ_BYTES)
-                while piece := os.read(descriptor, at_most):
+                left = os.fstat(descriptor).st_size
+                while left > 0:
+                    piece = os.read(descriptor, min(left, _READ_BYTES))
+                    if not piece:
+                        raise StorageError(path, "read", f"it ended {left} bytes too early")
+                    left -= len(piece)
                     yield piece
-                    if len(piece) < at_most:
-                        break  # the end: a short read of a file is no other thing
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -109,6 +109,8 @@ def test_a_url_leads_to_the_path_below_packages(url: str, path: str) -> None:
         "https://files.example/notpackages/aa/x.whl",
         "https://files.example/packages2/aa/x.whl",
         "https://files.example/?/packages/aa/x.whl",
+        "https://files.example?x=/packages/aa/x.whl",
+        "https://evil.example?@files.example/packages/aa/x.whl",
         "https://files.example/#/packages/aa/x.whl",
     ],
 )
@@ -228,3 +230,7 @@ def test_no_name_leads_out_of_simple(name: str, hash_index: bool) -> None:
             assert os.path.normpath(folder) == folder
             assert folder.startswith("web/simple/")
             assert folder.endswith(f"/{project}")
+
+
+def test_what_stands_behind_a_hash_plays_no_part() -> None:
+    assert stored_path("../../packages/a/b.whl#x://y/packages/c/d") == "web/packages/a/b.whl"

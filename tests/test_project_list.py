@@ -55,3 +55,7 @@ def test_what_is_no_plain_list_is_left_to_the_parser(value: Any) -> None:
 
 def test_a_fault_is_left_to_the_parser() -> None:
     assert read_project_list(xmlrpc.client.dumps(xmlrpc.client.Fault(1, "no"), methodresponse=True).encode()) is None
+
+
+def test_blanks_without_end_are_left_to_the_parser_at_once() -> None:
+    assert read_project_list(b" " * 1_000_000) is None
