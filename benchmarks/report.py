@@ -1,6 +1,6 @@
 """Turns what was measured into the tables of RESULTS.md."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from benchmarks.measure import KINDS
@@ -22,7 +22,8 @@ def render(sessions: Mapping[str, Session], machine: Mapping[str, str]) -> str:
     ordered = [sessions[name] for name in SCENARIOS if name in sessions]
     results = Results(result for session in ordered for result in session.results)
     targets = [target for session in ordered for target in SCENARIOS[session.scenario].targets(results)]
-    parts = [HEAD, _circumstances(ordered, machine), "## Targets\n", _targets(targets)]
+    wrong = {session.scenario for session in ordered if any(_is_ours_and_wrong(each) for each in session.results)}
+    parts = [HEAD, _circumstances(ordered, machine), "## Targets\n", _targets(targets, wrong)]
     parts += ["## Measured\n", _measured(ordered, results)]
     if "B10" in sessions:
         parts += ["## Cost against size\n", _growth(results), "![wall and memory against size](growth.png)\n"]
@@ -41,9 +42,22 @@ def _circumstances(sessions: Iterable[Session], machine: Mapping[str, str]) -> s
     return "\n".join(lines) + "\n"
 
 
-def _targets(targets: Iterable[Target]) -> str:
+def _is_ours_and_wrong(result: Result) -> bool:
+    return result.client == "ours" and result.problem is not None
+
+
+def _targets(targets: Iterable[Target], wrong: Set[str]) -> str:
+    """Return the table of targets; a scenario of which any run of ours went wrong meets none."""
     words = {True: "yes", False: "**no**", None: "-"}
-    rows = [(target.scenario, target.text, target.measured, words[target.is_met]) for target in targets]
+    rows = [
+        (
+            target.scenario,
+            target.text,
+            target.measured,
+            "**no**, a run was wrong" if target.scenario in wrong else words[target.is_met],
+        )
+        for target in targets
+    ]
     return table(("scenario", "target", "measured", "met"), rows)
 
 

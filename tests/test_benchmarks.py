@@ -349,9 +349,12 @@ def result(
     seconds: float = 1.0,
     requests: Mapping[str, int] | None = None,
     problem: str | None = None,
+    facts: Mapping[str, float] | None = None,
 ) -> Result:
     counted = count_kinds([]) | dict(requests or {})
-    return Result(case, client, Usage(0, seconds, seconds, 50_000_000), counted, 1_000_000, problem)
+    return Result(
+        case, client, Usage(0, seconds, seconds, 50_000_000), counted, 1_000_000, problem, facts or {"needed": 33}
+    )
 
 
 def test_median_is_of_good_runs_only() -> None:
@@ -382,17 +385,27 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
 
 
 def test_first_sync_is_compared_with_the_peer_and_with_curl() -> None:
-    requests = {"page": 10, "file": 20, "xmlrpc": 3}
+    requests, needed = {"page": 10, "file": 20, "xmlrpc": 3}, {"needed": 33}
     runs = [
-        result(seconds=5, requests=requests),
+        result(seconds=5, requests=requests, facts=needed),
         result(client="bandersnatch 8.0.0", seconds=21),
         result(client="curl", seconds=2, requests={"file": 20}),
     ]
     assert [target.is_met for target in SCENARIOS["B1"].targets(Results(runs))] == [True, True, True]
     slower = [replace(runs[0], usage=replace(runs[0].usage, wall_seconds=5.3)), *runs[1:]]
     assert [target.is_met for target in SCENARIOS["B1"].targets(Results(slower))] == [False, False, True]
-    one_more = [result(seconds=5, requests={**requests, "metadata": 1}), *runs[1:]]
-    assert [target.is_met for target in SCENARIOS["B1"].targets(Results(one_more))] == [True, True, False]
+    for more in ({"metadata": 1}, {"page": 20}):
+        needless = [result(seconds=5, requests={**requests, **more}, facts=needed), *runs[1:]]
+        assert [target.is_met for target in SCENARIOS["B1"].targets(Results(needless))] == [True, True, False]
+
+
+def test_a_scenario_of_which_a_run_went_wrong_meets_nothing() -> None:
+    good = result("B3", seconds=0.1, requests={"xmlrpc": 1})
+    wrong = result("B3", seconds=0.1, requests={"xmlrpc": 1}, problem="exit status 4")
+    assert "| yes |" in render({"B3": Session("B3", "2026-01-01 00:00", {}, (good,))}, {})
+    text = render({"B3": Session("B3", "2026-01-01 00:00", {}, (good, wrong))}, {})
+    assert "| yes |" not in text
+    assert "**no**, a run was wrong" in text
 
 
 def test_deviation_is_a_part_of_the_mean() -> None:

@@ -16,10 +16,12 @@ from bandersnatch.errors import (
     MalformedResponseError,
     NotFoundError,
     RangeRefusedError,
+    RefusedSchemeError,
     UpstreamError,
     UpstreamUnavailableError,
 )
 from bandersnatch.fetch import Fetcher, Resume
+from bandersnatch.retries import RetryPolicy
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 
@@ -521,3 +523,13 @@ def test_a_request_that_fails_makes_way_for_the_next(pypi: FakePyPI, url: str) -
         with pytest.raises(NotFoundError):
             get(fetcher, url)
         assert get(fetcher, url) == DATA
+
+
+def test_links_that_are_refused_say_nothing_of_their_host(pypi: FakePyPI, url: str) -> None:
+    pypi.fault("/x", Status(301, {"Location": "http://other.example/x"}), times=None)
+    config = HttpConfig("https://index.example", allow_non_https=False, download_mirror=pypi.url)
+    with closing(Fetcher(config, RetryPolicy(failures_until_down=2))) as fetcher:
+        for _ in range(5):
+            with pytest.raises(RefusedSchemeError, match=r"^http://other\.example/x: not https://"):
+                get(fetcher, url)
+    assert len(pypi.requests) == 5

@@ -389,3 +389,23 @@ def test_a_file_that_is_gone_upstream_is_not_found(pypi: FakePyPI, bench: Bench)
     pypi.fault("/packages/*", Status(410))
     with pytest.raises(NotFoundError):
         bench.sync.sync(task)
+
+
+def test_empty_metadata_is_not_taken_for_present(pypi: FakePyPI, bench: Bench) -> None:
+    uploaded = pypi.add_file("sample", "1.0", kind="sdist")
+    task = bench.task(uploaded, FileWork.KEEP)
+    bench.storage.write_bytes(task.path, uploaded.content)
+    file = replace(task.file, core_metadata_sha256=hashlib.sha256(b"").hexdigest())
+    pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, b""))
+    assert bench.sync.sync(replace(task, file=file, wants_metadata=True)).has_metadata
+    assert bench.stored()[f"{uploaded.filename}.metadata"] == b""
+
+
+def test_a_small_wheel_is_not_read_again_for_its_metadata(
+    pypi: FakePyPI, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded = pypi.add_file("sample", "1.0", size=50_000)
+    task = bench.task(uploaded, wants_metadata=True)
+    monkeypatch.delattr(FilesystemStorage, "open")
+    assert bench.sync.sync(task).has_metadata
+    assert bench.stored()[f"{uploaded.filename}.metadata"] == uploaded.metadata

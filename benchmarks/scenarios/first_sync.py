@@ -20,11 +20,13 @@ REQUESTS_BESIDE = 3
 def sync_in_turn(bench: Bench, case: str, size: Size, *keys: str, latency_seconds: float = 0) -> None:
     """Let the clients sync an empty folder, one after the other, as often as is wanted."""
     index = bench.index(size)
-    expected, latency = Expected(index.projects), {"latency": bench.latency(latency_seconds)}
+    expected = Expected(index.projects)
+    needed = len(index.projects) + len(index.files) + REQUESTS_BESIDE
+    facts = {"latency": bench.latency(latency_seconds), "needed": needed}
     with bench.serving(index, latency_seconds) as server:
         for _ in range(bench.settings.runs):
             for client in bench.who(*keys):
-                bench.sync(case, client, server, bench.empty_tree(index, client), expected, facts=lambda _: latency)
+                bench.sync(case, client, server, bench.empty_tree(index, client), expected, facts=lambda _: facts)
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ class FirstSync:
         """Compare."""
         ours, peer = results.median(wall, "B1"), results.median(wall, "B1", results.peer())
         of_peer, of_curl = ratio(ours, peer), ratio(ours, results.median(wall, "B1", "curl"))
-        pages = results.median(lambda result: result.requests["page"], "B1")
-        files = results.median(lambda result: result.requests["file"], "B1", "curl")
-        needed = None if pages is None or files is None else pages + files + REQUESTS_BESIDE
+        needed = results.median(lambda result: result.facts["needed"], "B1")
         return [
             at_most("B1", "wall at most 1/4 of the peer's", of_peer, 0.25),
             at_most("B1", "wall at most 2.5 times curl's", of_curl, 2.5),
@@ -65,7 +65,7 @@ class WithLatency:
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
-        waited = results.median(lambda result: result.facts["latency"] * request_count(result), "B2")
+        waited = results.median(lambda result: result.facts["latency"] * result.facts["needed"], "B2")
         ideal = None if waited is None else waited / WORKERS
         text = f"wall at most 1.15 times requests x latency / {WORKERS} workers"
         return [at_most("B2", text, ratio(results.median(wall, "B2"), ideal), 1.15)]

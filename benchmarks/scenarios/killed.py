@@ -1,5 +1,6 @@
 """A first sync that is killed half-way, and the run after it."""
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,12 @@ class Killed:
                 for client in bench.who("ours"):
                     tree = bench.empty_tree(index, client)
                     is_enough = has_asked_for(server.access_log, len(files) // 2)
-                    bench.attempt(client, server, tree, is_enough=is_enough)
+                    usage, _ = bench.attempt(client, server, tree, is_enough=is_enough)
                     whole = whole_files(tree / "web", files)
+                    if usage.status != -signal.SIGKILL or not len(files) // 4 <= len(whole) < len(files):
+                        problem = f"was not killed half-way: status {usage.status}, {len(whole)} files whole"
+                        bench.record("B9", client.name, usage, problem=problem)
+                        continue
                     begun = sum(path.endswith(".part") for path in files_below(tree / "web", "packages"))
                     count = count_repeated(whole, begun)
                     bench.sync("B9", client, server, tree, expected, facts=count)
