@@ -62,7 +62,7 @@ def read_directory(text: str) -> Path:
     """Read an absolute path; cron runs us in another folder than a shell does."""
     try:
         path = Path(text).expanduser()
-    except RuntimeError:  # ~nobody
+    except (RuntimeError, ValueError):  # ~nobody, or a NUL behind the ~
         path = Path()
     if not path.is_absolute() or not text.isprintable():
         raise OptionError("expected an absolute path, such as /srv/pypi")

@@ -639,6 +639,7 @@ values = st.text(max_size=12) | st.lists(pieces, max_size=6).map("".join)
 @example([("proxy", "http://[@x")])
 @example([("workers", "9" * 5000)])
 @example([("directory", "~x")])
+@example([("directory", "~\0")])
 def test_any_values_are_a_configuration_or_an_error(options: list[tuple[str, str]]) -> None:
     assert_loads_or_is_refused("[mirror]\n" + "".join(f"{name} = {value}\n" for name, value in options))
 

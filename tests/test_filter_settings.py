@@ -324,3 +324,17 @@ def test_requirement_files_are_found_below_their_path(path: Path, tmp_path: Path
     changed = load(path, f"{text}requirements =\n  {tmp_path}/one.txt\n  {tmp_path}/two.txt\n")
     assert changed.fingerprint != config.fingerprint
     assert (keeps(changed, "bar"), keeps(changed, "baz")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("requirements_path = ~nobody-at-all\nrequirements = a.txt\n", "requirements_path: ~nobody-at-all: expected"),
+        ("requirements_path = ~\0\nrequirements = a.txt\n", "requirements_path: ~\\x00: expected the path of a folder"),
+        ("requirements = a\0.txt\n", "a\\x00.txt: can't be read"),
+    ],
+    ids=["nobody", "NUL in the folder", "NUL in the file"],
+)
+def test_path_that_is_none_is_a_problem(path: Path, options: str, problem: str) -> None:
+    problems = problems_of(path, f"[plugins]\nenabled = project_requirements\n[allowlist]\n{options}")
+    assert problem in problems[0]

@@ -104,6 +104,8 @@ def _text_of(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise RequirementFileError(f"{path}: can't be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in its name
+        raise RequirementFileError(f"{shown(str(path))}: can't be read: {error}") from error
     encodings = ["utf-8", locale.getpreferredencoding(do_setlocale=False)]
     for bom, encoding in _BOMS:
         if data.startswith(bom):

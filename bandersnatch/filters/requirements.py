@@ -40,7 +40,13 @@ def _read_files(settings: Settings) -> RequirementFiles:
 def _paths(settings: Settings, entry: Entry) -> list[Path]:
     """Return the files that an entry names, itself or by a pattern, below ``requirements_path``."""
     folder_entry = settings.value("allowlist", "requirements_path")
-    folder = Path(folder_entry.text).expanduser() if folder_entry is not None else Path()
+    folder = Path()
+    if folder_entry is not None:
+        try:
+            folder = Path(folder_entry.text).expanduser()
+        except (RuntimeError, ValueError):  # ~nobody, or a NUL behind the ~
+            settings.add_problem(folder_entry, "expected the path of a folder")
+            return []
     if not entry.text:
         return []
     path = (folder / entry.text).absolute()
