@@ -177,7 +177,7 @@ def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remark
     """Return the filters; how each of them is read need not be imported where none is enabled."""
     settings, filters = Settings(ini), NO_FILTERS
     if settings.has("plugins", "enabled"):
-        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415
+        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - most of the import time of filters
 
         filters = read_filters(settings)
     elif settings.sections:

@@ -77,26 +77,27 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
     document = ProjectDocument.parse(fetched.body)
     display_name = next((each for each in find(document.tree, ("info", "name")) if isinstance(each, str)), project)
     facts = ProjectFacts(page, document)
-    yield from _told(
-        project,
-        [
-            *(
-                Verdict(f.keeps(project, display_name), f.filter_name, f.reason(project, display_name))
-                for f in filters.projects
-            ),
-            *(Verdict(f.keeps(facts), f.filter_name, f.reason(facts)) for f in filters.metadata),
-        ],
-    )
+    verdicts = [
+        *(
+            Verdict(f.keeps(project, display_name), f.filter_name, f.reason(project, display_name))
+            for f in filters.projects
+        ),
+        *(Verdict(f.keeps(facts), f.filter_name, f.reason(facts)) for f in filters.metadata),
+    ]
+    yield from _told(project, verdicts)
+    gone_project = project if _is_dropped(verdicts) else None
     selection = Selection(filters, page, document)
     found = False
     for release in selection.releases:
         if not _is_meant(target, release):
             continue
         found = True
-        yield from _told(f"{project}=={release.version}", selection.release_verdicts(release))
+        subject, verdicts = f"{project}=={release.version}", selection.release_verdicts(release)
+        yield from _told(subject, verdicts, gone_project)
+        gone = gone_project or (subject if _is_dropped(verdicts) else None)
         for file in release.files:
             if target.version is not None or target.filename == file.filename:
-                yield from _told(file.filename, selection.file_verdicts(release, file))
+                yield from _told(file.filename, selection.file_verdicts(release, file), gone)
     if not found and (target.version or target.filename):
         raise UnknownTargetError(f"{upstream.url} has no {target.filename or f'release {target.version}'} of {project}")
 
@@ -110,8 +111,16 @@ def _is_meant(target: Target, release: Release) -> bool:
     return version is not None and version == release.parsed
 
 
-def _told(subject: str, verdicts: list[Verdict]) -> Iterator[str]:
-    """Yield a line on a subject, and one for each filter that has a say in it."""
-    word = "kept" if all(each.keeps for each in verdicts) else "dropped"
-    yield f"{subject}: {word}" + ("" if verdicts else ", no filter has a say in it")
+def _is_dropped(verdicts: list[Verdict]) -> bool:
+    return not all(each.keeps for each in verdicts)
+
+
+def _told(subject: str, verdicts: list[Verdict], gone: str | None = None) -> Iterator[str]:
+    """Yield a line on a subject, and one for each filter that has a say in it; ``gone`` is what it is dropped with."""
+    if _is_dropped(verdicts):
+        yield f"{subject}: dropped"
+    elif gone is not None:
+        yield f"{subject}: dropped, with {gone}"
+    else:
+        yield f"{subject}: kept" + ("" if verdicts else ", no filter has a say in it")
     yield from (f"    {verdict}" for verdict in verdicts)

@@ -68,7 +68,7 @@ IGNORED_MIRROR_OPTIONS: dict[str, str] = {
 }
 """Options of other bandersnatch versions that we do not need: one line says why."""
 
-OFF_VALUES = frozenset({"", "0", "false", "no", "off", "none"})
+OFF_VALUES = frozenset({"0", "false", "no", "off", "none"})
 
 BACKEND_SECTIONS: dict[str, str] = dict.fromkeys(("s3", "swift"), "not needed: the mirror is kept in the filesystem")
 """Sections of storage backends; where one of these is asked for, it is the option storage-backend that is wrong."""

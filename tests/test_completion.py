@@ -100,7 +100,16 @@ def test_missing_package_is_named() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["mirror"], ["sync"], ["verify"], ["delete"], ["config", "check"], ["config", "explain"], ["completion"]],
+    [
+        ["mirror"],
+        ["sync"],
+        ["verify"],
+        ["delete"],
+        ["config"],
+        ["config", "check"],
+        ["config", "explain"],
+        ["completion"],
+    ],
     ids=" ".join,
 )
 def test_every_command_has_help_with_examples(command: list[str]) -> None:

@@ -481,6 +481,10 @@ def test_what_upstream_removed_is_not_removed_against_the_operators_word(path: P
     )
 
 
+def test_an_empty_delete_packages_says_nothing(path: Path) -> None:
+    assert load_option(path, "delete-packages", "").removals.deleted is DeletedPolicy.REMOVE
+
+
 def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path) -> None:
     text = "[mirror]\ndirectory = /a\njson = 1\njson = 0\nwokers = 2\n[mirror]\ndirectory = /b\n"
     assert problems_of(path, text) == [

@@ -71,6 +71,15 @@ def test_a_project_that_is_dropped_is_explained(tmp_path: Path, upstream: Upstre
     ]
 
 
+def test_what_is_part_of_something_dropped_is_dropped_with_it(tmp_path: Path, upstream: Upstream) -> None:
+    assert "sample-1.0-py3-none-any.whl: dropped, with sample==1.0" in told(
+        tmp_path, upstream, "sample-1.0-py3-none-any.whl"
+    )
+    lines = told(tmp_path, upstream, "other==1.0")
+    assert "other==1.0: dropped, with other" in lines
+    assert "other-1.0-py3-none-any.whl: dropped, with other" in lines
+
+
 def test_a_release_is_explained_with_its_files(tmp_path: Path, upstream: Upstream) -> None:
     lines = told(tmp_path, upstream, "sample==2.0.0")
     assert "sample==2.0: kept" in lines

@@ -399,13 +399,3 @@ def test_empty_metadata_is_not_taken_for_present(pypi: FakePyPI, bench: Bench) -
     pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, b""))
     assert bench.sync.sync(replace(task, file=file, wants_metadata=True)).has_metadata
     assert bench.stored()[f"{uploaded.filename}.metadata"] == b""
-
-
-def test_a_small_wheel_is_not_read_again_for_its_metadata(
-    pypi: FakePyPI, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uploaded = pypi.add_file("sample", "1.0", size=50_000)
-    task = bench.task(uploaded, wants_metadata=True)
-    monkeypatch.delattr(FilesystemStorage, "open")
-    assert bench.sync.sync(task).has_metadata
-    assert bench.stored()[f"{uploaded.filename}.metadata"] == uploaded.metadata

@@ -573,3 +573,10 @@ def test_the_order_of_filters_means_nothing(page: ProjectPage, names: list[str],
     for name in chosen:  # what a filter keeps together with others, it keeps alone; but for the places of the latest
         if name != "latest_release":
             assert set(kept) <= set(kept_versions(filters_of(enabled(name) + text), page))
+
+
+@pytest.mark.parametrize("word", ["freebsd", ".freebsd", "-freebsd"])
+def test_a_system_may_be_named_as_its_files_spell_it(word: str) -> None:
+    filters = filters_of(enabled("exclude_platform") + f"[blocklist]\nplatforms = {word}\n")
+    page = make_page(make_file("sample-1.0-cp39-cp39-freebsd_13_amd64.whl"), make_file("sample-1.0.tar.gz"))
+    assert [file.filename for file in Selection(filters, page).page.files] == ["sample-1.0.tar.gz"]

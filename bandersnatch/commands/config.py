@@ -19,8 +19,8 @@ examples:
   bandersnatch -c new.conf config explain flask-3.0.0-py3-none-any.whl
 
 Each enabled filter that has a say in it says why it keeps or drops it. A
-project is told with its releases, a release with its files. Something is
-mirrored where no filter drops it, nor what it is a part of.
+project is told with its releases, a release with its files. What is part of
+something that is dropped is dropped with it.
 
 """
 
@@ -31,6 +31,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "config",
         help="check the configuration, or explain what its filters do",
         description="Questions about the configuration file. The mirror is not touched.",
+        epilog=CHECK_EXAMPLES + EXPLAIN_EXAMPLES + EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
     check = questions.add_parser(

@@ -19,11 +19,11 @@ class OnlyListed:
     place: str
     """Where the list stands, for messages."""
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
         """Whether the project is on the list."""
         return project in self.names
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
         """Say whether it is on the list."""
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
@@ -36,11 +36,11 @@ class NotListed:
     names: frozenset[NormalizedName]
     place: str
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
         """Whether the project is not on the list."""
         return project not in self.names
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
         """Say whether it is on the list."""
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
@@ -52,11 +52,11 @@ class NameMatchesNone:
     filter_name: str
     patterns: tuple[re.Pattern[str], ...]
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
         """Whether no pattern matches."""
         return not any(pattern.match(display_name) for pattern in self.patterns)
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
         """Say which pattern matches."""
         for pattern in self.patterns:
             if pattern.match(display_name):

@@ -96,7 +96,8 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
     pythons: set[tuple[int, int | None]] = set()
     for entry in settings.entries("blocklist", "platforms"):
         for written in entry.without_comment().text.split():
-            word = _OTHER_WORDS.get(written.lower(), written.lower())
+            bare = written.lower().lstrip(".-")
+            word = _OTHER_WORDS.get(bare, bare)
             if word in _SYSTEMS:
                 systems.add(word)
             elif python := _PYTHON_WORD.fullmatch(word):
@@ -112,7 +113,7 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
 
 def _platform_of(word: str) -> str | None:
     """Return a word as wheels spell platforms: ``-win32``, ``linux-i686`` and ``manylinux_`` are such words too."""
-    platform = re.sub(r"[-.]", "_", word.lstrip(".-"))
+    platform = re.sub(r"[-.]", "_", word)
     return platform if _PLATFORM.fullmatch(platform) else None
 
 

@@ -81,11 +81,11 @@ class VersionMatchesNone:
     filter_name: str
     patterns: tuple[re.Pattern[str], ...]
 
-    def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002
+    def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002 - all release filters are asked alike
         """Whether no pattern matches."""
         return not any(pattern.match(release.version) for pattern in self.patterns)
 
-    def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002
+    def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002 - all release filters are asked alike
         """Say which pattern matches."""
         for pattern in self.patterns:
             if pattern.match(release.version):
