@@ -11,11 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
+from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError, without_credentials
 from bandersnatch.filters.filters import NO_FILTERS, Filters
 from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
-from bandersnatch.ini import IniFile, read_ini
-from bandersnatch.mirror_section import MirrorSection, suggestion
+from bandersnatch.ini import DEFAULT_SECTION, IniFile
+from bandersnatch.mirror_section import MirrorSection
 from bandersnatch.option_tables import BACKEND_SECTIONS
 from bandersnatch.options import (
     ApiMethod,
@@ -25,6 +26,7 @@ from bandersnatch.options import (
     RemovalLimit,
     SimpleFormat,
 )
+from bandersnatch.suggestions import suggestion
 
 _T = TypeVar("_T")
 
@@ -134,7 +136,7 @@ class Config:
             ConfigError: with all problems of the file, a line for each.
         """
         problems: list[str] = []
-        ini = read_ini(path, problems)
+        ini = read_config_file(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
         _check_sections(ini, problems, warnings, remarks)
@@ -165,12 +167,12 @@ def write_example(path: Path) -> None:
 def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> None:
     if "mirror" not in ini.sections:
         problems.append(f"{ini.path}: there is no section [mirror]")
-    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *BACKEND_SECTIONS]
+    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *BACKEND_SECTIONS, DEFAULT_SECTION]
     for section in ini.sections:
         if section in BACKEND_SECTIONS:
-            remarks.append(f"{ini.path}: [{section}]: {BACKEND_SECTIONS[section]}")
+            remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            warnings.append(f"{ini.path}: [{section}]: unknown section, ignored{suggestion(section, known)}")
+            warnings.append(f"{ini.place(section)}: unknown section, ignored{suggestion(section, known)}")
 
 
 def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError
-from bandersnatch.ini import read_ini
+from bandersnatch.ini import DEFAULT_SECTION
 from bandersnatch.option_tables import ALIASES, MIRROR_OPTIONS
 
 _SECRET_NAME = re.compile(r"password|secret|token|access_key", re.IGNORECASE)
@@ -20,23 +21,31 @@ def effective_lines(path: Path) -> Iterator[str]:
         ConfigError: it is no INI file.
     """
     problems: list[str] = []
-    ini = read_ini(path, problems)
+    ini = read_config_file(path, problems)
     if problems:
         raise ConfigError(problems)
-    named = ini.sections.get("mirror", {})
-    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | dict(named)
+    named = {name: option.text for name, option in ini.options("mirror").items()}
+    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | named
     yield "[mirror]"
     for option in MIRROR_OPTIONS:
         if given.get(option.name):
-            yield f"{option.name} = {masked(option.name, given[option.name])}"
+            yield f"{option.name} = {_written(option.name, given[option.name])}"
         elif option.default is not None:
             yield f"; {option.name} = {option.default}".rstrip()
-    for section, options in ini.sections.items():
-        if section != "mirror":
-            yield f"\n[{section}]"
-            for name, value in options.items():
-                lines = f"{name} = {masked(name, value)}".split("\n")
+    for section in ini.sections:
+        if section in ("mirror", DEFAULT_SECTION):
+            continue
+        yield f"\n[{section}]"
+        for name, value in ini.options(section).items():
+            if not value.is_helper:
+                lines = f"{name} = {_written(name, value.text)}".split("\n")
                 yield "\n    ".join(line.rstrip() for line in lines)
+
+
+def _written(name: str, value: str) -> str:
+    """Return a value as it may stand in a file, where a ``%`` must not be taken for a reference, or for a half of one."""
+    text = masked(name, value)
+    return text.replace("%", "%%") if re.search(r"%%|%\(", text) else text
 
 
 def masked(name: str, value: str) -> str:

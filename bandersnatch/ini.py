@@ -1,46 +1,71 @@
-"""Reads a file of INI sections, and says by lines what in it is none.
+"""Reads a file of INI sections, and knows the line of all that stands in it.
 
-Nobody else sees ``configparser``. Values are taken as they are, without interpolation.
+The rules are those of ``configparser``, which forgets the lines. Values are as they stand there; what ``%(name)s`` and
+``[DEFAULT]`` mean is for ``config_file.py``.
 """
 
-import configparser
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown
 
+DEFAULT_SECTION = "DEFAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an option's value, without the spaces around it; it may be empty."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IniOption:
+    """An option as a file has it."""
+
+    number: int
+    """The line with its name."""
+    lines: tuple[Line, ...]
+    is_helper: bool = False
+    """Whether it is there for other options only, which refer to it."""
+
+    @property
+    def text(self) -> str:
+        """The whole value; its lines are separated by newlines."""
+        return "\n".join(line.text for line in self.lines).rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class IniSection:
+    """The options of a section, and the line on which it begins."""
+
+    number: int
+    options: Mapping[str, IniOption]
+
 
 @dataclass(frozen=True, slots=True)
 class IniFile:
-    """The sections of a file, each with the texts of its options; an option's lines are separated by newlines."""
+    """The sections of a file."""
 
     path: Path
-    text: str
-    sections: Mapping[str, Mapping[str, str]]
+    sections: Mapping[str, IniSection]
 
-    def line_numbers(self, section: str, option: str) -> list[int]:
-        """Return the numbers of the lines on which the value of an option stands, comments and empty lines left out."""
-        numbers: list[int] = []
-        here, indent, is_option = "", 0, False
-        for number, line in enumerate(self.text.split("\n"), 1):
-            stripped = line.strip()
-            if not stripped or stripped[0] in "#;":
-                continue
-            column = len(line) - len(line.lstrip())
-            if column > indent and here:
-                numbers += [number] if is_option else []
-                continue
-            indent = column
-            if header := re.match(r"\[(.+)\]", stripped):
-                here, is_option = header[1], False
-                indent = len(line)  # nothing goes on from a header
-                continue
-            name, _, value = stripped.partition("=")
-            is_option = (here, name.strip()) == (section, option)
-            numbers += [number] if is_option and value.strip() else []
-        return numbers
+    def options(self, section: str) -> Mapping[str, IniOption]:
+        """Return the options of a section; none where it is not there."""
+        return self.sections[section].options if section in self.sections else {}
+
+    def place(self, section: str, option: str | None = None, number: int | None = None) -> str:
+        """Return where something stands, for the beginning of a message: file, line, section and option."""
+        options = self.options(section)
+        if number is None and option is not None and option in options:
+            number = options[option].number
+        if number is None and section in self.sections:
+            number = self.sections[section].number
+        line = f"line {number}: " if number is not None else ""
+        return f"{self.path}: {line}[{section}]" + (f" {option}" if option is not None else "")
 
 
 def read_ini(path: Path, problems: list[str]) -> IniFile:
@@ -50,51 +75,83 @@ def read_ini(path: Path, problems: list[str]) -> IniFile:
         ConfigMissingError: there is no such file.
         ConfigError: it can't be read, or is no INI.
     """
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="", strict=False)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names are case-sensitive, as ever
     try:
         text = path.read_text(encoding="utf-8-sig")
-        parser.read_string(text, str(path))
     except FileNotFoundError as error:
         raise ConfigMissingError(path) from error
     except OSError as error:
         raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    except configparser.Error as error:
-        raise ConfigError([f"{path}: {line}" for line in _explain(error, text)]) from error
-    problems += [f"{path}: {line}" for line in _find_duplicates(text)]
-    return IniFile(path, text, {name: dict(parser[name]) for name in parser.sections()})
-
-
-def _find_duplicates(text: str) -> Iterator[str]:
-    """Yield what stands in a file twice; ``configparser`` itself would tell of the first one only."""
-    seen: set[str] = set()
-    section, indent = "", 0
+    reader = _Reader()
     for number, line in enumerate(text.split("\n"), 1):
-        if header := re.match(r"\[(.+)\]", line):
-            section, indent = header[1], len(line)
-            what = f"the section [{section}]"
-        elif (option := re.match(r"\s*([^\s;#=\[][^=]*?)\s*=", line)) and option.start(1) <= indent:  # else it goes on
-            indent = option.start(1)
-            what = f"[{section}] {shown(option[1])}"
+        reader.take(number, line)
+    if reader.wrong:
+        raise ConfigError([f"{path}: {problem}" for problem in reader.wrong])
+    problems += [f"{path}: {problem}" for problem in reader.twice]
+    return IniFile(path, {name: section.finished() for name, section in reader.sections.items()})
+
+
+@dataclass(slots=True)
+class _OpenSection:
+    """A section that is being read."""
+
+    name: str
+    number: int
+    options: dict[str, list[Line]] = field(default_factory=dict)
+
+    def finished(self) -> IniSection:
+        """Return it with all of its options."""
+        options = {name: IniOption(lines[0].number, tuple(lines)) for name, lines in self.options.items()}
+        return IniSection(self.number, options)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Takes a file line by line; ``wrong`` and ``twice`` say what is no INI, and what stands there twice."""
+
+    sections: dict[str, _OpenSection] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    _section: _OpenSection | None = None
+    _lines: list[Line] | None = None
+    """Those of the option that a line further in goes on with."""
+    _indent: int = 0
+
+    def take(self, number: int, line: str) -> None:
+        """Take the next line."""
+        stripped = line.strip()
+        if stripped.startswith(("#", ";")):
+            return
+        if not stripped:
+            if self._lines is not None:
+                self._lines.append(Line(number, ""))
+            return
+        indent = len(line) - len(line.lstrip())
+        if self._lines is not None and indent > self._indent:
+            self._lines.append(Line(number, stripped))
+            return
+        self._indent = indent
+        if header := re.match(r"\[(.+)\]", stripped):
+            self._begin_section(number, header[1])
+        elif self._section is None:
+            if not self.wrong:
+                self.wrong.append(f"line {number}: expected a section such as [mirror] first, not {shown(stripped)!r}")
         else:
-            continue
-        if what in seen:
-            yield f"line {number}: {what} stands there twice"
-        seen.add(what)
+            self._begin_option(self._section, number, stripped)
 
+    def _begin_section(self, number: int, name: str) -> None:
+        if name in self.sections and name != DEFAULT_SECTION:
+            self.twice.append(f"line {number}: the section [{name}] stands there twice")
+        self._section = self.sections.setdefault(name, _OpenSection(name, number))
+        self._lines = None
 
-def _explain(error: configparser.Error, text: str) -> list[str]:
-    """Say what is wrong with a file that is not INI, without the source's name, which stands before it anyway."""
-    match error:
-        case configparser.MissingSectionHeaderError():
-            return [
-                f"line {error.lineno}: expected a section such as [mirror] first, not {shown(error.line.strip())!r}"
-            ]
-        case configparser.ParsingError():
-            lines = text.split("\n")  # what the error itself says of them differs from one Python to the next
-            wrong = ((number, lines[number - 1].strip()) for number, _ in error.errors)
-            return [f"line {number}: expected name = value, not {shown(line)!r}" for number, line in wrong]
-        case _:
-            return [error.message]
+    def _begin_option(self, section: _OpenSection, number: int, stripped: str) -> None:
+        name, equals, value = stripped.partition("=")
+        name = name.rstrip()
+        if not equals or not name:
+            self.wrong.append(f"line {number}: expected name = value, not {shown(stripped)!r}")
+            return
+        if name in section.options:
+            self.twice.append(f"line {number}: [{section.name}] {shown(name)} stands there twice")
+        section.options[name] = self._lines = [Line(number, value.strip())]

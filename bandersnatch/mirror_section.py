@@ -1,33 +1,25 @@
 """Reads the section ``[mirror]`` by the table of options, or tells every problem in it."""
 
-import difflib
 import re
-from collections.abc import Iterable
 
 from bandersnatch.errors import shown
 from bandersnatch.ini import IniFile
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
 from bandersnatch.options import PUBLIC_PYPI, DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat
+from bandersnatch.suggestions import suggestion
 
 POLITE_WORKERS = 10
-SIMILAR_ENOUGH = 0.75
-_REFERENCE = re.compile(r"\{\{\s*([^_\s{}](?:[^_{}]*[^_\s{}])?)\s*_\s*([^\s{}](?:[^{}]*[^\s{}])?)\s*\}\}")
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return a question after the known name that is most like a misspelt one, or nothing."""
-    candidates = list(known)
-    close = difflib.get_close_matches(name.lower().replace("_", "-"), candidates, n=1, cutoff=SIMILAR_ENOUGH)
-    close = close or difflib.get_close_matches(name, candidates, n=1, cutoff=SIMILAR_ENOUGH)
-    return f' (did you mean "{close[0]}"?)' if close else ""
 
 
 class MirrorSection:
     """The section as a file has it; ``problems``, ``warnings`` and ``remarks`` are filled while it is read."""
 
     def __init__(self, ini: IniFile) -> None:
-        self._path, self._ini = ini.path, ini
+        self._ini = ini
+        self._options = ini.options("mirror")
         self._given: dict[str, str] = {}
+        self._written: dict[str, str] = {}
+        """How the file spells an option that it has under another name."""
         self._values: dict[str, OptionValue] = {}
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -35,10 +27,11 @@ class MirrorSection:
 
     def read(self) -> dict[str, OptionValue]:
         """Return the value of each option that could be read."""
-        for name, text in self._ini.sections["mirror"].items():
-            self._take(name, text.replace("%%", "%"))  # other versions want a "%" doubled; no option has two of them
-        for option in MIRROR_OPTIONS:
-            self._read_option(option)
+        for name, option in self._options.items():
+            if not option.is_helper:
+                self._take(name, option.text)
+        for known in MIRROR_OPTIONS:
+            self._read_option(known)
         self._check_together()
         return self._values
 
@@ -50,11 +43,12 @@ class MirrorSection:
         if name == "delete-packages" and text.lower() in OFF_VALUES:
             self._complain(name, text, "to keep what upstream removed, write deleted = keep")
         elif name in IGNORED_MIRROR_OPTIONS:
-            self.remarks.append(f"{self._path}: [mirror] {name}: {IGNORED_MIRROR_OPTIONS[name]}")
-        elif name in ALIASES and ALIASES[name] in self._ini.sections["mirror"]:
-            self.remarks.append(f"{self._path}: [mirror] {name}: not used, since {ALIASES[name]} stands there too")
+            self.remarks.append(f"{self._place(name)}: {IGNORED_MIRROR_OPTIONS[name]}")
+        elif name in ALIASES and ALIASES[name] in self._options:
+            self.remarks.append(f"{self._place(name)}: not used, since {ALIASES[name]} stands there too")
         elif name in ALIASES or name in known:
             self._given[ALIASES.get(name, name)] = text
+            self._written[ALIASES.get(name, name)] = name
         else:
             self._complain(name, text, f"unknown option{suggestion(name, known)}")
 
@@ -62,34 +56,12 @@ class MirrorSection:
         """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
         text = self._given.get(option.name, option.default)
         if text is None:
-            self.problems.append(f"{self._path}: [mirror] {option.name}: must be given: {option.help}")
+            self.problems.append(f"{self._place(option.name)}: must be given: {option.help}")
             return
         try:
-            if option.name == "diff-file":
-                text = self._with_references(text)
             self._values[option.name] = option.read(text if text or option.default is None else option.default)
         except OptionError as error:
             self._complain(option.name, text, str(error))
-
-    def _with_references(self, text: str) -> str:
-        """Put in the values of other options for ``{{section_option}}``.
-
-        Raises:
-            OptionError: there is no such option in the file.
-        """
-
-        def value(reference: re.Match[str]) -> str:
-            section, name = reference[1], reference[2]
-            if name not in self._ini.sections.get(section, {}):
-                raise OptionError(
-                    f"{reference[0]} stands for the option {name} of [{section}], which is not in the file"
-                )
-            return self._ini.sections[section][name].replace("%%", "%")
-
-        replaced = _REFERENCE.sub(value, text)
-        if "{{" in replaced:
-            raise OptionError("expected {{section_option}} between the braces, such as {{mirror_directory}}")
-        return replaced
 
     def _check_together(self) -> None:
         """Check what only several options together can get wrong."""
@@ -99,7 +71,7 @@ class MirrorSection:
             self._complain("master", given["master"], "expected https://, or allow-non-https = true beside it")
         if isinstance(workers, int) and workers > POLITE_WORKERS and master == PUBLIC_PYPI:
             self.warnings.append(
-                f"{self._path}: [mirror] workers = {workers}: PyPI asks its clients for few requests at a time; "
+                f"{self._place('workers')} = {workers}: PyPI asks its clients for few requests at a time; "
                 f"more than {POLITE_WORKERS} may be taken for an attack"
             )
         if values.get("deleted") is DeletedPolicy.KEEP and values.get("simple-format") is SimpleFormat.HTML:
@@ -115,7 +87,7 @@ class MirrorSection:
             )  # fmt: skip
         if values.get("download-mirror-no-fallback") is True and values.get("download-mirror") == "":
             self.warnings.append(
-                f"{self._path}: [mirror] download-mirror-no-fallback: not used, since there is no download-mirror"
+                f"{self._place('download-mirror-no-fallback')}: not used, since there is no download-mirror"
             )
 
     def _complain(self, name: str, value: str, reason: str) -> None:
@@ -123,4 +95,7 @@ class MirrorSection:
         if "@" in value:  # the value may hold a password, be it a URL or not
             scheme, separator, _ = value.rpartition("@")[0].partition("://")
             safe = f"{scheme if separator else ''}{separator}***@{value.rpartition('@')[2]}"
-        self.problems.append(f"{self._path}: [mirror] {name} = {shown(safe)}: {reason}")
+        self.problems.append(f"{self._place(name)} = {shown(safe)}: {reason}")
+
+    def _place(self, name: str) -> str:
+        return self._ini.place("mirror", self._written.get(name, name))

@@ -70,10 +70,10 @@ def test_all_problems_of_a_configuration_are_told_at_once(tmp_path: Path) -> Non
     result = bandersnatch("-c", str(path), "mirror")
     assert result.returncode == 2
     assert [line.split("ERROR: ")[1] for line in result.stderr.splitlines()] == [
-        f'{path}: [mirror] wokers = 3: unknown option (did you mean "workers"?)',
-        f"{path}: [mirror] directory: must be given: where the mirror lies; web/ below it is for the web server",
-        f"{path}: [mirror] workers = ten: expected a whole number from 1 up",
-        f"{path}: [mirror] master = http://example.org: expected https://, or allow-non-https = true beside it",
+        f'{path}: line 3: [mirror] wokers = 3: unknown option (did you mean "workers"?)',
+        f"{path}: line 1: [mirror] directory: must be given: where the mirror lies; web/ below it is for the web server",
+        f"{path}: line 2: [mirror] workers = ten: expected a whole number from 1 up",
+        f"{path}: line 4: [mirror] master = http://example.org: expected https://, or allow-non-https = true beside it",
     ]
 
 

@@ -76,7 +76,7 @@ def test_several_projects_on_one_line_are_an_error(path: Path) -> None:
 )
 def test_an_empty_allowlist_is_an_error(path: Path, lists: str) -> None:
     assert problems_of(path, f"[plugins]\nenabled = allowlist_project\n{lists}") == [
-        "[plugins] enabled: allowlist_project: [allowlist] packages is empty: "
+        "line 4: [plugins] enabled: allowlist_project: [allowlist] packages is empty: "
         "the mirror would have nothing, or everything"
     ]
 
@@ -90,7 +90,7 @@ def test_an_empty_blocklist_is_a_warning(path: Path) -> None:
     config = load(path, "[plugins]\nenabled = blocklist_project\n")
     assert config.filters == NO_FILTERS
     assert config.warnings == (
-        f"{path}: [plugins] enabled: blocklist_project: drops nothing, since there is no [blocklist] packages",
+        f"{path}: line 4: [plugins] enabled: blocklist_project: drops nothing, since there is no [blocklist] packages",
     )
 
 
@@ -105,10 +105,10 @@ def test_old_names_are_understood_with_a_remark(path: Path) -> None:
     config = load(path, text + "[blacklist]\npackages = bar\n")
     assert [each.filter_name for each in config.filters.projects] == ["allowlist_project", "blocklist_project"]
     assert config.remarks == (
-        f"{path}: [whitelist]: its name is [allowlist] today",
-        f"{path}: [blacklist]: its name is [blocklist] today",
-        f"{path}: [plugins] enabled: whitelist_project: its name is allowlist_project today",
-        f"{path}: [plugins] enabled: blacklist_project: its name is blocklist_project today",
+        f"{path}: line 7: [whitelist]: its name is [allowlist] today",
+        f"{path}: line 9: [blacklist]: its name is [blocklist] today",
+        f"{path}: line 5: [plugins] enabled: whitelist_project: its name is allowlist_project today",
+        f"{path}: line 6: [plugins] enabled: blacklist_project: its name is blocklist_project today",
     )
     assert (keeps(config, "foo"), keeps(config, "bar")) == (True, False)
 
@@ -116,7 +116,7 @@ def test_old_names_are_understood_with_a_remark(path: Path) -> None:
 def test_of_a_section_under_both_names_todays_counts(path: Path) -> None:
     text = "[plugins]\nenabled = allowlist_project\n[whitelist]\npackages = foo\n[allowlist]\npackages = bar\n"
     config = load(path, text)
-    assert config.warnings == (f"{path}: [whitelist]: ignored, since there is [allowlist] too",)
+    assert config.warnings == (f"{path}: line 5: [whitelist]: ignored, since there is [allowlist] too",)
     assert (keeps(config, "foo"), keeps(config, "bar")) == (False, True)
 
 
@@ -127,15 +127,17 @@ def test_an_old_section_is_called_by_its_own_name_in_messages(path: Path) -> Non
 
 def test_plugins_in_the_blocklist_are_ignored_with_a_remark(path: Path) -> None:
     config = load(path, "[plugins]\nenabled = all\n[blocklist]\nplugins = all\npackages = foo\n")
-    assert config.remarks == (f"{path}: [blocklist] plugins: ignored; filters are enabled by [plugins] enabled",)
+    assert config.remarks == (
+        f"{path}: line 6: [blocklist] plugins: ignored; filters are enabled by [plugins] enabled",
+    )
 
 
 def test_an_unknown_option_of_a_filter_is_an_error(path: Path) -> None:
     text = "[plugins]\nenable = all\n[allowlist]\npacages = foo\n[latest_release]\nnumber = 3\n"
     assert problems_of(path, text) == [
-        '[plugins] enable: unknown option (did you mean "enabled"?)',
-        '[allowlist] pacages: unknown option (did you mean "packages"?)',
-        "[latest_release] number: unknown option; expected keep or sort_by",
+        'line 4: [plugins] enable: unknown option (did you mean "enabled"?)',
+        'line 6: [allowlist] pacages: unknown option (did you mean "packages"?)',
+        "line 8: [latest_release] number: unknown option; expected keep or sort_by",
     ]
 
 
@@ -255,17 +257,17 @@ def test_names_are_kept_as_the_lists_say(
         (
             "regex_project_metadata",
             "[regex_project_metadata]\nsome:info.name = x\n",
-            '[regex_project_metadata] some:info.name: some:info.name: "some" is no tag: expected all, any, ',
+            'line 6: [regex_project_metadata] some:info.name: "some" is no tag: expected all, any, ',
         ),
         (
             "regex_project_metadata",
             "[regex_project_metadata]\nifno.name = x\n",
-            "[regex_project_metadata] ifno.name: ifno.name: expected a path that begins with info, ",
+            "line 6: [regex_project_metadata] ifno.name: expected a path that begins with info, ",
         ),
         (
             "regex_project_metadata",
             "[regex_project_metadata]\ninfo.name =\n",
-            "[regex_project_metadata] info.name: info.name: expected at least one pattern",
+            "line 6: [regex_project_metadata] info.name: expected at least one pattern",
         ),
         (
             "regex_project_metadata",
@@ -287,8 +289,16 @@ def test_names_are_kept_as_the_lists_say(
             "[allowlist]\nrequirements = /no/such*.txt\n",
             "line 6: [allowlist] requirements: /no/such*.txt: no file matches /no/such*.txt",
         ),
-        ("project_requirements", "", "[plugins] enabled: project_requirements: [allowlist] requirements is empty"),
-        ("allowlist_release", "[allowlist]\n", "[plugins] enabled: allowlist_release: [allowlist] packages is empty"),
+        (
+            "project_requirements",
+            "",
+            "line 4: [plugins] enabled: project_requirements: [allowlist] requirements is empty",
+        ),
+        (
+            "allowlist_release",
+            "[allowlist]\n",
+            "line 4: [plugins] enabled: allowlist_release: [allowlist] packages is empty",
+        ),
         (
             "blocklist_release",
             "[blocklist]\npackages = foo=>1\n",

@@ -253,7 +253,7 @@ def _read_rules(settings: Settings, section: str, roots: tuple[str, ...], *, is_
         entries = settings.entries(section, option)
         *tags, dotted = option.split(":")
         names = tuple(dotted.split("."))
-        head = Entry(section, option, option)
+        head = settings.name(section, option)
         allowed_tags = {*_NULL_TAGS} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
         if unknown := [tag for tag in tags if tag not in allowed_tags]:
             settings.add_problem(head, f'"{unknown[0]}" is no tag: expected {", ".join(sorted(allowed_tags))}')

@@ -5,7 +5,6 @@ it can be installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-ab
 distributions are never dropped. Eggs and installers tell their platform and version in their names.
 """
 
-import difflib
 import re
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from packaging.tags import Tag, parse_tag
 
 from bandersnatch.filters.facts import FileFacts
 from bandersnatch.filters.release_of import rest_of
-from bandersnatch.filters.settings import SIMILAR_ENOUGH, Entry, Settings
+from bandersnatch.filters.settings import Entry, Settings
+from bandersnatch.suggestions import suggestion
 
 _SYSTEMS = {
     "windows": ("win",),
@@ -119,10 +119,8 @@ def _platform_of(word: str) -> str | None:
 
 def _tell_unknown(settings: Settings, entry: Entry, word: str) -> None:
     known = [*_SYSTEMS, *_OTHER_WORDS, "py2.7", "py3.8", "win_amd64", "manylinux2014_aarch64"]
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=SIMILAR_ENOUGH)
-    suggestion = f' (did you mean "{close[0]}"?)' if close else ""
     allowed = f"{', '.join(_SYSTEMS)}, pyX.Y or the platform of a wheel"
-    settings.add_problem(entry, f'"{word}" is no platform: expected {allowed}{suggestion}')
+    settings.add_problem(entry, f'"{word}" is no platform: expected {allowed}{suggestion(word, known)}')
 
 
 def _tags_of(facts: FileFacts) -> frozenset[Tag]:

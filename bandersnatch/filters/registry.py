@@ -3,7 +3,6 @@
 It is imported only where a configuration enables filters: a run without any need not read all this.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -27,8 +26,9 @@ from bandersnatch.filters.releases import (
     read_regex_release,
 )
 from bandersnatch.filters.requirements import read_project_requirements, read_project_requirements_pinned
-from bandersnatch.filters.settings import SIMILAR_ENOUGH, Settings
+from bandersnatch.filters.settings import Settings
 from bandersnatch.filters.upload_time import read_exclude_newer
+from bandersnatch.suggestions import suggestion
 
 _T = TypeVar("_T")
 
@@ -140,12 +140,12 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
     if found is None and needs is not None:
         if needs.is_allowlist and not settings.is_wrong(needs.section, needs.option or ""):
             settings.problems.append(
-                f"{settings.ini.path}: [plugins] enabled: {name}: {needs} is empty: "
+                f"{settings.place('plugins', 'enabled')}: {name}: {needs} is empty: "
                 "the mirror would have nothing, or everything"
             )
         elif not needs.are_met(settings):
             settings.warnings.append(
-                f"{settings.ini.path}: [plugins] enabled: {name}: drops nothing, since there is no {needs}"
+                f"{settings.place('plugins', 'enabled')}: {name}: drops nothing, since there is no {needs}"
             )
     return found
 
@@ -156,7 +156,8 @@ def _enabled(settings: Settings) -> list[str]:
     for entry in settings.entries("plugins", "enabled"):
         name = OLD_NAMES.get(entry.text, entry.text)
         if name != entry.text:
-            settings.remarks.append(f"{settings.ini.path}: [plugins] enabled: {entry.text}: its name is {name} today")
+            place = settings.place("plugins", "enabled", entry.line)
+            settings.remarks.append(f"{place}: {entry.text}: its name is {name} today")
         if name == ALL:
             names |= {each for each in FILTER_NAMES if _is_configured(each, settings)}
         elif name in FILTER_NAMES:
@@ -164,9 +165,8 @@ def _enabled(settings: Settings) -> list[str]:
         elif set(name) & set(", "):
             settings.add_problem(entry, "expected one filter on each line, without commas")
         else:
-            close = difflib.get_close_matches(name, sorted(FILTER_NAMES), n=1, cutoff=SIMILAR_ENOUGH)
-            suggestion = f'(did you mean "{close[0]}"?)' if close else f"({ALL}, {', '.join(sorted(FILTER_NAMES))})"
-            settings.add_problem(entry, f"expected the name of a filter {suggestion}")
+            hint = suggestion(name, sorted(FILTER_NAMES)) or f" ({ALL}, {', '.join(sorted(FILTER_NAMES))})"
+            settings.add_problem(entry, f"expected the name of a filter{hint}")
     return sorted(names)
 
 

@@ -1,15 +1,15 @@
 """The filter sections of a configuration file, entry by entry, each with its line for messages.
 
-One entry stands on each line of a value. A doubled ``%`` counts as one, since older configurations had to double it.
+One entry stands on each line of a value.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bandersnatch.errors import shown
-from bandersnatch.ini import IniFile
+from bandersnatch.ini import IniFile, IniOption
+from bandersnatch.suggestions import suggestion
 
 ANY_OPTION = None
 """For the sections whose names of options are paths into the metadata of a project."""
@@ -30,7 +30,6 @@ FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     "version_range_release_file_metadata": ANY_OPTION,
 }
 OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist"}
-SIMILAR_ENOUGH = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Entry:
     section: str
     option: str
     text: str
-    line: int | None = None
+    line: int
 
     def without_comment(self) -> "Entry":
         """Return the entry without a comment that follows after a space; for lists in which no entry can hold one."""
@@ -52,7 +51,7 @@ class Settings:
     """The filter sections of one file, under today's names; what is wrong with them is gathered here."""
 
     ini: IniFile
-    sections: dict[str, dict[str, str]] = field(default_factory=dict)
+    sections: dict[str, dict[str, IniOption]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -60,22 +59,23 @@ class Settings:
     _wrong: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        for section, options in self.ini.sections.items():
+        for section in self.ini.sections:
             name = OLD_SECTIONS.get(section, section)
             if name not in FILTER_SECTIONS:
                 continue
             if name != section:
                 if name in self.ini.sections:
-                    self.warnings.append(f"{self.ini.path}: [{section}]: ignored, since there is [{name}] too")
+                    self.warnings.append(f"{self.ini.place(section)}: ignored, since there is [{name}] too")
                     continue
-                self.remarks.append(f"{self.ini.path}: [{section}]: its name is [{name}] today")
+                self.remarks.append(f"{self.ini.place(section)}: its name is [{name}] today")
             self._names_in_file[name] = section
-            self.sections[name] = {option: value.replace("%%", "%") for option, value in options.items()}
+            options = self.ini.options(section)
+            self.sections[name] = {each: option for each, option in options.items() if not option.is_helper}
             self._check_options(name)
 
     def has(self, section: str, option: str) -> bool:
         """Whether an option is there and not empty."""
-        return bool(self.sections.get(section, {}).get(option, "").strip())
+        return bool(self.entries(section, option))
 
     def options(self, section: str) -> list[str]:
         """Return the names of the options of a section."""
@@ -83,12 +83,17 @@ class Settings:
 
     def entries(self, section: str, option: str) -> list[Entry]:
         """Return the lines of an option's value; none where it is empty, or not there."""
-        lines = [line.strip() for line in self.sections.get(section, {}).get(option, "").split("\n")]
-        texts = [line for line in lines if line and not line.startswith("#")]
-        numbers = self.ini.line_numbers(self._names_in_file.get(section, section), option) if texts else []
-        # Where the two ways of reading disagree, no number is better than a wrong one.
-        known = numbers if len(numbers) == len(texts) else [None] * len(texts)
-        return [Entry(section, option, text, number) for text, number in zip(texts, known, strict=True)]
+        found = self.sections.get(section, {}).get(option)
+        lines = found.lines if found is not None else ()
+        return [Entry(section, option, line.text, line.number) for line in lines if line.text and line.text[0] != "#"]
+
+    def name(self, section: str, option: str) -> Entry:
+        """Return the name of an option as an entry, for what is wrong with that."""
+        return Entry(section, option, option, self.sections[section][option].number)
+
+    def place(self, section: str, option: str | None = None, line: int | None = None) -> str:
+        """Return where something stands, for the beginning of a message."""
+        return self.ini.place(self._names_in_file.get(section, section), option, line)
 
     def value(self, section: str, option: str) -> Entry | None:
         """Return the value of an option that has one line; where there are more, that is a problem."""
@@ -99,9 +104,8 @@ class Settings:
 
     def add_problem(self, entry: Entry, reason: str) -> None:
         """Note what is wrong with an entry: where it stands, and what is allowed. Several filters may read it."""
-        place = f"{self.ini.path}: " + (f"line {entry.line}: " if entry.line else "")
-        section = self._names_in_file.get(entry.section, entry.section)
-        problem = f"{place}[{section}] {entry.option}: {shown(entry.text)}: {reason}"
+        place = self.place(entry.section, entry.option, entry.line)
+        problem = f"{place}: {reason}" if entry.text == entry.option else f"{place}: {shown(entry.text)}: {reason}"
         if problem not in self.problems:
             self.problems.append(problem)
         self._wrong.add((entry.section, entry.option))
@@ -124,10 +128,9 @@ class Settings:
         if known is ANY_OPTION:
             return
         for option in self.sections[section]:
-            place = f"{self.ini.path}: [{self._names_in_file[section]}] {option}"
+            place = self.place(section, option)
             if option == "plugins":
                 self.remarks.append(f"{place}: ignored; filters are enabled by [plugins] enabled")
             elif option not in known:
-                close = difflib.get_close_matches(option, known, n=1, cutoff=SIMILAR_ENOUGH)
-                suggestion = f' (did you mean "{close[0]}"?)' if close else f"; expected {' or '.join(known)}"
-                self.problems.append(f"{place}: unknown option{suggestion}")
+                hint = suggestion(option, known) or f"; expected {' or '.join(known)}"
+                self.problems.append(f"{place}: unknown option{hint}")
