@@ -9,6 +9,11 @@ from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy, Option
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 LONGEST_LIMIT_SECONDS = 7 * 86_400
+_PREFIXES = "kilo|mega|giga|tera|peta|exa|zetta|yotta|kibi|mebi|gibi|tebi|pebi|exbi|zebi|yobi"
+_SIZE = re.compile(
+    rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*(b|bytes?|[kmgtpezy](?:i?b)?s?|(?:{_PREFIXES})(?:bytes?)?)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def read_bool(text: str) -> bool:
@@ -24,7 +29,7 @@ def read_bool(text: str) -> bool:
 
 def read_workers(text: str) -> int:
     """Read a whole number from 1 up."""
-    if re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII) is None:
+    if re.fullmatch(r"0*[1-9]\d{0,5}", text, re.ASCII) is None:
         raise OptionError("expected a whole number from 1 up")
     return int(text)
 
@@ -97,9 +102,19 @@ def read_optional_url(text: str) -> str:
     return _read_url(text, ("http", "https"), "https://") if text else ""
 
 
+def read_download_mirror(text: str) -> str:
+    """Read the URL below which another mirror has ``/packages/...``, or nothing."""
+    return _without_packages(read_optional_url(text))
+
+
 def read_root_uri(text: str) -> str:
-    """Read the prefix of file URLs, to which ``/packages/...`` is added."""
-    url = read_optional_url(text)
+    """Read the prefix of file URLs, to which ``/packages/...`` is added: a URL, or a path on the server of the pages."""
+    if re.fullmatch(r"/[^\s?#]*", text) and text.isprintable():
+        return _without_packages(text.rstrip("/"))
+    return _without_packages(read_optional_url(text))
+
+
+def _without_packages(url: str) -> str:
     if "packages" in urlsplit(url).path.split("/"):
         raise OptionError("expected the URL without /packages, which is added to it")
     return url
@@ -119,12 +134,12 @@ def read_proxy(text: str) -> str:
 
 
 def read_digest_name(text: str) -> str:
-    """Read the name of a digest that ``hashlib`` can compute everywhere; PyPI's own ``blake2b_256`` is one too."""
+    """Read the name, in any case, of a digest that ``hashlib`` has everywhere; PyPI's own ``blake2b_256`` is one too."""
     fixed_size = {name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")}
     allowed = sorted(fixed_size | {"blake2b_256"})
-    if text not in allowed:
+    if text.lower() not in allowed:
         raise OptionError(f"expected one of {', '.join(allowed)}")
-    return text
+    return text.lower()
 
 
 def read_simple_format(text: str) -> SimpleFormat:
@@ -181,12 +196,12 @@ def read_removal_limit(text: str) -> RemovalLimit:
 
 
 def read_size(text: str) -> int:
-    """Read a size in bytes, with K, M, G or T for powers of 1024."""
-    found = re.fullmatch(r"(\d{1,15}) ?([KMGT]?)(?:i?B)?", text, re.ASCII | re.IGNORECASE)
+    """Read a size in bytes, such as ``500M``, ``1.5 GiB`` or ``2 gigabytes``; every unit is a power of 1024."""
+    found = _SIZE.fullmatch(text)
     if found is None:
         raise OptionError("expected a size such as 500M or 20G")
-    power = " KMGT".index(found[2].upper() or " ")
-    return int(found[1]) * int(1024**power)
+    unit = int(1024 ** "bkmgtpezy".index((found[2] or "b")[0].lower()))
+    return int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
 
 
 def _read_url(text: str, schemes: tuple[str, ...], example: str) -> str:

@@ -135,6 +135,7 @@ def test_the_example_is_never_written_over_a_file(path: Path) -> None:
         ("diff-file", "{{mirror_directory}}/changed", lambda config: config.disk.diff_file, Path("/srv/pypi/changed")),
         ("diff-file", "{{ mirror _ directory }}", lambda config: config.disk.diff_file, Path("/srv/pypi")),
         ("storage-backend", "filesystem", lambda config: config.warnings, ()),
+        ("workers", "012", lambda config: config.workers, 12),
         ("workers", "1", lambda config: config.workers, 1),
         ("workers", "9999", lambda config: config.workers, 9999),
         ("simple-format", "html", lambda config: config.pages.simple_format, SimpleFormat.HTML),
@@ -143,6 +144,8 @@ def test_the_example_is_never_written_over_a_file(path: Path) -> None:
         ("compare-method", "hash", lambda config: config.compare_method, CompareMethod.HASH),
         ("compare-method", "STAT", lambda config: config.compare_method, CompareMethod.STAT),
         ("root_uri", "https://cdn.example/x/", lambda config: config.pages.root_uri, "https://cdn.example/x"),
+        ("root_uri", "/pypi/files/", lambda config: config.pages.root_uri, "/pypi/files"),
+        ("digest_name", "SHA512", lambda config: config.pages.digest_name, "sha512"),
         ("root_uri", "http://cdn.example", lambda config: config.pages.root_uri, "http://cdn.example"),
         ("deleted", "Hide", lambda config: config.removals.deleted, DeletedPolicy.HIDE),
         ("deleted", "keep", lambda config: config.removals.deleted, DeletedPolicy.KEEP),
@@ -155,7 +158,17 @@ def test_the_example_is_never_written_over_a_file(path: Path) -> None:
         ("reserve", "20G", lambda config: config.disk.reserve_bytes, 20 * 2**30),
         ("reserve", "500 mb", lambda config: config.disk.reserve_bytes, 500 * 2**20),
         ("reserve", "2TiB", lambda config: config.disk.reserve_bytes, 2 * 2**40),
-        ("reserve", "1k", lambda config: config.disk.reserve_bytes, 1024),
+        *(
+            ("reserve", written, lambda config: config.disk.reserve_bytes, size)
+            for written, size in (
+                ("1k", 1024),
+                ("1.5G", 3 * 2**29),
+                ("20P", 20 * 2**50),
+                ("3 bytes", 3),
+                ("2 gigabytes", 2**31),
+                ("1 Kibibyte", 1024),
+            )
+        ),
         *(
             ("digest_name", name, lambda config: config.pages.digest_name, name)
             for name in DIGESTS.split(", ")

@@ -61,6 +61,7 @@ def path(tmp_path: Path) -> Path:
         ("timeout", "10 s", SECONDS),
         ("workers", "ten", WORKERS),
         ("workers", "0", WORKERS),
+        ("workers", "00", WORKERS),
         ("workers", "-1", WORKERS),
         ("workers", "2.5", WORKERS),
         ("workers", "\u0663", WORKERS),
@@ -93,13 +94,13 @@ def path(tmp_path: Path) -> Path:
         *(("max-removals", value, LIMIT) for value in ("x", "-1", "101%", "%", "5 or 3%", "5%1000", "\u0665")),
         *(
             ("reserve", value, "expected a size such as 500M or 20G")
-            for value in ("x", "-1", "1.5G", "20P", "G", "10%")
+            for value in ("x", "-1", "1.5.5G", "20X", "G", "10%", "1 gigabits", "1,000", "1 G 5", "\u0665")
         ),
         ("simple-format", "XML", "expected ALL, HTML or JSON"),
         ("root_uri", "cdn.example", URL),
-        ("root_uri", "/packages", URL),
+        ("root_uri", "/packages", "expected the URL without /packages, which is added to it"),
+        *(("root_uri", value, URL) for value in ("../..", "/a b", "/a?b", "/a#b")),
         ("root_uri", "https://cdn.example/packages/x", "expected the URL without /packages, which is added to it"),
-        ("digest_name", "SHA256", f"expected one of {DIGESTS}"),
         ("digest_name", "shake_128", f"expected one of {DIGESTS}"),
         ("digest_name", "crc32", f"expected one of {DIGESTS}"),
         ("log-config", "/no/such/file", "expected the path of a logging configuration, there is no such file"),

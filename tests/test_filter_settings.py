@@ -260,6 +260,11 @@ def test_names_are_kept_as_the_lists_say(
             'line 6: [regex_project_metadata] some:info.name: "some" is no tag: expected all, any, ',
         ),
         (
+            "version_range_project_metadata",
+            "[version_range_project_metadata]\nall:info.requires_python = 3\n",
+            'line 6: [version_range_project_metadata] all:info.requires_python: "all" is no tag: expected any, match-null, ',
+        ),
+        (
             "regex_project_metadata",
             "[regex_project_metadata]\nifno.name = x\n",
             "line 6: [regex_project_metadata] ifno.name: expected a path that begins with info, ",
@@ -348,3 +353,24 @@ def test_requirement_files_are_found_below_their_path(path: Path, tmp_path: Path
 def test_path_that_is_none_is_a_problem(path: Path, options: str, problem: str) -> None:
     problems = problems_of(path, f"[plugins]\nenabled = project_requirements\n[allowlist]\n{options}")
     assert problem in problems[0]
+
+
+@pytest.mark.parametrize("section", ["regex_release_file_metadata", "version_range_release_file_metadata"])
+def test_tags_may_be_written_in_any_case(path: Path, section: str) -> None:
+    text = f"[plugins]\nenabled = {section}\n[{section}]\n%srelease_file.requires_python = 3.9\n"
+    written, plain = (load(path, text % tags).filters for tags in ("ANY:Not-Null: ", "any:not-null:"))
+    assert [rule.path for each in written.files for rule in each.rules] == [  # type: ignore[attr-defined]
+        rule.path
+        for each in plain.files
+        for rule in each.rules  # type: ignore[attr-defined]
+    ]
+
+
+def test_a_comment_may_follow_a_name_at_once(path: Path) -> None:
+    assert keeps(load(path, "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = six#why\n"), "six")
+
+
+def test_a_file_may_have_a_name_that_looks_like_a_pattern(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "some[extra].txt").write_text("six\n")
+    text = f"[allowlist]\nrequirements_path = {tmp_path}\nrequirements = some[extra].txt\n"
+    assert keeps(load(path, f"[plugins]\nenabled = project_requirements\n{text}"), "six")

@@ -219,7 +219,7 @@ def read_size_project_metadata(settings: Settings) -> MaxSize | None:
     if entry is None:
         return None
     try:
-        size = _read_size(entry.text)
+        size = read_size(entry.text)
     except OptionError as error:
         settings.add_problem(entry, str(error))
         return None
@@ -238,23 +238,16 @@ def read_versions_count_project_metadata(settings: Settings) -> VersionsCount | 
     return VersionsCount(section, least, most, allowed_names(settings)) if least or most else None
 
 
-def _read_size(text: str) -> int:
-    """Read a size such as ``1G`` or ``1.5 MB``; a letter means a power of 1024, as it always did."""
-    found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\s*([KMGT])(?:i?B|bytes)?", text, re.ASCII | re.IGNORECASE)
-    if found is None:
-        return read_size(re.sub(r"\s*bytes?$", "", text, flags=re.IGNORECASE))
-    return int(float(f"{found[1]}.{found[2]}") * read_size(f"1{found[3]}"))
-
-
 def _read_rules(settings: Settings, section: str, roots: tuple[str, ...], *, is_range: bool) -> tuple[Rule, ...]:
     """Read all options of a section; their order in the file means nothing."""
     rules: dict[str, Rule] = {}
     for option in settings.options(section):
         entries = settings.entries(section, option)
-        *tags, dotted = option.split(":")
-        names = tuple(dotted.split("."))
+        *written, dotted = option.split(":")
+        tags = [tag.strip().lower() for tag in written]
+        names = tuple(dotted.strip().split("."))
         head = settings.name(section, option)
-        allowed_tags = {*_NULL_TAGS} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
+        allowed_tags = {*_NULL_TAGS, Match.ANY.value} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
         if unknown := [tag for tag in tags if tag not in allowed_tags]:
             settings.add_problem(head, f'"{unknown[0]}" is no tag: expected {", ".join(sorted(allowed_tags))}')
         elif names[0] not in roots or "" in names:

@@ -50,7 +50,7 @@ def _paths(settings: Settings, entry: Entry) -> list[Path]:
     if not entry.text:
         return []
     path = (folder / entry.text).absolute()
-    if not set(entry.text) & set("*?["):
+    if not set(entry.text) & set("*?[") or path.is_file():  # "foo[extra].txt" may be the name of one
         return [path]
     try:
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))

@@ -42,8 +42,8 @@ class Entry:
     line: int
 
     def without_comment(self) -> "Entry":
-        """Return the entry without a comment that follows after a space; for lists in which no entry can hold one."""
-        return Entry(self.section, self.option, re.sub(r"(^|\s+)#.*", "", self.text), self.line)
+        """Return the entry without a comment behind it; for lists in which no entry can hold a ``#``."""
+        return Entry(self.section, self.option, self.text.partition("#")[0].rstrip(), self.line)
 
 
 @dataclass(slots=True)

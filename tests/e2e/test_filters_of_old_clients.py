@@ -1,10 +1,12 @@
 """bandersnatch 8.0 and this client select the same files with the same filters, except where docs/moving-in.md says why."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from bandersnatch.option_readers import read_size
 from tests.e2e.installers import bandersnatch_command
 from tests.e2e.old_clients import OldClient, OldRun, write_config
 from tests.fakepypi import FakePyPI
@@ -73,6 +75,15 @@ SAME = {
     + "[size_project_metadata]\nmax_package_size = 1\n[allowlist]\npackages = alpha\n",
     "versions_count_project_metadata": plugins("versions_count_project_metadata")
     + "[versions_count_project_metadata]\nmin_versions = 2\nmax_versions = 3\n",
+    "version_range any": plugins("version_range_release_file_metadata")
+    + "[version_range_release_file_metadata]\nany:release_file.requires_python = 3.9\n",
+    "tags in capitals": plugins("regex_project_metadata") + "[regex_project_metadata]\nANY:info.name = [a-g]\n",
+    "a comment behind a name": plugins("allowlist_project") + "[allowlist]\npackages =\n    alpha#why\n",
+    "references": plugins("allowlist_project")
+    + "[allowlist]\nmine =\n    alpha\n    django\npackages =\n    beta\n    %(mine)s\n",
+    "what sections share": plugins("allowlist_project", "regex_project")
+    + "[allowlist]\n[filter_regex]\n[DEFAULT]\nfirst = alpha\npackages =\n    %(first)s\n    beta\n",
+    "a doubled percent sign": plugins("regex_project") + "[filter_regex]\npackages = [%%a]\n",
     "many": plugins("blocklist_project", "exclude_platform", "regex_release", "prerelease_release")
     + BLOCK
     + "platforms = windows\n[filter_regex]\nreleases = 2004\n",
@@ -91,6 +102,35 @@ DIFFERENT = {
     ),
 }
 """The differences that docs/moving-in.md explains, and the projects of which the clients select different files."""
+
+REFUSED = {
+    "an unknown filter": plugins("latest_releases"),
+    "an unknown platform": plugins("exclude_platform") + "[blocklist]\nplatforms = windows solaris\n",
+    "no number": plugins("latest_release") + "[latest_release]\nkeep = two\n",
+    "no order": plugins("latest_release", "blocklist_project")
+    + "[latest_release]\nkeep = 2\nsort_by = name\n[blocklist]\npackages = timezone\n",
+    "no size": plugins("size_project_metadata") + "[size_project_metadata]\nmax_package_size = large\n",
+    "a word that begins like a unit": plugins("size_project_metadata")
+    + "[size_project_metadata]\nmax_package_size = 1 grain\n",
+    "an unknown tag": plugins("regex_project_metadata") + "[regex_project_metadata]\nsome:info.name = a\n",
+    "a path that leads nowhere": plugins("regex_project_metadata") + "[regex_project_metadata]\nifno.name = a\n",
+    "no patterns": plugins("regex_project_metadata") + "[regex_project_metadata]\nall:info.name =\n",
+    "all, and ranges": plugins("version_range_release_file_metadata")
+    + "[version_range_release_file_metadata]\nall:release_file.requires_python = 3.9\n",
+    "no file matches": plugins("project_requirements") + "[allowlist]\nrequirements = no-such-*.txt\n",
+    "no name": plugins("prerelease_release") + "[filter_prerelease]\npackages = a b\n",
+    "no time-out": "timeout = 0\n",
+    "a proxy without a scheme": "proxy = localhost:9\n",
+    "a part of the path twice": "root_uri = https://files.example/packages\n",
+    "another digest without files": "release-files = false\ndigest_name = md5\n",
+    "an unknown option": "wokers = 2\n",
+}
+"""What bandersnatch 8.0 takes, in one sense or none, and this client refuses; docs/moving-in.md says why."""
+
+SIZES = (
+    "0|1|42|13b|5 bytes|1 KB|1 kilobyte|1 KiB|1.5 GB|1G|1g|10 M|2TB|1P|1 petabyte|3 EiB|1Z|1Y|1 yottabytes|1.5|2.5b|1.25k|"
+    "2 mebibytes|7kibi|7 kilo|1  G"
+)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +172,6 @@ def selected(directory: Path) -> dict[str, set[str]]:
 
 
 def run_both(client: OldClient, pypi: FakePyPI, tmp_path: Path, sections: str) -> tuple[OldRun, OldRun]:
-    import subprocess
-
     (tmp_path / "requirements.txt").write_text("alpha<2\nbeta==1.0rc1  # why\ndjango\n")
     sections = sections.replace("{folder}", str(tmp_path))
     old = client.run(write_config(tmp_path / "old", pypi.url, sections))
@@ -161,3 +199,21 @@ def test_the_clients_differ_where_the_documentation_says(
     assert (old.status, new.status) == (0, 0), new.log
     ours, theirs = selected(tmp_path / "new/mirror"), selected(tmp_path / "old/mirror")
     assert {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)} == projects
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_the_other_client_takes_is_an_error_with_its_line(
+    pypi: FakePyPI, tmp_path: Path, client: OldClient, name: str
+) -> None:
+    fill(pypi)
+    old, new = run_both(client, pypi, tmp_path, REFUSED[name])
+    assert (old.status, new.status) == (0, 2), old.log + new.log
+    assert (tmp_path / "old/mirror/status").exists(), old.log
+    assert re.fullmatch(r".* ERROR: .*bandersnatch\.conf: line \d+: \[\w+\] .*\n", new.log), new.log
+
+
+def test_sizes_are_what_they_were(client: OldClient) -> None:
+    code = "import sys; from humanfriendly import parse_size\nfor size in sys.argv[1:]: print(parse_size(size, binary=True))"
+    command = [str(client.command.with_name("python")), "-c", code, *SIZES.split("|")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert [str(read_size(size)) for size in SIZES.split("|")] == told
