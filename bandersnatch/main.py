@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+EXAMPLES = """\
+examples:
+  bandersnatch mirror                         # bring the copy up to date
+  bandersnatch -c pypi.conf mirror --dry-run  # say what that would do
+  bandersnatch sync requests                  # one project, now
+  bandersnatch verify --budget 2h             # compare, and repair
+  bandersnatch config check --show            # mistakes, and what is in force
+  bandersnatch config explain numpy           # which filter keeps or drops it
+
+Each command has its own --help, with more of them.
+"""
+
 _COMMANDS = (mirror, sync, verify, delete, config, completion)
 
 
@@ -74,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bandersnatch",
         description="Mirror the Python Package Index, or one that speaks like it, into a folder for any web server.",
-        epilog=EXIT_STATUS,
+        epilog=f"{EXAMPLES}\n{EXIT_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"bandersnatch {__version__}")

@@ -1,11 +1,12 @@
-"""Completion in the shells, as far as each can be asked without a keyboard."""
+"""The scripts for completion, as far as they can be asked without a keyboard, and help; tests/e2e types."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bandersnatch.main import build_parser
 
 COMPLETE = """
 source "$1"
@@ -67,7 +68,7 @@ def test_bash_completes_the_configuration_file(bash_script: Path) -> None:
     assert completed(bash_script, "-c", "py") == {"pypi.conf"}
 
 
-def test_zsh_script_is_one_for_zsh(tmp_path: Path) -> None:
+def test_zsh_script_is_one_for_zsh() -> None:
     text = script("zsh")
     assert text.startswith("#compdef bandersnatch\n")
     for word in (
@@ -82,10 +83,6 @@ def test_zsh_script_is_one_for_zsh(tmp_path: Path) -> None:
         "_files",
     ):
         assert word in text
-    if (zsh := shutil.which("zsh")) is not None:
-        path = tmp_path / "_bandersnatch"
-        path.write_text(text)
-        subprocess.run([zsh, "-n", path], check=True)
 
 
 def test_missing_package_is_named() -> None:
@@ -113,6 +110,18 @@ def test_missing_package_is_named() -> None:
     ids=" ".join,
 )
 def test_every_command_has_help_with_examples(command: list[str]) -> None:
+    assert f"  bandersnatch {' '.join(command)}" in help_of(command).partition("examples:")[2]
+
+
+def test_help_of_the_whole_has_examples_that_can_be_typed() -> None:
+    examples = help_of([]).partition("examples:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(examples) >= 4
+    for example in examples:
+        prompt, *words = example.partition("  #")[0].split()
+        assert prompt == "bandersnatch"
+        build_parser().parse_args(words)
+
+
+def help_of(command: list[str]) -> str:
     arguments = [sys.executable, "-m", "bandersnatch", *command, "--help"]
-    text = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    assert f"  bandersnatch {' '.join(command)}" in text.partition("examples:")[2]
+    return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout

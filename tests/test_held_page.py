@@ -117,7 +117,7 @@ def test_our_own_pages_are_read_back(page: ProjectPage, simple_format: SimpleFor
 
 
 @pytest.mark.parametrize("simple_format", SimpleFormat)
-@pytest.mark.parametrize("root_uri", ["https://cdn.example", "https://cdn.example/a/b"])
+@pytest.mark.parametrize("root_uri", ["https://cdn.example", "https://cdn.example/a/b", "/pypi"])
 def test_our_own_pages_with_root_uri_are_read_back(tmp_path: Path, root_uri: str, simple_format: SimpleFormat) -> None:
     page = make_page(make_file(core_metadata_sha256=SHA256))
     held = read_ours(tmp_path, page, root_uri=root_uri, simple_format=simple_format)

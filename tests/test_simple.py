@@ -320,10 +320,11 @@ def test_links_stay_relative_in_the_same_way_with_hash_index() -> None:
     assert only_file(make_file(), hash_index=True)["url"] == OUR_URL
 
 
+@pytest.mark.parametrize("root_uri", ["https://cdn.example/x", "/x"])
 @pytest.mark.parametrize("release_files", [True, False])
-def test_root_uri_stands_before_the_path(release_files: bool) -> None:
-    config = {"root_uri": "https://cdn.example/x", "release_files": release_files}
-    url = f"https://cdn.example/x/packages/{FOLDER}/{WHEEL}"
+def test_root_uri_stands_before_the_path(root_uri: str, release_files: bool) -> None:
+    config = {"root_uri": root_uri, "release_files": release_files}
+    url = f"{root_uri}/packages/{FOLDER}/{WHEEL}"
     assert only_file(make_file(), **config)["url"] == url
     assert only_link(make_file(), **config)["href"] == f"{url}#sha256={SHA256}"
 
