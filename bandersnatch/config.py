@@ -120,12 +120,13 @@ class Config:
     def fingerprint(self) -> str:
         """One line that differs whenever a mirror made with the one configuration is not right for the other.
 
-        Its first word is the index that it is of.
+        Its first word is the index that it is of, the second is about what pages look like, and the third, where there is
+        one, about the projects that there are.
         """
         index = without_credentials(self.http.upstream_url)
-        rest = f"{self.pages} {self.removals.deleted} {self.filters.fingerprint}".rstrip()
+        rest = f"{self.pages} {self.removals.deleted} {self.filters.of_pages.fingerprint}".rstrip()
         digest = hashlib.sha256(rest.encode()).hexdigest()
-        return f"{index} {digest}"
+        return f"{index} {digest} {self.filters.of_names.fingerprint}".rstrip()
 
     @classmethod
     def load(cls, path: Path) -> "Config":

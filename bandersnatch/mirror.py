@@ -117,10 +117,12 @@ class Mirror:
         if before is None and changing_to is None and saved.serial is None:
             return False  # there are no pages yet, or the operator asked for a resync
         logger.info("the configuration has changed since the pages were written")
-        if any(known is not None and known.split(" ")[0] != wanted.split(" ")[0] for known in (before, changing_to)):
+        known = [each.split(" ") for each in (before, changing_to) if each is not None]
+        index_and_pages = wanted.split(" ")[:2]
+        if any(words[0] != index_and_pages[0] for words in known):
             self._inventory.forget_serials()
-        else:
-            self._inventory.forget_etags()
+        elif not known or any(words[:2] != index_and_pages for words in known):
+            self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
         return True
 
     def _finish(self, todo: TodoList, saved: SavedState) -> None:

@@ -106,7 +106,7 @@ def test_what_a_new_filter_drops_is_removed(rig: Rig, four: FakePyPI, caplog: py
     rig.filters = only("alpha")
     report = rig.run()
     assert report.removed == 3
-    assert {request.path for request in four.page_requests()} == {"/simple/alpha/"}
+    assert [(request.path, request.status) for request in four.page_requests()] == [("/simple/alpha/", 304)]
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
     assert (
         "beta: removed, as the configuration says: allowlist_project drops it: [allowlist] packages does not name beta"
@@ -125,6 +125,45 @@ def test_what_a_filter_no_longer_drops_is_added(rig: Rig, four: FakePyPI) -> Non
     rig.filters = ""
     rig.run()
     rig.assert_matches()
+
+
+def test_pages_that_are_held_are_not_fetched_again_for_a_change_of_lists(rig: Rig, four: FakePyPI) -> None:
+    shared = "[latest_release]\nkeep = 1\n"
+    rig.filters = only("alpha", "beta").replace("enabled =", "enabled =\n    latest_release") + shared
+    rig.run()
+    four.clear_requests()
+    rig.filters = only("alpha", "gamma").replace("enabled =", "enabled =\n    latest_release") + shared
+    rig.run()
+    assert {(request.path, request.status) for request in four.page_requests()} == {
+        ("/simple/alpha/", 304),
+        ("/simple/gamma/", 200),
+    }
+    assert_mirror_matches(four, rig.directory, projects={"alpha", "gamma"})
+
+
+def test_pages_that_are_held_are_fetched_again_for_another_choice_of_files(rig: Rig, four: FakePyPI) -> None:
+    rig.filters = only("alpha")
+    rig.run()
+    four.clear_requests()
+    rig.filters = only("alpha").replace("enabled =", "enabled =\n    prerelease_release")
+    rig.run()
+    assert [(request.path, request.status) for request in four.page_requests()] == [("/simple/alpha/", 200)]
+
+
+def test_a_change_of_files_that_was_not_finished_is_not_forgotten_by_a_change_of_lists(
+    rig: Rig, four: FakePyPI
+) -> None:
+    four.add_file("alpha", "1.1rc1")
+    rig.filters = only("alpha", "beta")
+    rig.run()
+    four.fault("/simple/alpha/", Status(404))
+    rig.filters = only("alpha", "beta").replace("enabled =", "enabled =\n    prerelease_release")
+    assert [failure.project for failure in rig.run().failures] == ["alpha"]
+    assert "1.1rc1" in (rig.web / "simple/alpha/index.html").read_text()
+    rig.filters = only("alpha").replace("enabled =", "enabled =\n    prerelease_release")
+    rig.run()
+    assert "1.1rc1" not in (rig.web / "simple/alpha/index.html").read_text()
+    assert projects(rig) == {"alpha"}
 
 
 def test_removals_because_of_a_filter_are_under_the_brake(rig: Rig, four: FakePyPI) -> None:

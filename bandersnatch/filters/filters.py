@@ -5,7 +5,7 @@ out of what all others keep; otherwise a place would go to a release of which no
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from packaging.utils import NormalizedName
@@ -100,9 +100,19 @@ class Filters:
         return hashlib.sha256(text.encode()).hexdigest() if self != NO_FILTERS else ""
 
     @property
+    def of_names(self) -> "Filters":
+        """Those that look at nothing but the names of projects."""
+        return Filters(projects=self.projects)
+
+    @property
+    def of_pages(self) -> "Filters":
+        """The others, which make a page what it is."""
+        return replace(self, projects=())
+
+    @property
     def shape_pages(self) -> bool:
         """Whether any filter looks at more than the names of projects."""
-        return self != Filters(projects=self.projects)
+        return self.of_pages != NO_FILTERS
 
     @property
     def needs_json(self) -> bool:
