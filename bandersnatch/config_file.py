@@ -112,20 +112,21 @@ def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str
     option = ini.options("mirror").get("diff-file")
     if option is None or "{{" not in option.text:
         return ini, set()
-    mirror = dict(ini.options("mirror"))
+    options = {name: dict(section.options) for name, section in ini.sections.items()}
     try:
         text = _BRACES.sub(lambda found: _value_of(ini, found), option.text)
         if "{{" in text:
             raise _ReferenceError("expected {{section_option}} between the braces, such as {{mirror_directory}}")
-        mirror["diff-file"] = replace(option, lines=(Line(option.number, text),))
+        options["mirror"]["diff-file"] = replace(option, lines=(Line(option.number, text),))
     except _ReferenceError as error:
         problems.append(f"{ini.place('mirror', 'diff-file')} = {shown(option.text)}: {error}")
-        del mirror["diff-file"]
-    used = {name for _, name in _BRACES.findall(option.text)}
-    for name in mirror.keys() & used:
-        mirror[name] = replace(mirror[name], is_helper=not is_option("mirror", name))
-    section = replace(ini.sections["mirror"], options=mirror)
-    return replace(ini, sections={**ini.sections, "mirror": section}), used
+        del options["mirror"]["diff-file"]
+    used = _BRACES.findall(option.text)
+    for section, name in used:
+        if name in options.get(section, {}):
+            options[section][name] = replace(options[section][name], is_helper=not is_option(section, name))
+    sections = {name: replace(section, options=options[name]) for name, section in ini.sections.items()}
+    return replace(ini, sections=sections), {name for _, name in used}
 
 
 def _value_of(ini: IniFile, found: re.Match[str]) -> str:
@@ -135,7 +136,7 @@ def _value_of(ini: IniFile, found: re.Match[str]) -> str:
     known: dict[str, str | None] = {option: value.text for option, value in given.items()}
     if section == "mirror":
         written = {ALIASES.get(option, option): text for option, text in known.items() if text}
-        known = {**_MIRROR_DEFAULTS, **known, **written}
+        known = {**known, **_MIRROR_DEFAULTS, **written}
         name = ALIASES.get(name, name)
     elif section not in ini.sections:
         names = ["mirror", *ini.sections]

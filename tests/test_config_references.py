@@ -153,6 +153,18 @@ def test_braces_stand_for_defaults_too(path: Path) -> None:
     assert config.disk.diff_file == Path("/srv/pypi/10-ALL")
 
 
+def test_braces_stand_for_the_default_of_an_option_that_is_empty(path: Path) -> None:
+    assert load_option(path, "diff-file", "/x/{{mirror_workers}}", "workers =").disk.diff_file == Path("/x/10")
+
+
+def test_braces_may_name_an_option_that_is_there_for_them_only(path: Path) -> None:
+    text = f"[mirror]\ndirectory = /srv\ndiff-file = {{{{allowlist_base}}}}/x\n{ALLOW}packages = six\nbase = /srv/y\n"
+    assert load(path, text).disk.diff_file == Path("/srv/y/x")
+    assert problems_of(path, text.replace("diff-file = ", "; ")) == [
+        "line 8: [allowlist] base: unknown option; expected packages or requirements or requirements_path"
+    ]
+
+
 def test_braces_stand_for_an_option_under_its_other_spelling(path: Path) -> None:
     config = load_option(path, "diff-file", "/x/{{mirror_keep_index_versions}}", "keep-index-versions = 7")
     assert config.disk.diff_file == Path("/x/7")
