@@ -276,6 +276,20 @@ def test_a_file_that_would_not_leave_the_reserve_is_a_storage_error(
         pytest.fail("the block was entered")
 
 
+def test_reserve_counts_the_downloads_under_way(storage: FilesystemStorage) -> None:
+    storage.root.mkdir()
+    found = os.statvfs(storage.root)
+    free = found.f_bavail * found.f_frsize
+    with (
+        storage.room_for(PATH, free // 3, free // 2),
+        pytest.raises(StorageError, match="would not leave the reserve"),
+        storage.room_for(PATH, free // 3, free // 2),
+    ):
+        pytest.fail("the block was entered")
+    with storage.room_for(PATH, free // 3, free // 2):
+        pass
+
+
 # Small files
 
 

@@ -17,6 +17,20 @@ def urls(rig: Rig, page: str = "simple/foo/index.v1_json") -> list[str]:
     return [file["url"] for file in json.loads((rig.web / page).read_bytes())["files"]]
 
 
+def write_row_after_gap(index: FakePyPI) -> None:
+    """Let the serials of an index be far ahead of those of its projects, and of any other index."""
+    index.skip_serials(1000)
+    index.write_journal(None, None, "something")
+
+
+def assert_follows(rig: Rig, index: FakePyPI) -> None:
+    """Assert that the mirror becomes one of another index, whose serials are higher."""
+    write_row_after_gap(index)
+    rig.pypi = index
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
 def test_page_of_a_mirror_without_files_removes_none(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -87,6 +101,16 @@ def test_change_of_an_option_that_is_taken_back_half_way(rig: Rig, pypi: FakePyP
     assert pypi.page_requests() == []
 
 
+def test_option_changed_during_the_first_sync_reaches_the_pages_already_written(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/bar/", Status(403), times=None)
+    rig.run()
+    pypi.clear_faults()
+    rig.run(root_uri="https://files.example")
+    assert urls(rig)[0].startswith("https://files.example/")
+
+
 def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("only-in-the-first", "1.0")
     pypi.add_file("in-both", "1.0")
@@ -96,9 +120,44 @@ def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:
     with FakePyPI() as other:
         other.add_file("in-both", "9.0")
         other.add_file("only-in-the-second", "1.0")
+        assert_follows(rig, other)
+
+
+def test_another_index_with_the_same_file_name_and_other_bytes(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("in-both", "1.0", kind="sdist", size=1000)
+    rig.run()
+    with FakePyPI() as other:
+        other.add_file("in-both", "1.0", kind="sdist", size=2000)
+        assert_follows(rig, other)
+
+
+def test_index_changed_during_the_first_sync(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("only-in-the-first", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/bar/", Status(403), times=None)
+    rig.run()
+    with FakePyPI() as other:
+        other.add_file("only-in-the-second", "1.0")
+        assert_follows(rig, other)
+
+
+@pytest.mark.parametrize("resync", [False, True])
+def test_change_of_the_index_that_is_taken_back_half_way(rig: Rig, pypi: FakePyPI, resync: bool) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    with FakePyPI() as other:
         other.skip_serials(100)
-        other.write_journal(None, None, "something")
+        other.add_file("foo", "9.0")
+        other.add_file("bar", "9.0")
+        other.fault("/simple/bar/", Status(403), times=None)
         rig.pypi = other
+        rig.run()
+        rig.pypi = pypi
+        if resync:
+            rig.resync()
+        else:
+            write_row_after_gap(pypi)
         assert rig.run().failures == []
         rig.assert_matches()
 
@@ -123,6 +182,21 @@ def test_resync_mends_a_torn_html_page(rig: Rig, pypi: FakePyPI, name: str, data
     rig.resync()
     rig.run()
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("kind", ["empty", "nofiles"])
+def test_resync_mends_a_torn_json_page(rig: Rig, pypi: FakePyPI, kind: str) -> None:
+    pypi.add_file("foo", "1.0")
+    if kind == "empty":
+        pypi.remove_release("foo", "1.0")
+    else:
+        rig.options["release-files"] = "false"
+    rig.run()
+    page = rig.web / "simple/foo/index.v1_json"
+    page.write_bytes(b'{"files": [')
+    rig.resync()
+    rig.run()
+    assert json.loads(page.read_bytes())["name"] == "foo"
 
 
 @pytest.mark.parametrize("path", ["json/foo", "pypi/foo/json"])

@@ -136,6 +136,56 @@ def test_by_the_index_alone_all_files_of_a_project_may_go(rig: Rig, pypi: FakePy
     rig.assert_matches()
 
 
+def test_removal_told_by_the_index_alone_reaches_a_project_that_failed_before(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.add_file("foo", "1.1")
+    pypi.fault("/simple/foo/", Status(403), times=None)
+    rig.run()
+    pypi.clear_faults()
+    pypi.remove_project("foo")
+    pypi.add_file("bar", "1.1")
+    pypi.fault("rpc:*", Status(404), times=None)
+    rig.run()
+    pypi.clear_faults()
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_emptied_project_told_by_the_index_alone_that_failed_before(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.yank("foo", "1.0")
+    pypi.fault("/simple/foo/", Status(403), times=None)
+    rig.run()
+    pypi.clear_faults()
+    pypi.remove_release("foo", "1.0")
+    pypi.add_file("bar", "1.1")
+    pypi.fault("rpc:*", Status(404), times=None)
+    rig.run()
+    pypi.clear_faults()
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_quarantine_told_by_the_index_alone_while_the_page_is_stale(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.freeze_page("foo")
+    pypi.quarantine_project("foo")
+    pypi.add_file("bar", "1.1")
+    pypi.fault("rpc:*", Status(404), times=None)
+    rig.run()
+    pypi.clear_faults()
+    pypi.thaw_page("foo")
+    rig.run()
+    rig.run()
+    rig.assert_matches()
+
+
 def test_after_runs_by_the_index_the_changelog_is_read_from_where_it_was_left(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(api_method="auto")
