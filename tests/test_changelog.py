@@ -3,7 +3,6 @@
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
@@ -17,8 +16,8 @@ from bandersnatch.errors import InterruptedRunError, MalformedResponseError, Not
 from bandersnatch.model import ChangelogEntry, ListedProject
 from tests.builders import json_values, make_fetcher, named, unhurried
 from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
+from tests.recorded import RECORDED
 
-RECORDED = Path(__file__).parent / "data" / "recorded"
 LAST = "rpc:changelog_last_serial"
 SINCE = "rpc:changelog_since_serial"
 LIST = "rpc:list_packages_with_serial"
