@@ -173,42 +173,6 @@ def test_not_modified_without_a_serial_as_a_static_server_answers(rig: Rig, pypi
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("name", ["index.html", "index.v1_html"])
-@pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html>\n<html>torn"])
-def test_resync_mends_a_torn_html_page(rig: Rig, pypi: FakePyPI, name: str, data: bytes) -> None:
-    pypi.add_file("foo", "1.0")
-    rig.run()
-    (rig.web / "simple/foo" / name).write_bytes(data)
-    rig.resync()
-    rig.run()
-    rig.assert_matches()
-
-
-@pytest.mark.parametrize("kind", ["empty", "nofiles"])
-def test_resync_mends_a_torn_json_page(rig: Rig, pypi: FakePyPI, kind: str) -> None:
-    pypi.add_file("foo", "1.0")
-    if kind == "empty":
-        pypi.remove_release("foo", "1.0")
-    else:
-        rig.options["release-files"] = "false"
-    rig.run()
-    page = rig.web / "simple/foo/index.v1_json"
-    page.write_bytes(b'{"files": [')
-    rig.resync()
-    rig.run()
-    assert json.loads(page.read_bytes())["name"] == "foo"
-
-
-@pytest.mark.parametrize("path", ["json/foo", "pypi/foo/json"])
-def test_resync_mends_missing_legacy_json(rig: Rig, pypi: FakePyPI, path: str) -> None:
-    pypi.add_file("foo", "1.0")
-    rig.run(json="true")
-    (rig.web / path).unlink()
-    rig.resync()
-    rig.run(json="true")
-    assert (rig.web / path).exists()
-
-
 def test_legacy_json_that_is_older_than_its_page_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(json="true")
