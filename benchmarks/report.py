@@ -1,7 +1,6 @@
 """Turns what was measured into the tables of RESULTS.md."""
 
 from collections.abc import Iterable, Mapping, Set
-from pathlib import Path
 
 from benchmarks.measure import KINDS
 from benchmarks.results import MB, Figure, Result, Results, Session, Target, cpu, peak_mb, ratio, wall
@@ -141,8 +140,3 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     titles = list(head)
     lines = [titles, ["---"] * len(titles), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def write(folder: Path, text: str) -> None:
-    """Write RESULTS.md."""
-    (folder / "RESULTS.md").write_text(text, "utf-8")

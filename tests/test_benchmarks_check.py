@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from benchmarks.check import Expected, WrongMirrorError, check_files, check_mirror
 from benchmarks.clients import Wishes, write_config
 from benchmarks.dataset import File
+from benchmarks.handler import PlainHandler
 from benchmarks.index import build
 from benchmarks.rpc import Journal
 from benchmarks.server import REPOSITORY
@@ -61,31 +62,20 @@ def test_wrong_byte_is_found(tmp_path: Path) -> None:
         check_files(tmp_path, files, has_metadata=False)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(PlainHandler):
     """Answers as the index does that is in the server's folder."""
 
-    protocol_version = "HTTP/1.1"
     folder: Path
 
     def do_POST(self) -> None:
         call = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(200, Journal((self.folder / "journal").read_text()).answer(call), "text/xml")
+        self.answer(Journal((self.folder / "journal").read_text()).answer(call), "text/xml")
 
     def do_GET(self) -> None:
         page = "index.v1_json" if self.path.endswith("/") else ""
         path = self.folder / "www" / self.path.lstrip("/") / page
         kind = "application/vnd.pypi.simple.v1+json" if page else "application/octet-stream"
-        self.answer(200, path.read_bytes(), kind) if path.exists() else self.answer(404, b"", kind)
-
-    def answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass
+        self.answer(path.read_bytes(), kind) if path.exists() else self.answer(b"", kind, 404)
 
 
 @pytest.fixture(scope="module")
