@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.measure import Request, Usage, count_kinds, read_requests
 from benchmarks.report import render
-from benchmarks.results import Result, Results, Session, at_least, at_most, exactly, load, ratio, save, wall
+from benchmarks.results import Result, Results, Session, at_least, at_most, exactly, load, over_time, ratio, save, wall
 from benchmarks.scenarios import ORDER, SCENARIOS
 from benchmarks.scenarios.growth import deviation
 from benchmarks.scenarios.killed import count_repeated, has_asked_for
@@ -133,8 +133,9 @@ def test_order_has_every_scenario_once() -> None:
 # The report
 
 
-def session(*results: Result) -> Session:
-    return Session("B1", "2026-01-01 00:00", {"ours": "1.0"}, results)
+def session(*results: Result, scenario: str = "B1", version: str = "1.0 (abc)", curl: str | None = None) -> Session:
+    versions = {"ours": version} | ({} if curl is None else {"curl": curl})
+    return Session(scenario, "2026-01-01 00:00", versions, results)
 
 
 def test_sessions_are_kept(tmp_path: Path) -> None:
@@ -156,6 +157,29 @@ def test_report_has_medians_ratios_and_problems() -> None:
     assert measured["bandersnatch 8.0.0"][2] == "wrong"
     assert "bandersnatch 8.0.0: **wrong**: exit status 7" in text
     assert ["B1", "wall at most 2.5 times curl's", "2", "yes"] in rows
+
+
+def test_each_scenario_keeps_the_versions_that_it_was_measured_with(tmp_path: Path) -> None:
+    store = tmp_path / "results.json"
+    save(store, {"B1": session(result(), version="1.0 (abc)")})
+    resumed = load(store) | {"B3": session(result("B3"), scenario="B3", version="1.0 (def)")}
+    save(store, resumed)
+    text = render(load(store), {})
+    assert "**Not all scenarios were measured with the same version of ours**" in text
+    assert "- B1, 2026-01-01 00:00 to 2026-01-01 00:00 UTC: ours 1.0 (abc).\n" in text
+    assert "- B3, 2026-01-01 00:00 to 2026-01-01 00:00 UTC: ours 1.0 (def).\n" in text
+
+
+def test_one_version_in_all_scenarios_is_told_as_one_whoever_else_took_part() -> None:
+    text = render({"B1": session(result(), curl="8.5"), "B3": session(result("B3"), scenario="B3")}, {})
+    assert "Not all scenarios" not in text
+    same = render({"B1": session(result()), "B3": session(result("B3"), scenario="B3")}, {})
+    assert "- B1, B3, 2026-01-01 00:00 to 2026-01-01 00:00 UTC: ours 1.0 (abc).\n" in same
+
+
+def test_version_that_changes_while_it_is_measured_is_told() -> None:
+    before, after = {"ours": "1.0 (abc)", "curl": "8.5"}, {"ours": "1.0 (abc-dirty)", "curl": "8.5"}
+    assert over_time(before, after) == {"ours": "1.0 (abc), later 1.0 (abc-dirty)", "curl": "8.5"}
 
 
 def test_missed_target_stands_out() -> None:
