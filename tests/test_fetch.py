@@ -1,7 +1,6 @@
 """HTTP: answers of every kind, and several of them at a time."""
 
 import gzip
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event, Thread
@@ -12,15 +11,8 @@ from bandersnatch import __version__
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import NotFoundError, RangeRefusedError, UpstreamError
 from bandersnatch.fetch import Fetcher, Resume
-from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Status
 from tests.fetching import DATA, Way, every_way, get, ok, read
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    with closing(make_fetcher(attempts=3)) as fetcher:
-        yield fetcher
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """HTTP: which schemes are allowed, where passwords go, and what goes through proxies."""
 
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -18,12 +17,6 @@ from bandersnatch.retries import RetryPolicy
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Fault, Reset, ShortBody, Status
 from tests.fetching import CLOSED_PORT, DATA, Way, every_way, get, ok
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    with closing(make_fetcher(attempts=3)) as fetcher:
-        yield fetcher
 
 
 @pytest.fixture

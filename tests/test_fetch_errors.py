@@ -2,7 +2,6 @@
 
 import gzip
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -18,12 +17,6 @@ from bandersnatch.fetch import Fetcher
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.fetching import CLOSED_PORT, DATA, Way, every_way, get, ok, read
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    with closing(make_fetcher(attempts=3)) as fetcher:
-        yield fetcher
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What a run has to do, from what is saved and from what the changelog says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 
 import pytest
@@ -17,13 +17,6 @@ from tests.builders import make_fetcher
 from tests.fakepypi import Call, FakePyPI, RateLimited
 from tests.planning import A, B, Held, owed, plan, saved_todo
 from tests.xmlrpc_calls import LAST, LIST, SINCE
-
-
-@pytest.fixture
-def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, pypi.url, lambda _: False)
-
 
 # Everything
 

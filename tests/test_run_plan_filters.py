@@ -1,10 +1,6 @@
 """What a run has to do where filters drop projects."""
 
 import re
-from collections.abc import Iterator
-from contextlib import closing
-
-import pytest
 
 from bandersnatch.changes import Owed
 from bandersnatch.filters.filters import Filters
@@ -13,18 +9,11 @@ from bandersnatch.run_plan import plan_run
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry
 from bandersnatch.upstream import Upstream
-from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI
 from tests.planning import NEW, A, B, Held, owed, plan, saved_todo, without_rpc
 
 ONLY_A = Filters(projects=(OnlyListed("allowlist_project", frozenset([A]), "the list"),))
 NO_CAPITALS = Filters(projects=(NameMatchesNone("regex_project", (re.compile("[A-Z]"),)),))
-
-
-@pytest.fixture
-def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, pypi.url, lambda _: False)
 
 
 def test_what_a_filter_drops_is_not_planned(pypi: FakePyPI, upstream: Upstream) -> None:

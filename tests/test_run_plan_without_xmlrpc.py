@@ -1,7 +1,6 @@
 """What a run has to do, by the root index alone."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -14,12 +13,6 @@ from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher, named
 from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.planning import A, B, owed, plan, saved_todo, without_rpc
-
-
-@pytest.fixture
-def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, pypi.url, lambda _: False)
 
 
 def test_without_xml_rpc_a_first_run_goes_by_the_root_index(pypi: FakePyPI, upstream: Upstream) -> None:

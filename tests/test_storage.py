@@ -3,8 +3,6 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -14,21 +12,7 @@ from bandersnatch.model import StoredFile
 from bandersnatch.sink import Sink
 from bandersnatch.storage import FilesystemStorage
 from tests.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, write_and
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> FilesystemStorage:
-    return FilesystemStorage(tmp_path / "mirror")
-
-
-@contextmanager
-def unmasked(umask: int) -> Iterator[None]:
-    before = os.umask(umask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
+from tests.umask import umask
 
 # Writing
 
@@ -116,14 +100,14 @@ def test_a_name_of_the_longest_kind_fits_with_its_metadata(storage: FilesystemSt
     assert storage.read(path) == CONTENT
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
-def test_permissions_follow_the_umask(storage: FilesystemStorage, umask: int, mode: int) -> None:
-    with unmasked(umask):
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(storage: FilesystemStorage, mask: int, mode: int) -> None:
+    with umask(mask):
         storage.write_bytes(PATH, CONTENT)
         storage.save(STATE, [b"1\n"])
     assert stat.S_IMODE((storage.root / PATH).stat().st_mode) == mode
     assert stat.S_IMODE((storage.root / STATE).stat().st_mode) == mode
-    assert stat.S_IMODE((storage.root / PATH).parent.stat().st_mode) == 0o777 & ~umask
+    assert stat.S_IMODE((storage.root / PATH).parent.stat().st_mode) == 0o777 & ~mask
 
 
 def test_a_path_that_is_a_folder_is_a_conflict_and_leaves_no_trace(storage: FilesystemStorage) -> None:

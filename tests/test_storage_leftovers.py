@@ -1,6 +1,5 @@
 """What broke off, and what dead and dying runs leave in the mirror's directory."""
 
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,11 +11,6 @@ from bandersnatch.storage import FilesystemStorage
 from tests.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, folders, write_and
 
 KEPT = Partial(0, (ConnectionResetError,))
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> FilesystemStorage:
-    return FilesystemStorage(tmp_path / "mirror")
 
 
 # Going on with what broke off

@@ -11,12 +11,6 @@ from bandersnatch.model import StoredFile
 from bandersnatch.storage import FilesystemStorage
 from tests.sample_file import CONTENT, PATH, files, folders
 
-
-@pytest.fixture
-def storage(tmp_path: Path) -> FilesystemStorage:
-    return FilesystemStorage(tmp_path / "mirror")
-
-
 # Reading
 
 

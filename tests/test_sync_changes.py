@@ -11,10 +11,21 @@ from tests.fakepypi import Body, Call, Edit, FakePyPI, SerialHeader, Status
 from tests.rig import Rig
 
 Page = dict[str, Any]
+ELSEWHERE = "https://files.example"
 
 
 def urls(rig: Rig, page: str = "simple/foo/index.v1_json") -> list[str]:
     return [file["url"] for file in json.loads((rig.web / page).read_bytes())["files"]]
+
+
+def change_option_half_way(rig: Rig, pypi: FakePyPI) -> None:
+    """Let foo and bar be held, and of a run with another option only bar's page be written anew."""
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.fault("/simple/foo/", Status(500), times=None)
+    rig.run(root_uri=ELSEWHERE)
+    pypi.clear_faults()
 
 
 def write_row_after_gap(index: FakePyPI) -> None:
@@ -60,20 +71,15 @@ def test_change_of_an_option_is_seen_although_the_inventory_was_lost(rig: Rig, p
     pypi.add_file("foo", "1.0")
     rig.run()
     (rig.directory / "inventory.sqlite").unlink()
-    rig.run(root_uri="https://files.example")
-    assert urls(rig)[0].startswith("https://files.example/")
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_change_of_an_option_that_failed_half_way_is_seen_although_the_todo_was_lost(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    pypi.add_file("bar", "1.0")
-    rig.run()
-    pypi.fault("/simple/foo/", Status(500), times=None)
-    rig.run(root_uri="https://files.example")
-    pypi.clear_faults()
+    change_option_half_way(rig, pypi)
     (rig.directory / "todo").unlink()
-    rig.run(root_uri="https://files.example")
-    assert urls(rig)[0].startswith("https://files.example/")
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_change_of_an_option_that_failed_half_way_does_not_begin_anew(rig: Rig, pypi: FakePyPI) -> None:
@@ -81,19 +87,14 @@ def test_change_of_an_option_that_failed_half_way_does_not_begin_anew(rig: Rig, 
         pypi.add_file(f"project-{number}", "1.0")
     rig.run()
     pypi.fault("/simple/project-3/", Status(403), times=None)
-    rig.run(root_uri="https://files.example")
+    rig.run(root_uri=ELSEWHERE)
     pypi.clear_requests()
-    rig.run(root_uri="https://files.example")
+    rig.run(root_uri=ELSEWHERE)
     assert [request.path for request in pypi.page_requests()] == ["/simple/project-3/"]
 
 
 def test_change_of_an_option_that_is_taken_back_half_way(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    pypi.add_file("bar", "1.0")
-    rig.run()
-    pypi.fault("/simple/foo/", Status(500), times=None)
-    rig.run(root_uri="https://files.example")
-    pypi.clear_faults()
+    change_option_half_way(rig, pypi)
     rig.run()
     rig.assert_matches()
     pypi.clear_requests()
@@ -107,8 +108,8 @@ def test_option_changed_during_the_first_sync_reaches_the_pages_already_written(
     pypi.fault("/simple/bar/", Status(403), times=None)
     rig.run()
     pypi.clear_faults()
-    rig.run(root_uri="https://files.example")
-    assert urls(rig)[0].startswith("https://files.example/")
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:

@@ -20,36 +20,41 @@ def test_one_failing_project_never_holds_the_others_back(rig: Rig, pypi: FakePyP
     rig.assert_matches()
 
 
-def test_file_of_an_unfinished_project_does_not_outlive_its_removal(rig: Rig, pypi: FakePyPI) -> None:
-    arrived = pypi.add_file("foo", "1.0")
-    missing = pypi.add_file("foo", "1.1")
+def leave_unfinished(rig: Rig, pypi: FakePyPI) -> None:
+    """Let a first run fetch one of the two files of foo, and fail with the other one."""
+    arrived, missing = (pypi.add_file("foo", version) for version in ("1.0", "1.1"))
     pypi.fault(missing.url_path, Status(404), times=None)
     rig.run()
+    pypi.clear_faults()
     assert (rig.web / arrived.url_path.lstrip("/")).exists()
     assert not (rig.web / "simple/foo").exists()
-    pypi.clear_faults()
+
+
+def test_file_of_an_unfinished_project_does_not_outlive_its_removal(rig: Rig, pypi: FakePyPI) -> None:
+    leave_unfinished(rig, pypi)
     pypi.remove_release("foo", "1.0")
     rig.run()
     rig.assert_matches()
 
 
 def test_unfinished_project_that_is_removed_leaves_nothing(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    missing = pypi.add_file("foo", "1.1")
-    pypi.fault(missing.url_path, Status(404), times=None)
-    rig.run()
-    pypi.clear_faults()
+    leave_unfinished(rig, pypi)
     pypi.remove_project("foo")
     assert rig.run().removed == 0  # it was never shown
     rig.assert_matches()
 
 
-def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
+def let_page_be_stale(rig: Rig, pypi: FakePyPI) -> None:
+    """Let foo be held, and have a file more that its page does not list yet."""
     pypi.add_file("foo", "1.0")
     rig.run()
     pypi.freeze_page("foo")
     pypi.add_file("foo", "1.1")
     pypi.clear_requests()
+
+
+def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
+    let_page_be_stale(rig, pypi)
     pypi.fault("/simple/foo/", Call(lambda: None), Call(lambda: pypi.thaw_page("foo")))
     assert rig.run().failures == []
     assert len(pypi.page_requests()) == 2
@@ -57,11 +62,7 @@ def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakeP
 
 
 def test_page_that_stays_stale_is_left_on_the_todo_list(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    rig.run()
-    pypi.freeze_page("foo")
-    pypi.add_file("foo", "1.1")
-    pypi.clear_requests()
+    let_page_be_stale(rig, pypi)
     report = rig.run()
     assert [str(failure.error) for failure in report.failures] == [
         f"foo: the page must have serial {pypi.serial} or later, upstream sent 4"
