@@ -14,6 +14,7 @@ from tests.fakepypi import FakePyPI
 from tests.faults.failing_storage import FailingStorage
 from tests.faults.test_05_kills import assert_pages_are_true
 from tests.rig import Rig
+from tests.umask import umask
 
 Mount = Callable[[str], Path]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small filesystem")
@@ -156,10 +157,12 @@ def test_reserve_on_a_small_disk(pypi: FakePyPI, mount: Mount) -> None:
     rig.assert_matches()
 
 
-def test_state_files_keep_the_permissions_that_the_operator_gave_them(rig: Rig, pypi: FakePyPI) -> None:
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_state_files_keep_the_permissions_that_the_operator_gave_them(rig: Rig, pypi: FakePyPI, mask: int) -> None:
     pypi.add_file("foo", "1.0")
     rig.run()
     (rig.directory / "state").chmod(0o600)
     pypi.add_file("foo", "1.1")
-    rig.run()
+    with umask(mask):
+        rig.run()
     assert (rig.directory / "state").stat().st_mode & 0o777 == 0o600
