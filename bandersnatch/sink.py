@@ -27,7 +27,7 @@ class Sink:
 
     def __init__(self, path: StoredPath, descriptor: int) -> None:
         self._path, self._descriptor = path, descriptor
-        self._is_open = True
+        self._is_open, self._has_mode = True, False
         self._sha256 = hashlib.sha256()
         self.size = 0
 
@@ -74,12 +74,14 @@ class Sink:
         try:
             if mode is not None:
                 self._chmod(mode)
+                self._has_mode = True
             os.fsync(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "flush", error) from error
 
     def close(self, mtime: float | None = None, mode: int | None = None) -> None:
-        """Close the file, with that modification time, in seconds since 1970, and those permissions.
+        """Close the file, with that modification time, in seconds since 1970, and those permissions, where it has
+        not been given any yet.
 
         A second call does nothing.
 
@@ -91,7 +93,7 @@ class Sink:
         self._is_open = False
         try:
             try:
-                if mode is not None:
+                if mode is not None and not self._has_mode:
                     self._chmod(mode)
                 if mtime is not None:
                     os.utime(self._descriptor, (mtime, mtime))

@@ -16,7 +16,7 @@ from benchmarks.clients import Client, Curl, Ours, Peer, Wishes, write_config
 from benchmarks.machine import describe
 from benchmarks.plot import draw_growth
 from benchmarks.report import render
-from benchmarks.results import Results, Session, load, save
+from benchmarks.results import Results, Session, load, over_time, save
 from benchmarks.scenarios import ORDER, SCENARIOS
 from benchmarks.scenarios.first_sync import LARGE_FILES, SLOW_LINE, SMALL_FILES
 from benchmarks.scenarios.whole_index import WHOLE
@@ -120,15 +120,21 @@ def delete_and_wait(trees: Path) -> None:
 def measure(
     settings: Settings, clients: list[Client], names: list[str], sessions: dict[str, Session], store: Path
 ) -> None:
-    """Run the scenarios, and keep the results of each as soon as it is through."""
-    versions = {client.name: client.version() for client in clients}
+    """Run the scenarios, and keep the results of each, with the versions that it had, as soon as it is through."""
     for name in names:
         print(f"\n{name}: {SCENARIOS[name].title}", flush=True)
         bench = Bench(settings, clients)
+        before = versions_of(clients)
         SCENARIOS[name].run(bench)
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+        versions = over_time(before, versions_of(clients))
         sessions[name] = Session(name, now, versions, tuple(bench.results))
         save(store, sessions)
+
+
+def versions_of(clients: list[Client]) -> dict[str, str]:
+    """Return the versions that the clients have now: a tree may move on while it is measured."""
+    return {client.name: client.version() for client in clients}
 
 
 def serve(settings: Settings, name: str) -> int:

@@ -16,8 +16,8 @@ from benchmarks.results import Result
 from benchmarks.server import Server, serving, url_of
 
 LOG_SETTLES_SECONDS = 0.2
-DISCARDED = "discarded"
 """The server may write its log after the client has its answer."""
+DISCARDED = "discarded"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from bandersnatch.config import Config
 from benchmarks.dataset import INDEX_PROJECTS, listed_name
+from benchmarks.handler import PlainHandler
 from benchmarks.holding import hold
 from benchmarks.rpc import NO_CHANGES, changes_of, listing, row, value
 
@@ -74,10 +75,7 @@ def page_of(name: str, serial: int, files: list[dict[str, object]]) -> bytes:
 def handler_of(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
     """Return the request handler class of an upstream."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(PlainHandler):
         def do_POST(self) -> None:
             request = self.rfile.read(int(self.headers["Content-Length"]))
             found = re.search(rb"<methodName>(.+)</methodName>", request)
@@ -93,16 +91,6 @@ def handler_of(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
                 upstream.enough.set()
             self.answer(upstream.page(self.path.split("/")[2]), "application/vnd.pypi.simple.v1+json")
             return None
-
-        def answer(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-            """Say nothing."""
 
     return Handler
 

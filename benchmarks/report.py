@@ -1,7 +1,6 @@
 """Turns what was measured into the tables of RESULTS.md."""
 
-from collections.abc import Iterable, Mapping, Set
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from benchmarks.measure import KINDS
 from benchmarks.results import MB, Figure, Result, Results, Session, Target, cpu, peak_mb, ratio, wall
@@ -30,16 +29,27 @@ def render(sessions: Mapping[str, Session], machine: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _circumstances(sessions: Iterable[Session], machine: Mapping[str, str]) -> str:
+def _circumstances(sessions: Sequence[Session], machine: Mapping[str, str]) -> str:
     by_versions: dict[str, list[Session]] = {}
     for session in sessions:
         versions = ", ".join(f"{name} {version}" for name, version in session.versions.items())
         by_versions.setdefault(versions, []).append(session)
     lines = [", ".join(f"{name}: {value}" for name, value in machine.items()) + ".\n"]
+    if changed := ", ".join(_measured_in_several_versions(sessions)):
+        lines.append(f"**Not all scenarios were measured with the same version of {changed}**:\n")
     for versions, those in by_versions.items():
         names, dates = ", ".join(session.scenario for session in those), sorted(session.date for session in those)
         lines.append(f"- {names}, {dates[0]} to {dates[-1]} UTC: {versions}.")
     return "\n".join(lines) + "\n"
+
+
+def _measured_in_several_versions(sessions: Iterable[Session]) -> list[str]:
+    """Return the clients that were not of one version in all scenarios: some results are of earlier sessions."""
+    seen: dict[str, set[str]] = {}
+    for session in sessions:
+        for name, version in session.versions.items():
+            seen.setdefault(name, set()).add(version)
+    return [name for name, versions in seen.items() if len(versions) > 1]
 
 
 def _is_ours_and_wrong(result: Result) -> bool:
@@ -141,8 +151,3 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     titles = list(head)
     lines = [titles, ["---"] * len(titles), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def write(folder: Path, text: str) -> None:
-    """Write RESULTS.md."""
-    (folder / "RESULTS.md").write_text(text, "utf-8")

@@ -122,6 +122,14 @@ def exactly(scenario: str, text: str, value: float | None, wanted: float | None)
     return Target(scenario, text, f"{value:,.0f}", value == wanted)
 
 
+def over_time(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of a scenario's clients, both of them where one was changed under way."""
+    return {
+        name: version if after[name] == version else f"{version}, later {after[name]}"
+        for name, version in before.items()
+    }
+
+
 def save(path: Path, sessions: Mapping[str, Session]) -> None:
     """Write what was measured."""
     path.write_text(json.dumps([asdict(session) for session in sessions.values()], indent=1))

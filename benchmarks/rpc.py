@@ -7,8 +7,10 @@
 import re
 import sys
 from bisect import bisect_right
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+
+from benchmarks.handler import PlainHandler
 
 CHANGES_PER_ANSWER = 50_000
 UPLOAD_EPOCH = 1_767_225_600
@@ -74,26 +76,13 @@ def serve(port: int, path: Path) -> None:
     """Serve a journal on loopback until the process is ended."""
     journal = Journal(path.read_text())
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(PlainHandler):
         def do_GET(self) -> None:
             """Tell that the journal is read."""
             self.answer(b"ready", "text/plain")
 
         def do_POST(self) -> None:
             self.answer(journal.answer(self.rfile.read(int(self.headers["Content-Length"]))), "text/xml")
-
-        def answer(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-            """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True

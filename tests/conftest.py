@@ -1,10 +1,15 @@
-"""What all tests share: a fake PyPI on loopback, and a mirror of it in a temporary directory."""
+"""What tests share: a fake PyPI on loopback, a mirror of it in a temporary directory, and the parts that work on either."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bandersnatch.fetch import Fetcher
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.upstream import Upstream
+from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI
 from tests.rig import Rig
 
@@ -18,3 +23,23 @@ def pypi() -> Iterator[FakePyPI]:
 @pytest.fixture
 def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
     return Rig(pypi, tmp_path)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FilesystemStorage:
+    """The directory of a mirror, which is made by the first write."""
+    return FilesystemStorage(tmp_path / "mirror")
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    """Tries three times, without waiting."""
+    with closing(make_fetcher(attempts=3)) as fetcher:
+        yield fetcher
+
+
+@pytest.fixture
+def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
+    """The fake PyPI as a run sees it, which tries once."""
+    with closing(make_fetcher()) as fetcher:
+        yield Upstream(fetcher, pypi.url, lambda _: False)

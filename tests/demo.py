@@ -128,10 +128,11 @@ def install_six(folder: Path, index_url: str) -> None:
     say(f"$ pip install --index-url {index_url} --require-hashes -r {requirements.name}")
     python = str(folder / "fresh" / "bin" / "python")
     command = [python, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"]
-    command += ["--index-url", index_url, "--require-hashes", "-r", str(requirements)]
+    command += ["--index-url", index_url, "--require-hashes", "-r", requirements.name]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    show(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    installed = subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, text=True)
+    show(installed.stdout)
     script = "import six; print('six', six.__version__, 'works')"
     show(subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout)
 

@@ -1,7 +1,5 @@
 """Options of the run that hold for the other commands too: how files are written, and how upstream is asked."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier
 
@@ -9,16 +7,9 @@ import pytest
 
 from tests.fakepypi import Call, FakePyPI
 from tests.rig import Rig
+from tests.umask import umask
 
 COMMANDS = (("sync", "foo"), ("verify",), ("delete", "--yes", "foo"))
-
-
-@pytest.fixture
-def umask() -> Iterator[None]:
-    """An umask under which nobody else may read what is written."""
-    before = os.umask(0o077)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture
@@ -63,10 +54,10 @@ def test_command_that_finds_the_lock_held_leaves_the_list_alone(held: Rig, pypi:
     assert found == [(3, "the first one's\n")]
 
 
-@pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_the_web_server_may_read_what_a_command_writes(held: Rig, command: tuple[str, ...]) -> None:
-    assert held.command(*command).returncode == 0
+    with umask(0o077):
+        assert held.command(*command).returncode == 0
     files = [path for path in held.web.rglob("*") if path.is_file()]
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
 

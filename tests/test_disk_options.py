@@ -1,7 +1,6 @@
 """Options about files: versions of pages, the list of what a run has changed, permissions."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,14 @@ from bandersnatch.page_store import PageStore
 from bandersnatch.storage import FilesystemStorage
 from tests.fakepypi import FakePyPI, Status
 from tests.rig import Rig
+from tests.umask import umask
 
 PAGES = ("index.html", "index.v1_html", "index.v1_json")
 FOO = StoredPath("web/simple/foo")
 
 
-@pytest.fixture
-def umask() -> Iterator[None]:
-    """An umask under which nobody else may read what is written."""
-    before = os.umask(0o077)
-    yield
-    os.umask(before)
+def modes(rig: Rig) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in rig.web.rglob("*") if path.is_file()}
 
 
 def versions_of(rig: Rig, project: str) -> list[str]:
@@ -182,23 +178,21 @@ def test_a_list_that_can_not_be_written_is_an_error_before_anything_is_done(rig:
 # Permissions
 
 
-@pytest.mark.usefixtures("umask")
 def test_the_web_server_may_read_what_is_written(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
-    rig.run(json="true")
-    modes = {path.stat().st_mode & 0o777 for path in rig.web.rglob("*") if path.is_file()}
-    assert modes == {0o644}
+    with umask(0o077):
+        rig.run(json="true")
+    assert modes(rig) == {0o644}
 
 
-@pytest.mark.usefixtures("umask")
-def test_permissions_can_be_left_to_the_umask(rig: Rig, pypi: FakePyPI) -> None:
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o027, 0o640)])
+def test_permissions_can_be_left_to_the_umask(rig: Rig, pypi: FakePyPI, mask: int, mode: int) -> None:
     pypi.add_file("foo", "1.0")
-    rig.run(storage_filesystem_manage_permissions="false")
-    modes = {path.stat().st_mode & 0o777 for path in rig.web.rglob("*") if path.is_file()}
-    assert modes == {0o600}
+    with umask(mask):
+        rig.run(storage_filesystem_manage_permissions="false")
+    assert modes(rig) == {mode}
 
 
-@pytest.mark.usefixtures("umask")
 def test_a_filesystem_that_refuses_permissions_is_no_error(
     rig: Rig, pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,5 +201,6 @@ def test_a_filesystem_that_refuses_permissions_is_no_error(
 
     monkeypatch.setattr(os, "fchmod", refuse)
     pypi.add_file("foo", "1.0")
-    assert rig.run().failures == []
+    with umask(0o077):
+        assert rig.run().failures == []
     assert (rig.web / "simple" / "foo" / "index.html").is_file()

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
-from pathlib import Path
 
 import pytest
 
 from tests.fakepypi import FakePyPI, RateLimited
+from tests.recorded import RECORDED
 
-RECORDED = Path(__file__).parent / "data" / "recorded"
 END_OF_STORY = 236
 WHEN_EDGES_WERE_RECORDED = 231
 JSON = "application/vnd.pypi.simple.v1+json"

@@ -1,9 +1,8 @@
 """One file and its core metadata come onto the disk: whole and checked, or not at all."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,89 +16,16 @@ from bandersnatch.errors import (
     StorageError,
     UpstreamError,
 )
-from bandersnatch.file_plan import FileTask, FileWork
-from bandersnatch.file_sync import MAX_ATTEMPTS, RESUME_MIN_BYTES, FileSync, SyncedFile
-from bandersnatch.inventory import Inventory
-from bandersnatch.layout import file_path, metadata_path
-from bandersnatch.storage import FilesystemStorage
-from bandersnatch.upstream import Upstream
-from tests.builders import make_fetcher, named
-from tests.fakepypi import (
-    Body,
-    ExtraBytes,
-    FakePyPI,
-    Fault,
-    Reset,
-    ShortBody,
-    Status,
-    UploadedFile,
-    WrongBytes,
-)
-
-
-@dataclass
-class ReceivedBytes:
-    """A progress that only counts bytes."""
-
-    pieces: list[int] = field(default_factory=list)
-
-    def start(self, projects: int) -> None: ...
-    def project_done(self) -> None: ...
-    def stop(self) -> None: ...
-
-    def received(self, size_bytes: int) -> None:
-        self.pieces.append(size_bytes)
-
-
-@dataclass
-class Bench:
-    """All that a file sync works with, and what the tests look at."""
-
-    pypi: FakePyPI
-    sync: FileSync
-    storage: FilesystemStorage
-    inventory: Inventory
-    progress: ReceivedBytes
-
-    def task(
-        self,
-        uploaded: UploadedFile,
-        work: FileWork = FileWork.FETCH,
-        *,
-        wants_metadata: bool = False,
-    ) -> FileTask:
-        """Return the task for an uploaded file, as its page describes it."""
-        project = named(uploaded.filename.partition("-")[0])
-        page = self.sync.upstream.project_page(project, None).page
-        assert page is not None
-        file = next(each for each in page.files if each.filename == uploaded.filename)
-        self.pypi.clear_requests()
-        return FileTask(file, file_path(file), work, wants_metadata)
-
-    def stored(self) -> dict[str, bytes]:
-        """Return all files below ``web``, temporary ones too, by name."""
-        return {path.name: path.read_bytes() for path in (self.storage.root / "web").rglob("*") if path.is_file()}
-
-
-def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], reserve: int = 0) -> Iterator[Bench]:
-    folder.mkdir(exist_ok=True)
-    storage = FilesystemStorage(folder)
-    progress = ReceivedBytes()
-    with closing(make_fetcher()) as fetcher, closing(Inventory(folder / "inventory.sqlite")) as inventory:
-        inventory.open()
-        upstream = Upstream(fetcher, pypi.url, lambda _: False)
-        sync = FileSync(upstream, storage, inventory, progress, is_stopped, reserve)
-        yield Bench(pypi, sync, storage, inventory, progress)
+from bandersnatch.file_plan import FileWork
+from bandersnatch.file_sync import MAX_ATTEMPTS, SyncedFile
+from bandersnatch.layout import metadata_path
+from tests.fakepypi import Body, ExtraBytes, FakePyPI, Fault, Reset, ShortBody, Status, WrongBytes
+from tests.file_bench import Bench, make_bench
 
 
 @pytest.fixture
 def bench(pypi: FakePyPI, tmp_path: Path) -> Iterator[Bench]:
     yield from make_bench(pypi, tmp_path / "mirror", lambda: False)
-
-
-def large(pypi: FakePyPI) -> UploadedFile:
-    """Upload a file large enough to be gone on with."""
-    return pypi.add_file("sample", "1.0", kind="sdist", size=RESUME_MIN_BYTES + 300_000)
 
 
 # Fetching
@@ -182,67 +108,6 @@ def test_the_old_file_stays_when_the_new_one_can_not_be_had(pypi: FakePyPI, benc
     with pytest.raises(IntegrityError):
         bench.sync.sync(task)
     assert bench.storage.read(task.path) == b"old"
-
-
-# Going on with what broke off
-
-
-def test_a_large_download_goes_on_where_it_broke_off(pypi: FakePyPI, bench: Bench) -> None:
-    uploaded = large(pypi)
-    task = bench.task(uploaded)
-    pypi.fault("/packages/*", ShortBody(500_000))
-    assert bench.sync.sync(task).was_fetched
-    assert bench.stored() == {uploaded.filename: uploaded.content}
-    assert [request.headers.get("Range") for request in pypi.file_requests()] == [None, "bytes=500000-"]
-    assert sum(bench.progress.pieces) == uploaded.size
-
-
-def test_a_later_run_goes_on_where_an_earlier_one_gave_up(pypi: FakePyPI, bench: Bench) -> None:
-    uploaded = large(pypi)
-    task = bench.task(uploaded)
-    pypi.fault("/packages/*", ShortBody(500_000), ShortBody(100_000), ShortBody(100_000))
-    with pytest.raises(BrokenBodyError):
-        bench.sync.sync(task)
-    assert list(bench.stored()) == [f".{uploaded.filename}.part"]
-    pypi.clear_requests()
-    assert bench.sync.sync(task).was_fetched
-    assert bench.stored() == {uploaded.filename: uploaded.content}
-    assert [request.headers.get("Range") for request in pypi.file_requests()] == ["bytes=700000-"]
-
-
-def test_a_part_that_is_wrong_is_thrown_away_and_the_file_begun_anew(pypi: FakePyPI, bench: Bench) -> None:
-    uploaded = large(pypi)
-    task = bench.task(uploaded)
-    pypi.fault("/packages/*", ShortBody(500_000), ShortBody(1), ShortBody(1))
-    with pytest.raises(BrokenBodyError):
-        bench.sync.sync(task)
-    (part,) = (bench.storage.root / "web").rglob("*.part")
-    part.write_bytes(b"x" * 500_000)
-    assert bench.sync.sync(task).was_fetched
-    assert bench.stored() == {uploaded.filename: uploaded.content}
-
-
-@pytest.mark.parametrize("fault", [Status(416), Status(206, {"Content-Range": "bytes 0-1/2"}, b"xx")])
-def test_an_upstream_that_can_not_go_on_is_asked_for_the_whole(pypi: FakePyPI, bench: Bench, fault: Fault) -> None:
-    uploaded = large(pypi)
-    task = bench.task(uploaded)
-    pypi.fault("/packages/*", ShortBody(500_000), fault)
-    assert bench.sync.sync(task).was_fetched
-    assert bench.stored() == {uploaded.filename: uploaded.content}
-
-
-@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_etag_a_download_begins_anew(pypi: FakePyPI, bench: Bench, etag: str | None) -> None:
-    uploaded = large(pypi)
-    task = bench.task(uploaded)
-    bench.storage.root.joinpath(task.path).parent.mkdir(parents=True)
-    part = bench.storage.root.joinpath(task.path).with_name(f".{uploaded.filename}.part")
-    part.write_bytes(uploaded.content[:500_000])
-    if etag is not None:
-        bench.inventory.note_partial(task.path, etag)
-    bench.sync.sync(task)
-    assert [request.headers.get("Range") for request in pypi.file_requests()] == [None]
-    assert bench.stored() == {uploaded.filename: uploaded.content}
 
 
 # Checking and keeping

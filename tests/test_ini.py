@@ -71,3 +71,10 @@ def test_a_place_names_what_is_known_of_it(tmp_path: Path) -> None:
     assert ini.place("a", "b", 4) == f"{tmp_path / 'x'}: line 4: [a] b"
     assert ini.place("c", "d") == f"{tmp_path / 'x'}: [c] d"
     assert ini.options(DEFAULT_SECTION) == {}
+
+
+def test_indented_duplicates(tmp_path: Path) -> None:
+    path, problems = tmp_path / "bandersnatch.conf", list[str]()
+    path.write_text("[mirror]\n  workers = 4\n  json = true\n  workers = 9\n")
+    read_ini(path, problems)
+    assert problems == [f"{path}: line 4: [mirror] workers stands there twice"]

@@ -231,6 +231,15 @@ def test_an_error_of_the_disk_has_the_words_of_the_disk(code: int) -> None:
     assert cause.strerror == os.strerror(code)
 
 
+def test_full_inventory_names_its_cause(inventory: Inventory) -> None:
+    assert inventory._connection is not None
+    pages = inventory._connection.execute("PRAGMA page_count").fetchone()[0]
+    inventory._connection.execute(f"PRAGMA max_page_count = {pages}")
+    paths = [StoredPath(f"packages/{number:05}/{'x' * 200}") for number in range(5000)]
+    with pytest.raises(StorageError, match="No space left on device"):
+        inventory.note_unsettled(SAMPLE, paths)
+
+
 def test_an_inventory_that_can_not_be_made_is_a_storage_error(path: Path) -> None:
     path.mkdir()
     with closing(Inventory(path)) as inventory, pytest.raises(StorageError, match="can't make the inventory"):

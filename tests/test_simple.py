@@ -38,9 +38,10 @@ from tests.builders import (
     sha256s,
     unhurried,
 )
+from tests.recorded import RECORDED
 
-RECORDED = Path(__file__).parent / "data" / "recorded" / "06-final"
-RECORDED_PAGES = sorted(p for p in RECORDED.glob("simple-*.json.body") if "index" not in p.name)
+FINAL = RECORDED / "06-final"
+RECORDED_PAGES = sorted(p for p in FINAL.glob("simple-*.json.body") if "index" not in p.name)
 RECORDED_HOST = "http://127.0.0.1:8911"
 OUR_URL = f"../../packages/{FOLDER}/{WHEEL}"
 
@@ -141,7 +142,7 @@ def test_the_recorded_pages_are_there() -> None:
 
 
 def test_our_root_json_says_what_pypis_says() -> None:
-    body = (RECORDED / "simple-index.json.body").read_bytes()
+    body = (FINAL / "simple-index.json.body").read_bytes()
     serial, projects = parse_root_index(body, PAGE_URL)
     assert serial is not None
     lines = [IndexedProject(name, listed.display_name, listed.serial) for name, listed in projects.items()]
@@ -149,8 +150,8 @@ def test_our_root_json_says_what_pypis_says() -> None:
 
 
 def test_our_root_html_names_what_pypis_names() -> None:
-    theirs = PageReader((RECORDED / "simple-index.html.body").read_bytes())
-    _, projects = parse_root_index((RECORDED / "simple-index.json.body").read_bytes(), PAGE_URL)
+    theirs = PageReader((FINAL / "simple-index.html.body").read_bytes())
+    _, projects = parse_root_index((FINAL / "simple-index.json.body").read_bytes(), PAGE_URL)
     lines = [IndexedProject(name, listed.display_name, listed.serial) for name, listed in projects.items()]
     ours = PageReader(b"".join(render_root_html(lines)))
     expected = [(text, f"{attributes['href']}".removeprefix("/simple/")) for text, attributes in theirs.links]

@@ -11,10 +11,35 @@ from tests.fakepypi import Body, Call, Edit, FakePyPI, SerialHeader, Status
 from tests.rig import Rig
 
 Page = dict[str, Any]
+ELSEWHERE = "https://files.example"
 
 
 def urls(rig: Rig, page: str = "simple/foo/index.v1_json") -> list[str]:
     return [file["url"] for file in json.loads((rig.web / page).read_bytes())["files"]]
+
+
+def change_option_half_way(rig: Rig, pypi: FakePyPI) -> None:
+    """Let foo and bar be held, and of a run with another option only bar's page be written anew."""
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.fault("/simple/foo/", Status(500), times=None)
+    rig.run(root_uri=ELSEWHERE)
+    pypi.clear_faults()
+
+
+def write_row_after_gap(index: FakePyPI) -> None:
+    """Let the serials of an index be far ahead of those of its projects, and of any other index."""
+    index.skip_serials(1000)
+    index.write_journal(None, None, "something")
+
+
+def assert_follows(rig: Rig, index: FakePyPI) -> None:
+    """Assert that the mirror becomes one of another index, whose serials are higher."""
+    write_row_after_gap(index)
+    rig.pypi = index
+    assert rig.run().failures == []
+    rig.assert_matches()
 
 
 def test_page_of_a_mirror_without_files_removes_none(
@@ -46,20 +71,15 @@ def test_change_of_an_option_is_seen_although_the_inventory_was_lost(rig: Rig, p
     pypi.add_file("foo", "1.0")
     rig.run()
     (rig.directory / "inventory.sqlite").unlink()
-    rig.run(root_uri="https://files.example")
-    assert urls(rig)[0].startswith("https://files.example/")
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_change_of_an_option_that_failed_half_way_is_seen_although_the_todo_was_lost(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    pypi.add_file("bar", "1.0")
-    rig.run()
-    pypi.fault("/simple/foo/", Status(500), times=None)
-    rig.run(root_uri="https://files.example")
-    pypi.clear_faults()
+    change_option_half_way(rig, pypi)
     (rig.directory / "todo").unlink()
-    rig.run(root_uri="https://files.example")
-    assert urls(rig)[0].startswith("https://files.example/")
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_change_of_an_option_that_failed_half_way_does_not_begin_anew(rig: Rig, pypi: FakePyPI) -> None:
@@ -67,24 +87,29 @@ def test_change_of_an_option_that_failed_half_way_does_not_begin_anew(rig: Rig, 
         pypi.add_file(f"project-{number}", "1.0")
     rig.run()
     pypi.fault("/simple/project-3/", Status(403), times=None)
-    rig.run(root_uri="https://files.example")
+    rig.run(root_uri=ELSEWHERE)
     pypi.clear_requests()
-    rig.run(root_uri="https://files.example")
+    rig.run(root_uri=ELSEWHERE)
     assert [request.path for request in pypi.page_requests()] == ["/simple/project-3/"]
 
 
 def test_change_of_an_option_that_is_taken_back_half_way(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
-    pypi.add_file("bar", "1.0")
-    rig.run()
-    pypi.fault("/simple/foo/", Status(500), times=None)
-    rig.run(root_uri="https://files.example")
-    pypi.clear_faults()
+    change_option_half_way(rig, pypi)
     rig.run()
     rig.assert_matches()
     pypi.clear_requests()
     rig.run()
     assert pypi.page_requests() == []
+
+
+def test_option_changed_during_the_first_sync_reaches_the_pages_already_written(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/bar/", Status(403), times=None)
+    rig.run()
+    pypi.clear_faults()
+    rig.run(root_uri=ELSEWHERE)
+    assert urls(rig)[0].startswith(f"{ELSEWHERE}/")
 
 
 def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:
@@ -96,9 +121,44 @@ def test_another_index_replaces_the_first_one(rig: Rig, pypi: FakePyPI) -> None:
     with FakePyPI() as other:
         other.add_file("in-both", "9.0")
         other.add_file("only-in-the-second", "1.0")
+        assert_follows(rig, other)
+
+
+def test_another_index_with_the_same_file_name_and_other_bytes(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("in-both", "1.0", kind="sdist", size=1000)
+    rig.run()
+    with FakePyPI() as other:
+        other.add_file("in-both", "1.0", kind="sdist", size=2000)
+        assert_follows(rig, other)
+
+
+def test_index_changed_during_the_first_sync(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("only-in-the-first", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/bar/", Status(403), times=None)
+    rig.run()
+    with FakePyPI() as other:
+        other.add_file("only-in-the-second", "1.0")
+        assert_follows(rig, other)
+
+
+@pytest.mark.parametrize("resync", [False, True])
+def test_change_of_the_index_that_is_taken_back_half_way(rig: Rig, pypi: FakePyPI, resync: bool) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    with FakePyPI() as other:
         other.skip_serials(100)
-        other.write_journal(None, None, "something")
+        other.add_file("foo", "9.0")
+        other.add_file("bar", "9.0")
+        other.fault("/simple/bar/", Status(403), times=None)
         rig.pypi = other
+        rig.run()
+        rig.pypi = pypi
+        if resync:
+            rig.resync()
+        else:
+            write_row_after_gap(pypi)
         assert rig.run().failures == []
         rig.assert_matches()
 
@@ -112,27 +172,6 @@ def test_not_modified_without_a_serial_as_a_static_server_answers(rig: Rig, pypi
     assert rig.run().failures == []
     assert pypi.page_requests()[0].status == 304
     rig.assert_matches()
-
-
-@pytest.mark.parametrize("name", ["index.html", "index.v1_html"])
-@pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html>\n<html>torn"])
-def test_resync_mends_a_torn_html_page(rig: Rig, pypi: FakePyPI, name: str, data: bytes) -> None:
-    pypi.add_file("foo", "1.0")
-    rig.run()
-    (rig.web / "simple/foo" / name).write_bytes(data)
-    rig.resync()
-    rig.run()
-    rig.assert_matches()
-
-
-@pytest.mark.parametrize("path", ["json/foo", "pypi/foo/json"])
-def test_resync_mends_missing_legacy_json(rig: Rig, pypi: FakePyPI, path: str) -> None:
-    pypi.add_file("foo", "1.0")
-    rig.run(json="true")
-    (rig.web / path).unlink()
-    rig.resync()
-    rig.run(json="true")
-    assert (rig.web / path).exists()
 
 
 def test_legacy_json_that_is_older_than_its_page_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:

@@ -198,16 +198,3 @@ def test_credentials_of_the_index_go_to_it_and_nowhere_else(
     assert "se%63ret" not in caplog.text
     assert "secret" not in caplog.text
     rig.assert_matches()
-
-
-def test_new_files_follow_the_umask_where_permissions_are_not_managed(rig: Rig, pypi: FakePyPI) -> None:
-    import os
-
-    file = pypi.add_file("foo", "1.0")
-    before = os.umask(0o027)
-    try:
-        rig.run(storage_filesystem_manage_permissions="false")
-    finally:
-        os.umask(before)
-    for path in (file.url_path.lstrip("/"), "simple/foo/index.html", "simple/index.html", "last-modified"):
-        assert (rig.web / path).stat().st_mode & 0o777 == 0o640

@@ -1,5 +1,6 @@
 """1. Retries in one place: what is tried again, how often, and when it is enough."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -8,10 +9,17 @@ import pytest
 
 from bandersnatch.errors import HostDownError, UpstreamUnavailableError
 from bandersnatch.retries import RetryPolicy
-from tests.fakepypi import Edit, FakePyPI, Fault, Reset, Stall, Status
+from tests.fakepypi import Edit, FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.rig import Rig
 
 QUICK = RetryPolicy(attempts=4, backoff_seconds=0)
+
+
+def serve_files_elsewhere(page: dict[str, Any]) -> dict[str, Any]:
+    """Let the files of a page lie on a host of another name."""
+    for file in page["files"]:
+        file["url"] = file["url"].replace("127.0.0.1", "localhost")
+    return page
 
 
 @pytest.mark.parametrize("fault", [Reset(0), *map(Status, (408, 425, 429, 500, 502, 503, 504))])
@@ -21,6 +29,13 @@ def test_passing_trouble_is_overcome(rig: Rig, pypi: FakePyPI, fault: Fault, pat
     pypi.fault(path, fault, times=3)
     assert rig.run(policy=QUICK).failures == []
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("status", [501, 505, 507, 520, 522, 530])
+def test_every_5xx_is_tried_again(rig: Rig, pypi: FakePyPI, status: int) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Status(status))
+    assert rig.run().failures == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 451])
@@ -85,12 +100,16 @@ def test_host_that_is_down_is_one_error_and_no_further_requests(
     rig.assert_matches()
 
 
-def test_file_host_that_is_down_ends_the_run_too(rig: Rig, pypi: FakePyPI) -> None:
-    def serve_files_elsewhere(page: dict[str, Any]) -> dict[str, Any]:
-        for file in page["files"]:
-            file["url"] = file["url"].replace("127.0.0.1", "localhost")
-        return page
+@pytest.mark.parametrize("fault", [Reset(50), ShortBody(50), Status(403), Status(520)], ids=str)
+def test_host_that_always_breaks_off_is_down(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
+    for number in range(60):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    pypi.fault("/simple/project-*", fault, times=None)
+    report = rig.run(policy=RetryPolicy(attempts=2, backoff_seconds=0, failures_until_down=5), workers="2")
+    assert isinstance(report.outage, HostDownError), (len(report.failures), len(pypi.page_requests()))
 
+
+def test_file_host_that_is_down_ends_the_run_too(rig: Rig, pypi: FakePyPI) -> None:
     for number in range(30):
         pypi.add_file(f"project-{number:02}", "1.0")
     pypi.fault("/simple/project-*", Edit(serve_files_elsewhere), times=None)
@@ -101,6 +120,23 @@ def test_file_host_that_is_down_ends_the_run_too(rig: Rig, pypi: FakePyPI) -> No
     pypi.clear_faults()
     rig.run()
     rig.assert_matches()
+
+
+def test_removals_happen_although_the_file_host_is_down(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(30):
+        pypi.add_file(f"project-{number:02}", "1.0")
+    pypi.add_file("malware", "1.0")
+    pypi.add_file("malware2", "1.0")
+    rig.run()
+    pypi.remove_project("malware2")
+    for number in range(10):
+        pypi.add_file(f"project-{number:02}", "1.1")
+    pypi.quarantine_project("malware")
+    pypi.fault("/simple/project-*", Edit(serve_files_elsewhere), times=None)
+    pypi.fault("/packages/*", Reset(0), times=None)
+    rig.run(policy=RetryPolicy(attempts=3, backoff_seconds=0, failures_until_down=5), workers="1")
+    assert not (rig.web / "simple/malware2").exists()
+    assert json.loads((rig.web / "simple/malware/index.v1_json").read_bytes())["files"] == []
 
 
 def test_outage_ends_with_its_error_the_summary_and_status_4(rig: Rig, pypi: FakePyPI) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.stop import StopFlag
 from tests.fakepypi import (
     Body,
@@ -177,6 +177,15 @@ def test_wrong_file_is_tried_once_more_from_zero_and_then_fails(
     pypi.clear_faults()
     rig.run()
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("last", [WrongBytes(), Status(206)])
+def test_wrong_body_at_the_last_attempt_is_no_bug(rig: Rig, pypi: FakePyPI, last: Fault) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=3_000_000)
+    pypi.fault(file.url_path, ShortBody(2_000_000), ShortBody(500_000), last)
+    report = rig.run()
+    assert all(isinstance(failure.error, MirrorError) for failure in report.failures), report.failures
+    assert report.failures == []
 
 
 @pytest.mark.parametrize("path", ["/simple/foo/", "rpc:changelog_last_serial"])

@@ -136,6 +136,57 @@ def test_by_the_index_alone_all_files_of_a_project_may_go(rig: Rig, pypi: FakePy
     rig.assert_matches()
 
 
+@pytest.fixture
+def foo_and_bar(rig: Rig, pypi: FakePyPI) -> FakePyPI:
+    """A mirror of two projects with a file each."""
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    return pypi
+
+
+def run_with_foo_refused(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.fault("/simple/foo/", Status(403), times=None)
+    rig.run()
+    pypi.clear_faults()
+
+
+def run_by_the_index_alone(rig: Rig, pypi: FakePyPI) -> None:
+    """Let bar change, so that there is something to do, and XML-RPC be away for a run."""
+    pypi.add_file("bar", "1.1")
+    pypi.fault("rpc:*", Status(404), times=None)
+    rig.run()
+    pypi.clear_faults()
+
+
+def test_removal_told_by_the_index_alone_reaches_a_project_that_failed_before(rig: Rig, foo_and_bar: FakePyPI) -> None:
+    foo_and_bar.add_file("foo", "1.1")
+    run_with_foo_refused(rig, foo_and_bar)
+    foo_and_bar.remove_project("foo")
+    run_by_the_index_alone(rig, foo_and_bar)
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_emptied_project_told_by_the_index_alone_that_failed_before(rig: Rig, foo_and_bar: FakePyPI) -> None:
+    foo_and_bar.yank("foo", "1.0")
+    run_with_foo_refused(rig, foo_and_bar)
+    foo_and_bar.remove_release("foo", "1.0")
+    run_by_the_index_alone(rig, foo_and_bar)
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_quarantine_told_by_the_index_alone_while_the_page_is_stale(rig: Rig, foo_and_bar: FakePyPI) -> None:
+    foo_and_bar.freeze_page("foo")
+    foo_and_bar.quarantine_project("foo")
+    run_by_the_index_alone(rig, foo_and_bar)
+    foo_and_bar.thaw_page("foo")
+    rig.run()
+    rig.run()
+    rig.assert_matches()
+
+
 def test_after_runs_by_the_index_the_changelog_is_read_from_where_it_was_left(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(api_method="auto")

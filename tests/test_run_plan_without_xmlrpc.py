@@ -1,0 +1,110 @@
+"""What a run has to do, by the root index alone."""
+
+import logging
+from contextlib import closing
+
+import pytest
+
+from bandersnatch.changes import Owed
+from bandersnatch.errors import UpstreamError
+from bandersnatch.state import SavedState
+from bandersnatch.todo import TodoEntry
+from bandersnatch.upstream import Upstream
+from tests.builders import make_fetcher, named
+from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
+from tests.planning import A, B, owed, plan, saved_todo, without_rpc
+
+
+def test_without_xml_rpc_a_first_run_goes_by_the_root_index(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("A")
+    pypi.create_project("b")
+    without_rpc(pypi)
+    made = plan(upstream)
+    assert owed(made) == {"a": (2, Owed.LISTED), "b": (4, Owed.LISTED)}
+    assert made.todo.target_serial == 4
+    assert made.recheck
+
+
+def test_without_xml_rpc_a_later_run_looks_at_what_is_newer_or_missing(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.create_project("b")
+    pypi.create_project("gone")
+    pypi.remove_project("gone")
+    without_rpc(pypi)
+    made = plan(upstream, SavedState(6, None), {A: 2, B: 3, named("gone"): 6})
+    assert owed(made) == {"b": (4, Owed.LISTED), "gone": (0, Owed.REMOVED)}
+    assert made.todo.target_serial == 7
+
+
+def test_what_is_newer_than_an_old_root_index_is_not_taken_for_gone(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    without_rpc(pypi)
+    assert owed(plan(upstream, SavedState(2, None), {A: 2, B: 9})) == {}
+
+
+def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    without_rpc(pypi)
+    made = plan(upstream, saved_todo(9, b=TodoEntry("b", 8)), {A: 2})
+    assert made.todo.target_serial == 9
+    assert owed(made) == {"b": (8, Owed.CONTENT)}
+
+
+@pytest.mark.parametrize("kind", [Owed.CONTENT, Owed.REMOVALS])
+def test_the_root_index_does_not_hide_what_the_changelog_said_before(
+    pypi: FakePyPI, upstream: Upstream, kind: Owed
+) -> None:
+    pypi.create_project("a")
+    pypi.add_role("a")
+    without_rpc(pypi)
+    made = plan(upstream, saved_todo(2, a=TodoEntry("a", 2, kind)), {A: 1})
+    serial, owed_kind = owed(made)["a"]
+    assert owed_kind is kind
+    assert serial >= 2
+
+
+def test_that_the_root_index_stands_in_is_told(
+    pypi: FakePyPI, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_rpc(pypi)
+    plan(upstream)
+    (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"this run goes by the root index {pypi.url}/simple/ in its place" in message
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(500), Body(b"<html>"), XmlFault(1, "no"), RateLimited(0)])
+def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
+    pypi: FakePyPI, upstream: Upstream, fault: Status | Body | XmlFault | RateLimited
+) -> None:
+    pypi.create_project("a")
+    pypi.fault("/pypi", fault, times=None)
+    assert set(owed(plan(upstream))) == {"a"}
+
+
+def test_where_neither_can_be_had_the_first_error_is_raised(pypi: FakePyPI, upstream: Upstream) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", Status(500), times=None)
+    with pytest.raises(UpstreamError, match=f"^{pypi.url}/pypi: not found$"):
+        plan(upstream)
+
+
+def test_a_root_index_without_serials_can_not_stand_in(pypi: FakePyPI, upstream: Upstream) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", Body(b'{"projects": [{"name": "a"}]}'))
+    with pytest.raises(UpstreamError):
+        plan(upstream)
+
+
+def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    url = pypi.url.replace("://", "://user:secret@")
+    pypi.create_project("a")
+    with closing(make_fetcher()) as fetcher:
+        plan(Upstream(fetcher, url, lambda _: False))
+        without_rpc(pypi)
+        plan(Upstream(fetcher, url, lambda _: False))
+        pypi.clear_faults()
+        with pytest.raises(UpstreamError) as caught:
+            plan(Upstream(fetcher, url, lambda _: False), SavedState(50, None))
+    assert "secret" not in caplog.text
+    assert "secret" not in str(caught.value)

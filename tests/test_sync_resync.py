@@ -1,0 +1,161 @@
+"""A resync, and runs that go on from records that are lost or another's: everything is looked at, and little fetched."""
+
+import json
+
+import pytest
+
+from tests.fakepypi import FakePyPI, Status
+from tests.rig import Rig
+
+
+def test_archiving_has_no_serial_and_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("old", "1.0")
+    pypi.add_file("other", "1.0")
+    rig.run()
+    pypi.archive("old")
+    rig.resync()
+    report = rig.run()
+    assert report.updated == 1
+    rig.assert_matches()
+    assert len(pypi.file_requests()) == 2
+
+
+def test_provenance_added_later_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.add_provenance("foo", file.filename)
+    rig.resync()
+    rig.run()
+    rig.assert_matches()
+    assert b"data-provenance" in (rig.web / "simple/foo/index.html").read_bytes()
+
+
+def test_resync_downloads_nothing_that_is_right(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(5):
+        pypi.add_file(f"project-{number}", "1.0")
+    rig.run()
+    before, written = rig.tree(), rig.mtimes()
+    pypi.clear_requests()
+    rig.resync()
+    report = rig.run()
+    assert pypi.file_requests() == []
+    assert {request.status for request in pypi.page_requests()} == {304}
+    assert report.updated == 0
+    assert rig.mtimes() == written
+    assert {k: v for k, v in rig.tree().items() if k != "last-modified"} == {
+        k: v for k, v in before.items() if k != "last-modified"
+    }
+
+
+def test_resync_repairs_what_is_missing_or_torn(rig: Rig, pypi: FakePyPI) -> None:
+    gone, torn, bare = (pypi.add_file(name, "1.0") for name in ("gone", "torn", "bare"))
+    pypi.add_file("pageless", "1.0")
+    rig.run()
+    (rig.web / gone.url_path.lstrip("/")).unlink()
+    (rig.web / torn.url_path.lstrip("/")).write_bytes(b"half")
+    (rig.web / f"{bare.url_path.lstrip('/')}.metadata").unlink()
+    (rig.web / "simple/pageless/index.v1_json").unlink()
+    pypi.clear_requests()
+    rig.resync()
+    rig.run()
+    assert {request.path for request in pypi.file_requests()} == {gone.url_path, torn.url_path}
+    rig.assert_matches()
+
+
+def test_resync_hashes_files_where_the_configuration_says_so(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("rotten", "1.0")
+    pypi.add_file("fresh", "1.0")
+    rig.run()
+    stored = rig.web / file.url_path.lstrip("/")
+    stored.write_bytes(bytes(len(stored.read_bytes())))
+    pypi.clear_requests()
+    rig.resync()
+    rig.run(compare_method="stat")
+    assert pypi.file_requests() == []
+    rig.resync()
+    rig.run(compare_method="hash")
+    assert [request.path for request in pypi.file_requests()] == [file.url_path]
+    rig.assert_matches()
+
+
+def test_resync_removes_what_upstream_no_longer_has(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.remove_project("foo")
+    rig.resync()
+    assert rig.run().removed == 1
+    rig.assert_matches()
+
+
+def test_lost_inventory_is_rebuilt_from_the_pages(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Foo.Bar", "1.0")
+    pypi.add_file("other", "1.0")
+    rig.run()
+    (rig.directory / "inventory.sqlite").unlink()
+    pypi.add_file("other", "1.1")
+    rig.run()
+    rig.assert_matches()
+    assert len(pypi.file_requests()) == 3
+
+
+def test_lost_todo_loses_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("good", "1.0")
+    rig.run()
+    file = pypi.add_file("bad", "1.0")
+    pypi.fault(file.url_path, Status(404), times=None)
+    assert len(rig.run().failures) == 1
+    (rig.directory / "todo").unlink()
+    pypi.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+def test_state_of_another_bandersnatch_is_taken_over(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    serial = (rig.directory / "state").read_text().strip()
+    (rig.directory / "state").rename(rig.directory / "status")
+    (rig.directory / "todo").write_text(f"None\nfoo {serial}")
+    pypi.add_file("bar", "1.0")
+    pypi.clear_requests()
+    rig.run()
+    assert pypi.rpc_calls() == ["changelog_since_serial"]
+    assert not (rig.directory / "status").exists()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.v1_html"])
+@pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html>\n<html>torn"])
+def test_resync_mends_a_torn_html_page(rig: Rig, pypi: FakePyPI, name: str, data: bytes) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    (rig.web / "simple/foo" / name).write_bytes(data)
+    rig.resync()
+    rig.run()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("kind", ["empty", "nofiles"])
+def test_resync_mends_a_torn_json_page(rig: Rig, pypi: FakePyPI, kind: str) -> None:
+    pypi.add_file("foo", "1.0")
+    if kind == "empty":
+        pypi.remove_release("foo", "1.0")
+    else:
+        rig.options["release-files"] = "false"
+    rig.run()
+    page = rig.web / "simple/foo/index.v1_json"
+    page.write_bytes(b'{"files": [')
+    rig.resync()
+    rig.run()
+    assert json.loads(page.read_bytes())["name"] == "foo"
+
+
+@pytest.mark.parametrize("path", ["json/foo", "pypi/foo/json"])
+def test_resync_mends_missing_legacy_json(rig: Rig, pypi: FakePyPI, path: str) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run(json="true")
+    (rig.web / path).unlink()
+    rig.resync()
+    rig.run(json="true")
+    assert (rig.web / path).exists()
