@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -190,16 +191,16 @@ def test_indented_duplicates(rig: Rig) -> None:
 
 
 def test_full_inventory_names_its_cause(tmp_path: Path) -> None:
-    inventory = Inventory(tmp_path / "inventory.sqlite")
-    inventory.open()
-    inventory.put_all([])
-    assert inventory._connection is not None
-    pages = inventory._connection.execute("PRAGMA page_count").fetchone()[0]
-    inventory._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StorageError, match="No space left on device"):
-        inventory.note_unsettled(
-            NormalizedName("foo"), [StoredPath(f"packages/{number:05}/{'x' * 200}") for number in range(5000)]
-        )
+    with closing(Inventory(tmp_path / "inventory.sqlite")) as inventory:
+        inventory.open()
+        inventory.put_all([])
+        assert inventory._connection is not None
+        pages = inventory._connection.execute("PRAGMA page_count").fetchone()[0]
+        inventory._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StorageError, match="No space left on device"):
+            inventory.note_unsettled(
+                NormalizedName("foo"), [StoredPath(f"packages/{number:05}/{'x' * 200}") for number in range(5000)]
+            )
 
 
 def test_reserve_counts_the_downloads_under_way(tmp_path: Path) -> None:
