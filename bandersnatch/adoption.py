@@ -26,15 +26,17 @@ from bandersnatch.layout import (
     page_path,
 )
 from bandersnatch.model import parse_project_name
-from bandersnatch.page_store import PageStore
+from bandersnatch.page_store import VERSIONS, PageStore
 from bandersnatch.storage import FilesystemStorage
 
 logger = logging.getLogger(__name__)
 
 GENERATION = StoredPath("generation")
 _RELIC_FOLDERS = (StoredPath("web/local-stats/days"), StoredPath("web/serversig"))
-_SHADOWMIRE = ("local.db", "local.json", "local.db.serial", "remote.json", "plan.json")
+_SHADOWMIRE = ("local.db", "local.db.serial", "local.json", "plan.json", "remote.json", "remote_excluded.json")
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.ASCII)
+_SHADOWMIRE_TEMPORARY = ".tmp"
+_VERSION = re.compile(r"index_\d+_.+\.(html|v1_html|v1_json)", re.ASCII)
 _DISTRIBUTIONS = (
     ".whl", ".tar.gz", ".zip", ".egg", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z", ".exe", ".msi", ".rpm", ".deb", ".dmg",
     ".metadata",
@@ -70,12 +72,12 @@ def adopt(storage: FilesystemStorage) -> bool:
     pages = PageStore(storage)
     for folder in _folders(storage):
         _adopt_folder(storage, pages, folder, adopted)
-    for path in _leftovers(storage):
+    strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
+    for path in _leftovers(storage, is_shadowmires=bool(strangers)):
         adopted.cleaned += storage.delete(path)
     if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions let nobody but its owner read it
         storage.delete(LAST_MODIFIED)
         storage.write_bytes(LAST_MODIFIED, stamp)
-    strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
     if strangers:
         logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(strangers))
     logger.info(
@@ -106,20 +108,24 @@ def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPa
         return
     parent = SIMPLE if parent == SIMPLE else f"{SIMPLE}/{project[0]}"
     place = StoredPath(f"{parent}/{project}")
-    if storage.is_same(folder, place) or not any(page in ALL_PAGES for page in storage.files(place)):
-        storage.move_folder(folder, place)
-        adopted.renamed += 1
-    else:
+    if not storage.is_same(folder, place) and any(page in ALL_PAGES for page in storage.files(place)):
         pages.delete(folder)
         adopted.cleaned += 1
+        return
+    if not storage.move_folder(folder, place):  # what an operator has there, or a killed run, is no page
+        for page in ALL_PAGES:
+            if (body := storage.read(page_path(folder, page))) is not None:
+                storage.write_bytes(page_path(place, page), body)
+        pages.delete(folder)
+    adopted.renamed += 1
 
 
-def _leftovers(storage: FilesystemStorage) -> Iterator[StoredPath]:
-    """Yield the files that only other bandersnatch versions make, and that nobody needs any more."""
+def _leftovers(storage: FilesystemStorage, *, is_shadowmires: bool) -> Iterator[StoredPath]:
+    """Yield the files that only the other programs make, and that nobody needs any more."""
     yield from (GENERATION, TODO)
-    for path in list(storage.hidden_files(WEB)):
-        if _is_temporary(path):
-            yield path
+    endings = (_SHADOWMIRE_TEMPORARY,) if is_shadowmires else ()
+    found = storage.files_below(WEB, lambda name: name.startswith(".") or name.endswith(endings))
+    yield from [path for path in found if _is_temporary(path)]
     for folder in _RELIC_FOLDERS:
         yield from [StoredPath(f"{folder}/{name}") for name in storage.files(folder)]
         yield StoredPath(f"{folder}/index.html")  # it is not there; but with the last file, its folder goes
@@ -132,13 +138,18 @@ def _leftovers(storage: FilesystemStorage) -> Iterator[StoredPath]:
 
 
 def _is_temporary(path: StoredPath) -> bool:
-    """Whether this is the name of a file that bandersnatch was writing when it was killed."""
+    """Whether this is the name of a file that bandersnatch, or shadowmire, was writing when it was killed."""
     folder, _, name = path.rpartition("/")
+    if not name.startswith("."):
+        target = name.removesuffix(_SHADOWMIRE_TEMPORARY)
+        return target in (*ALL_PAGES, *_SHADOWMIRE) or target.endswith(_DISTRIBUTIONS)
     found = _TEMPORARY.fullmatch(name)
     if found is None:
         return False
     is_json = folder == LEGACY_JSON or (folder.startswith(f"{LEGACY_PYPI}/") and found[1] == "json")
-    return is_json or found[1] in (*ALL_PAGES, "last-modified") or found[1].endswith(_DISTRIBUTIONS)
+    is_version = folder.endswith(f"/{VERSIONS}") and _VERSION.fullmatch(found[1]) is not None
+    is_page = is_version or found[1] in (*ALL_PAGES, "last-modified")
+    return is_json or is_page or found[1].endswith(_DISTRIBUTIONS)
 
 
 def _is_json_of_page(storage: FilesystemStorage, name: str) -> bool:

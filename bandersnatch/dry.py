@@ -66,8 +66,9 @@ class DryStorage(FilesystemStorage):
         """Keep what the link would lead to."""
         self._kept[path] = self.read(StoredPath(f"{path.rpartition('/')[0]}/{target}"))
 
-    def move_folder(self, path: StoredPath, new_path: StoredPath) -> None:
-        """Do nothing."""
+    def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
+        """Do nothing, and say that there is nothing left to do."""
+        return True
 
     def delete(self, path: StoredPath) -> bool:
         """Take the file for deleted from now on; return whether it was there."""

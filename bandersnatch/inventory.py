@@ -192,7 +192,7 @@ class Inventory:
             for statement in _VERIFIED_SCHEMA:
                 cursor.execute(statement)
             cursor.execute("DELETE FROM verified WHERE project NOT IN (SELECT name FROM project)")
-            cursor.execute("UPDATE verified SET at = ?1 - 1 WHERE at >= ?1", (moment,))
+            cursor.execute("UPDATE verified SET at = ? - 1 WHERE at >= ?", (moment, moment))
 
     def verified_before(self, moment: float) -> Iterator[HeldProject]:
         """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""

@@ -264,12 +264,11 @@ class FilesystemStorage:
                 if not entry.is_dir(follow_symlinks=False):
                     yield entry.name
 
-    def hidden_files(self, path: StoredPath) -> Iterator[StoredPath]:
-        """Yield all files below a folder whose names begin with a dot; links to folders are not followed."""
+    def files_below(self, path: StoredPath, is_meant: Callable[[str], bool]) -> Iterator[StoredPath]:
+        """Yield the files below a folder whose names are meant; links to folders are not followed."""
         for folder, _, names in os.walk(self._absolute(path)):
-            for name in names:
-                if name.startswith("."):
-                    yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
+            for name in filter(is_meant, names):
+                yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
 
     def link_target(self, path: StoredPath) -> str | None:
         """Return where a symbolic link leads, in its own words; None where there is no link."""
@@ -288,10 +287,18 @@ class FilesystemStorage:
         if self._tell is not None:
             self._tell(path)
 
-    def move_folder(self, path: StoredPath, new_path: StoredPath) -> None:
-        """Give a folder another name, by one rename."""
+    def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
+        """Give a folder another place, by one rename; return False where that was not done, since something is there."""
         with self._translated(path, "rename"):
-            os.rename(self._absolute(path), self._absolute(new_path))
+            _make_folder(os.path.dirname(self._absolute(new_path)))
+            try:
+                os.rename(self._absolute(path), self._absolute(new_path))
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return False
+                raise
+        self._delete_empty_folders(path)
+        return True
 
     def is_same(self, path: StoredPath, other: StoredPath) -> bool:
         """Whether two paths lead to one file or folder, as names that differ in case do on some filesystems."""

@@ -204,6 +204,7 @@ class Verification:
         else:
             self._tell_failure(failure)
         self._count(inspected.findings, is_repaired=False)
+        self._equipment.progress.project_done()
 
     def _tell_failure(self, failure: Failure) -> None:
         bug = None if isinstance(failure.error, MirrorError) else failure.error
@@ -243,6 +244,7 @@ class Verification:
         self._withhold(too_much, [self._removals.listing()])
         for findings in self._waiting.values():
             self._count(findings, is_repaired=False)
+            self._equipment.progress.project_done()
 
     def _withhold(self, too_much: str, listing: Iterable[str]) -> None:
         if not self._settings.dry_run:

@@ -1,4 +1,4 @@
-"""Measures the peak memory of runs against very large answers: ``python -m benchmarks.memory``.
+"""Measures the peak memory of runs against very large answers, and of verifications: ``python -m benchmarks.memory``.
 
 The upstream is made up and runs in a process of its own. So this process stays small, which matters: the kernel counts what
 a process was before its ``exec`` into the peak that it tells of it.
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -34,6 +35,10 @@ PIECE = bytes(1024 * 1024)
 PAGE_FILES = 20_000
 CHANGELOG_ROWS = 50_000
 ENOUGH_PAGES = 200
+VERIFIED_PROJECTS = (200, 2_000, 20_000)
+GROWTH_MB = 12
+"""What the largest of the verified mirrors may take more than the smallest: the inventory is read in portions, and the last
+of these mirrors fills one."""
 
 
 @dataclass
@@ -148,10 +153,11 @@ class Case:
     upstream: Callable[[], Upstream]
     is_plan_only: bool = False
     prepare: Callable[[Path], None] | None = None
+    command: tuple[str, ...] = ("mirror",)
 
 
 def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
-    """Run ``bandersnatch mirror`` and return its peak memory in MB, its seconds and its status.
+    """Run the command and return its peak memory in MB, its seconds and its status.
 
     Where only the plan is measured, the run is ended by SIGTERM when it has a fair number of pages.
     """
@@ -164,7 +170,7 @@ def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
             preparation.start()
             preparation.join()
         begin = time.monotonic()
-        command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
+        command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), *case.command]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         if case.is_plan_only:
             enough.wait(300)
@@ -228,25 +234,52 @@ def one_change() -> Upstream:
     return upstream
 
 
+def small_projects(number: int) -> Upstream:
+    """An index of so many projects, each of which has one small file."""
+    digest = sha256_of_zeros(10)
+    names = [f"zeros-10-{each}" for each in range(number)]
+    upstream = simple_upstream("zeros", [], {"list_packages_with_serial": [listing([(name, 1) for name in names])]})
+    upstream.page = lambda name: page_of(name, 1, [file_entry(f"{name}-1.0.tar.gz", 10, digest)])
+    return upstream
+
+
+def mirror_first(config: Path) -> None:
+    """Make the mirror that is verified then."""
+    subprocess.run([sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"], check=True)
+
+
+def verification_of(number: int) -> Case:
+    """Return the case of a mirror of so many projects: all files are read, and those that no page lists are looked for."""
+    name = f"verify --hash --delete, {number:,} projects"
+    command = ("verify", "--hash", "--delete")
+    return Case(name, partial(small_projects, number), prepare=mirror_first, command=command)
+
+
 def main() -> int:
     """Measure all, print a table, and return 1 where a limit is passed."""
+    verifications = [verification_of(number) for number in VERIFIED_PROJECTS]
     cases = [
         Case("a page with 20,000 files, first sync", large_page),
         Case("a file of 3 GB", large_file),
         Case("50,000 changed projects, planned and begun", long_changelog, is_plan_only=True),
         Case("an index of 736,000 projects, planned and begun", large_index, is_plan_only=True),
         Case("736,000 projects held, one change, root index written", one_change, prepare=hold_everything),
+        *verifications,
     ]
     failed = False
+    peaks: dict[str, int] = {}
     print(f"| case | peak memory (limit {LIMIT_MB} MB) | wall |\n| --- | --- | --- |")
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="bandersnatch-memory-") as folder:
             megabytes, seconds, status = peak_of_run(case, Path(folder))
         expected = 128 + signal.SIGTERM if case.is_plan_only else 0
         failed |= megabytes > LIMIT_MB or status != expected
+        peaks[case.name] = megabytes
         wrong = "" if status == expected else f" status {status}!"
         print(f"| {case.name} | {megabytes} MB | {seconds:.1f} s |{wrong}", flush=True)
-    return int(failed)
+    growth = peaks[verifications[-1].name] - peaks[verifications[0].name]
+    print(f"\nA verification of {VERIFIED_PROJECTS[-1]:,} projects takes {growth} MB more (limit {GROWTH_MB} MB).")
+    return int(failed or growth > GROWTH_MB)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ hide itself. The message names the first thing that differs.
 
 import json
 import posixpath
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,6 +21,7 @@ from tests.fakepypi import FakePyPI, UploadedFile
 
 API_VERSION = "1.4"
 PAGE_FILES = {"html": "index.html", "v1_html": "index.v1_html", "v1_json": "index.v1_json"}
+KeepsFile = Callable[[UploadedFile], bool]
 TEMPORARY_SUFFIXES = (".tmp", ".temp", ".part", ".partial", "~")
 
 
@@ -31,25 +32,30 @@ def assert_mirror_matches(
     formats: Collection[str] = frozenset(PAGE_FILES),
     core_metadata: bool = True,
     projects: Collection[str] | None = None,
+    keeps_file: KeepsFile = lambda file: True,
 ) -> None:
     """Assert that the mirror in `directory` holds what `pypi` publishes, and nothing else.
 
-    `projects` are the normalized names that a filter lets through; None is all of them.
+    `projects` are the normalized names that a filter lets through; None is all of them. `keeps_file` says which of their
+    files one lets through; a version of which it keeps none is on no page.
     """
     names = sorted(pypi.project_names() if projects is None else projects)
     page_files = [filename for format_, filename in PAGE_FILES.items() if format_ in formats]
     _check_state(pypi, directory)
     _check_project_folders(directory / "web", names, page_files)
+    stored: list[str] = []
     for name in names:
-        expected = _expected_page(pypi, name, core_metadata)
+        files = [file for file in pypi.files(name) if keeps_file(file)]
+        expected = _expected_page(pypi, name, files, core_metadata)
         folder = directory / "web" / "simple" / name
         for filename in page_files:
             check = _check_json_page if filename == "index.v1_json" else _check_html_page
             check(folder / filename, expected)
-        for file in pypi.files(name):
+        for file in files:
+            stored += _stored(file, core_metadata)
             _check_file(directory / "web", file, core_metadata)
     _check_root_index(pypi, directory / "web" / "simple", names, page_files)
-    _check_nothing_else(pypi, directory, names, core_metadata)
+    _check_nothing_else(directory, set(stored))
 
 
 def _same(where: object, got: object, wanted: object) -> None:
@@ -98,11 +104,15 @@ def _same_set(where: str, got: set[str], wanted: set[str]) -> None:
 # Project pages
 
 
-def _expected_page(pypi: FakePyPI, name: str, core_metadata: bool) -> dict[str, Any]:
-    """Return upstream's page with each URL as the path that the mirror must lead to."""
+def _expected_page(pypi: FakePyPI, name: str, files: list[UploadedFile], core_metadata: bool) -> dict[str, Any]:
+    """Return upstream's page of these files, with each URL as the path that the mirror must lead to."""
     page = pypi.page(name)
-    for entry, file in zip(page["files"], pypi.files(name), strict=True):
-        entry["url"] = unquote(file.url_path)
+    paths = {file.filename: unquote(file.url_path) for file in files}
+    dropped = {file.version for file in pypi.files(name)} - {file.version for file in files}
+    page["versions"] = [version for version in page["versions"] if version not in dropped]
+    page["files"] = [entry for entry in page["files"] if entry["filename"] in paths]
+    for entry in page["files"]:
+        entry["url"] = paths[entry["filename"]]
         if not core_metadata:
             entry["core-metadata"] = entry["data-dist-info-metadata"] = False
     return page
@@ -191,13 +201,13 @@ def _sha256(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def _check_nothing_else(pypi: FakePyPI, directory: Path, names: list[str], core_metadata: bool) -> None:
-    wanted = set()
-    for file in (file for name in names for file in pypi.files(name)):
-        stored = f"web{unquote(file.url_path)}"
-        wanted.add(stored)
-        if core_metadata and file.metadata is not None:
-            wanted.add(f"{stored}.metadata")
+def _stored(file: UploadedFile, core_metadata: bool) -> list[str]:
+    """Return the paths of the file and of its metadata, where the mirror has them."""
+    path = f"web{unquote(file.url_path)}"
+    return [path, f"{path}.metadata"] if core_metadata and file.metadata is not None else [path]
+
+
+def _check_nothing_else(directory: Path, wanted: set[str]) -> None:
     packages = directory / "web" / "packages"
     for path in sorted(directory.rglob("*")):
         where = path.relative_to(directory).as_posix()

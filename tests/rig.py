@@ -1,5 +1,7 @@
 """A mirror of the fake PyPI under test: its configuration, its runs, and what is on its disk."""
 
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,6 +94,16 @@ class Rig:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
+    def command_on_terminal(self, *arguments: str) -> tuple[int, str]:
+        """Run ``bandersnatch -c FILE ...`` to its end on a terminal; return its status, and all that was shown."""
+        command = [sys.executable, "-m", "bandersnatch", "-c", str(self.write_config()), *arguments]
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+        with subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment) as process:
+            os.close(theirs)
+            shown = b"".join(_read_terminal(ours)).decode()
+        return process.returncode, shown
+
     def assert_same_tree(self, before: dict[str, tuple[int, ...]]) -> None:
         """Assert that nothing in the mirror's directory was written since ``stamps`` was called."""
         assert self.stamps() == before
@@ -120,3 +132,16 @@ class Rig:
     def mtimes(self) -> dict[str, int]:
         """Return when each page was written, in nanoseconds."""
         return {str(p.relative_to(self.web)): p.stat().st_mtime_ns for p in (self.web / "simple").rglob("index.*")}
+
+
+def _read_terminal(descriptor: int) -> Iterator[bytes]:
+    """Yield what is shown, until the other side is closed."""
+    while True:
+        try:
+            data = os.read(descriptor, 65536)
+        except OSError:  # how Linux tells the end of a terminal
+            data = b""
+        if not data:
+            os.close(descriptor)
+            return
+        yield data

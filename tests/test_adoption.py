@@ -80,6 +80,14 @@ def use_raw_names(directory: Path) -> None:
     shutil.copy(simple / "zeta" / "index.html", simple / "ZETA" / "index.html")
 
 
+def use_raw_names_beside_other_files(directory: Path) -> None:
+    """Let a page lie under its display name, and what a killed run left under the right one."""
+    simple = directory / "web" / "simple"
+    (simple / "foo-bar").rename(simple / "Foo.Bar")
+    (simple / "foo-bar").mkdir()
+    (simple / "foo-bar" / ".index.html.abcdefgh").write_bytes(b"half of it")
+
+
 def link_to_versions(directory: Path) -> None:
     """Let the pages be absolute links, as with keep_index_versions."""
     for folder in (directory / "web" / "simple").glob("*/"):
@@ -135,8 +143,9 @@ def link_as_shadowmire(directory: Path) -> None:
 
 
 LAYOUTS: list[Age] = [
-    leave_rubbish, begin_todo_with_none, fail_before_the_end, force_a_check, use_raw_names, link_to_versions,
-    move_the_tree_after_linking, split_by_first_letter, keep_legacy_json, link_as_shadowmire,
+    leave_rubbish, begin_todo_with_none, fail_before_the_end, force_a_check, use_raw_names,
+    use_raw_names_beside_other_files, link_to_versions, move_the_tree_after_linking, split_by_first_letter,
+    keep_legacy_json, link_as_shadowmire,
 ]  # fmt: skip
 
 
@@ -256,6 +265,8 @@ def test_unknown_files_stay(rig: Rig, pypi: FakePyPI) -> None:
         rig.web / "simple" / "Not A Project!" / "index.html",
         rig.web / "simple" / "Theme" / "style.css",
         rig.web / "local.db",
+        rig.web / "index.html.part.tmp",
+        rig.web / "simple" / "zeta" / ".htaccess.tmp",
         rig.directory / "mirrored-files",
     ]
     for path in strange:

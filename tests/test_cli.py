@@ -1,7 +1,6 @@
 """The command as users, cron and schedulers meet it: output, signals and exit status."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -205,13 +204,8 @@ def test_killed_run_leaves_no_lock_and_no_temporary_file_for_long(rig: Rig, pypi
 def test_terminal_shows_progress_above_which_lines_scroll(rig: Rig, pypi: FakePyPI) -> None:
     for n in range(20):
         pypi.add_file(f"project-{n}", "1.0")
-    command = [sys.executable, "-m", "bandersnatch", "-c", str(rig.write_config()), "mirror"]
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = b"".join(read_terminal(ours)).decode()
-    assert process.returncode == 0
+    status, shown = rig.command_on_terminal("mirror")
+    assert status == 0
     assert "projects" in shown
     assert "time left" in shown
     assert SUMMARY.search(shown.rstrip().splitlines()[-1])
@@ -236,19 +230,6 @@ def test_warnings_of_the_configuration_are_logged(rig: Rig, pypi: FakePyPI) -> N
     result = rig.command("mirror", delete_packages="true")
     assert result.returncode == 0
     assert "[mirror] delete-packages: not needed: what upstream removed is removed here too" in result.stderr
-
-
-def read_terminal(descriptor: int) -> Iterator[bytes]:
-    """Yield what is shown, until the other side is closed."""
-    while True:
-        try:
-            data = os.read(descriptor, 65536)
-        except OSError:  # how Linux tells the end of a terminal
-            data = b""
-        if not data:
-            os.close(descriptor)
-            return
-        yield data
 
 
 @contextmanager

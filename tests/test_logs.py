@@ -102,7 +102,7 @@ def test_the_console_shows_lines_as_they_are() -> None:
     stream = io.StringIO()
     handler = ConsoleHandler(Console(file=stream, force_terminal=True, width=40, color_system="truecolor"))
     handler.setFormatter(PlainFormatter("%(message)s"))
-    text = "[bold]x[/bold] [/] 'quoted' 123 https://x.example " + "long " * 20
+    text = "[bold]x[/bold] [/] 'quoted' 123 https://x.example " + " ".join(["long"] * 20)
     handler.emit(record("%s", text))
     assert stream.getvalue() == f"{text}\n"
 

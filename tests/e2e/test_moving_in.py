@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.conftest import run_bandersnatch
 from tests.e2e.old_clients import VERSIONS, OldClient, write_config
 from tests.fakepypi import FakePyPI, Status
-from tests.mirror_check import assert_mirror_matches
+from tests.mirror_check import KeepsFile, assert_mirror_matches
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +30,34 @@ BY_ITS_OWN_LAYOUT = {"hash-index", "versions", "root-uri", "pages-only"}
 """With these a mirror is not where, or not what, the common check expects it; it is compared with a fresh one only."""
 IGNORED = {"web/last-modified", "web/packages"}
 """The one has a time in it; the other, empty, is made by the old clients also where there are no files."""
+FILTERED: dict[str, tuple[str, set[str] | None, KeepsFile]] = {
+    "allowlist_project": (
+        "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n    Foo.Bar\n    django>=4\n",
+        {"foo-bar", "django"},
+        lambda file: True,
+    ),
+    "latest_release": (
+        "[plugins]\nenabled = latest_release\n[latest_release]\nkeep = 1\n",
+        None,
+        lambda file: file.version != "3.2" and not file.filename.startswith("foo_bar-1.0"),
+    ),
+    "platforms and pre-releases": (
+        "[plugins]\nenabled =\n    exclude_platform\n    prerelease_release\n[blocklist]\nplatforms = windows\n",
+        None,
+        lambda file: "win_amd64" not in file.filename and "rc" not in file.version,
+    ),
+    "size_project_metadata": (
+        "json = true\n[plugins]\nenabled = size_project_metadata\n[size_project_metadata]\nmax_package_size = 20K\n",
+        {"foo-bar", "zope-interface", "django", "doomed"},
+        lambda file: True,
+    ),
+    "regex_project_metadata": (
+        "[plugins]\nenabled = regex_project_metadata\n[regex_project_metadata]\nany:info.version =\n    4\\.\n    0\\.\n",
+        {"django", "f"},
+        lambda file: True,
+    ),
+}
+"""Configurations with filters, the projects that they keep (None: all), and the files that they keep of those."""
 FORMATS = {"html": {"html", "v1_html"}, "json-pages": {"v1_json"}}
 
 
@@ -40,9 +68,11 @@ def tell_story(pypi: FakePyPI) -> None:
     pypi.add_file("Foo.Bar", "2.0rc1", requires_python=">=3.9")
     pypi.add_file("zope_interface", "5.0")
     pypi.yank("Foo.Bar", "1.0", "broken & <bad>")
+    pypi.add_file("Django", "3.2")
     pypi.add_file("Django", "4.2")
+    pypi.add_file("Django", "4.2", python_tag="cp39", platform_tag="win_amd64")
     pypi.add_file("doomed", "1.0")
-    pypi.add_file("f", "0.1", kind="sdist", core_metadata=False)
+    pypi.add_file("f", "0.1", kind="sdist", core_metadata=False, size=50_000)
 
 
 def tree(directory: Path) -> dict[str, bytes | str]:
@@ -79,6 +109,24 @@ def test_our_first_run_downloads_nothing_again(
     run_bandersnatch(write_config(tmp_path / "fresh", pypi.url, sections))
     assert tree(directory) == tree(tmp_path / "fresh" / "mirror")
     assert not (directory / "generation").exists()
+
+
+@pytest.mark.parametrize("configuration", FILTERED)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_our_first_run_downloads_nothing_again_with_filters(
+    pypi: FakePyPI, tmp_path: Path, old_clients: dict[str, OldClient], version: str, configuration: str
+) -> None:
+    tell_story(pypi)
+    sections, projects, keeps_file = FILTERED[configuration]
+    directory = old_clients[version].mirror(tmp_path / "old", pypi.url, sections)
+    pypi.clear_requests()
+    log = run_bandersnatch(tmp_path / "old" / "bandersnatch.conf")
+    assert "it is taken over" in log
+    assert pypi.file_requests() == []
+    assert pypi.metadata_requests() == []
+    assert_mirror_matches(pypi, directory, projects=projects, keeps_file=keeps_file)
+    run_bandersnatch(write_config(tmp_path / "fresh", pypi.url, sections))
+    assert tree(directory) == tree(tmp_path / "fresh" / "mirror")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
