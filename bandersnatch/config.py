@@ -53,6 +53,13 @@ class HttpConfig:
     workers: int = 10
     """So many requests may be under way at a time."""
 
+    def may_ask(self, url: str) -> bool:
+        """Whether a request may go to a URL, for all that its scheme says."""
+        if url.startswith("https://") or self.allow_non_https:
+            return True
+        # What comes from there is checked against the index's digests.
+        return self.download_mirror != "" and url.startswith(f"{self.download_mirror}/")
+
 
 @dataclass(frozen=True, slots=True)
 class PagesConfig:

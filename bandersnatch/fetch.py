@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
-from queue import SimpleQueue
 from urllib.parse import urldefrag, urljoin
 
 import requests
 import urllib3
 
 from bandersnatch import __version__
+from bandersnatch.bulk import Bulk
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
@@ -31,6 +31,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 from bandersnatch.routes import Route, Routes, host_of, target_of
+from bandersnatch.turns import Turn, Turns
 
 logger = logging.getLogger(__name__)
 
@@ -131,21 +132,6 @@ class Resume:
         return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
-class _Turn:
-    """Leave to have a request under way, of which there are only so many; it may be given back early, and once only."""
-
-    def __init__(self, turns: "SimpleQueue[None]") -> None:
-        self._turns = turns
-        self._is_taken = True
-        turns.get()
-
-    def end(self) -> None:
-        """Let the next request begin."""
-        if self._is_taken:
-            self._is_taken = False
-            self._turns.put(None)
-
-
 class Fetcher:
     """The one way to upstream, with at most ``config.workers`` requests under way. Thread-safe."""
 
@@ -157,12 +143,12 @@ class Fetcher:
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
         self._health = HostHealth(self._policy.failures_until_down)
         self._index_host = host_of(config.upstream_url)
-        self._turns: SimpleQueue[None] = SimpleQueue()
-        for _ in range(config.workers):
-            self._turns.put(None)
+        self.turns = Turns(config.workers)
+        self.bulk = Bulk(config, self._routes, self.turns, self._health)
 
     def close(self) -> None:
         """Close all connections."""
+        self.bulk.close()
         self._routes.close()
 
     def get(self, url: str, headers: Mapping[str, str], limit_bytes: int = MAX_BODY_BYTES) -> Answer:
@@ -210,7 +196,7 @@ class Fetcher:
     @contextmanager
     def _open(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Iterator[Body]:
         host = host_of(url)
-        turn = _Turn(self._turns)
+        turn = Turn(self.turns)
         try:
             self._check_health(url, host)
             with self._answer(method, url, headers, data, turn) as body:
@@ -237,7 +223,7 @@ class Fetcher:
 
     @contextmanager
     def _answer(
-        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, turn: _Turn
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, turn: Turn
     ) -> Iterator[Body]:
         timeout, begun = self._config.timeout_seconds, time.monotonic()
         try:
@@ -256,7 +242,8 @@ class Fetcher:
     def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> urllib3.BaseHTTPResponse:
         """Send a request, and again to wherever it is redirected; all our requests only read, POST included."""
         for _ in range(MAX_REDIRECTS + 1):
-            self._check_scheme(url)
+            if not self._config.may_ask(url):
+                raise RefusedSchemeError(without_credentials(url))
             route = self._routes.to(url)
             response = route.pool.urlopen(
                 method,
@@ -276,12 +263,6 @@ class Fetcher:
             _leave(response)
             url = urldefrag(urljoin(url, location)).url
         raise UpstreamUnavailableError(without_credentials(url), f"more than {MAX_REDIRECTS} redirects")
-
-    def _check_scheme(self, url: str) -> None:
-        mirror = self._config.download_mirror  # what comes from there is checked against the index's digests
-        is_mirror = mirror != "" and url.startswith(f"{mirror}/")
-        if not url.startswith("https://") and not is_mirror and not self._config.allow_non_https:
-            raise RefusedSchemeError(without_credentials(url))
 
 
 def _target(url: str, route: Route) -> str:

@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -12,8 +12,10 @@ from bandersnatch.errors import (
     IntegrityError,
     InterruptedRunError,
     MalformedResponseError,
+    MirrorError,
     NotFoundError,
     RangeRefusedError,
+    StorageError,
     TimeLimitError,
     UpstreamError,
     UpstreamUnavailableError,
@@ -27,13 +29,17 @@ from bandersnatch.progress import Progress
 from bandersnatch.sink import Partial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
-from bandersnatch.wheel_metadata import read_wheel_metadata
+from bandersnatch.wheel_metadata import guess_wheel_metadata, read_wheel_metadata
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 RESUME_MIN_BYTES = 1024 * 1024
 """Below that, to note where a download stands costs more than to begin it anew."""
+SMALL_BYTES = 256 * 1024
+"""Below that, a file costs more CPU time than it takes on the network, and is fetched together with others."""
+LANES = 4
+"""How many requests one thread has under way for such files; with more, the other threads would have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,54 @@ class FileSync:
             self.storage.set_mtime(task.path, task.file.mtime)
         has_metadata = self._sync_metadata(task, content) if task.wants_metadata else True
         return SyncedFile(task.file.size if was_fetched else 0, was_fetched, has_metadata)
+
+    def is_small(self, task: FileTask) -> bool:
+        """Whether a file is one for ``sync_together``."""
+        return task.work is FileWork.FETCH and task.file.size < SMALL_BYTES and not self.sources.mirror
+
+    def sync_together(self, tasks: Sequence[FileTask], lanes: int = LANES) -> dict[str, SyncedFile]:
+        """Fetch small files from upstream; return, by their names, those that came at the first try, whole and right.
+
+        What became of the others is for ``sync`` to find out. Up to ``lanes`` requests are under way at a time.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        by_url = {task.file.url: task for task in tasks}
+        sizes = {url: task.file.size for url, task in by_url.items()}
+        synced: dict[str, SyncedFile] = {}
+        without_metadata: list[FileTask] = []
+        with closing(self.upstream.small_files(sizes, lanes)) as documents:
+            for url, content in documents:
+                if self.is_stopped():
+                    raise InterruptedRunError
+                task = by_url[url]
+                try:
+                    self._keep(task, content)
+                    if task.wants_metadata and not self._keep_metadata(task, content):
+                        without_metadata.append(task)
+                    else:
+                        synced[task.file.filename] = SyncedFile(task.file.size, was_fetched=True, has_metadata=True)
+                except InterruptedRunError:
+                    raise
+                except MirrorError as error:
+                    logger.debug("%s; it is tried again", error)
+        for task in without_metadata:  # not above, where all turns for requests may be taken
+            with suppress(UpstreamError, StorageError):
+                has_metadata = self._sync_metadata(task, None)
+                synced[task.file.filename] = SyncedFile(task.file.size, was_fetched=True, has_metadata=has_metadata)
+        return synced
+
+    def _keep(self, task: FileTask, content: bytes) -> None:
+        """Put a small file in place, if it is the right one."""
+        file = task.file
+        with (
+            self.storage.room_for(task.path, file.size, self.reserve_bytes),
+            self.storage.write(task.path, file.mtime) as sink,
+        ):
+            sink.write(content)
+            self.progress.received(len(content))
+            sink.expect(file.url, file.size, file.sha256)
 
     def _is_right(self, task: FileTask) -> bool:
         digest = self.storage.digest(task.path, "sha256", self.is_stopped)
@@ -163,18 +217,30 @@ class FileSync:
         kept = self.storage.read(kept_at) if content is None else None
         if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
             return True
-        metadata = None
-        if task.file.filename.endswith(".whl"):
+        if self._keep_metadata(task, content):
+            return True
+        try:
+            metadata = self._fetch_metadata(task.file.url, expected)
+        except NotFoundError as error:
+            logger.warning("%s: upstream's page promises it; it is not advertised here", error)
+            self.storage.delete(kept_at)
+            return False
+        self.storage.write_bytes(kept_at, metadata, task.file.mtime)
+        return True
+
+    def _keep_metadata(self, task: FileTask, content: bytes | None) -> bool:
+        """Put the core metadata of a wheel in place; return whether the wheel has what upstream's page promises."""
+        expected, metadata = task.file.core_metadata_sha256, None
+        if not task.file.filename.endswith(".whl"):
+            return False
+        if content is not None:
+            metadata = guess_wheel_metadata(content)
+        if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
             with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
                 metadata = read_wheel_metadata(wheel)
-        if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
-            try:
-                metadata = self._fetch_metadata(task.file.url, expected)
-            except NotFoundError as error:
-                logger.warning("%s: upstream's page promises it; it is not advertised here", error)
-                self.storage.delete(kept_at)
+            if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
                 return False
-        self.storage.write_bytes(kept_at, metadata, task.file.mtime)
+        self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
         return True
 
     def _fetch_metadata(self, file_url: str, expected_sha256: str) -> bytes:

@@ -6,9 +6,10 @@ worker busy, and no number of workers can deadlock.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from packaging.utils import NormalizedName
 
@@ -37,6 +38,9 @@ from bandersnatch.todo import TodoEntry
 from bandersnatch.upstream import FetchedPage, Upstream
 from bandersnatch.wanted_page import PageChooser, WantedPage
 
+FILES_TOGETHER = 32
+"""So many small files make one task: enough to save threads their switches, few enough for all workers to have some."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedWork:
@@ -53,13 +57,15 @@ class PlannedWork:
 class Workshop:
     """What all packages of a run work with. ``report`` is called once for each package, from any thread.
 
-    With ``take_plan`` packages only plan: it is called in place of ``report`` where there is a plan.
+    ``sync_together`` is that of ``file_sync``, or has helper processes do it. With ``take_plan`` packages only plan: it is
+    called in place of ``report`` where there is a plan.
     """
 
     upstream: Upstream
     storage: FilesystemStorage
     inventory: Inventory
     file_sync: FileSync
+    sync_together: Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
     publisher: Publisher
     executor: Executor
     pages: PagesConfig
@@ -171,8 +177,13 @@ class Package:
         if not plan.tasks:
             return self._publish(wanted, plan, etag)
         self._left = len(plan.tasks)
+        publish = partial(self._publish, wanted, plan, etag)
+        small = [task for task in plan.tasks if shop.file_sync.is_small(task)]
+        for begin in range(0, len(small), FILES_TOGETHER):
+            self._submit(partial(self._sync_together, small[begin : begin + FILES_TOGETHER], publish))
         for task in plan.tasks:
-            self._submit_file(task, lambda: self._publish(wanted, plan, etag))
+            if not shop.file_sync.is_small(task):
+                self._submit_file(task, publish)
         return None
 
     def _was_never_held(self, record: HeldProject | None, unsettled: set[StoredPath]) -> bool:
@@ -275,21 +286,41 @@ class Package:
         return tuple(sorted(plan.deletions & listed))
 
     def _submit_file(self, task: FileTask, publish: Callable[[], None]) -> None:
-        self._submit(lambda: self._sync_file(task, publish))
+        self._submit(partial(self._sync_file, task, publish))
 
     def _sync_file(self, task: FileTask, publish: Callable[[], None]) -> None:
-        """Work on one file; whoever ends last publishes the page, or raises the project's first error."""
+        """Work on one file."""
         error: Exception | None = None
         try:
-            if isinstance(self._error, MirrorError) and self._error.stops_run:
-                raise self._error  # nothing can be written any more
+            self._check_disk()
             self._synced[task.file.filename] = self._shop.file_sync.sync(task)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             error = caught
+        self._end_files(1, error, publish)
+
+    def _sync_together(self, tasks: Sequence[FileTask], publish: Callable[[], None]) -> None:
+        """Work on many small files at once; each that does not come so easily is worked on by itself, later."""
+        try:
+            self._check_disk()
+            synced = self._shop.sync_together(tasks)
+        except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
+            return self._end_files(len(tasks), caught, publish)
+        self._synced |= synced
+        for task in tasks:
+            if task.file.filename not in synced:
+                self._submit_file(task, publish)
+        return self._end_files(len(synced), None, publish)
+
+    def _check_disk(self) -> None:
+        if isinstance(self._error, MirrorError) and self._error.stops_run:
+            raise self._error  # nothing can be written any more
+
+    def _end_files(self, number: int, error: Exception | None, publish: Callable[[], None]) -> None:
+        """Count files as worked on; whoever ends last publishes the page, or raises the project's first error."""
         with self._guard:
             self._error = self._error or error
-            self._left -= 1
-            is_last = self._left == 0
+            self._left -= number
+            is_last = number > 0 and self._left == 0
         if is_last:
             if self._error is not None:
                 raise self._error

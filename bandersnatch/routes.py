@@ -4,6 +4,7 @@ requests looks all of that up anew for each request, which takes three quarters 
 (docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
 """
 
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
@@ -32,6 +34,23 @@ class Route:
     headers: Mapping[str, str]
     wants_whole_urls: bool
     """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether no HTTP proxy stands in between."""
+        return self.pool.proxy is None
+
+    def connect(self, timeout_seconds: float) -> socket.socket:
+        """Return a new connection, which is none of the pool's, but has its TLS and its certificates.
+
+        Raises:
+            OSError, urllib3.exceptions.HTTPError: there can be none.
+        """
+        connection = self.pool._new_conn()  # noqa: SLF001 - there is no other way to the pool's settings
+        assert isinstance(connection, HTTPConnection), "there is no connection of another kind"
+        connection.timeout = timeout_seconds
+        connection.connect()
+        return connection.sock
 
 
 class Routes:
@@ -57,7 +76,7 @@ class Routes:
         Raises:
             requests.RequestException, ValueError, OSError: there can be none, for what the URL or the environment says.
         """
-        origin = url[: len(url) - len(target_of(url))]
+        origin = origin_of(url)
         route = self._routes.get(origin)
         if route is None:
             with self._guard:
@@ -100,6 +119,11 @@ class Routes:
         if not self._proxy or should_bypass_proxies(url, no_proxy=None):
             return {}
         return {"http": self._proxy, "https": self._proxy}
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, as they stand there."""
+    return url[: len(url) - len(target_of(url))]
 
 
 def target_of(url: str) -> str:

@@ -57,6 +57,37 @@ class FilesystemStorage:
         """From now on, call ``tell``, from any thread, with the path of each file that has appeared, changed or gone."""
         self._tell = tell
 
+    def tell(self, paths: Iterable[StoredPath]) -> None:
+        """Tell of changes that another process has made here, with a ``twin``."""
+        if self._tell is not None:
+            for path in paths:
+                self._tell(path)
+
+    def twin(self) -> "FilesystemStorage":
+        """Return a storage for another process, which writes to the same directory in the same way."""
+        twin = FilesystemStorage(self._root)
+        twin._file_mode = self._file_mode
+        return twin
+
+    @contextmanager
+    def claimed(self, paths: Iterable[StoredPath]) -> Iterator[None]:
+        """Keep other threads from writing to these paths, and take what a ``twin`` leaves half-written for ours.
+
+        Raises:
+            PathConflictError: another thread writes one of them.
+            InterruptedRunError: the storage was abandoned.
+        """
+        parts: list[str] = []
+        try:
+            for path in paths:
+                part = self._part_of(path)
+                self._claim(part)
+                parts.append(part)
+            yield
+        finally:
+            with self._guard:
+                self._open_parts.difference_update(parts)
+
     @property
     def root(self) -> Path:
         """The mirror's directory."""

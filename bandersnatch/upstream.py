@@ -1,6 +1,6 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from bandersnatch.model import (
     parse_root_index,
     parse_serial,
 )
+from bandersnatch.turns import Turns
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SERIAL_HEADER = "X-PyPI-Last-Serial"
@@ -127,6 +128,18 @@ class Upstream:
             UpstreamError: as ``project_page`` does.
         """
         return self._fetcher.stream(file_url, resume)
+
+    @property
+    def turns(self) -> Turns:
+        """Leave to have requests under way."""
+        return self._fetcher.turns
+
+    def small_files(self, sizes: Mapping[str, int], lanes: int) -> Generator[tuple[str, bytes]]:
+        """Yield URL and bytes of small files, as they come, over so many connections; ``sizes`` has URLs and sizes.
+
+        What is not yielded did not come at the first try, and is to be asked for with ``file``.
+        """
+        return self._fetcher.bulk.documents(sizes, lanes)
 
 
 def _serial_header(answer: Answer) -> int | None:

@@ -6,9 +6,10 @@ the progress.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
 
@@ -58,6 +59,8 @@ class Pace:
 
     orders_per_worker: int = 4
     """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
+    helped_projects: int = 500
+    """For fewer projects, to start helper processes costs more than they bring."""
     stale_delays_seconds: tuple[float, ...] = STALE_DELAYS_SECONDS
     checkpoint_seconds: float = 10.0
     checkpoint_share: float = 0.05
@@ -97,19 +100,21 @@ def build_workshop(
 ) -> Workshop:
     """Return what packages work with, as the configuration wants it."""
     upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
+    file_sync = FileSync(
+        upstream,
+        storage,
+        inventory,
+        equipment.progress,
+        is_stopped,
+        config.disk.reserve_bytes,
+        FileSources.of(config.http),
+    )
     return Workshop(
         upstream=upstream,
         storage=storage,
         inventory=inventory,
-        file_sync=FileSync(
-            upstream,
-            storage,
-            inventory,
-            equipment.progress,
-            is_stopped,
-            config.disk.reserve_bytes,
-            FileSources.of(config.http),
-        ),
+        file_sync=file_sync,
+        sync_together=file_sync.sync_together,
         publisher=publisher,
         executor=equipment.executor,
         pages=config.pages,
@@ -162,7 +167,6 @@ class Work:
             InterruptedRunError: the run was asked to stop.
         """
         try:
-            self._progress.start(len(plan.todo))
             self._work(plan)
         except BaseException:
             self._equipment.unwind(self._pace.unwind_seconds)  # the todo list stays as it was saved last
@@ -205,10 +209,23 @@ class Work:
             check_digests=check_digests,
             is_stopped=self._is_ending,
         )
-        self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
-        self._work_on(crew, plan, self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
-        if self.removals and not self._is_withheld() and not self._ended_early:
-            self._work_on(crew, plan, list(self.removals.files), may_remove=True)
+        with self._helped(shop, len(plan.todo)) as shop:
+            self._progress.start(len(plan.todo))
+            self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
+            self._work_on(crew, plan, self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
+            if self.removals and not self._is_withheld() and not self._ended_early:
+                self._work_on(crew, plan, list(self.removals.files), may_remove=True)
+
+    @contextmanager
+    def _helped(self, shop: Workshop, projects: int) -> Iterator[Workshop]:
+        """Let other processes fetch the small files of a long todo list."""
+        if projects < self._pace.helped_projects:
+            yield shop
+            return
+        from bandersnatch.helpers import helping  # noqa: PLC0415 - a run with nothing new shall import little
+
+        with helping(shop.file_sync, self._config.http) as sync_together:
+            yield replace(shop, sync_together=sync_together)
 
     def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects that failed because upstream removed them, or all their files, after the plan was made.

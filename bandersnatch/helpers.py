@@ -1,0 +1,155 @@
+"""Processes that fetch small files beside the main one, so that more than one core computes.
+
+One interpreter computes on one core at a time, and for small files computing is most of the work. A helper is given a
+batch of files, and returns which of them are in place, whole and checked (``FileSync.sync_together``); it decides nothing
+and keeps no record. What it did not get, for whatever reason, the main process works on as if there were no helpers.
+"""
+
+import ctypes
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from types import FrameType
+
+from bandersnatch.config import HttpConfig
+from bandersnatch.errors import InterruptedRunError, PathConflictError
+from bandersnatch.fetch import Fetcher
+from bandersnatch.file_plan import FileTask
+from bandersnatch.file_sync import FileSync, SyncedFile
+from bandersnatch.layout import StoredPath
+from bandersnatch.progress import SilentProgress
+from bandersnatch.upstream import Upstream
+
+logger = logging.getLogger(__name__)
+
+HELPERS_MAX = 4
+"""Beyond that, the main process has not enough batches to give away."""
+END_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
+
+SyncTogether = Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
+
+
+@contextmanager
+def helping(file_sync: FileSync, config: HttpConfig) -> Iterator[SyncTogether]:
+    """Start a helper for each core; give what does what ``file_sync.sync_together`` does, and end them with the block.
+
+    Where there is but one core, there are none. To be called before other threads of the process hold locks.
+    """
+    number = _helpers_wanted(config.workers)
+    if number < 2:
+        yield file_sync.sync_together
+        return
+    helpers = [_start(file_sync, config) for _ in range(number)]
+    try:
+        yield Helpers(file_sync, helpers, config.workers // number).sync_together
+    finally:
+        for helper in helpers:
+            helper.end()
+
+
+def _helpers_wanted(workers: int) -> int:
+    if sys.platform != "linux":
+        return 0  # a fork is not safe there
+    return min(len(os.sched_getaffinity(0)), HELPERS_MAX, workers // 2)
+
+
+class Helpers:
+    """The helpers of one run. Thread-safe."""
+
+    def __init__(self, file_sync: FileSync, helpers: Sequence["_Helper"], lanes: int) -> None:
+        self._file_sync, self._lanes = file_sync, lanes
+        self._free: SimpleQueue[_Helper] = SimpleQueue()
+        for helper in helpers:
+            self._free.put(helper)
+
+    def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
+        """Have a batch worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn."""
+        storage, turns = self._file_sync.storage, self._file_sync.upstream.turns
+        helper = self._free.get()
+        try:
+            with turns.several(self._lanes) as lanes, storage.claimed(task.path for task in tasks):
+                synced, changed = helper.sync_together(tasks, lanes)
+        except PathConflictError:  # to be told by whoever works on the file alone
+            return {}
+        finally:
+            self._free.put(helper)
+        self._file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
+        storage.tell(changed)
+        return synced
+
+
+class _Helper:
+    """One process, and the connection to it; used by one thread at a time."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self._process, self._connection = process, connection
+        self._has_ended = False
+
+    def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> tuple[dict[str, SyncedFile], list[StoredPath]]:
+        """Let the process work on a batch; return what is in place, and which paths have changed."""
+        if self._has_ended:
+            return {}, []
+        try:
+            self._connection.send((tasks, lanes))
+            synced, changed = self._connection.recv()
+        except (EOFError, OSError):
+            self._has_ended = True
+            return {}, []
+        return synced, changed
+
+    def end(self) -> None:
+        """End the process; what it has half-written, it deletes."""
+        self._process.terminate()
+        self._process.join(END_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _start(file_sync: FileSync, config: HttpConfig) -> _Helper:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_help, args=(theirs, file_sync, config, os.getpid()), daemon=True)
+    process.start()
+    theirs.close()  # the process has its own; so that we notice when that one is closed
+    return _Helper(process, ours)
+
+
+def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, parent: int) -> None:
+    """The life of a helper."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
+    if os.getppid() != parent:
+        return
+    changed: list[StoredPath] = []
+    storage = file_sync.storage.twin()
+    storage.tell_changes(changed.append)
+    try:
+        with closing(Fetcher(config)) as fetcher:
+            upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
+            own = replace(
+                file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
+            )
+            while True:
+                tasks, lanes = connection.recv()
+                synced = own.sync_together(tasks, lanes)
+                connection.send((synced, changed))
+                changed.clear()
+    except (EOFError, OSError, InterruptedRunError):
+        pass  # the run has ended, or is to be ended
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise InterruptedRunError
