@@ -78,21 +78,11 @@ class Bulk:
             lanes = asked.get_map()
             try:
                 while True:
-                    while (
-                        wanted
-                        and len(lanes) < most_lanes
-                        and not self._rests(origin)
-                        and self._take_turn(wait=not lanes)
-                    ):
+                    while wanted and len(lanes) < most_lanes and self._take_turn(origin, wait=not lanes):
                         self._begin(asked, origin, route, *wanted.popleft())
                     if not lanes:
                         return
-                    ready = asked.select(self._config.timeout_seconds)
-                    if not ready:
-                        self._rest(origin, f"no answer for {self._config.timeout_seconds:g} s")
-                        return
-                    for key, _ in ready:
-                        lane: Lane = key.data
+                    for lane in self._ready(asked, origin):
                         url, document = lane.url, self._answer(lane)
                         if not (wanted and lane.is_open() and self._ask(lane, *wanted.popleft())):
                             asked.unregister(lane.socket)
@@ -104,6 +94,16 @@ class Bulk:
                     key.data.close()
                     self._end(key.data)
 
+    def _ready(self, asked: selectors.BaseSelector, origin: str) -> list[Lane]:
+        """Wait for an answer; where none comes, close all lanes, so that their answers are broken-off ones."""
+        ready = [key.data for key, _ in asked.select(self._config.timeout_seconds)]
+        if not ready:
+            self._rest(origin, f"no answer for {self._config.timeout_seconds:g} s")
+            ready = [key.data for key in asked.get_map().values()]
+            for lane in ready:
+                lane.close()
+        return ready
+
     def _way_to(self, origin: str) -> Route | None:
         """Return the way to a server, if it can be gone here and nothing speaks against it."""
         if self._health.is_down(host_of(origin)) or self._rests(origin):
@@ -114,10 +114,16 @@ class Bulk:
             return None
         return route if route.is_direct else None
 
-    def _take_turn(self, *, wait: bool) -> bool:
+    def _take_turn(self, origin: str, *, wait: bool) -> bool:
+        """Take a turn for another request; return False where none is free, or the server rests."""
+        if self._rests(origin):
+            return False
         if not wait:
             return self._turns.take_free()
         self._turns.take()
+        if self._rests(origin):  # since a moment ago
+            self._turns.give_back()
+            return False
         return True
 
     def _begin(self, asked: selectors.BaseSelector, origin: str, route: Route, url: str, size: int) -> None:

@@ -79,7 +79,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "bulk", "config errors lane retries routes turns"),
     (2, "fetch", "__init__ bulk config errors retries routes turns"),
     (2, "changelog", "changes errors fetch model project_list"),
-    (2, "upstream", "changelog changes errors fetch model"),
+    (2, "upstream", "changelog changes errors fetch model turns"),
     (2, "legacy_json", "errors upstream"),
     (2, "run_lock", "errors layout"),
     (2, "sink", "errors layout"),
@@ -99,6 +99,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "file_sync",
         "errors fetch file_plan file_sources inventory layout progress sink storage upstream wheel_metadata",
     ),
+    (3, "helpers", "config errors fetch file_plan file_sync layout progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
     (
         3,
@@ -119,7 +120,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "work",
-        "brake changes config crew errors file_plan file_sources file_sync inventory layout options package"
+        "brake changes config crew errors file_plan file_sources file_sync helpers inventory layout options package"
         " progress publisher report run_plan schedule stop storage todo upstream wanted_page",
     ),
     (
@@ -174,10 +175,10 @@ TABLE: tuple[tuple[int, str, str], ...] = (
 OUTSIDERS = {
     "filelock": {"run_lock"},
     "msgspec": {"filters.facts", "held_page", "legacy_json", "model", "simple"},
-    "requests": {"fetch", "routes"},
+    "requests": {"bulk", "fetch", "routes"},
     "rich": {"invocation", "logs", "main", "progress", "tables"},
     "six": {"changelog"},
-    "urllib3": {"fetch", "retries", "routes"},
+    "urllib3": {"bulk", "fetch", "lane", "retries", "routes"},
 }
 OPTIONAL = {"option_readers": {"socks"}, "commands.completion": {"shtab"}}
 
