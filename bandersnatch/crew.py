@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from bandersnatch.errors import InterruptedRunError
-from bandersnatch.package import Order
+from bandersnatch.order import Order
 
-LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.1
 
 _Outcome = TypeVar("_Outcome")
 
@@ -47,7 +47,7 @@ class Crew(Generic[_Outcome]):
                 self._start(order)
                 active += 1
             try:
-                outcome = self._outcomes.get(timeout=LOOK_SECONDS)
+                outcome = self._outcomes.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
             active -= 1

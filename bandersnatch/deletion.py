@@ -10,6 +10,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
+from bandersnatch.equipment import Equipment
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
@@ -19,7 +20,6 @@ from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.state import StateStore
 from bandersnatch.storage import FilesystemStorage
-from bandersnatch.work import Equipment
 
 logger = logging.getLogger(__name__)
 

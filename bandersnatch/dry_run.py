@@ -11,6 +11,7 @@ from bandersnatch.changes import Owed
 from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.dry import DryStorage, InventoryCopy
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import HostDownError, MirrorError, StaleMetadataError
 from bandersnatch.file_plan import FileWork
 from bandersnatch.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
@@ -18,14 +19,15 @@ from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, StoredPath, is_metadata
 from bandersnatch.mirror import Mirror
 from bandersnatch.options import CompareMethod, DeletedPolicy
-from bandersnatch.package import Order, Package, PlannedWork
+from bandersnatch.order import Order
+from bandersnatch.package import Package
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
 from bandersnatch.state import StateStore
 from bandersnatch.storage import FilesystemStorage
-from bandersnatch.work import Equipment, Pace, build_workshop
+from bandersnatch.workshop import PlannedWork, build_workshop
 
 
 class DryRun:

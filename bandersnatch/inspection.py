@@ -17,10 +17,12 @@ from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.findings import Finding, Problem
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath, metadata_path
-from bandersnatch.package import Order, Package, PlannedWork, Workshop
+from bandersnatch.order import Order
+from bandersnatch.package import Package
 from bandersnatch.publisher import Publication
 from bandersnatch.report import Failure, Outcome
 from bandersnatch.todo import TodoEntry
+from bandersnatch.workshop import PlannedWork, Workshop
 
 
 @dataclass(frozen=True, slots=True)

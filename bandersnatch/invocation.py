@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bandersnatch.config import Config
+    from bandersnatch.equipment import Equipment
     from bandersnatch.progress import Progress
     from bandersnatch.report import Report
     from bandersnatch.stop import StopFlag
     from bandersnatch.storage import FilesystemStorage
-    from bandersnatch.work import Equipment
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +63,11 @@ class Invocation:
         """Give what a run works with, for a block that signals can stop within two seconds."""
         from concurrent.futures import ThreadPoolExecutor
 
+        from bandersnatch.equipment import Equipment
         from bandersnatch.fetch import Fetcher
         from bandersnatch.stop import StopFlag
         from bandersnatch.storage import FilesystemStorage
         from bandersnatch.upstream import Upstream
-        from bandersnatch.work import Equipment
 
         stop = StopFlag()
         progress = self._progress()

@@ -8,10 +8,12 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from bandersnatch.adoption import adopt
 from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
@@ -21,7 +23,9 @@ from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.todo import TodoList
-from bandersnatch.work import Equipment, Pace, Work
+
+if TYPE_CHECKING:
+    from bandersnatch.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +43,12 @@ class Mirror:
         inventory: Inventory | None = None,
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
-        self._upstream = equipment.upstream
+        self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
+        self._allow_removals = allow_removals
         self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
         self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
-        save_todo = self._states.save_todo
-        self._work = Work(config, equipment, self._inventory, pace or Pace(), save_todo, allow_removals=allow_removals)
 
     def run(self) -> Report:
         """Bring the mirror up to date.
@@ -65,16 +68,14 @@ class Mirror:
                 logger.info("taken over: %d projects, whose pages list %d files", *self._inventory.totals())
             self._holdings.sweep()
             saved = self._load_state(is_rebuilt=is_rebuilt)
-            plan = self._plan(saved)
+            plan, report = self._plan(saved), Report()
             if plan.is_new or not self._root_index.is_there():
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
-                self._work.carry_out(plan)
-                self._finish(plan.todo, saved)
+                report = self._carry_out(plan, saved)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
-            report = self._work.report
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 
@@ -125,14 +126,29 @@ class Mirror:
             self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
         return True
 
-    def _finish(self, todo: TodoList, saved: SavedState) -> None:
+    def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
+        from bandersnatch.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and shall import little
+
+        work = Work(
+            self._config,
+            self._equipment,
+            self._inventory,
+            self._pace,
+            self._states.save_todo,
+            allow_removals=self._allow_removals,
+        )
+        work.carry_out(plan)
+        self._finish(work, plan.todo, saved)
+        return work.report
+
+    def _finish(self, work: "Work", todo: TodoList, saved: SavedState) -> None:
         """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
         self._storage.flush()
-        gone = set(self._work.removals.projects)
+        gone = set(work.removals.projects)
         is_complete = len(todo) == len(gone)
         self._holdings.write_root_index(todo.target_serial if is_complete else saved.serial or 0, gone)
-        self._work.remove_gone(todo)
-        if self._work.report.withheld is None:
+        work.remove_gone(todo)
+        if work.report.withheld is None:
             self._storage.delete(REMOVALS)
         self._storage.flush()
         if is_complete:

@@ -7,14 +7,10 @@ worker busy, and no number of workers can deadlock.
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.changes import Owed
-from bandersnatch.config import PagesConfig
 from bandersnatch.errors import (
     InterruptedRunError,
     MirrorError,
@@ -22,78 +18,24 @@ from bandersnatch.errors import (
     ProjectNotFoundError,
     StaleMetadataError,
 )
-from bandersnatch.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
-from bandersnatch.file_sync import FileSync, SyncedFile
+from bandersnatch.file_plan import FilePlan, FileTask, FileWork, plan_files, wanted_paths
+from bandersnatch.file_sync import SyncedFile
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.held_page import HeldPage, read_held_page
-from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import ProjectPage
 from bandersnatch.options import DeletedPolicy
+from bandersnatch.order import Order
 from bandersnatch.page_rules import check_page
-from bandersnatch.publisher import Publication, Publisher
+from bandersnatch.publisher import Publication
 from bandersnatch.report import Failure, Gone, Outcome, Settled, Shrinks
-from bandersnatch.storage import FilesystemStorage
-from bandersnatch.todo import TodoEntry
-from bandersnatch.upstream import FetchedPage, Upstream
-from bandersnatch.wanted_page import PageChooser, WantedPage
+from bandersnatch.upstream import FetchedPage
+from bandersnatch.wanted_page import WantedPage
+from bandersnatch.workshop import PlannedWork, Workshop
 
 FILES_TOGETHER = 32
 """So many small files make one task: enough to save threads their switches, few enough for all workers to have some."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedWork:
-    """What a package would do, where only that was asked: ``wanted`` is what it would publish, ``held`` what is here."""
-
-    wanted: WantedPage
-    etag: str | None
-    plan: FilePlan
-    held: HeldPage | None
-    record: HeldProject | None
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What all packages of a run work with. ``report`` is called once for each package, from any thread.
-
-    ``sync_together`` is that of ``file_sync``, or has helper processes do it. With ``take_plan`` packages only plan: it is
-    called in place of ``report`` where there is a plan.
-    """
-
-    upstream: Upstream
-    storage: FilesystemStorage
-    inventory: Inventory
-    file_sync: FileSync
-    sync_together: Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
-    publisher: Publisher
-    executor: Executor
-    pages: PagesConfig
-    chooser: PageChooser
-    rules: FileRules
-    deleted: DeletedPolicy
-    is_stopped: Callable[[], bool]
-    report: Callable[[Outcome], None]
-    take_plan: Callable[[PlannedWork], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of a package.
-
-    ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
-    upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
-    files is not published, but reported; ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
-    known to be missing or bad.
-    """
-
-    project: NormalizedName
-    entry: TodoEntry
-    recheck: bool = False
-    is_last_attempt: bool = False
-    may_remove: bool = False
-    fresh: bool = False
-    wrong: frozenset[StoredPath] = frozenset()
 
 
 class Package:

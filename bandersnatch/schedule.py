@@ -7,11 +7,8 @@ from collections.abc import Iterable, Set
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
-from bandersnatch.package import Order
+from bandersnatch.order import Order
 from bandersnatch.todo import TodoList
-
-STALE_DELAYS_SECONDS = (1.0, 2.0, 4.0)
-"""Caches of PyPI are purged within seconds of a change."""
 
 
 class Schedule:
@@ -24,7 +21,7 @@ class Schedule:
         *,
         recheck: bool,
         may_remove: bool = False,
-        stale_delays: tuple[float, ...] = STALE_DELAYS_SECONDS,
+        stale_delays: tuple[float, ...],
     ) -> None:
         self._todo = todo
         self._recheck, self._may_remove, self._stale_delays = recheck, may_remove, stale_delays

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import OtherIndexError, UpstreamError
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
@@ -24,7 +25,7 @@ from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.todo import TodoEntry, TodoList
-from bandersnatch.work import Equipment, Pace, Work
+from bandersnatch.work import Work
 
 logger = logging.getLogger(__name__)
 

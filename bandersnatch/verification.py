@@ -17,6 +17,7 @@ from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
@@ -32,7 +33,7 @@ from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import INVENTORY, REMOVALS, is_metadata
-from bandersnatch.package import Order
+from bandersnatch.order import Order
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
@@ -40,7 +41,7 @@ from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import removed_since
 from bandersnatch.state import StateStore
 from bandersnatch.unlisted import UnlistedFiles
-from bandersnatch.work import Equipment, Pace, build_workshop
+from bandersnatch.workshop import build_workshop
 
 logger = logging.getLogger(__name__)
 

@@ -7,16 +7,16 @@ the progress.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.brake import Removals
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
-from bandersnatch.crew import LOOK_SECONDS, Crew
+from bandersnatch.crew import Crew
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
@@ -26,23 +26,16 @@ from bandersnatch.errors import (
     SuspiciousPageError,
     UpstreamError,
 )
-from bandersnatch.file_plan import FileRules
-from bandersnatch.file_sources import FileSources
-from bandersnatch.file_sync import FileSync
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
-from bandersnatch.package import Package, Workshop
-from bandersnatch.progress import Progress
+from bandersnatch.package import Package
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
-from bandersnatch.schedule import STALE_DELAYS_SECONDS, Schedule
-from bandersnatch.stop import StopFlag
-from bandersnatch.storage import FilesystemStorage
+from bandersnatch.schedule import Schedule
 from bandersnatch.todo import TodoList
-from bandersnatch.upstream import Upstream
-from bandersnatch.wanted_page import PageChooser
+from bandersnatch.workshop import Workshop, build_workshop
 
 logger = logging.getLogger(__name__)
 
@@ -51,86 +44,6 @@ _MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 
 
 _REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """The times and numbers of a run that have no option."""
-
-    orders_per_worker: int = 4
-    """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
-    helped_projects: int = 500
-    """For fewer projects, to start helper processes costs more than they bring."""
-    stale_delays_seconds: tuple[float, ...] = STALE_DELAYS_SECONDS
-    checkpoint_seconds: float = 10.0
-    checkpoint_share: float = 0.05
-    """Checkpoints may take this part of the time, which for a long todo list makes them rarer."""
-    unwind_seconds: float = 1.0
-    """How long the workers may take to end when the run is asked to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What a run works with: the index, the disk, the pool (shut down where the run is stopped), the display, the flag."""
-
-    upstream: Upstream
-    storage: FilesystemStorage
-    executor: Executor
-    progress: Progress
-    stop: StopFlag
-
-    def unwind(self, seconds: float) -> None:
-        """End the workers after an error, and leave nothing half-written; they have so many seconds to end by themselves."""
-        self.stop.set()
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        end = time.monotonic() + seconds
-        while self.storage.is_writing() and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS / 10)
-        self.storage.abandon()
-
-
-def build_workshop(
-    config: Config,
-    equipment: Equipment,
-    publisher: Publisher,
-    report: Callable[[Outcome], None],
-    *,
-    check_digests: bool,
-    is_stopped: Callable[[], bool],
-) -> Workshop:
-    """Return what packages work with, as the configuration wants it."""
-    upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
-    file_sync = FileSync(
-        upstream,
-        storage,
-        inventory,
-        equipment.progress,
-        is_stopped,
-        config.disk.reserve_bytes,
-        FileSources.of(config.http),
-    )
-    return Workshop(
-        upstream=upstream,
-        storage=storage,
-        inventory=inventory,
-        file_sync=file_sync,
-        sync_together=file_sync.sync_together,
-        publisher=publisher,
-        executor=equipment.executor,
-        pages=config.pages,
-        chooser=PageChooser(
-            upstream,
-            storage,
-            config.filters,
-            config.removals.deleted,
-            config.pages.hash_index,
-            config.pages.legacy_json,
-        ),
-        rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
-        deleted=config.removals.deleted,
-        is_stopped=is_stopped,
-        report=report,
-    )
 
 
 class Work:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bandersnatch.config import Config
+from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.fetch import Fetcher
 from bandersnatch.mirror import Mirror
 from bandersnatch.progress import SilentProgress
@@ -18,7 +19,6 @@ from bandersnatch.retries import RetryPolicy
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
-from bandersnatch.work import Equipment, Pace
 from tests.fakepypi import FakePyPI
 from tests.mirror_check import assert_mirror_matches
 

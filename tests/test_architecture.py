@@ -94,6 +94,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "root_index", "config layout simple storage"),
     (2, "dry", "errors inventory layout model sink storage"),
     (2, "holdings", "adoption errors inventory layout rebuild root_index simple stop storage"),
+    (2, "equipment", "progress stop storage upstream"),
+    (2, "order", "layout todo"),
     (
         3,
         "file_sync",
@@ -109,51 +111,63 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     ),
     (
         3,
+        "workshop",
+        "config equipment file_plan file_sources file_sync held_page inventory options publisher report"
+        " storage upstream wanted_page",
+    ),
+    (
+        3,
         "package",
-        "changes config errors file_plan file_sync filters.verdict held_page inventory layout model options"
-        " page_rules publisher report storage todo upstream wanted_page",
+        "changes errors file_plan file_sync filters.verdict held_page inventory layout model options order"
+        " page_rules publisher report upstream wanted_page workshop",
     ),
     (3, "explain", "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream"),
-    (3, "schedule", "changes package todo"),
-    (3, "crew", "errors package"),
+    (3, "schedule", "changes order todo"),
+    (3, "crew", "errors order"),
     (3, "run_plan", "changes errors filters.filters inventory layout model options state todo upstream"),
     (
         3,
         "work",
-        "brake changes config crew errors file_plan file_sources file_sync helpers inventory layout options package"
-        " progress publisher report run_plan schedule stop storage todo upstream wanted_page",
+        "brake changes config crew equipment errors helpers inventory layout options package publisher report"
+        " run_plan schedule todo workshop",
     ),
     (
         3,
         "mirror",
-        "adoption config disk_options holdings inventory layout report root_index run_lock run_plan state todo work",
-    ),
-    (
-        3,
-        "dry_run",
-        "brake changes config crew dry errors file_plan forecast inventory layout mirror options package"
-        " publisher report run_plan schedule state storage work",
-    ),
-    (
-        3,
-        "sync",
-        "changes config disk_options errors holdings inventory layout options report root_index run_lock run_plan"
+        "adoption config disk_options equipment holdings inventory layout report root_index run_lock run_plan"
         " state todo work",
     ),
     (
         3,
+        "dry_run",
+        "brake changes config crew dry equipment errors file_plan forecast inventory layout mirror options"
+        " order package publisher report run_plan schedule state storage workshop",
+    ),
+    (
+        3,
+        "sync",
+        "changes config disk_options equipment errors holdings inventory layout options report root_index"
+        " run_lock run_plan state todo work",
+    ),
+    (
+        3,
         "deletion",
-        "config disk_options dry errors holdings inventory layout publisher root_index run_lock state storage work",
+        "config disk_options dry equipment errors holdings inventory layout publisher root_index run_lock"
+        " state storage",
     ),
     (3, "unlisted", "errors held_page inventory layout rebuild storage"),
-    (3, "inspection", "changes errors file_plan findings inventory layout package publisher report todo"),
+    (
+        3,
+        "inspection",
+        "changes errors file_plan findings inventory layout order package publisher report todo workshop",
+    ),
     (
         3,
         "verification",
-        "brake config crew disk_options dry errors findings holdings inspection inventory layout package"
-        " publisher report root_index run_lock run_plan state unlisted work",
+        "brake config crew disk_options dry equipment errors findings holdings inspection inventory layout"
+        " order publisher report root_index run_lock run_plan state unlisted workshop",
     ),
-    (4, "invocation", "config deadline exit_status fetch logs progress report stop storage upstream work"),
+    (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),
     (4, "commands.names", "errors model"),
     (4, "commands.mirror", "config dry_run errors exit_status forecast invocation mirror tables"),

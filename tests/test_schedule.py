@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from bandersnatch.package import Order
+from bandersnatch.order import Order
 from bandersnatch.schedule import Schedule
 from bandersnatch.todo import TodoEntry, TodoList
 from tests.builders import SAMPLE, named, unhurried
@@ -44,7 +44,7 @@ def test_an_order_says_what_is_asked(recheck: bool, may_remove: bool) -> None:
 
 
 def test_only_the_projects_asked_for_come() -> None:
-    orders = Schedule(todo_list({"a": 1, "b": 2, "c": 3}), [named("c"), named("a")], recheck=False)
+    orders = Schedule(todo_list({"a": 1, "b": 2, "c": 3}), [named("c"), named("a")], recheck=False, stale_delays=DELAYS)
     assert [next_project(orders, 0.0) for _ in range(3)] == ["a", "c", None]
 
 

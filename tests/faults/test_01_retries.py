@@ -153,9 +153,9 @@ def test_outage_ends_with_its_error_the_summary_and_status_4(rig: Rig, pypi: Fak
 
 
 def test_what_was_done_before_an_outage_stays_done(rig: Rig, pypi: FakePyPI) -> None:
-    for number in range(60):
+    for number in range(90):
         pypi.add_file(f"project-{number:02}", "1.0")
-    for number in range(30, 60):
+    for number in range(30, 90):
         pypi.fault(f"/simple/project-{number}/", Reset(0), times=None)
     assert isinstance(rig.run(workers="2").outage, HostDownError)
     assert b"project-00" in (rig.web / "simple/index.html").read_bytes()

@@ -1,0 +1,27 @@
+"""What is asked of one package."""
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.layout import StoredPath
+from bandersnatch.todo import TodoEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of a package.
+
+    ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
+    upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
+    files is not published, but reported; ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
+    known to be missing or bad.
+    """
+
+    project: NormalizedName
+    entry: TodoEntry
+    recheck: bool = False
+    is_last_attempt: bool = False
+    may_remove: bool = False
+    fresh: bool = False
+    wrong: frozenset[StoredPath] = frozenset()

@@ -1,0 +1,98 @@
+"""What all packages of a run work with, and how it comes from the configuration."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from bandersnatch.config import Config, PagesConfig
+from bandersnatch.equipment import Equipment
+from bandersnatch.file_plan import FilePlan, FileRules, FileTask
+from bandersnatch.file_sources import FileSources
+from bandersnatch.file_sync import FileSync, SyncedFile
+from bandersnatch.held_page import HeldPage
+from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.options import DeletedPolicy
+from bandersnatch.publisher import Publisher
+from bandersnatch.report import Outcome
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.upstream import Upstream
+from bandersnatch.wanted_page import PageChooser, WantedPage
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """What a package would do, where only that was asked: ``wanted`` is what it would publish, ``held`` what is here."""
+
+    wanted: WantedPage
+    etag: str | None
+    plan: FilePlan
+    held: HeldPage | None
+    record: HeldProject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all packages of a run work with. ``report`` is called once for each package, from any thread.
+
+    ``sync_together`` is that of ``file_sync``, or has helper processes do it. With ``take_plan`` packages only plan: it is
+    called in place of ``report`` where there is a plan.
+    """
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    inventory: Inventory
+    file_sync: FileSync
+    sync_together: Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
+    publisher: Publisher
+    executor: Executor
+    pages: PagesConfig
+    chooser: PageChooser
+    rules: FileRules
+    deleted: DeletedPolicy
+    is_stopped: Callable[[], bool]
+    report: Callable[[Outcome], None]
+    take_plan: Callable[[PlannedWork], None] | None = None
+
+
+def build_workshop(
+    config: Config,
+    equipment: Equipment,
+    publisher: Publisher,
+    report: Callable[[Outcome], None],
+    *,
+    check_digests: bool,
+    is_stopped: Callable[[], bool],
+) -> Workshop:
+    """Return what packages work with, as the configuration wants it."""
+    upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
+    file_sync = FileSync(
+        upstream,
+        storage,
+        inventory,
+        equipment.progress,
+        is_stopped,
+        config.disk.reserve_bytes,
+        FileSources.of(config.http),
+    )
+    return Workshop(
+        upstream=upstream,
+        storage=storage,
+        inventory=inventory,
+        file_sync=file_sync,
+        sync_together=file_sync.sync_together,
+        publisher=publisher,
+        executor=equipment.executor,
+        pages=config.pages,
+        chooser=PageChooser(
+            upstream,
+            storage,
+            config.filters,
+            config.removals.deleted,
+            config.pages.hash_index,
+            config.pages.legacy_json,
+        ),
+        rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
+        deleted=config.removals.deleted,
+        is_stopped=is_stopped,
+        report=report,
+    )
