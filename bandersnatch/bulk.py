@@ -22,7 +22,7 @@ import urllib3
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import without_credentials
-from bandersnatch.lane import Lane, UnfitAnswerError
+from bandersnatch.lane import Lane, UnfitAnswerError, is_plain
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
 from bandersnatch.turns import Turns
@@ -69,7 +69,9 @@ class Bulk:
         """
         origin = origin_of(next(iter(sizes)))
         wanted = deque(
-            (url, size) for url, size in sizes.items() if origin_of(url) == origin and self._config.may_ask(url)
+            (url, size)
+            for url, size in sizes.items()
+            if origin_of(url) == origin and is_plain(url) and self._config.may_ask(url)
         )
         route = self._way_to(origin)
         if route is None:

@@ -25,7 +25,7 @@ from bandersnatch.errors import InterruptedRunError, PathConflictError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import FileSync, SyncedFile
-from bandersnatch.layout import StoredPath
+from bandersnatch.layout import StoredPath, metadata_path
 from bandersnatch.progress import SilentProgress
 from bandersnatch.upstream import Upstream
 
@@ -54,6 +54,8 @@ def helping(file_sync: FileSync, config: HttpConfig) -> Iterator[SyncTogether]:
         yield Helpers(file_sync, helpers, config.workers // number).sync_together
     finally:
         for helper in helpers:
+            helper.ask_to_end()
+        for helper in helpers:
             helper.end()
 
 
@@ -73,19 +75,38 @@ class Helpers:
             self._free.put(helper)
 
     def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
-        """Have a batch worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn."""
-        storage, turns = self._file_sync.storage, self._file_sync.upstream.turns
+        """Have a batch worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
         helper = self._free.get()
         try:
-            with turns.several(self._lanes) as lanes, storage.claimed(task.path for task in tasks):
+            if self._file_sync.is_stopped():
+                raise InterruptedRunError
+            if helper.has_ended:
+                return self._file_sync.sync_together(tasks, self._lanes)
+            with (
+                self._file_sync.upstream.turns.several(self._lanes) as lanes,
+                self._file_sync.storage.claimed(task.path for task in tasks),
+            ):
                 synced, changed = helper.sync_together(tasks, lanes)
+                self._take_note(tasks, changed, is_all=not helper.has_ended)
         except PathConflictError:  # to be told by whoever works on the file alone
             return {}
         finally:
             self._free.put(helper)
         self._file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
-        storage.tell(changed)
         return synced
+
+    def _take_note(self, tasks: Sequence[FileTask], changed: Sequence[StoredPath], *, is_all: bool) -> None:
+        """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""
+        storage = self._file_sync.storage
+        if not is_all:
+            paths = [path for task in tasks for path in (task.path, metadata_path(task.path))]
+            storage.sweep(paths)
+            changed = [path for path in paths if storage.stat(path) is not None]
+        storage.tell(changed)
 
 
 class _Helper:
@@ -93,23 +114,24 @@ class _Helper:
 
     def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self._process, self._connection = process, connection
-        self._has_ended = False
+        self.has_ended = False
 
     def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> tuple[dict[str, SyncedFile], list[StoredPath]]:
         """Let the process work on a batch; return what is in place, and which paths have changed."""
-        if self._has_ended:
-            return {}, []
         try:
             self._connection.send((tasks, lanes))
             synced, changed = self._connection.recv()
         except (EOFError, OSError):
-            self._has_ended = True
+            self.has_ended = True
             return {}, []
         return synced, changed
 
-    def end(self) -> None:
-        """End the process; what it has half-written, it deletes."""
+    def ask_to_end(self) -> None:
+        """Tell the process to end; what it has half-written, it deletes."""
         self._process.terminate()
+
+    def end(self) -> None:
+        """See to it that the process has ended."""
         self._process.join(END_SECONDS)
         if self._process.is_alive():
             self._process.kill()
@@ -127,8 +149,6 @@ def _start(file_sync: FileSync, config: HttpConfig) -> _Helper:
 
 def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, parent: int) -> None:
     """The life of a helper."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
     gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
     if os.getppid() != parent:
@@ -137,6 +157,9 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
     storage = file_sync.storage.twin()
     storage.tell_changes(changed.append)
     try:
+        stop = _StopOnce()
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
         with closing(Fetcher(config)) as fetcher:
             upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
             own = replace(
@@ -144,12 +167,24 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
             )
             while True:
                 tasks, lanes = connection.recv()
-                synced = own.sync_together(tasks, lanes)
+                try:
+                    synced = own.sync_together(tasks, lanes)
+                except InterruptedRunError:
+                    connection.send(({}, changed))  # what was put in place is told all the same
+                    raise
                 connection.send((synced, changed))
                 changed.clear()
     except (EOFError, OSError, InterruptedRunError):
         pass  # the run has ended, or is to be ended
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise InterruptedRunError
+class _StopOnce:
+    """Raises at the first signal; a second one, as of a terminal and of the main process, shall not end the cleaning up."""
+
+    def __init__(self) -> None:
+        self._has_raised = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._has_raised:
+            self._has_raised = True
+            raise InterruptedRunError

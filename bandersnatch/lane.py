@@ -17,6 +17,11 @@ _OK, _GONE = 200, (404, 410)
 _SHORT_BYTES = 64 * 1024
 
 
+def is_plain(url: str) -> bool:
+    """Whether a URL can be asked for as it stands."""
+    return _PLAIN_TARGET.fullmatch(target_of(url)) is not None
+
+
 class UnfitAnswerError(Exception):
     """Upstream answered, but not plainly with the document: a redirect, trouble, another size than it must have."""
 
@@ -47,14 +52,10 @@ class Lane:
         """Send the request for a document of that size.
 
         Raises:
-            UnfitAnswerError: the URL is none that may be sent as it is.
             OSError, HTTPException: upstream does not take it.
         """
         self.url, self._size, self._asked = url, size, time.monotonic()
-        target = target_of(url)
-        if not _PLAIN_TARGET.fullmatch(target):
-            raise UnfitAnswerError("such a URL is not sent as it is")
-        self._connection.request("GET", target, headers={**self._headers, "Accept-Encoding": "identity"})
+        self._connection.request("GET", target_of(url), headers={**self._headers, "Accept-Encoding": "identity"})
 
     def answer(self) -> bytes | None:
         """Return the document that was asked for, or None where there is none.

@@ -54,7 +54,7 @@ def guess_wheel_metadata(wheel: bytes) -> bytes | None:
         if entry + _ENTRY_BYTES + name_bytes != name_end:
             return None
         begin = local_header + _LOCAL_HEADER_BYTES + sum(struct.unpack_from("<HH", wheel, local_header + 26))
-        packed = wheel[begin : begin + packed_bytes]
+        packed = wheel[begin : begin + min(packed_bytes, MAX_METADATA_BYTES)]
         if method == zipfile.ZIP_DEFLATED:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, MAX_METADATA_BYTES)
     except (struct.error, zlib.error):

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bandersnatch.wheel_metadata import MAX_METADATA_BYTES, read_wheel_metadata
+from bandersnatch.wheel_metadata import MAX_METADATA_BYTES, guess_wheel_metadata, read_wheel_metadata
 from tests.builders import make_wheel, unhurried
 
 METADATA = b"Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n" * 20
 COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+NAME_END = b".dist-info/METADATA"
+DEFLATED_AT_MOST = 1032
+"""So many times its own size is what deflated bytes can hold."""
 
 
 def read(wheel: bytes) -> bytes | None:
@@ -95,3 +98,66 @@ def test_a_wheel_with_changed_bytes_is_read_or_none(wheel: bytes, changes: list[
         broken[at % len(broken)] = value
     metadata = read(bytes(broken))
     assert metadata is None or isinstance(metadata, bytes)
+
+
+# The guess
+
+
+@unhurried
+@given(
+    st.none() | st.binary(max_size=400) | st.binary(max_size=40).map(lambda piece: piece * 1000),
+    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+    st.from_regex(r"[A-Za-z0-9_]{1,20}-[0-9.]{1,9}", fullmatch=True),
+)
+@example(b"PK\x01\x02 sample-1.0.dist-info/METADATA", zipfile.ZIP_STORED, "sample-1.0")
+def test_the_guess_for_a_wheel_is_what_it_has(metadata: bytes | None, compression: int, name: str) -> None:
+    wheel = make_wheel(metadata, compression, name)
+    assert guess_wheel_metadata(wheel) == read(wheel) == metadata
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_there_is_no_guess_for_rare_compressions(compression: int) -> None:
+    assert guess_wheel_metadata(make_wheel(METADATA, compression)) is None
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_guess_is_never_larger_than_metadata_may_be(compression: int) -> None:
+    wheel = make_wheel(b"x" * (MAX_METADATA_BYTES + 1), compression)
+    assert len(guess_wheel_metadata(wheel) or b"") <= MAX_METADATA_BYTES
+
+
+@unhurried
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_any_bytes_can_be_guessed_from(before: bytes, after: bytes) -> None:
+    for wheel in (before, before + b".dist-info/METADATA" + after, before + b"PK\x01\x02" + after + NAME_END):
+        assert len(guess_wheel_metadata(wheel) or b"") <= len(wheel) * DEFLATED_AT_MOST
+
+
+@unhurried
+@given(
+    st.sampled_from([make_wheel(METADATA, compression) for compression in COMPRESSIONS]),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
+    st.integers(0, 100),
+    st.integers(0, 100),
+)
+def test_a_wheel_with_changed_bytes_can_be_guessed_from(
+    wheel: bytes, changes: list[tuple[int, int]], first: int, lost: int
+) -> None:
+    broken = bytearray(wheel)
+    for at, value in changes:
+        broken[at % len(broken)] = value
+    guess = guess_wheel_metadata(bytes(broken[first : len(broken) - lost]))
+    assert guess is None or len(guess) <= MAX_METADATA_BYTES
+
+
+@unhurried
+@given(st.data())
+def test_the_directory_of_a_wheel_may_say_anything(data: st.DataObject) -> None:
+    wheel = bytearray(make_wheel(METADATA))
+    entry = wheel.rindex(b"PK\x01\x02")
+    for offset, size in ((10, 2), (20, 4), (24, 4), (28, 2), (42, 4)):
+        if data.draw(st.booleans()):
+            value = data.draw(st.integers(0, 2 ** (8 * size) - 1) | st.integers(0, len(wheel)))
+            wheel[entry + offset : entry + offset + size] = value.to_bytes(size, "little")
+    guess = guess_wheel_metadata(bytes(wheel))
+    assert guess is None or len(guess) <= MAX_METADATA_BYTES

@@ -1,0 +1,340 @@
+"""Helper processes: the mirror is the same with them, and whatever becomes of them."""
+
+import multiprocessing
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from bandersnatch.config import HttpConfig
+from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.helpers import helping
+from bandersnatch.stop import StopFlag
+from bandersnatch.work import Pace
+from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
+from tests.file_bench import Bench, make_bench
+from tests.rig import HURRIED, Rig
+from tests.umask import umask
+
+HELPED = replace(HURRIED, helped_projects=1)
+CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
+pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need Linux and two cores")
+
+
+def add_projects(pypi: FakePyPI) -> list[UploadedFile]:
+    return [
+        pypi.add_file(f"project-{name}", f"{number}.0", kind="wheel" if number % 2 else "sdist")
+        for name in range(5)
+        for number in range(1, 8)
+    ]
+
+
+def stored(rig: Rig, file: UploadedFile) -> Path:
+    return rig.web / file.url_path[1:]
+
+
+def half_written(rig: Rig) -> list[Path]:
+    return list(rig.directory.rglob("*.part"))
+
+
+def helpers() -> list[int]:
+    """Return the helpers of a run in this process."""
+    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+
+
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started."""
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            content = path.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(content.rpartition(")")[2].split()[1]) == parent:
+            pids.append(int(path.parent.name))
+    return pids
+
+
+@contextmanager
+def awaited_end(pids: list[int]) -> Iterator[None]:
+    """Wait, at the end of the block, for the end of processes that run now."""
+    with ExitStack() as stack:
+        descriptors = [os.pidfd_open(pid) for pid in pids]
+        for descriptor in descriptors:
+            stack.callback(os.close, descriptor)
+        yield
+        for descriptor in descriptors:
+            assert select.select([descriptor], [], [], 30)[0], "a helper has not ended"
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let this thread, and the processes that it starts, have one core only."""
+    os.sched_setaffinity(0, {min(CORES)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+@pytest.fixture
+def bench(pypi: FakePyPI, tmp_path: Path) -> Iterator[Bench]:
+    yield from make_bench(pypi, tmp_path / "mirror", lambda: False)
+
+
+# Whether there are any
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
+def test_there_is_a_helper_for_each_core_but_none_for_few_workers(bench: Bench, workers: int, expected: int) -> None:
+    with helping(bench.sync, HttpConfig(bench.pypi.url, workers=workers)) as sync_together:
+        assert len(helpers()) == expected
+        assert (sync_together == bench.sync.sync_together) == (expected == 0)
+    assert helpers() == []
+
+
+def test_there_is_none_where_there_is_one_core(bench: Bench) -> None:
+    with one_core(), helping(bench.sync, HttpConfig(bench.pypi.url, workers=10)) as sync_together:
+        assert helpers() == []
+        assert sync_together == bench.sync.sync_together
+
+
+@pytest.mark.parametrize(("pace", "expected"), [(HELPED, True), (HURRIED, False)])
+def test_a_long_todo_list_is_helped_and_a_short_one_is_not(
+    rig: Rig, pypi: FakePyPI, pace: Pace, expected: bool
+) -> None:
+    there: list[bool] = []
+    pypi.fault(add_projects(pypi)[3].url_path, Call(lambda: there.append(bool(helpers()))))
+    rig.run(pace=pace)
+    assert there == [expected]
+    assert helpers() == []
+
+
+# What they do
+
+
+def test_the_mirror_is_the_same_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    report = rig.run(pace=HELPED)
+    assert report.failures == []
+    assert (report.files, report.size_bytes) == (len(files), sum(file.size for file in files))
+    assert sorted(request.path for request in pypi.file_requests()) == sorted(file.url_path for file in files)
+    assert pypi.metadata_requests() == []
+    rig.assert_matches()
+    before = rig.tree()
+    rig.resync()
+    rig.run(pace=HURRIED)
+    assert rig.tree() == before
+
+
+def test_a_mirror_is_kept_up_to_date_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    rig.run(pace=HELPED)
+    pypi.remove_file("project-1", files[9].filename)
+    pypi.add_file("project-2", "9.0", metadata_in_wheel=False)
+    pypi.remove_project("project-3")
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+    stored(rig, files[0]).write_bytes(b"damaged")
+    rig.resync()
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(503), Status(302, {"Location": "/x"}), WrongBytes()])
+def test_what_a_helper_does_not_get_is_fetched_all_the_same(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
+    pypi.fault(add_projects(pypi)[0].url_path, fault)
+    report = rig.run(pace=HELPED)
+    assert len(report.failures) <= 1  # where another file's turn came first, and the host rested
+    if report.failures:
+        rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+def test_metadata_that_is_not_in_the_wheel_is_fetched(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(9):
+        pypi.add_file("project", f"{number}.0", metadata_in_wheel=number % 2 == 0)
+    pypi.fault(f"{pypi.files('project')[1].url_path}.metadata", Status(503))
+    assert rig.run(pace=HELPED).failures == []
+    rig.assert_matches()
+
+
+def test_all_that_helpers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    changes = rig.folder / "changes"
+    rig.run(pace=HELPED, diff_file=str(changes))
+    listed = changes.read_text().splitlines()
+    assert sorted(set(listed)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
+    assert all(listed.count(str(stored(rig, file))) == 1 for file in files)
+
+
+@pytest.mark.parametrize(("manages", "mode"), [("true", 0o644), ("false", 0o600)])
+def test_permissions_are_those_that_the_option_wants(rig: Rig, pypi: FakePyPI, manages: str, mode: int) -> None:
+    files = add_projects(pypi)
+    with umask(0o077):
+        rig.run(pace=HELPED, storage_filesystem_manage_permissions=manages)
+    assert {stat.S_IMODE(stored(rig, file).stat().st_mode) for file in files} == {mode}
+
+
+def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    with pytest.raises(StorageError, match="would not leave the reserve"):
+        rig.run(pace=HELPED, reserve="1000000T")
+    assert not any(stored(rig, file).exists() for file in files)
+    rig.run(pace=HELPED, reserve="1")
+    rig.assert_matches()
+
+
+# What becomes of them
+
+
+def kill_helpers() -> None:
+    for pid in helpers():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [0, 17, 34])
+def test_the_run_goes_on_without_helpers_that_were_killed(rig: Rig, pypi: FakePyPI, number: int) -> None:
+    file = add_projects(pypi)[number]
+    pypi.fault(file.url_path, Call(kill_helpers, Stall()))
+    changes = rig.folder / "changes"
+    assert rig.run(pace=HELPED, diff_file=str(changes)).failures == []
+    rig.assert_matches()
+    assert {str(path) for path in rig.web.rglob("*") if path.is_file()} == set(changes.read_text().splitlines())
+
+
+@contextmanager
+def stopped_half_written(rig: Rig, file: UploadedFile) -> Iterator[threading.Thread]:
+    """Let the writing of a file wait for ever, in the middle; the thread ends when it has come to that."""
+    part = stored(rig, file).with_name(f".{file.filename}.part")
+    part.parent.mkdir(parents=True)
+    os.mkfifo(part)
+    streams: list[IO[bytes]] = []
+    thread = threading.Thread(target=lambda: streams.append(part.open("rb")))  # opens when it is opened for writing
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(30)
+        for stream in streams:
+            stream.close()
+
+
+def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
+    stop = StopFlag()
+    file = pypi.add_file("project", "1.0", kind="sdist", size=200_000)
+    with stopped_half_written(rig, file) as stopped:
+
+        def hold_helpers_and_stop() -> None:
+            stopped.join()
+            for pid in helpers():
+                os.kill(pid, signal.SIGSTOP)  # it can't end itself
+            stop.set()
+
+        thread = threading.Thread(target=hold_helpers_and_stop)
+        thread.start()
+        with pytest.raises(InterruptedRunError):
+            rig.run(pace=HELPED, stop=stop)
+        thread.join()
+    assert half_written(rig) == []
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+def test_what_a_helper_had_done_before_the_run_was_stopped_is_listed(rig: Rig, pypi: FakePyPI) -> None:
+    stop, is_over = StopFlag(), threading.Event()
+    for number in range(6):
+        pypi.add_file("project", f"{number}.0")
+    # Of two lanes one is silent, and what comes on the other is in place when the one after the next is asked for.
+    pypi.fault("/packages/*", Call(lambda: is_over.wait(30)), Fault(), Fault(), Call(stop.set, Stall()))
+    changes = rig.folder / "changes"
+    with pytest.raises(InterruptedRunError):
+        rig.run(pace=HELPED, stop=stop, diff_file=str(changes))
+    is_over.set()
+    files = {str(path) for path in (rig.web / "packages").rglob("*") if path.is_file()}
+    assert files
+    assert files <= set(changes.read_text().splitlines())
+
+
+# The command
+
+
+@pytest.fixture
+def many(rig: Rig, pypi: FakePyPI) -> Rig:
+    """A mirror of so many projects that the command has helpers."""
+    for number in range(Pace().helped_projects):
+        pypi.add_file(f"project-{number}", "1.0", kind="wheel" if number % 2 else "sdist")
+    rig.options["timeout"] = "60"
+    return rig
+
+
+def test_the_command_has_helpers_and_mirrors_all(many: Rig, pypi: FakePyPI) -> None:
+    seen: list[int] = []
+    pypi.fault(pypi.files("project-400")[0].url_path, Call(lambda: seen.extend(children(process.pid))))
+    with many.start_command("mirror") as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert len(seen) == 2
+    many.assert_matches()
+
+
+def test_helpers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, pypi: FakePyPI) -> None:
+    stall = Stall()
+    pypi.fault(pypi.files("project-400")[0].url_path, stall, times=None)
+    with many.start_command("mirror") as process:
+        assert stall.started.wait(30)
+        pids = children(process.pid)
+        assert len(pids) == 2
+        with awaited_end(pids):
+            process.kill()
+        process.communicate(timeout=30)
+    pypi.clear_faults()
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_command_and_its_helpers(
+    many: Rig, pypi: FakePyPI, number: signal.Signals, status: int
+) -> None:
+    stall = Stall()
+    pypi.fault(pypi.files("project-200")[0].url_path, Stall(after_bytes=50), times=None)
+    pypi.fault(pypi.files("project-400")[0].url_path, stall, times=None)
+    with many.start_command("mirror") as process:
+        assert stall.started.wait(30)
+        with awaited_end(children(process.pid)):
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "the next run goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert half_written(many) == []
+    pypi.clear_faults()
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
+
+
+@pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its helpers too, as from a terminal"])
+def test_a_helper_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
+    file = pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
+    with stopped_half_written(many, file) as stopped, many.start_command("mirror") as process:
+        stopped.join(30)
+        pids = children(process.pid)
+        with awaited_end(pids):
+            for pid in [process.pid, *pids] if is_typed else [process.pid]:
+                os.kill(pid, signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert half_written(many) == []
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
