@@ -14,7 +14,7 @@ import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sized
 from http.client import HTTPException
 
 import requests
@@ -86,7 +86,7 @@ class Bulk:
                         return
                     for lane in self._ready(asked, origin):
                         url, document = lane.url, self._answer(lane)
-                        if not (wanted and lane.is_open() and self._ask(lane, *wanted.popleft())):
+                        if not (self._may_go_on(lane, wanted) and self._ask(lane, *wanted.popleft())):
                             asked.unregister(lane.socket)
                             self._end(lane)
                         if document is not None:  # what follows it is on its way while this one is written
@@ -115,6 +115,9 @@ class Bulk:
         except _FAILURES:
             return None
         return route if route.is_direct else None
+
+    def _may_go_on(self, lane: Lane, wanted: Sized) -> bool:
+        return len(wanted) > 0 and lane.is_open() and not self._rests(lane.origin)
 
     def _take_turn(self, origin: str, *, wait: bool) -> bool:
         """Take a turn for another request; return False where none is free, or the server rests."""

@@ -16,10 +16,10 @@ from typing import IO
 import pytest
 
 from bandersnatch.config import HttpConfig
+from bandersnatch.equipment import Pace
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.helpers import helping
 from bandersnatch.stop import StopFlag
-from bandersnatch.work import Pace
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.file_bench import Bench, make_bench
 from tests.rig import HURRIED, Rig
