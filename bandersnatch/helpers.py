@@ -46,12 +46,11 @@ def helping(file_sync: FileSync, config: HttpConfig) -> Iterator[SyncTogether]:
     Where there is but one core, there are none. To be called before other threads of the process hold locks.
     """
     number = _helpers_wanted(config.workers)
-    if number < 2:
-        yield file_sync.sync_together
-        return
-    helpers = [_start(file_sync, config) for _ in range(number)]
+    helpers = _start_all(file_sync, config, number) if number > 1 else []
     try:
-        yield Helpers(file_sync, helpers, config.workers // number).sync_together
+        yield (
+            Helpers(file_sync, helpers, config.workers // number).sync_together if helpers else file_sync.sync_together
+        )
     finally:
         for helper in helpers:
             helper.ask_to_end()
@@ -136,6 +135,16 @@ class _Helper:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _start_all(file_sync: FileSync, config: HttpConfig, number: int) -> list[_Helper]:
+    helpers: list[_Helper] = []
+    for _ in range(number):
+        try:
+            helpers.append(_start(file_sync, config))
+        except OSError as error:  # no memory or no processes are left; the run itself may well do without
+            logger.warning("a helper process can't be started: %s; the run goes on without it", error)
+    return helpers
 
 
 def _start(file_sync: FileSync, config: HttpConfig) -> _Helper:

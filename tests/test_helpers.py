@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import select
 import signal
 import stat
@@ -86,12 +87,30 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, CORES)
 
 
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let this process open nothing further."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture
 def bench(pypi: FakePyPI, tmp_path: Path) -> Iterator[Bench]:
     yield from make_bench(pypi, tmp_path / "mirror", lambda: False)
 
 
 # Whether there are any
+
+
+def test_a_run_does_without_helpers_that_can_not_be_started(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    with no_more_descriptors(), helping(bench.sync, HttpConfig(bench.pypi.url)) as sync_together:
+        assert sync_together == bench.sync.sync_together
+        assert helpers() == []
+    assert "a helper process can't be started: [Errno 24] Too many open files" in caplog.text
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
