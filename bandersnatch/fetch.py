@@ -4,28 +4,25 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 """
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException
 from urllib.parse import urldefrag, urljoin
 
 import requests
 import urllib3
 
 from bandersnatch import __version__
+from bandersnatch.body import Answer, Body, Resume, reason_of
 from bandersnatch.bulk import Bulk
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,
-    MalformedResponseError,
     NotFoundError,
     RangeRefusedError,
     RefusedSchemeError,
-    TimeLimitError,
     UpstreamUnavailableError,
     without_credentials,
 )
@@ -37,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
 USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
-CHUNK_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """More than any page has: the largest project page of PyPI is about a quarter of it."""
 
@@ -45,91 +41,9 @@ MAX_REDIRECTS = 20
 SHORT_BODY_BYTES = 16 * 1024
 
 _NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
-_BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 _GONE = (404, 410)
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer of upstream: 200, or 304 without a body."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Body:
-    """The body of an answer that is being received; read it once, inside the ``with`` that made it.
-
-    ``offset`` is where in the document it begins: above zero only where that was asked for.
-    """
-
-    def __init__(
-        self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig, received: Callable[[], None]
-    ) -> None:
-        self.url, self.status, self.headers = url, response.status, response.headers
-        self._response, self._config, self._received = response, config, received
-        self._end = time.monotonic() + (config.global_timeout_seconds or math.inf)
-        self.offset = 0
-        self.received_bytes = 0
-
-    @property
-    def etag(self) -> str | None:
-        """The document's ETag, or None."""
-        return self.headers.get("ETag")
-
-    def chunks(self, *, decode: bool = False) -> Iterator[bytes]:
-        """Yield the bytes as they come.
-
-        Raises:
-            BrokenBodyError: the body broke off, or upstream fell silent.
-            TimeLimitError: it takes too long as a whole, however busy it looks.
-        """
-        response = self._response
-        is_counted = isinstance(response, urllib3.HTTPResponse)
-        read = response.read1  # what has come so far, so that no byte waits for the ones behind it
-        try:
-            while chunk := read(CHUNK_BYTES, decode_content=decode):
-                self.received_bytes += len(chunk)
-                if is_counted and response.length_remaining == 0:
-                    self._received()  # before the last piece is written: the next request need not wait for the disk
-                yield chunk
-                if time.monotonic() > self._end:
-                    response.close()  # else the rest would be waited for, to use the connection again
-                    raise TimeLimitError(self.url, self._config.global_timeout_seconds)
-        except _BROKEN_BODY as error:
-            raise BrokenBodyError(self.url, _reason(error, self._config.timeout_seconds)) from error
-
-    def whole(self, limit_bytes: int) -> bytes:
-        """Return the decoded body.
-
-        Raises:
-            BrokenBodyError: as ``chunks`` does.
-            MalformedResponseError: it is larger than ``limit_bytes``.
-        """
-        received: list[bytes] = []
-        for chunk in self.chunks(decode=True):
-            received.append(chunk)
-            if self.received_bytes > limit_bytes:
-                raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
-        return b"".join(received)
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """From where a broken-off download is to go on, and the ETag and size of the document that it was."""
-
-    offset: int
-    etag: str
-    size: int
-
-    def is_answered_by(self, headers: Mapping[str, str]) -> bool:
-        """Whether a partial answer is the rest of that document (RFC 9110, section 15.3.7)."""
-        wanted = f"bytes {self.offset}-{self.size - 1}/{self.size}"
-        return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
 class Fetcher:
@@ -229,7 +143,7 @@ class Fetcher:
         try:
             response = self._send(method, url, headers, data)
         except _NO_ANSWER as error:
-            raise UpstreamUnavailableError(without_credentials(url), _reason(error, timeout)) from error
+            raise UpstreamUnavailableError(without_credentials(url), reason_of(error, timeout)) from error
         body = Body(without_credentials(url), response, self._config, turn.end)
         try:
             _check_status(url, response, headers)
@@ -290,38 +204,3 @@ def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping
         raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
         raise UpstreamUnavailableError(without_credentials(url), f"upstream answered {status} {response.reason}")
-
-
-def _reason(error: BaseException, timeout_seconds: float) -> str:
-    """Say in a few words why a request failed; requests nests its causes several levels deep."""
-    chain = _causes(error)
-    through = "the proxy: " if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain) else ""
-    for cause in chain:
-        match cause:
-            case urllib3.exceptions.NameResolutionError():
-                return f"{through}the host's name can't be resolved"
-            case urllib3.exceptions.NewConnectionError():
-                break  # a kind of ConnectTimeoutError in urllib3, although it is none; its own cause tells more
-            case urllib3.exceptions.ConnectTimeoutError():
-                return f"{through}no connection within {timeout_seconds:g} s"
-            case urllib3.exceptions.ReadTimeoutError():
-                return f"{through}no answer for {timeout_seconds:g} s"
-            case urllib3.exceptions.IncompleteRead() | IncompleteRead():
-                return "the body broke off"
-            case _:
-                continue
-    deepest = chain[-1]
-    if isinstance(deepest, OSError) and deepest.strerror:
-        return through + deepest.strerror
-    return through + (str(deepest) or type(deepest).__name__)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and what caused it, outermost first; each library keeps the cause in another place."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        places = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
-        cause = next((place for place in places if isinstance(place, BaseException)), None)
-    return chain

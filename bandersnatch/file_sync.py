@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 
+from bandersnatch.body import Resume
 from bandersnatch.errors import (
     BrokenBodyError,
     IntegrityError,
@@ -20,7 +21,6 @@ from bandersnatch.errors import (
     UpstreamError,
     UpstreamUnavailableError,
 )
-from bandersnatch.fetch import Resume
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sources import FileSources
 from bandersnatch.inventory import Inventory

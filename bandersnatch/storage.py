@@ -6,7 +6,6 @@ groups by ``flush``, which must come before any record that speaks of the data; 
 
 import ctypes
 import errno
-import hashlib
 import logging
 import os
 import stat
@@ -14,18 +13,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.layout import PACKAGES, SIMPLE, WEB, StoredPath
-from bandersnatch.model import StoredFile
 from bandersnatch.sink import Partial, Sink
+from bandersnatch.stored_tree import StoredTree
 
 logger = logging.getLogger(__name__)
 
 PART_SUFFIX = ".part"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-_READ_BYTES = 1024 * 1024
 PUBLIC_MODE = 0o644
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
@@ -34,11 +31,11 @@ class _UnchangedError(Exception):
     """What was written is there already; leaves a ``write`` block without effect."""
 
 
-class FilesystemStorage:
+class FilesystemStorage(StoredTree):
     """A directory of the local filesystem. Thread-safe; two threads never write one path at a time."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._base = root, str(root)
+        super().__init__(root)
         self._open_parts: set[str] = set()
         self._guard = threading.Lock()
         self._folders = threading.Lock()
@@ -87,11 +84,6 @@ class FilesystemStorage:
         finally:
             with self._guard:
                 self._open_parts.difference_update(parts)
-
-    @property
-    def root(self) -> Path:
-        """The mirror's directory."""
-        return self._root
 
     @contextmanager
     def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
@@ -204,62 +196,6 @@ class FilesystemStorage:
             finally:
                 os.close(folder)
 
-    def read(self, path: StoredPath) -> bytes | None:
-        """Return the bytes of a small file, or None where there is none."""
-        try:
-            with open(self._absolute(path), "rb") as stream:
-                return stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise StorageError(path, "read", error) from error
-
-    @contextmanager
-    def open(self, path: StoredPath) -> Iterator[BinaryIO]:
-        """Open a stored file for reading."""
-        with self._translated(path, "read"), open(self._absolute(path), "rb") as stream:
-            yield stream
-
-    def pieces(self, path: StoredPath) -> Iterator[bytes]:
-        """Yield the bytes of a file piece by piece; none is made larger than the file, which is most of the time small."""
-        try:
-            descriptor = os.open(self._absolute(path), os.O_RDONLY)
-            try:
-                left = os.fstat(descriptor).st_size
-                while left > 0:
-                    piece = os.read(descriptor, min(left, _READ_BYTES))
-                    if not piece:
-                        raise StorageError(path, "read", f"it ended {left} bytes too early")
-                    left -= len(piece)
-                    yield piece
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise StorageError(path, "read", error) from error
-
-    def stat(self, path: StoredPath) -> StoredFile | None:
-        """Return size and modification time of a file, or None where there is none."""
-        try:
-            found = os.stat(self._absolute(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise StorageError(path, "look at", error) from error
-        return StoredFile(found.st_size, found.st_mtime)
-
-    def digest(self, path: StoredPath, algorithm: str, is_stopped: Callable[[], bool]) -> str:
-        """Return the hexadecimal digest of a stored file.
-
-        Raises:
-            InterruptedRunError: ``is_stopped()`` became true on the way.
-        """
-        hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
-        for piece in self.pieces(path):
-            if is_stopped():
-                raise InterruptedRunError
-            hasher.update(piece)
-        return hasher.hexdigest()
-
     def set_mtime(self, path: StoredPath, mtime: float) -> None:
         """Set the modification time of a stored file."""
         with self._translated(path, "set the time of"):
@@ -279,34 +215,6 @@ class FilesystemStorage:
         if was_there and self._tell is not None:
             self._tell(path)
         return was_there
-
-    def folders(self, path: StoredPath) -> Iterator[str]:
-        """Yield the names of the folders in a folder."""
-        with self._translated(path, "list"), suppress(FileNotFoundError), os.scandir(self._absolute(path)) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield entry.name
-
-    def files(self, path: StoredPath) -> Iterator[str]:
-        """Yield the names of the files in a folder, links and hidden ones included."""
-        absent = suppress(FileNotFoundError, NotADirectoryError)
-        with self._translated(path, "list"), absent, os.scandir(self._absolute(path)) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    yield entry.name
-
-    def files_below(self, path: StoredPath, is_meant: Callable[[str], bool]) -> Iterator[StoredPath]:
-        """Yield the files below a folder whose names are meant; links to folders are not followed."""
-        for folder, _, names in os.walk(self._absolute(path)):
-            for name in filter(is_meant, names):
-                yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
-
-    def link_target(self, path: StoredPath) -> str | None:
-        """Return where a symbolic link leads, in its own words; None where there is no link."""
-        try:
-            return os.readlink(self._absolute(path))
-        except OSError:
-            return None
 
     def link(self, path: StoredPath, target: str) -> None:
         """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
@@ -330,13 +238,6 @@ class FilesystemStorage:
                 raise
         self._delete_empty_folders(path)
         return True
-
-    def is_same(self, path: StoredPath, other: StoredPath) -> bool:
-        """Whether two paths lead to one file or folder, as names that differ in case do on some filesystems."""
-        try:
-            return os.path.samefile(self._absolute(path), self._absolute(other))
-        except OSError:
-            return False
 
     def sweep(self, paths: Iterable[StoredPath]) -> int:
         """Delete what earlier runs left half-written for these paths; return how many there were."""
@@ -415,34 +316,15 @@ class FilesystemStorage:
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:
         return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256
 
-    def _plain_size(self, path: StoredPath) -> int | None:
-        """Return the size of a file that is no link; what lies behind a link is not the file that is asked for."""
-        try:
-            found = os.lstat(self._absolute(path))
-        except OSError:
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
-
     def _mode(self, path: StoredPath) -> int | None:
         try:
             return stat.S_IMODE(os.stat(self._absolute(path)).st_mode)
         except OSError:
             return None
 
-    def _absolute(self, path: str) -> str:
-        return f"{self._base}/{path}"
-
     def _part_of(self, path: StoredPath) -> str:
         folder, _, name = self._absolute(path).rpartition("/")
         return f"{folder}/.{name}{PART_SUFFIX}"
-
-    @staticmethod
-    @contextmanager
-    def _translated(path: str, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(path, doing, error) from error
 
 
 def _make_folder(folder: str) -> None:

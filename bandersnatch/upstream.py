@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.body import Answer, Body, Resume
 from bandersnatch.changelog import Changelog, ProjectRule
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MalformedResponseError, without_credentials
-from bandersnatch.fetch import NOT_MODIFIED, Answer, Body, Fetcher, Resume
+from bandersnatch.fetch import NOT_MODIFIED, Fetcher
 from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,

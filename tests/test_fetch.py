@@ -8,9 +8,10 @@ from threading import Event, Thread
 import pytest
 
 from bandersnatch import __version__
+from bandersnatch.body import Resume
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import NotFoundError, RangeRefusedError, UpstreamError
-from bandersnatch.fetch import Fetcher, Resume
+from bandersnatch.fetch import Fetcher
 from tests.fakepypi import FakePyPI, Status
 from tests.fetching import DATA, Way, every_way, get, ok, read
 

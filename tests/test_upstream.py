@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bandersnatch.body import Resume
 from bandersnatch.errors import MalformedResponseError, NotFoundError, UpstreamError, UpstreamUnavailableError
-from bandersnatch.fetch import Resume
 from bandersnatch.model import ListedProject
 from bandersnatch.upstream import MAX_METADATA_BYTES, SIMPLE_JSON, FetchedPage, Upstream
 from tests.builders import SAMPLE, encoded, make_fetcher, named, wire_page

@@ -1,0 +1,137 @@
+"""The mirror's directory as it is read: files, folders and links, by paths relative to it."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.layout import StoredPath
+from bandersnatch.model import StoredFile
+
+_READ_BYTES = 1024 * 1024
+
+
+class StoredTree:
+    """A directory of the local filesystem, for reading. Thread-safe."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._base = root, str(root)
+
+    @property
+    def root(self) -> Path:
+        """The mirror's directory."""
+        return self._root
+
+    def read(self, path: StoredPath) -> bytes | None:
+        """Return the bytes of a small file, or None where there is none."""
+        try:
+            with open(self._absolute(path), "rb") as stream:
+                return stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageError(path, "read", error) from error
+
+    @contextmanager
+    def open(self, path: StoredPath) -> Iterator[BinaryIO]:
+        """Open a stored file for reading."""
+        with self._translated(path, "read"), open(self._absolute(path), "rb") as stream:
+            yield stream
+
+    def pieces(self, path: StoredPath) -> Iterator[bytes]:
+        """Yield the bytes of a file piece by piece; none is made larger than the file, which is most of the time small."""
+        try:
+            descriptor = os.open(self._absolute(path), os.O_RDONLY)
+            try:
+                left = os.fstat(descriptor).st_size
+                while left > 0:
+                    piece = os.read(descriptor, min(left, _READ_BYTES))
+                    if not piece:
+                        raise StorageError(path, "read", f"it ended {left} bytes too early")
+                    left -= len(piece)
+                    yield piece
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError(path, "read", error) from error
+
+    def stat(self, path: StoredPath) -> StoredFile | None:
+        """Return size and modification time of a file, or None where there is none."""
+        try:
+            found = os.stat(self._absolute(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageError(path, "look at", error) from error
+        return StoredFile(found.st_size, found.st_mtime)
+
+    def digest(self, path: StoredPath, algorithm: str, is_stopped: Callable[[], bool]) -> str:
+        """Return the hexadecimal digest of a stored file.
+
+        Raises:
+            InterruptedRunError: ``is_stopped()`` became true on the way.
+        """
+        hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
+        for piece in self.pieces(path):
+            if is_stopped():
+                raise InterruptedRunError
+            hasher.update(piece)
+        return hasher.hexdigest()
+
+    def folders(self, path: StoredPath) -> Iterator[str]:
+        """Yield the names of the folders in a folder."""
+        with self._translated(path, "list"), suppress(FileNotFoundError), os.scandir(self._absolute(path)) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    yield entry.name
+
+    def files(self, path: StoredPath) -> Iterator[str]:
+        """Yield the names of the files in a folder, links and hidden ones included."""
+        absent = suppress(FileNotFoundError, NotADirectoryError)
+        with self._translated(path, "list"), absent, os.scandir(self._absolute(path)) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield entry.name
+
+    def files_below(self, path: StoredPath, is_meant: Callable[[str], bool]) -> Iterator[StoredPath]:
+        """Yield the files below a folder whose names are meant; links to folders are not followed."""
+        for folder, _, names in os.walk(self._absolute(path)):
+            for name in filter(is_meant, names):
+                yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
+
+    def link_target(self, path: StoredPath) -> str | None:
+        """Return where a symbolic link leads, in its own words; None where there is no link."""
+        try:
+            return os.readlink(self._absolute(path))
+        except OSError:
+            return None
+
+    def is_same(self, path: StoredPath, other: StoredPath) -> bool:
+        """Whether two paths lead to one file or folder, as names that differ in case do on some filesystems."""
+        try:
+            return os.path.samefile(self._absolute(path), self._absolute(other))
+        except OSError:
+            return False
+
+    def _plain_size(self, path: StoredPath) -> int | None:
+        """Return the size of a file that is no link; what lies behind a link is not the file that is asked for."""
+        try:
+            found = os.lstat(self._absolute(path))
+        except OSError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def _absolute(self, path: str) -> str:
+        return f"{self._base}/{path}"
+
+    @staticmethod
+    @contextmanager
+    def _translated(path: str, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(path, doing, error) from error
