@@ -10,7 +10,7 @@ from bandersnatch.ini import DEFAULT_SECTION
 from bandersnatch.option_tables import ALIASES, MIRROR_OPTIONS
 
 _SECRET_NAME = re.compile(r"password|secret|token|access_key", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"(?:(?<=://)|(?<=^)|(?<=\s))[^\s/@]+@", re.MULTILINE)
+_CREDENTIALS = re.compile(r"(?:(?<=://)|(?<=^)|(?<=\s))[^\s/]+@", re.MULTILINE)
 
 
 def effective_lines(path: Path) -> Iterator[str]:

@@ -153,6 +153,11 @@ class Inventory:
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL")
 
+    def forget_etags_of(self, projects: Iterable[NormalizedName]) -> None:
+        """Make the next request for each of these pages unconditional."""
+        with self._transaction() as cursor:
+            cursor.executemany("UPDATE project SET etag = NULL WHERE name = ?", ((project,) for project in projects))
+
     def forget_serials(self) -> None:
         """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
         with self._transaction() as cursor:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Collection
 from contextlib import closing
+from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
@@ -15,6 +16,7 @@ from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import OtherIndexError, UpstreamError
+from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY
@@ -34,8 +36,16 @@ class Sync:
     """One call of ``bandersnatch sync``."""
 
     def __init__(
-        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, allow_removals: bool = False
+        self,
+        config: Config,
+        equipment: Equipment,
+        pace: Pace | None = None,
+        *,
+        allow_removals: bool = False,
+        ignore_filters: bool = False,
     ) -> None:
+        config = replace(config, filters=NO_FILTERS) if ignore_filters else config
+        self._ignores_filters = ignore_filters
         self._config, self._storage = config, equipment.storage
         self._upstream = equipment.upstream
         self._inventory = Inventory(config.directory / INVENTORY)
@@ -70,12 +80,19 @@ class Sync:
             if is_rebuilt and saved.serial is None:
                 saved = SavedState(None, None)
             todo = self._todo(projects, saved)
+            self._forget_filtered(projects)
             self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
+            self._forget_filtered(projects)
             self._finish(todo, saved, skip_root_index=skip_root_index)
             if saved.todo is not None:
                 self._save_rest(projects, todo, saved.todo)
             self._work.report.seconds = time.monotonic() - started
             return self._work.report
+
+    def _forget_filtered(self, projects: Collection[NormalizedName]) -> None:
+        """Where filters are ignored, let no page count as unchanged: what it lists, here and upstream, may differ."""
+        if self._ignores_filters:
+            self._inventory.forget_etags_of(projects)
 
     def _check_index(self) -> None:
         ours = self._states.load_index()

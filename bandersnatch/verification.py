@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import chain
 
 from packaging.utils import NormalizedName
 
@@ -69,6 +70,7 @@ class Verification:
         self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
         self._end = float("inf")
         self._removals = Removals()
+        self._withheld: list[str] = []
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
         self._doubtful: dict[NormalizedName, Failure] = {}
         self._done: list[NormalizedName] = []
@@ -248,10 +250,14 @@ class Verification:
             self._equipment.progress.project_done()
 
     def _withhold(self, too_much: str, listing: Iterable[str]) -> None:
+        before = self._withheld
+        self._withheld = [*before, too_much]
         if not self._settings.dry_run:
-            self._storage.write_pieces(REMOVALS, (text.encode("utf-8", "surrogateescape") for text in listing))
+            earlier = self._storage.pieces(REMOVALS) if before else ()
+            pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
+            self._storage.write_pieces(REMOVALS, chain(earlier, pieces))
         self.report.withheld = (
-            f"this would remove {too_much}, which max-removals forbids: nothing was removed. "
+            f"this would remove {' and '.join(self._withheld)}, which max-removals forbids: nothing was removed. "
             f"{self._config.directory / REMOVALS} lists it all"
         )
 

@@ -96,7 +96,6 @@ def main() -> int:
             delete_and_wait(work / "trees")
         (work / "trees").mkdir(exist_ok=True)
         measure(settings, clients, [name for name in ORDER if name in chosen], sessions, store)
-        shutil.rmtree(work / "trees" / DISCARDED, ignore_errors=True)
     text = render(sessions, describe(work))
     print(f"\n{text}")
     if arguments.write:
@@ -106,6 +105,7 @@ def main() -> int:
         (folder / "RESULTS.md").write_text(text, "utf-8")
         if "B10" in sessions:
             draw_growth(Results(sessions["B10"].results), folder / "growth.png")
+    shutil.rmtree(work / "trees" / DISCARDED, ignore_errors=True)  # takes minutes, and so comes last
     return 0
 
 

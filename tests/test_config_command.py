@@ -75,6 +75,7 @@ def test_credentials_are_not_shown(rig: Rig) -> None:
         ("password", "p@ss", "***"),
         ("master", "https://u:p@example.org/x@y", "https://***@example.org/x@y"),
         ("master", "https://user@example.org", "https://***@example.org"),
+        ("master", "https://u:p@ss@example.org", "https://***@example.org"),
         ("packages", "\nfoo\nbar[x]>=1", "\nfoo\nbar[x]>=1"),
         ("directory", "/srv/pypi", "/srv/pypi"),
     ],

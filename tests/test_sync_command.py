@@ -273,3 +273,19 @@ def test_project_that_its_page_excludes_is_said_and_a_held_one_goes(behind: Rig,
     assert {path.name for path in (behind.web / "simple").iterdir() if path.is_dir()} == {"three"}
     assert behind.command("sync", "--ignore-filters", "new").returncode == 0
     assert versions(behind, "new") == ["1.0"]
+
+
+LATEST_ONLY = "[plugins]\nenabled = latest_release\n[latest_release]\nkeep = 1\n"
+
+
+def test_held_project_that_filters_have_cut_comes_whole_where_they_are_ignored(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "2.0"):
+        pypi.add_file("one", version)
+    rig.filters = LATEST_ONLY
+    rig.run()
+    assert versions(rig, "one") == ["2.0"]
+    assert rig.command("sync", "--ignore-filters", "one").returncode == 0
+    assert versions(rig, "one") == ["1.0", "2.0"]
+    rig.resync()
+    rig.run()  # upstream's page is what it was, and is asked for all the same
+    assert versions(rig, "one") == ["2.0"]

@@ -1,6 +1,7 @@
 """``verify --delete``: files that no page lists go; what could not be read deletes nothing."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ def test_too_many_unlisted_files_need_leave(held: Rig) -> None:
     verify(held, "--delete", "--allow-removals", status=6, max_removals="5")
     held.run()
     assert not any(path.exists() for path in made)
+
+
+def test_both_kinds_of_removals_that_are_withheld_are_listed(held: Rig, pypi: FakePyPI) -> None:
+    made = orphans(held)
+    removed = pypi.files(NAMES[0])[0].filename
+    pypi.remove_file(NAMES[0], removed)
+    document = verify(held, "--delete", status=5, max_removals="0")
+    assert re.fullmatch(r"this would remove .* and .*, which max-removals forbids: .*", document["withheld"])
+    listed = (held.directory / "removals").read_text(errors="surrogateescape")
+    assert made[0].name in listed
+    assert removed in listed
 
 
 @pytest.mark.parametrize("damage", ["broken", "missing", "unreadable"])

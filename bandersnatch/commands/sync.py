@@ -48,17 +48,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Bring the projects up to date and return the exit status."""
-    from dataclasses import replace
-
-    from bandersnatch.filters.filters import NO_FILTERS
     from bandersnatch.sync import Sync
 
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
-    if arguments.ignore_filters:
-        config = replace(config, filters=NO_FILTERS)
     with invocation.equipment(config) as equipment:
-        sync = Sync(config, equipment, allow_removals=arguments.allow_removals)
+        sync = Sync(config, equipment, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
     names = " ".join(projects)
     excluded = len(sync.excluded) + report.excluded
