@@ -148,8 +148,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "sync",
-        "changes config disk_options equipment errors holdings inventory layout options report root_index"
-        " run_lock run_plan state todo work",
+        "changes config disk_options equipment errors filters.filters holdings inventory layout options report"
+        " root_index run_lock run_plan state todo work",
     ),
     (
         3,
@@ -173,7 +173,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (4, "commands.__init__", ""),
     (4, "commands.names", "errors model"),
     (4, "commands.mirror", "config dry_run errors exit_status forecast invocation mirror tables"),
-    (4, "commands.sync", "commands.names exit_status filters.filters invocation sync"),
+    (4, "commands.sync", "commands.names exit_status invocation sync"),
     (4, "commands.delete", "commands.names deletion errors exit_status invocation tables"),
     (4, "commands.verify", "config errors exit_status findings invocation options tables verification"),
     (4, "commands.config", "effective errors exit_status explain invocation tables"),
