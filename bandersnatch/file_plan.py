@@ -7,6 +7,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from bandersnatch.layout import StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
 
@@ -20,9 +22,11 @@ class FileWork(enum.Enum):
     FETCH = "fetch"
 
 
-@dataclass(frozen=True, slots=True)
-class FileTask:
-    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew."""
+class FileTask(msgspec.Struct, frozen=True):
+    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew.
+
+    A struct, as its ``file`` is.
+    """
 
     file: DistributionFile
     path: StoredPath

@@ -7,6 +7,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 
+import msgspec
+
 from bandersnatch.body import Resume
 from bandersnatch.errors import (
     BrokenBodyError,
@@ -42,8 +44,7 @@ LANES = 4
 """How many requests one thread has under way for such files; with more, the other threads would have none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncedFile:
+class SyncedFile(msgspec.Struct, frozen=True):
     """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none."""
 
     size_bytes: int

@@ -1,12 +1,18 @@
-"""A connection on which one document after the other is asked for; the request is one call, its answer another."""
+"""A connection on which one small document after the other is asked for; the request is one call, its answer another.
+
+``http.client`` reads an answer's headers with the parser of the ``email`` package, which for a small file takes more CPU
+time than all else together (docs/performance.md). Here only a plain answer is understood: a status, a length, and so many
+bytes. At anything else the connection is given up, and the document is left to ``fetch.Fetcher``.
+"""
 
 import logging
 import re
 import time
-from http.client import HTTPConnection, IncompleteRead
+from http.client import IncompleteRead
 
 from urllib3.util.wait import wait_for_read
 
+from bandersnatch.errors import without_credentials
 from bandersnatch.routes import Route, host_of, target_of
 
 logger = logging.getLogger(__name__)
@@ -15,6 +21,13 @@ _PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+", 
 """A path that needs no escape, and no second look at dots, queries or fragments."""
 _OK, _GONE = 200, (404, 410)
 _SHORT_BYTES = 64 * 1024
+_HEAD_BYTES = 16 * 1024
+_HEAD_END = b"\r\n\r\n"
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
+_FIELD = re.compile(rb"([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n\0]*?)[ \t]*", re.ASCII)
+"""A header field as RFC 9112 has it (section 5); a line that goes on the one before it is none."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
+"""The fields that say how much of what follows is the document; the others mean nothing here."""
 
 
 def is_plain(url: str) -> bool:
@@ -31,18 +44,21 @@ class Lane:
 
     Raises:
         OSError, urllib3.exceptions.HTTPError: upstream can't be reached.
+        ValueError: its name can't be told as it stands.
     """
 
     def __init__(self, origin: str, route: Route, timeout_seconds: float, limit_seconds: float) -> None:
-        self.origin, self._headers, self._limit_seconds = origin, route.headers, limit_seconds
-        self._connection = HTTPConnection(host_of(origin))
-        self._connection.auto_open = 0  # it would know nothing of TLS
-        self.socket = self._connection.sock = route.connect(timeout_seconds)
+        self.origin, self._limit_seconds = origin, limit_seconds
+        headers = {"Host": host_of(origin), **route.headers, "Accept-Encoding": "identity"}
+        fields = "".join(f"{name}: {_text(value)}\r\n" for name, value in headers.items())
+        self._behind_target = f" HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
+        self.socket = route.connect(timeout_seconds)
         self.url, self._size, self._asked = "", 0, 0.0
+        self._is_open = True
 
     def is_open(self) -> bool:
         """Whether another request may be made."""
-        return self._connection.sock is not None
+        return self._is_open
 
     def is_stale(self) -> bool:
         """Whether upstream has closed the connection while nothing was asked of it."""
@@ -52,10 +68,10 @@ class Lane:
         """Send the request for a document of that size.
 
         Raises:
-            OSError, HTTPException: upstream does not take it.
+            OSError: upstream does not take it.
         """
         self.url, self._size, self._asked = url, size, time.monotonic()
-        self._connection.request("GET", target_of(url), headers={**self._headers, "Accept-Encoding": "identity"})
+        self.socket.sendall(b"GET " + target_of(url).encode() + self._behind_target)
 
     def answer(self) -> bytes | None:
         """Return the document that was asked for, or None where there is none.
@@ -64,29 +80,80 @@ class Lane:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: the answer broke off, or takes too long.
         """
-        response = self._connection.getresponse()
-        status, length = response.status, response.length
-        seconds = time.monotonic() - self._asked
-        logger.debug("GET %s: %d, %s bytes, answered after %.3f s", self.url, status, length, seconds)
-        if status in _GONE and length is not None and length <= _SHORT_BYTES:
-            response.read()
-            return None
-        if status != _OK or length != self._size or response.getheader("Content-Encoding", "identity") != "identity":
-            raise UnfitAnswerError(f"upstream answered {status} with {length} bytes")
-        pieces: list[bytes] = []
-        left = length
-        while left:
-            piece = response.read1(left)
-            if not piece:
-                raise IncompleteRead(b"", left)
-            pieces.append(piece)
-            left -= len(piece)
-            if left and time.monotonic() - self._asked > self._limit_seconds:
+        head, received = self._head()
+        answer = _PlainAnswer(head)
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds, url = time.monotonic() - self._asked, without_credentials(self.url)
+            logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, answer.status, answer.length, seconds)
+        is_gone = answer.status in _GONE and answer.length <= _SHORT_BYTES
+        if not is_gone and (answer.status != _OK or answer.length != self._size):
+            raise UnfitAnswerError(f"upstream answered {answer.status} with {answer.length} bytes")
+        document = self._rest(received, answer.length)
+        if answer.is_last:
+            self.close()
+        return None if is_gone else document
+
+    def _head(self) -> tuple[bytes, bytes]:
+        """Return the answer's head, and what has come behind it, which is all of a small file most of the time."""
+        received = b""
+        while (end := received.find(_HEAD_END)) < 0:
+            if len(received) > _HEAD_BYTES:
+                raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
+            received += self._receive(self._size + _HEAD_BYTES)
+        return received[:end], received[end + len(_HEAD_END) :]
+
+    def _rest(self, begin: bytes, length: int) -> bytes:
+        pieces, left = [begin], length - len(begin)
+        while left > 0:
+            if time.monotonic() - self._asked > self._limit_seconds:
                 raise TimeoutError(f"not all was there after {self._limit_seconds:g} s")
-        response.close()  # http.client would wait for an empty piece to believe that this was all
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.append(self._receive(left))
+            left -= len(pieces[-1])
+        if left < 0:
+            raise UnfitAnswerError("upstream sends more than the document")
+        return begin if len(pieces) == 1 else b"".join(pieces)
+
+    def _receive(self, most: int) -> bytes:
+        piece = self.socket.recv(most)
+        if not piece:
+            raise IncompleteRead(b"")
+        return piece
 
     def close(self) -> None:
         """Close the connection, whatever is under way on it."""
-        self._connection.close()
+        self._is_open = False
         self.socket.close()
+
+
+class _PlainAnswer:
+    """The head of an answer of known length that comes as it is; any other raises ``UnfitAnswerError``."""
+
+    def __init__(self, head: bytes) -> None:
+        first, *lines = head.split(b"\r\n")
+        status_line = _STATUS_LINE.fullmatch(first)
+        if status_line is None:
+            raise UnfitAnswerError(f"upstream's answer begins with {first[:80]!r}")
+        framing: dict[bytes, bytes] = {}
+        for line in lines:
+            field = _FIELD.fullmatch(line)
+            name = field[1].lower() if field is not None else b""
+            if field is None or name in framing:
+                raise UnfitAnswerError(f"upstream's answer has the header {line[:80]!r}")
+            if name in _FRAMING:
+                framing[name] = field[2].lower()
+        length = framing.get(b"content-length", b"")
+        if not length.isdigit() or len(length) > len(str(_MOST_LENGTH)):
+            raise UnfitAnswerError("upstream's answer has no length")
+        if b"transfer-encoding" in framing or framing.get(b"content-encoding", b"identity") != b"identity":
+            raise UnfitAnswerError("upstream's answer is encoded")
+        self.status, self.length = int(status_line[2]), int(length)
+        connection = framing.get(b"connection", b"keep-alive" if status_line[1] == b"1" else b"close")
+        self.is_last = connection != b"keep-alive"
+        """Whether the server closes the connection behind it, or might."""
+
+
+_MOST_LENGTH = 2**63
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

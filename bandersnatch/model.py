@@ -51,12 +51,12 @@ class ListedProject:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class DistributionFile:
+class DistributionFile(msgspec.Struct, frozen=True):
     """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
 
     ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is None where there is no ``.metadata`` file;
-    ``upload_time`` is upstream's own text.
+    ``upload_time`` is upstream's own text. Of these there are so many, also on their way to helper processes, that a
+    dataclass, several times as slow to make and to pickle, would count.
     """
 
     filename: str

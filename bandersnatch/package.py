@@ -121,12 +121,14 @@ class Package:
         self._left = len(plan.tasks)
         publish = partial(self._publish, wanted, plan, etag)
         small = [task for task in plan.tasks if shop.file_sync.is_small(task)]
-        for begin in range(0, len(small), FILES_TOGETHER):
-            self._submit(partial(self._sync_together, small[begin : begin + FILES_TOGETHER], publish))
         for task in plan.tasks:
             if not shop.file_sync.is_small(task):
                 self._submit_file(task, publish)
-        return None
+        *batches, last = [small[begin : begin + FILES_TOGETHER] for begin in range(0, len(small) or 1, FILES_TOGETHER)]
+        for batch in batches:
+            self._submit(partial(self._sync_together, batch, publish))
+        # Most projects have no more than this; a task of its own would cost two switches of threads.
+        return self._sync_together(last, publish) if last else None
 
     def _was_never_held(self, record: HeldProject | None, unsettled: set[StoredPath]) -> bool:
         """Whether the project was removed, as the changelog says, before this mirror got anything of it."""

@@ -6,6 +6,7 @@ The order is the mirror's promise: files before their page, a page before the de
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
+import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config import PagesConfig
@@ -190,7 +191,7 @@ class Publisher:
         if not lost:
             return publication.page
         files = (
-            replace(file, core_metadata_sha256=None) if file.filename in lost else file
+            msgspec.structs.replace(file, core_metadata_sha256=None) if file.filename in lost else file
             for file in publication.page.files
         )
         return replace(publication.page, files=tuple(files))

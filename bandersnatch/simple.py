@@ -165,7 +165,7 @@ def _published_file(
     if config.digest_name != "sha256":
         hashes[config.digest_name] = file.hashes.get(config.digest_name) or digests[file.filename]
     metadata = file.core_metadata_sha256 if config.core_metadata else None
-    return replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
+    return msgspec.structs.replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
 
 
 def _file_json(file: DistributionFile) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """What a page wants, compared with what is stored."""
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +71,7 @@ def test_parts_of_a_second_do_not_count() -> None:
 
 
 def test_where_upstream_tells_no_time_any_time_is_right() -> None:
-    assert task_for(replace(FILE, upload_time=None), StoredFile(FILE.size, 5.0)) is None
+    assert task_for(msgspec.structs.replace(FILE, upload_time=None), StoredFile(FILE.size, 5.0)) is None
 
 
 def test_a_file_is_checked_where_all_are_to_be_checked() -> None:

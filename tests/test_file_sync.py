@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bandersnatch.errors import (
     BrokenBodyError,
@@ -195,9 +195,9 @@ def test_a_file_that_is_no_wheel_at_all_may_have_metadata(pypi: FakePyPI, bench:
     uploaded = pypi.add_file("sample", "1.0", kind="sdist")
     task = bench.task(uploaded)
     metadata = b"Name: sample\n"
-    file = replace(task.file, core_metadata_sha256=hashlib.sha256(metadata).hexdigest())
+    file = structs.replace(task.file, core_metadata_sha256=hashlib.sha256(metadata).hexdigest())
     pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, metadata))
-    assert bench.sync.sync(replace(task, file=file, wants_metadata=True)).has_metadata
+    assert bench.sync.sync(structs.replace(task, file=file, wants_metadata=True)).has_metadata
     assert bench.stored()[f"{uploaded.filename}.metadata"] == metadata
 
 
@@ -205,9 +205,9 @@ def test_a_wheel_that_is_no_zip_file_gets_upstreams_metadata(pypi: FakePyPI, ben
     uploaded = pypi.add_file("sample", "1.0", content=b"no zip file")
     task = bench.task(uploaded)
     metadata = b"Name: sample\n"
-    file = replace(task.file, core_metadata_sha256=hashlib.sha256(metadata).hexdigest())
+    file = structs.replace(task.file, core_metadata_sha256=hashlib.sha256(metadata).hexdigest())
     pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, metadata))
-    assert bench.sync.sync(replace(task, file=file, wants_metadata=True)).has_metadata
+    assert bench.sync.sync(structs.replace(task, file=file, wants_metadata=True)).has_metadata
 
 
 # Stopping, and the disk
@@ -260,7 +260,7 @@ def test_empty_metadata_is_not_taken_for_present(pypi: FakePyPI, bench: Bench) -
     uploaded = pypi.add_file("sample", "1.0", kind="sdist")
     task = bench.task(uploaded, FileWork.KEEP)
     bench.storage.write_bytes(task.path, uploaded.content)
-    file = replace(task.file, core_metadata_sha256=hashlib.sha256(b"").hexdigest())
+    file = structs.replace(task.file, core_metadata_sha256=hashlib.sha256(b"").hexdigest())
     pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, b""))
-    assert bench.sync.sync(replace(task, file=file, wants_metadata=True)).has_metadata
+    assert bench.sync.sync(structs.replace(task, file=file, wants_metadata=True)).has_metadata
     assert bench.stored()[f"{uploaded.filename}.metadata"] == b""
