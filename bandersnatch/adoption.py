@@ -8,7 +8,8 @@ at them.
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bandersnatch.layout import (
     ALL_PAGES,
@@ -43,8 +44,7 @@ _DISTRIBUTIONS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Adopted:
+class Adopted(Struct):
     """What was put right."""
 
     renamed: int = 0

@@ -3,10 +3,10 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
 
 import urllib3
+from msgspec import Struct
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError
@@ -15,8 +15,7 @@ CHUNK_BYTES = 256 * 1024
 _BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer of upstream: 200, or 304 without a body."""
 
     url: str
@@ -82,8 +81,7 @@ class Body:
         return b"".join(received)
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """From where a broken-off download is to go on, and the ETag and size of the document that it was."""
 
     offset: int

@@ -1,7 +1,6 @@
 """The brake on removals: an accident upstream must not empty the mirror."""
 
-from dataclasses import dataclass, field
-
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.verdict import Verdict
@@ -9,8 +8,7 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.options import RemovalLimit
 
 
-@dataclass(slots=True)
-class Removals:
+class Removals(Struct):
     """What a run is about to remove: projects that are gone, and files that pages no longer list.
 
     ``excluded`` says which of the projects go because of a filter.

@@ -6,10 +6,12 @@ The section ``[mirror]`` is read by ``mirror_section.py``, the sections of filte
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError, without_credentials
@@ -34,8 +36,7 @@ DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class HttpConfig:
+class HttpConfig(Struct, frozen=True):
     """How upstream is talked to.
 
     ``timeout_seconds`` is the longest silence that is borne; ``global_timeout_seconds`` the longest that one attempt at a
@@ -61,8 +62,7 @@ class HttpConfig:
         return self.download_mirror != "" and url.startswith(f"{self.download_mirror}/")
 
 
-@dataclass(frozen=True, slots=True)
-class PagesConfig:
+class PagesConfig(Struct, frozen=True):
     """What is published, and in which form."""
 
     simple_format: SimpleFormat = SimpleFormat.ALL
@@ -77,16 +77,14 @@ class PagesConfig:
     cleanup: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalsConfig:
+class RemovalsConfig(Struct, frozen=True):
     """What becomes of what upstream deletes, and how much of it one run may carry out."""
 
     deleted: DeletedPolicy = DeletedPolicy.REMOVE
     limit: RemovalLimit = field(default_factory=lambda: RemovalLimit(1000, 5.0))
 
 
-@dataclass(frozen=True, slots=True)
-class DiskConfig:
+class DiskConfig(Struct, frozen=True):
     """How files are written, and where the list of what a run has written goes; ``reserve_bytes`` stay free."""
 
     reserve_bytes: int = 0
@@ -95,8 +93,7 @@ class DiskConfig:
     diff_append_epoch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """The whole configuration; each part of the program is handed the smallest part of it that it needs."""
 
     directory: Path

@@ -7,8 +7,10 @@ has such options. The lines of all this stay those of the file.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bandersnatch.errors import ConfigError, shown
 from bandersnatch.filters.settings import ANY_OPTION, FILTER_SECTIONS, OLD_SECTIONS
@@ -64,8 +66,7 @@ def is_option(section: str, name: str) -> bool:
     return "." in name if known is ANY_OPTION else name in known
 
 
-@dataclass(slots=True)
-class _References:
+class _References(Struct):
     """What ``%(name)s`` may stand for in one section; ``used`` are the names that were asked for."""
 
     options: Mapping[str, IniOption]

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.config import Config
@@ -24,8 +24,7 @@ from bandersnatch.storage import FilesystemStorage
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class DoomedProject:
+class DoomedProject(Struct, frozen=True):
     """What a project has on disk that goes with it; files that another project's page lists are not among it."""
 
     project: NormalizedName

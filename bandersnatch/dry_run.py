@@ -2,8 +2,8 @@
 
 import time
 from contextlib import closing
-from dataclasses import replace
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.brake import excess

@@ -2,7 +2,8 @@
 
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bandersnatch.progress import Progress
 from bandersnatch.stop import StopFlag
@@ -12,8 +13,7 @@ from bandersnatch.upstream import Upstream
 _LOOK_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """The times and numbers of a run that have no option."""
 
     orders_per_worker: int = 4
@@ -29,8 +29,7 @@ class Pace:
     """How long the workers may take to end when the run is asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equipment:
+class Equipment(Struct, frozen=True):
     """What a run works with: the index, the disk, the pool (shut down where the run is stopped), the display, the flag."""
 
     upstream: Upstream

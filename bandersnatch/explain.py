@@ -5,8 +5,8 @@ It asks upstream, and touches nothing of the mirror.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
 
 from bandersnatch.errors import NotFoundError, UsageError
@@ -25,8 +25,7 @@ class UnknownTargetError(UsageError):
     """There is no such project, release or file upstream, or its name can't be one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What is asked about: a project, one of its releases, or one of its files."""
 
     project: NormalizedName

@@ -5,9 +5,8 @@ Pure: whoever calls it has looked at the disk.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import msgspec
+from msgspec import Struct
 
 from bandersnatch.layout import StoredPath, file_path, is_metadata, metadata_path
 from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
@@ -22,7 +21,7 @@ class FileWork(enum.Enum):
     FETCH = "fetch"
 
 
-class FileTask(msgspec.Struct, frozen=True):
+class FileTask(Struct, frozen=True):
     """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew.
 
     A struct, as its ``file`` is.
@@ -34,8 +33,7 @@ class FileTask(msgspec.Struct, frozen=True):
     wants_metadata: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FilePlan:
+class FilePlan(Struct, frozen=True):
     """What a project's page asks for: work on files, and, once its page is in place, deletions."""
 
     tasks: tuple[FileTask, ...]
@@ -48,8 +46,7 @@ class FilePlan:
         return written | {metadata_path(task.path) for task in self.tasks if task.wants_metadata} | self.deletions
 
 
-@dataclass(frozen=True, slots=True)
-class FileRules:
+class FileRules(Struct, frozen=True):
     """How files are looked at: whether ``.metadata`` is kept, and whether digests are checked again."""
 
     core_metadata: bool

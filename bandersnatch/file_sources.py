@@ -1,13 +1,13 @@
 """From where a distribution file may be fetched: upstream's own place for it, and before that a mirror of its files."""
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from bandersnatch.config import HttpConfig
 
 
-@dataclass(frozen=True, slots=True)
-class FileSources:
+class FileSources(Struct, frozen=True):
     """The places of files. ``mirror`` is the URL below which a mirror has ``/packages/``; empty where there is none."""
 
     mirror: str = ""

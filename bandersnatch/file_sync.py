@@ -4,10 +4,9 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from io import BytesIO
 
-import msgspec
+from msgspec import Struct, field
 
 from bandersnatch.body import Resume
 from bandersnatch.errors import (
@@ -44,7 +43,7 @@ LANES = 4
 """How many requests one thread has under way for such files; with more, the other threads would have none."""
 
 
-class SyncedFile(msgspec.Struct, frozen=True):
+class SyncedFile(Struct, frozen=True):
     """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none."""
 
     size_bytes: int
@@ -52,8 +51,7 @@ class SyncedFile(msgspec.Struct, frozen=True):
     has_metadata: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FileSync:
+class FileSync(Struct, frozen=True):
     """Works on files, one per call. Thread-safe."""
 
     upstream: Upstream
@@ -86,19 +84,39 @@ class FileSync:
 
     def is_small(self, task: FileTask) -> bool:
         """Whether a file is one for ``sync_together``."""
-        return task.work is FileWork.FETCH and task.file.size < SMALL_BYTES and not self.sources.mirror
+        return task.file.size < SMALL_BYTES and (task.work is not FileWork.FETCH or not self.sources.mirror)
 
     def sync_together(self, tasks: Sequence[FileTask], lanes: int = LANES) -> dict[str, SyncedFile]:
-        """Fetch small files from upstream; return, by their names, those that came at the first try, whole and right.
+        """Work on small files; return, by their names, those that were right, or came from upstream at the first try.
 
         What became of the others is for ``sync`` to find out. Up to ``lanes`` requests are under way at a time.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
+        synced: dict[str, SyncedFile] = {}
+        for task in tasks:
+            if task.work is not FileWork.FETCH:
+                if self.is_stopped():
+                    raise InterruptedRunError
+                with suppress(StorageError):
+                    if self._is_in_order(task):
+                        synced[task.file.filename] = SyncedFile(0, was_fetched=False, has_metadata=True)
+        if missing := [task for task in tasks if task.work is FileWork.FETCH]:
+            self._fetch_together(missing, lanes, synced)
+        return synced
+
+    def _is_in_order(self, task: FileTask) -> bool:
+        """Whether a file that is there is right, and its core metadata too; upstream is asked nothing."""
+        if task.work is FileWork.CHECK and self._digest(task) != task.file.sha256:
+            return False
+        if task.file.mtime is not None:
+            self.storage.set_mtime(task.path, task.file.mtime)
+        return not task.wants_metadata or self._has_metadata(task) or self._keep_metadata(task, None)
+
+    def _fetch_together(self, tasks: Sequence[FileTask], lanes: int, synced: dict[str, SyncedFile]) -> None:
         by_url = {task.file.url: task for task in tasks}
         sizes = {url: task.file.size for url, task in by_url.items()}
-        synced: dict[str, SyncedFile] = {}
         without_metadata: list[FileTask] = []
         with closing(self.upstream.small_files(sizes, lanes)) as documents:
             for url, content in documents:
@@ -119,7 +137,6 @@ class FileSync:
             with suppress(UpstreamError, StorageError):
                 has_metadata = self._sync_metadata(task, None)
                 synced[task.file.filename] = SyncedFile(task.file.size, was_fetched=True, has_metadata=has_metadata)
-        return synced
 
     def _keep(self, task: FileTask, content: bytes) -> None:
         """Put a small file in place, if it is the right one."""
@@ -133,10 +150,13 @@ class FileSync:
             sink.expect(file.url, file.size, file.sha256)
 
     def _is_right(self, task: FileTask) -> bool:
-        digest = self.storage.digest(task.path, "sha256", self.is_stopped)
-        if digest != task.file.sha256:
+        is_right = self._digest(task) == task.file.sha256
+        if not is_right:
             logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)
-        return digest == task.file.sha256
+        return is_right
+
+    def _digest(self, task: FileTask) -> str:
+        return self.storage.digest(task.path, "sha256", self.is_stopped)
 
     def _fetch(self, task: FileTask) -> bytes | None:
         """Fetch a file from the first of its places that has it right.
@@ -214,12 +234,9 @@ class FileSync:
         """
         expected = task.file.core_metadata_sha256
         assert expected is not None, "a task wants core metadata only where the page advertises it"
+        if (content is None and self._has_metadata(task)) or self._keep_metadata(task, content):
+            return True
         kept_at = metadata_path(task.path)
-        kept = self.storage.read(kept_at) if content is None else None
-        if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
-            return True
-        if self._keep_metadata(task, content):
-            return True
         try:
             metadata = self._fetch_metadata(task.file.url, expected)
         except NotFoundError as error:
@@ -228,6 +245,10 @@ class FileSync:
             return False
         self.storage.write_bytes(kept_at, metadata, task.file.mtime)
         return True
+
+    def _has_metadata(self, task: FileTask) -> bool:
+        kept = self.storage.read(metadata_path(task.path))
+        return kept is not None and hashlib.sha256(kept).hexdigest() == task.file.core_metadata_sha256
 
     def _keep_metadata(self, task: FileTask, content: bytes | None) -> bool:
         """Put the core metadata of a wheel in place; return whether the wheel has what upstream's page promises."""

@@ -2,8 +2,8 @@
 
 import enum
 from collections import Counter
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
@@ -21,8 +21,7 @@ class Problem(enum.Enum):
     UNLISTED = "listed by no page"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifySettings:
+class VerifySettings(Struct, frozen=True):
     """What a verification looks at, and what it may do. The budget is in seconds; None is for as long as it takes."""
 
     check_digests: bool = False
@@ -32,8 +31,7 @@ class VerifySettings:
     budget_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is wrong; ``project`` is None for what belongs to none."""
 
     path: StoredPath
@@ -50,8 +48,7 @@ class Finding:
         }
 
 
-@dataclass(slots=True)
-class VerifyReport:
+class VerifyReport(Struct):
     """The numbers of a verification, which is ``complete`` when no project that is held was left out for want of time."""
 
     held: int = 0

@@ -1,13 +1,12 @@
 """What a run would do, as a value: which projects it would update and remove, and as far as is known, files and bytes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 
-@dataclass(frozen=True, slots=True)
-class FileCount:
+class FileCount(Struct, frozen=True):
     """A number of files and their size together."""
 
     files: int = 0
@@ -21,8 +20,7 @@ class FileCount:
         return {"files": self.files, "bytes": self.size_bytes}
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedUpdate:
+class PlannedUpdate(Struct, frozen=True):
     """A project that is new, or whose page is to change; what its page alone tells is None where it was not fetched."""
 
     project: NormalizedName
@@ -34,16 +32,14 @@ class PlannedUpdate:
     """How many files would be read, and downloaded again if their digests are wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRemoval:
+class PlannedRemoval(Struct, frozen=True):
     """A project that upstream, or the configuration, has removed."""
 
     project: NormalizedName
     remove: FileCount
 
 
-@dataclass(slots=True)
-class Forecast:
+class Forecast(Struct):
     """The plan of a run that is not carried out."""
 
     from_serial: int | None

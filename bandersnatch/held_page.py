@@ -5,9 +5,9 @@ means that more is checked, never that more is deleted.
 """
 
 import re
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
@@ -18,8 +18,7 @@ from bandersnatch.storage import FilesystemStorage
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class HeldFile:
+class HeldFile(Struct, frozen=True):
     """A file that a held page lists; size and digests are only known from JSON pages."""
 
     path: StoredPath
@@ -28,8 +27,7 @@ class HeldFile:
     has_metadata: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HeldPage:
+class HeldPage(Struct, frozen=True):
     """What a project's held page says."""
 
     serial: int

@@ -14,11 +14,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from types import FrameType
+
+from msgspec.structs import replace
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, PathConflictError

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.adoption import is_foreign
@@ -28,8 +28,7 @@ from bandersnatch.storage import FilesystemStorage
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(Struct, frozen=True):
     """What a command finds when it begins, and the root index that it leaves behind."""
 
     storage: FilesystemStorage

@@ -6,24 +6,23 @@ The rules are those of ``configparser``, which forgets the lines. Values are as 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown
 
 DEFAULT_SECTION = "DEFAULT"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of an option's value, without the spaces around it; it may be empty."""
 
     number: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class IniOption:
+class IniOption(Struct, frozen=True):
     """An option as a file has it."""
 
     number: int
@@ -38,16 +37,14 @@ class IniOption:
         return "\n".join(line.text for line in self.lines).rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class IniSection:
+class IniSection(Struct, frozen=True):
     """The options of a section, and the line on which it begins."""
 
     number: int
     options: Mapping[str, IniOption]
 
 
-@dataclass(frozen=True, slots=True)
-class IniFile:
+class IniFile(Struct, frozen=True):
     """The sections of a file."""
 
     path: Path
@@ -92,8 +89,7 @@ def read_ini(path: Path, problems: list[str]) -> IniFile:
     return IniFile(path, {name: section.finished() for name, section in reader.sections.items()})
 
 
-@dataclass(slots=True)
-class _OpenSection:
+class _OpenSection(Struct):
     """A section that is being read."""
 
     name: str
@@ -106,8 +102,7 @@ class _OpenSection:
         return IniSection(self.number, options)
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Takes a file line by line; ``wrong`` and ``twice`` say what is no INI, and what stands there twice."""
 
     sections: dict[str, _OpenSection] = field(default_factory=dict)

@@ -6,9 +6,10 @@ another ``Package`` does its whole work, told which files are bad. No task waits
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
@@ -25,8 +26,7 @@ from bandersnatch.todo import TodoEntry
 from bandersnatch.workshop import PlannedWork, Workshop
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(Struct, frozen=True):
     """What came of one project: what was wrong, and the outcome of the repair.
 
     Without an outcome nothing had to be done, or nothing was to be done. ``is_compared`` is False where it did not come to

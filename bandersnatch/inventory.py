@@ -13,10 +13,10 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
@@ -44,8 +44,7 @@ _VERIFIED_SCHEMA = (
 """Made by the first verification, also in an inventory of before: no new version of the schema that would rebuild it."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldProject:
+class HeldProject(Struct, frozen=True):
     """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
     conditional.
     """

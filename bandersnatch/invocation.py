@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import Struct, field
 
 from bandersnatch.exit_status import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.logs import set_up_logging
@@ -32,8 +33,7 @@ logger = logging.getLogger(__name__)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True):
     """How much is logged, the terminal where there is one, and the numbers of the signals that asked for an end."""
 
     level: int

@@ -4,10 +4,10 @@ The layout is the one that bandersnatch mirrors have had for years, so that web 
 Nothing from upstream is trusted: a URL that would lead anywhere but below ``web/packages`` is refused.
 """
 
-from dataclasses import dataclass
 from typing import NewType
 from urllib.parse import quote, unquote
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
@@ -40,8 +40,7 @@ _MAX_SEGMENT_BYTES = 255
 _PACKAGES_SEGMENT = "/packages/"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The paths of one mirror; ``hash_index`` puts project pages below a folder of their first letter."""
 
     hash_index: bool = False

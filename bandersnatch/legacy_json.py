@@ -1,17 +1,16 @@
 """The legacy JSON of a project, ``/pypi/<name>/json``: fetched once for whoever needs it, and cut to what the mirror has."""
 
 from collections.abc import Set
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import NotFoundError, StaleMetadataError
 from bandersnatch.upstream import Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class LegacyJson:
+class LegacyJson(Struct, frozen=True):
     """The document's bytes; None where upstream has none, as of a quarantined project or one without releases."""
 
     body: bytes | None

@@ -6,9 +6,10 @@ Plan, persist, work, finish.
 import logging
 import time
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bandersnatch.adoption import adopt
 from bandersnatch.config import Config

@@ -7,11 +7,11 @@ not know are ignored on purpose, because the index API grows.
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import msgspec
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.errors import MalformedResponseError, shown
@@ -33,8 +33,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATUS = re.compile(r"[a-z][a-z-]{0,39}")
 
 
-@dataclass(frozen=True, slots=True)
-class ChangelogEntry:
+class ChangelogEntry(Struct, frozen=True):
     """One row of upstream's journal, as ``changelog_since_serial`` tells it."""
 
     project: NormalizedName
@@ -43,8 +42,7 @@ class ChangelogEntry:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProject:
+class ListedProject(Struct, frozen=True):
     """A project in upstream's list of all projects; ``serial`` may lag behind the changelog."""
 
     display_name: str
@@ -80,8 +78,7 @@ class DistributionFile(msgspec.Struct, frozen=True):
         return None if self.upload_time is None else _parse_time(self.upload_time)
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPage:
+class ProjectPage(Struct, frozen=True):
     """A project's page, PEP 691 with the additions of PEP 700, 740 and 792."""
 
     name: NormalizedName
@@ -97,8 +94,7 @@ class ProjectPage:
         return self.status == QUARANTINED
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """What the disk says of a file: size in bytes, modification time in seconds since 1970."""
 
     size: int

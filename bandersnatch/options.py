@@ -1,10 +1,11 @@
 """What an option is, and the values that options can have besides text and numbers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 PUBLIC_PYPI = "https://pypi.org"
 
@@ -43,8 +44,7 @@ class DeletedPolicy(Enum):
     KEEP = "keep"
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalLimit:
+class RemovalLimit(Struct, frozen=True):
     """How much one run may remove: a number, or a percentage of what is held; of both, the larger."""
 
     number: int = 0
@@ -59,8 +59,7 @@ class OptionError(Exception):
     """A value is not allowed; the message says what is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One option of a section: its default as it would stand in a file (None: it must be given), and its reader."""
 
     name: str

@@ -1,15 +1,13 @@
 """What is asked of one package."""
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.layout import StoredPath
 from bandersnatch.todo import TodoEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What is asked of a package.
 
     ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than

@@ -7,8 +7,9 @@ worker busy, and no number of workers can deadlock.
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import (

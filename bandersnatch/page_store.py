@@ -6,8 +6,9 @@ relative, so that the mirror can be moved and copied, and appear by one rename.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from bandersnatch.layout import ALL_PAGES, StoredPath, page_path
 from bandersnatch.storage import FilesystemStorage
@@ -17,8 +18,7 @@ _VERSION = re.compile(r"index_(\d{1,19})_(.+?)\.(html|v1_html|v1_json)", re.ASCI
 _HALF_WRITTEN = re.compile(r"\.index_\d+_.*\.(html|v1_html|v1_json)\.part", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class PageStore:
+class PageStore(Struct, frozen=True):
     """The pages of all projects; ``keep_versions`` is how many versions of each there are, and 0 stands for plain files."""
 
     storage: FilesystemStorage

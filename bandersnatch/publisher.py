@@ -4,9 +4,9 @@ The order is the mirror's promise: files before their page, a page before the de
 """
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config import PagesConfig
@@ -32,8 +32,7 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """A project's page whose files are all in place, and what goes once it is published.
 
     ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
@@ -51,8 +50,7 @@ class Publication:
     legacy_json: LegacyJson | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
+class Publisher(Struct, frozen=True):
     """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time."""
 
     upstream: Upstream
@@ -191,7 +189,7 @@ class Publisher:
         if not lost:
             return publication.page
         files = (
-            msgspec.structs.replace(file, core_metadata_sha256=None) if file.filename in lost else file
+            replace(file, core_metadata_sha256=None) if file.filename in lost else file
             for file in publication.page.files
         )
         return replace(publication.page, files=tuple(files))

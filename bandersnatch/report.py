@@ -1,7 +1,6 @@
 """What came of the work: the outcome for each project, and the report of the whole run."""
 
-from dataclasses import dataclass, field
-
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
@@ -9,8 +8,7 @@ from bandersnatch.filters.verdict import Verdict
 from bandersnatch.layout import StoredPath
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A project is at its serial: pages and files are in place, or ``excluded_by`` says why it has never been here."""
 
     project: NormalizedName
@@ -22,8 +20,7 @@ class Settled:
     excluded_by: Verdict | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """Upstream has removed a project; it is still held, and leaves the mirror when the run finishes.
 
     Or the filters of the configuration drop it, as ``excluded_by`` then says.
@@ -33,16 +30,14 @@ class Gone:
     excluded_by: Verdict | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shrinks:
+class Shrinks(Struct, frozen=True):
     """A project's new page no longer lists some files that are held; it waits for leave to remove them."""
 
     project: NormalizedName
     files: tuple[StoredPath, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A project could not be brought to its serial; nothing that was right has changed, and it stays on the todo list."""
 
     project: NormalizedName
@@ -52,8 +47,7 @@ class Failure:
 Outcome = Settled | Gone | Shrinks | Failure
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What one run did; its summary is the last line of every log."""
 
     serial: int = 0

@@ -1,7 +1,6 @@
 """What becomes of what upstream deletes, where the operator does not want it to go: pure rules."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from packaging.version import InvalidVersion, Version
 
 from bandersnatch.model import ProjectPage

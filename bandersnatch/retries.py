@@ -1,9 +1,9 @@
 """How often and how soon a request is tried again, and when a host is given up for the rest of the run."""
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec import Struct
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """The limits of patience. All our requests, POST included, only read, and so all of them may be repeated."""
 
     attempts: int = 4

@@ -1,7 +1,8 @@
 """Writes the root index: exactly the projects that are held, each with its serial, so that a mirror can follow this one."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bandersnatch.config import PagesConfig
 from bandersnatch.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, page_path
@@ -9,8 +10,7 @@ from bandersnatch.simple import IndexedProject, page_names, render_root_html, re
 from bandersnatch.storage import FilesystemStorage
 
 
-@dataclass(frozen=True, slots=True)
-class RootIndex:
+class RootIndex(Struct, frozen=True):
     """The root index of one mirror."""
 
     storage: FilesystemStorage

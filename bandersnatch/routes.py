@@ -7,10 +7,10 @@ requests looks all of that up anew for each request, which takes three quarters 
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 import requests
+from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 from urllib3 import HTTPConnectionPool
@@ -26,8 +26,7 @@ KEPT_ROUTES = 32
 """Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The way to one host: its connections, and the headers that every request there has."""
 
     pool: HTTPConnectionPool

@@ -9,9 +9,9 @@ the same, since the filters have changed, it stays on the list to be removed.
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
@@ -41,8 +41,7 @@ class HeldProjects(Protocol):
         """Return the files that earlier runs may have left half-done."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
+class RunPlan(Struct, frozen=True):
     """The work of one run. ``recheck``: look at every file, since nothing is known of earlier runs."""
 
     todo: TodoList

@@ -6,12 +6,12 @@ and 792 (project status). Everything that comes from upstream is escaped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from html import escape
 from itertools import islice
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.config import PagesConfig
@@ -165,7 +165,7 @@ def _published_file(
     if config.digest_name != "sha256":
         hashes[config.digest_name] = file.hashes.get(config.digest_name) or digests[file.filename]
     metadata = file.core_metadata_sha256 if config.core_metadata else None
-    return msgspec.structs.replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
+    return replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
 
 
 def _file_json(file: DistributionFile) -> dict[str, object]:

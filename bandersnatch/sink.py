@@ -3,7 +3,8 @@
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bandersnatch.errors import IntegrityError, StorageError
 from bandersnatch.layout import StoredPath
@@ -11,8 +12,7 @@ from bandersnatch.layout import StoredPath
 _READ_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Struct, frozen=True):
     """How a write goes on from an earlier one: behind how many bytes, and after which errors it may be gone on with."""
 
     offset: int = 0

@@ -6,8 +6,9 @@ either, the next run checks everything; that is the documented manual resync.
 """
 
 import logging
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from bandersnatch.layout import CHANGELOG, FINGERPRINT, LEGACY_STATUS, STATE, TODO
 from bandersnatch.model import parse_serial
@@ -20,8 +21,7 @@ _NO_FINGERPRINT = "none"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class SavedState:
+class SavedState(Struct, frozen=True):
     """Where earlier runs have come to; None stands for a file that is not there, or no use."""
 
     serial: int | None

@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Collection
 from contextlib import closing
-from dataclasses import replace
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed

@@ -4,8 +4,9 @@ Invariant: every project that the list does not name is at the target serial or 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
@@ -20,8 +21,7 @@ class TodoFormatError(MirrorError):
         super().__init__(f"line {line_number} of the todo list can't be read: {line[:80]!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class TodoEntry:
+class TodoEntry(Struct, frozen=True):
     """What one project waits for: the serial that its page owes, and why."""
 
     display_name: str

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.body import Answer, Body, Resume
@@ -29,8 +29,7 @@ MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedPage:
+class FetchedPage(Struct, frozen=True):
     """What upstream answered to a request for a project's page; ``page`` is None where ours is still right (304)."""
 
     page: ProjectPage | None

@@ -8,9 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from itertools import chain
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.brake import Removals, excess

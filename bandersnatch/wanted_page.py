@@ -3,7 +3,7 @@
 Files that the mirror keeps on after upstream has deleted them are added first; so filters drop those too.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
 from bandersnatch.filters.filters import Filters
@@ -19,8 +19,7 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class WantedPage:
+class WantedPage(Struct, frozen=True):
     """The page, and what was learned on the way to it.
 
     ``filtered_out`` are the paths of the files that filters drop; ``legacy_json`` is there where it will be published.
@@ -31,8 +30,7 @@ class WantedPage:
     legacy_json: LegacyJson | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PageChooser:
+class PageChooser(Struct, frozen=True):
     """Makes wanted pages out of upstream's. Thread-safe."""
 
     upstream: Upstream

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bandersnatch.config import Config, PagesConfig
 from bandersnatch.equipment import Equipment
@@ -19,8 +20,7 @@ from bandersnatch.upstream import Upstream
 from bandersnatch.wanted_page import PageChooser, WantedPage
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWork:
+class PlannedWork(Struct, frozen=True):
     """What a package would do, where only that was asked: ``wanted`` is what it would publish, ``held`` what is here."""
 
     wanted: WantedPage
@@ -30,8 +30,7 @@ class PlannedWork:
     record: HeldProject | None
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
+class Workshop(Struct, frozen=True):
     """What all packages of a run work with. ``report`` is called once for each package, from any thread.
 
     ``sync_together`` is that of ``file_sync``, or has helper processes do it. With ``take_plan`` packages only plan: it is

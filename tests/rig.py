@@ -126,8 +126,9 @@ class Rig:
             (self.directory / name).unlink(missing_ok=True)
 
     def tree(self) -> dict[str, bytes]:
-        """Return all files below ``web``, by path."""
-        return {str(p.relative_to(self.web)): p.read_bytes() for p in self.web.rglob("*") if p.is_file()}
+        """Return all files below ``web``, by path, but for the one that says when the last run began."""
+        files = (path for path in self.web.rglob("*") if path.is_file() and path.name != "last-modified")
+        return {str(path.relative_to(self.web)): path.read_bytes() for path in files}
 
     def mtimes(self) -> dict[str, int]:
         """Return when each page was written, in nanoseconds."""

@@ -2,9 +2,9 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bandersnatch.commands.verify import read_duration
 from bandersnatch.config import Config

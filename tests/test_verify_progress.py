@@ -3,10 +3,10 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bandersnatch.config import Config
 from bandersnatch.errors import InterruptedRunError

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from bandersnatch.model import DistributionFile, ProjectPage
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectDocument:
+class ProjectDocument(Struct, frozen=True):
     """The legacy JSON of a project, as a tree of plain values; empty where upstream has none."""
 
     tree: Mapping[str, object] = field(default_factory=dict)
@@ -37,8 +36,7 @@ class ProjectDocument:
 NO_DOCUMENT = ProjectDocument()
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """One version with its files; ``parsed`` is None where the version is none of PEP 440."""
 
     version: str
@@ -61,16 +59,14 @@ class Release:
         return min((file.mtime or 0.0 for file in self.files), default=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFacts:
+class ProjectFacts(Struct, frozen=True):
     """What is known of a project when its page is there."""
 
     page: ProjectPage
     document: ProjectDocument = NO_DOCUMENT
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What is known of one file; ``entry`` is its entry in the legacy JSON, empty where that was not asked for."""
 
     project: NormalizedName

@@ -5,9 +5,10 @@ out of what all others keep; otherwise a place would go to a release of which no
 """
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
@@ -82,8 +83,7 @@ class ReleaseFilter(Protocol):
         """Say why it stays or goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """The enabled filters. ``pinned`` are release filters that decide alone on the projects that they pin."""
 
     projects: tuple[ProjectFilter, ...] = ()

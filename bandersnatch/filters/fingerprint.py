@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+
+from msgspec import Struct
 
 
 def described(value: object) -> str:
@@ -16,8 +17,8 @@ def described(value: object) -> str:
             return "{" + ",".join(sorted(f"{described(key)}:{described(value[key])}" for key in value)) + "}"
         case tuple() | list():
             return "(" + ",".join(map(described, value)) + ")"
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            inner = ",".join(f"{each.name}={described(getattr(value, each.name))}" for each in fields(value))
+        case Struct():
+            inner = ",".join(f"{name}={described(getattr(value, name))}" for name in value.__struct_fields__)
             return f"{type(value).__name__}({inner})"
         case str() | int() | float() | None:
             return repr(value)

@@ -6,9 +6,9 @@ a path leads to something that the project's page does not tell.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
+from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -33,8 +33,7 @@ class Match(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """Where values stand, and what their absence means."""
 
     names: tuple[str, ...]
@@ -44,8 +43,7 @@ class Path:
         return ".".join(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class PatternRule:
+class PatternRule(Struct, frozen=True):
     """What patterns ask of the values at a path."""
 
     path: Path
@@ -71,8 +69,7 @@ class PatternRule:
         return f"{self.match.value} of the patterns for {self.path} must match, it is {_shown(find(tree, self.path.names))}"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRule:
+class VersionRule(Struct, frozen=True):
     """Which versions the range at a path must contain: one of them is enough. What is no range lets everything pass."""
 
     path: Path
@@ -98,8 +95,7 @@ class VersionRule:
 Rule = PatternRule | VersionRule
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRules:
+class ProjectRules(Struct, frozen=True):
     """Keeps the projects for whose legacy JSON all rules hold."""
 
     filter_name: str
@@ -119,8 +115,7 @@ class ProjectRules:
         return _reason(self.rules, facts.document.tree)
 
 
-@dataclass(frozen=True, slots=True)
-class FileRules:
+class FileRules(Struct, frozen=True):
     """Keeps the files for which all rules hold."""
 
     filter_name: str
@@ -141,8 +136,7 @@ class FileRules:
         return _reason(self.rules, facts.tree())
 
 
-@dataclass(frozen=True, slots=True)
-class MaxSize:
+class MaxSize(Struct, frozen=True):
     """Drops the projects whose files are larger together, whatever other filters leave of them."""
 
     filter_name: str
@@ -165,8 +159,7 @@ class MaxSize:
         return sum(file.size for file in facts.page.files)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionsCount:
+class VersionsCount(Struct, frozen=True):
     """Keeps the projects whose number of versions is within bounds; a bound of 0 is none."""
 
     filter_name: str

@@ -1,8 +1,8 @@
 """The filters that need no more than the name of a project: they decide before anything is asked of upstream."""
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -10,8 +10,7 @@ from bandersnatch.errors import shown
 from bandersnatch.filters.settings import Entry, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class OnlyListed:
+class OnlyListed(Struct, frozen=True):
     """Keeps the projects of a list."""
 
     filter_name: str
@@ -28,8 +27,7 @@ class OnlyListed:
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
 
-@dataclass(frozen=True, slots=True)
-class NotListed:
+class NotListed(Struct, frozen=True):
     """Drops the projects of a list."""
 
     filter_name: str
@@ -45,8 +43,7 @@ class NotListed:
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
 
-@dataclass(frozen=True, slots=True)
-class NameMatchesNone:
+class NameMatchesNone(Struct, frozen=True):
     """Drops the projects whose displayed name begins with a match of one of the patterns; case counts."""
 
     filter_name: str

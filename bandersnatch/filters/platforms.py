@@ -6,8 +6,8 @@ distributions are never dropped. Eggs and installers tell their platform and ver
 """
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.tags import Tag, parse_tag
 
 from bandersnatch.filters.facts import FileFacts
@@ -40,8 +40,7 @@ _LAST_MINOR = {2: 7}
 """Series of Python that have come to their end, with their last version; to others there may always be a newer one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExcludePlatform:
+class ExcludePlatform(Struct, frozen=True):
     """Drops files by what they are built for: systems and single platforms, and versions of Python."""
 
     filter_name: str

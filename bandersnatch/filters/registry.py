@@ -4,8 +4,9 @@ It is imported only where a configuration enables filters: a run without any nee
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.metadata import (
@@ -72,8 +73,7 @@ OLD_NAMES = {
 ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
+class _Needs(Struct, frozen=True):
     """What a filter can't work without: an option, or any option of its section.
 
     A filter that keeps only what is listed would drop, or let pass, everything.

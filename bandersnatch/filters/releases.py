@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from msgspec import Struct
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -18,8 +18,7 @@ from bandersnatch.filters.settings import Settings
 Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]
 
 
-@dataclass(frozen=True, slots=True)
-class OnlyReleases:
+class OnlyReleases(Struct, frozen=True):
     """Keeps the releases that a list asks for; of projects that it does not name, none."""
 
     filter_name: str
@@ -39,8 +38,7 @@ class OnlyReleases:
         return any(len(each) > 0 for each in self.specifiers.get(project, frozenset()))
 
 
-@dataclass(frozen=True, slots=True)
-class NotReleases:
+class NotReleases(Struct, frozen=True):
     """Drops the releases of a list; what is no version of PEP 440 is kept."""
 
     filter_name: str
@@ -56,8 +54,7 @@ class NotReleases:
         return f"[blocklist] packages names {listed}, the release is {shown(release.version)}"
 
 
-@dataclass(frozen=True, slots=True)
-class NoPrereleases:
+class NoPrereleases(Struct, frozen=True):
     """Drops pre-releases as PEP 440 knows them, of the projects of a list, or of all where it is empty."""
 
     filter_name: str
@@ -74,8 +71,7 @@ class NoPrereleases:
         return f"{shown(release.version)} is {'a' if release.is_prerelease else 'no'} pre-release"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionMatchesNone:
+class VersionMatchesNone(Struct, frozen=True):
     """Drops the releases whose version begins with a match of one of the patterns."""
 
     filter_name: str
@@ -100,8 +96,7 @@ class SortBy(Enum):
     TIME = "time"
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(Struct, frozen=True):
     """Keeps the latest releases of those that all other filters keep.
 
     Pre-releases take the places that final releases leave. The release that upstream shows as the current one takes the last

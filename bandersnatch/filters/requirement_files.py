@@ -11,9 +11,9 @@ import locale
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bandersnatch.errors import shown
@@ -36,8 +36,7 @@ class RequirementFileError(Exception):
     """A file can't be read, or a line of it is no requirement; the message names file and line."""
 
 
-@dataclass(slots=True)
-class RequirementFiles:
+class RequirementFiles(Struct):
     """What a set of files asks for."""
 
     requirements: list[Requirement] = field(default_factory=list)

@@ -1,9 +1,11 @@
 """What of one project the filters keep: the page that the mirror has of it, and the verdicts behind that."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bandersnatch.filters.facts import NO_DOCUMENT, FileFacts, ProjectDocument, Release
 from bandersnatch.filters.filters import Filters, ReleaseFilter
@@ -15,8 +17,7 @@ if TYPE_CHECKING:  # what reads requirements need not be imported where there ar
     from bandersnatch.filters.releases import Latest
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True, dict=True):
     """What the filters make of a project's page.
 
     Files are judged first, then the releases of which some files stay, and of these the latest are chosen. Where

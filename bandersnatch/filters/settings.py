@@ -5,7 +5,8 @@ One entry stands on each line of a value.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from bandersnatch.errors import shown
 from bandersnatch.ini import IniFile, IniOption
@@ -32,8 +33,7 @@ FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
 OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of an option's value."""
 
     section: str
@@ -46,8 +46,7 @@ class Entry:
         return Entry(self.section, self.option, self.text.partition("#")[0].rstrip(), self.line)
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(Struct):
     """The filter sections of one file, under today's names; what is wrong with them is gathered here."""
 
     ini: IniFile

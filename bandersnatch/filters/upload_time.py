@@ -1,14 +1,14 @@
 """``exclude_newer``: keeps what was uploaded before a date, for a mirror as it was, or for time to look."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from bandersnatch.filters.facts import FileFacts
 from bandersnatch.filters.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class ExcludeNewer:
+class ExcludeNewer(Struct, frozen=True):
     """Drops files that were uploaded at a moment or later, or nobody knows when."""
 
     filter_name: str

@@ -1,11 +1,11 @@
 """What a filter says of a project, a release or a file, in words for people."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether something is kept; ``filter_name`` is empty where no filter has a say in it."""
 
     keeps: bool
