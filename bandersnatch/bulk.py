@@ -1,4 +1,4 @@
-"""Fetches many small files from one thread, with several requests under way at a time.
+"""Fetches files from where they come easily: many small ones from one thread, with several requests under way at a time.
 
 Where a thread waits for one answer after the other, each file costs two switches of threads, and urllib3's care for what
 a small file does not need: together most of its CPU time (docs/performance.md). Here each request has a connection of
@@ -14,7 +14,8 @@ import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from http.client import HTTPException
 
 import requests
@@ -22,7 +23,8 @@ import urllib3
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import without_credentials
-from bandersnatch.lane import Lane, UnfitAnswerError, is_plain
+from bandersnatch.lane import GoneAnswerError, Lane, UnfitAnswerError, is_plain
+from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
 from bandersnatch.turns import Turns
@@ -45,7 +47,7 @@ _FAILURES = (
 
 
 class Bulk:
-    """Fetches small files from where they come easily. Thread-safe."""
+    """Fetches files from where they come easily. Thread-safe."""
 
     def __init__(self, config: HttpConfig, routes: Routes, turns: Turns, health: HostHealth) -> None:
         self._config, self._routes, self._turns, self._health = config, routes, turns, health
@@ -96,6 +98,41 @@ class Bulk:
                     key.data.close()
                     self._end(key.data)
 
+    @contextmanager
+    def large_document(self, url: str, size: int, received: Callable[[], None]) -> Iterator[PlainBody | None]:
+        """Open a large document of that size, or give None where it does not come easily.
+
+        A turn for it is taken; ``received`` is called when its last byte is there.
+        """
+        lane = self._lane_to(url)
+        body = self._begin_large(lane, url, size, received) if lane is not None else None
+        try:
+            yield body
+        finally:
+            if lane is not None:
+                if body is None or not body.is_whole:
+                    lane.close()
+                self._park(lane)
+
+    def _begin_large(self, lane: Lane, url: str, size: int, received: Callable[[], None]) -> PlainBody | None:
+        if not self._ask(lane, url, size):
+            return None
+        try:
+            body = PlainBody(lane, self._config, received)
+        except GoneAnswerError:
+            return None
+        except _FAILURES as error:
+            self._fail(lane, error)
+            return None
+        self._health.succeeded(host_of(lane.origin))
+        return body
+
+    def _lane_to(self, url: str) -> Lane | None:
+        origin = origin_of(url)
+        if not is_plain(url) or not self._config.may_ask(url) or (route := self._way_to(origin)) is None:
+            return None
+        return self._connect(origin, route)
+
     def _ready(self, asked: selectors.BaseSelector, origin: str) -> list[Lane]:
         """Wait for an answer; where none comes, close all lanes, so that their answers are broken-off ones."""
         ready = [key.data for key, _ in asked.select(self._config.timeout_seconds)]
@@ -133,16 +170,18 @@ class Bulk:
 
     def _begin(self, asked: selectors.BaseSelector, origin: str, route: Route, url: str, size: int) -> None:
         """Send a request on another lane; the turn for it is taken."""
-        try:
-            lane = self._unpark(origin) or Lane(origin, route, self._config.timeout_seconds, self._limit_seconds)
-        except _FAILURES as error:
-            self._rest(origin, error)
-            self._turns.give_back()
-            return
-        if self._ask(lane, url, size):
+        lane = self._connect(origin, route)
+        if lane is not None and self._ask(lane, url, size):
             asked.register(lane.socket, selectors.EVENT_READ, lane)
         else:
-            self._end(lane)
+            self._turns.give_back()
+
+    def _connect(self, origin: str, route: Route) -> Lane | None:
+        try:
+            return self._unpark(origin) or Lane(origin, route, self._config.timeout_seconds, self._limit_seconds)
+        except _FAILURES as error:
+            self._rest(origin, error)
+            return None
 
     def _ask(self, lane: Lane, url: str, size: int) -> bool:
         try:
@@ -168,6 +207,9 @@ class Bulk:
     def _end(self, lane: Lane) -> None:
         """Give the turn back, and keep the connection for the next files."""
         self._turns.give_back()
+        self._park(lane)
+
+    def _park(self, lane: Lane) -> None:
         if lane.is_open():
             with self._guard:
                 self._parked.append(lane)

@@ -26,6 +26,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
     without_credentials,
 )
+from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 from bandersnatch.routes import Route, Routes, host_of, target_of
 from bandersnatch.turns import Turn, Turns
@@ -80,7 +81,7 @@ class Fetcher:
         return self._whole("POST", url, headers, body, limit_bytes)
 
     @contextmanager
-    def stream(self, url: str, resume: "Resume | None" = None) -> Iterator[Body]:
+    def stream(self, url: str, resume: Resume | None = None) -> Iterator[Body]:
         """Open a document for reading piece by piece, from its beginning or, where upstream agrees, from ``resume`` on.
 
         Raises:
@@ -96,6 +97,16 @@ class Fetcher:
                     raise RangeRefusedError(body.url)
                 body.offset = resume.offset
             yield body
+
+    @contextmanager
+    def stream_plainly(self, url: str, size: int) -> Iterator[PlainBody | None]:
+        """Open a large document of that size where it comes easily; None stands for all other cases, and all errors."""
+        turn = Turn(self.turns)
+        try:
+            with self.bulk.large_document(url, size, turn.end) as body:
+                yield body
+        finally:
+            turn.end()
 
     def _whole(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, limit_bytes: int) -> Answer:
         for attempt in range(1, self._policy.attempts + 1):

@@ -208,7 +208,7 @@ class FileSync(Struct, frozen=True):
         file = task.file
         pieces: list[bytes] = []
         room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
-        with room, self.upstream.file(url, resume) as body:
+        with room, self.upstream.file(url, file.size, resume) as body:
             is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)
@@ -222,7 +222,7 @@ class FileSync(Struct, frozen=True):
                     sink.write(chunk)
                     self.progress.received(len(chunk))
                     if file.size < RESUME_MIN_BYTES:
-                        pieces.append(chunk)
+                        pieces.append(bytes(chunk))
                 sink.expect(url, file.size, file.sha256)
         return b"".join(pieces) if file.size < RESUME_MIN_BYTES else None
 

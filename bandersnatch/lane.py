@@ -1,4 +1,4 @@
-"""A connection on which one small document after the other is asked for; the request is one call, its answer another.
+"""A connection on which one document after the other is asked for; the request is one call, its answer another.
 
 ``http.client`` reads an answer's headers with the parser of the ``email`` package, which for a small file takes more CPU
 time than all else together (docs/performance.md). Here only a plain answer is understood: a status, a length, and so many
@@ -21,13 +21,15 @@ _PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+", 
 """A path that needs no escape, and no second look at dots, queries or fragments."""
 _OK, _GONE = 200, (404, 410)
 _SHORT_BYTES = 64 * 1024
+_MOST_DIGITS = 19
+_FIRST_BYTES = 256 * 1024
 _HEAD_BYTES = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(rb"([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n\0]*?)[ \t]*", re.ASCII)
 """A header field as RFC 9112 has it (section 5); a line that goes on the one before it is none."""
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
-"""The fields that say how much of what follows is the document; the others mean nothing here."""
+_KNOWN = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection", b"etag"})
+"""What says how much of what follows is the document, and which one it is; the other fields mean nothing here."""
 
 
 def is_plain(url: str) -> bool:
@@ -37,6 +39,10 @@ def is_plain(url: str) -> bool:
 
 class UnfitAnswerError(Exception):
     """Upstream answered, but not plainly with the document: a redirect, trouble, another size than it must have."""
+
+
+class GoneAnswerError(UnfitAnswerError):
+    """Upstream has no such document, which is no trouble of the server's."""
 
 
 class Lane:
@@ -80,27 +86,53 @@ class Lane:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: the answer broke off, or takes too long.
         """
-        head, received = self._head()
-        answer = _PlainAnswer(head)
-        if logger.isEnabledFor(logging.DEBUG):
-            seconds, url = time.monotonic() - self._asked, without_credentials(self.url)
-            logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, answer.status, answer.length, seconds)
+        answer, received = self._head()
         is_gone = answer.status in _GONE and answer.length <= _SHORT_BYTES
-        if not is_gone and (answer.status != _OK or answer.length != self._size):
-            raise UnfitAnswerError(f"upstream answered {answer.status} with {answer.length} bytes")
+        if not is_gone:
+            self._check(answer)
         document = self._rest(received, answer.length)
-        if answer.is_last:
-            self.close()
+        self.end_answer(is_last=answer.is_last)
         return None if is_gone else document
 
-    def _head(self) -> tuple[bytes, bytes]:
+    def begin_answer(self) -> tuple["PlainAnswer", bytes]:
+        """Return the head of an answer that is the document, and what has come of the document so far.
+
+        The rest is for the caller to read from ``socket``, and to call ``end_answer`` when all of it is there.
+
+        Raises:
+            GoneAnswerError: there is no document.
+            UnfitAnswerError: upstream has something else to say.
+            OSError, HTTPException: there is no answer.
+        """
+        answer, received = self._head()
+        if answer.status in _GONE:
+            raise GoneAnswerError(f"upstream answered {answer.status}")
+        self._check(answer)
+        if len(received) > answer.length:
+            raise UnfitAnswerError("upstream sends more than the document")
+        return answer, received
+
+    def end_answer(self, *, is_last: bool) -> None:
+        """Be ready for the next request, unless the server has no more answers."""
+        if is_last:
+            self.close()
+
+    def _check(self, answer: "PlainAnswer") -> None:
+        if answer.status != _OK or answer.length != self._size:
+            raise UnfitAnswerError(f"upstream answered {answer.status} with {answer.length} bytes")
+
+    def _head(self) -> tuple["PlainAnswer", bytes]:
         """Return the answer's head, and what has come behind it, which is all of a small file most of the time."""
         received = b""
         while (end := received.find(_HEAD_END)) < 0:
             if len(received) > _HEAD_BYTES:
                 raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
-            received += self._receive(self._size + _HEAD_BYTES)
-        return received[:end], received[end + len(_HEAD_END) :]
+            received += self._receive(min(self._size, _FIRST_BYTES) + _HEAD_BYTES)
+        answer = PlainAnswer(received[:end])
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds, url = time.monotonic() - self._asked, without_credentials(self.url)
+            logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, answer.status, answer.length, seconds)
+        return answer, received[end + len(_HEAD_END) :]
 
     def _rest(self, begin: bytes, length: int) -> bytes:
         pieces, left = [begin], length - len(begin)
@@ -125,7 +157,7 @@ class Lane:
         self.socket.close()
 
 
-class _PlainAnswer:
+class PlainAnswer:
     """The head of an answer of known length that comes as it is; any other raises ``UnfitAnswerError``."""
 
     def __init__(self, head: bytes) -> None:
@@ -133,26 +165,24 @@ class _PlainAnswer:
         status_line = _STATUS_LINE.fullmatch(first)
         if status_line is None:
             raise UnfitAnswerError(f"upstream's answer begins with {first[:80]!r}")
-        framing: dict[bytes, bytes] = {}
+        fields: dict[bytes, bytes] = {}
         for line in lines:
             field = _FIELD.fullmatch(line)
             name = field[1].lower() if field is not None else b""
-            if field is None or name in framing:
+            if field is None or name in fields:
                 raise UnfitAnswerError(f"upstream's answer has the header {line[:80]!r}")
-            if name in _FRAMING:
-                framing[name] = field[2].lower()
-        length = framing.get(b"content-length", b"")
-        if not length.isdigit() or len(length) > len(str(_MOST_LENGTH)):
+            if name in _KNOWN:
+                fields[name] = field[2]
+        length = fields.get(b"content-length", b"")
+        if not length.isdigit() or len(length) > _MOST_DIGITS:
             raise UnfitAnswerError("upstream's answer has no length")
-        if b"transfer-encoding" in framing or framing.get(b"content-encoding", b"identity") != b"identity":
+        if b"transfer-encoding" in fields or fields.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnfitAnswerError("upstream's answer is encoded")
         self.status, self.length = int(status_line[2]), int(length)
-        connection = framing.get(b"connection", b"keep-alive" if status_line[1] == b"1" else b"close")
-        self.is_last = connection != b"keep-alive"
+        self.etag = fields[b"etag"].decode("latin-1") if b"etag" in fields else None
+        connection = fields.get(b"connection", b"keep-alive" if status_line[1] == b"1" else b"close")
+        self.is_last = connection.lower() != b"keep-alive"
         """Whether the server closes the connection behind it, or might."""
-
-
-_MOST_LENGTH = 2**63
 
 
 def _text(value: str | bytes) -> str:

@@ -36,7 +36,7 @@ class Sink:
         """The hexadecimal digest of what was written so far."""
         return self._sha256.hexdigest()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``.
 
         Raises:

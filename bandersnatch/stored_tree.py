@@ -43,17 +43,22 @@ class StoredTree:
             yield stream
 
     def pieces(self, path: StoredPath) -> Iterator[bytes]:
-        """Yield the bytes of a file piece by piece; none is made larger than the file, which is most of the time small."""
+        """Yield the bytes of a file piece by piece."""
+        return map(bytes, self._blocks(path))
+
+    def _blocks(self, path: StoredPath) -> Iterator[memoryview]:
+        """Yield the bytes of a file in one buffer, of which each piece holds only until the next one is asked for."""
         try:
             descriptor = os.open(self._absolute(path), os.O_RDONLY)
             try:
                 left = os.fstat(descriptor).st_size
+                buffer = memoryview(bytearray(min(left, _READ_BYTES)))  # most files are small
                 while left > 0:
-                    piece = os.read(descriptor, min(left, _READ_BYTES))
-                    if not piece:
+                    count = os.readv(descriptor, [buffer[:left]])
+                    if count == 0:
                         raise StorageError(path, "read", f"it ended {left} bytes too early")
-                    left -= len(piece)
-                    yield piece
+                    left -= count
+                    yield buffer[:count]
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -76,7 +81,7 @@ class StoredTree:
             InterruptedRunError: ``is_stopped()`` became true on the way.
         """
         hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
-        for piece in self.pieces(path):
+        for piece in self._blocks(path):
             if is_stopped():
                 raise InterruptedRunError
             hasher.update(piece)

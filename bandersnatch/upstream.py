@@ -1,7 +1,7 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -21,12 +21,15 @@ from bandersnatch.model import (
     parse_root_index,
     parse_serial,
 )
+from bandersnatch.plain_body import PlainBody
 from bandersnatch.turns import Turns
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
+LARGE_BYTES = 1024 * 1024
+"""From that on, a file is asked for in the way that costs less for each byte."""
 
 
 class FetchedPage(Struct, frozen=True):
@@ -120,14 +123,21 @@ class Upstream:
         """Fetch the core metadata of a file (PEP 658); raises what ``project_page`` raises."""
         return self._fetcher.get(f"{file_url}.metadata", {}, MAX_METADATA_BYTES).body
 
-    def file(self, file_url: str, resume: Resume | None = None) -> AbstractContextManager[Body]:
-        """Open a distribution file for reading, from ``resume`` on where that is given and upstream agrees.
+    @contextmanager
+    def file(self, file_url: str, size: int, resume: Resume | None = None) -> Iterator[Body | PlainBody]:
+        """Open a distribution file of that size for reading, from ``resume`` on where that is given and upstream agrees.
 
         Raises:
             RangeRefusedError: upstream misanswered the request for the rest.
             UpstreamError: as ``project_page`` does.
         """
-        return self._fetcher.stream(file_url, resume)
+        if resume is None and size >= LARGE_BYTES:
+            with self._fetcher.stream_plainly(file_url, size) as plain_body:
+                if plain_body is not None:
+                    yield plain_body
+                    return
+        with self._fetcher.stream(file_url, resume) as body:
+            yield body
 
     @property
     def turns(self) -> Turns:

@@ -173,7 +173,7 @@ def test_core_metadata_larger_than_any_is_malformed(pypi: FakePyPI, upstream: Up
 
 def test_a_file_is_read_piece_by_piece(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0", size=300_000)
-    with upstream.file(f"{pypi.url}{file.url_path}") as body:
+    with upstream.file(f"{pypi.url}{file.url_path}", file.size) as body:
         chunks = list(body.chunks())
     assert b"".join(chunks) == file.content
     assert len(chunks) > 1
@@ -182,9 +182,9 @@ def test_a_file_is_read_piece_by_piece(pypi: FakePyPI, upstream: Upstream) -> No
 def test_a_file_is_gone_on_with(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0", size=300_000)
     url = f"{pypi.url}{file.url_path}"
-    with upstream.file(url) as body:
+    with upstream.file(url, file.size) as body:
         etag = body.etag or ""
-    with upstream.file(url, Resume(200_000, etag, file.size)) as body:
+    with upstream.file(url, file.size, Resume(200_000, etag, file.size)) as body:
         assert body.offset == 200_000
         assert b"".join(body.chunks()) == file.content[200_000:]
 
