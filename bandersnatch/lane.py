@@ -7,6 +7,7 @@ from http.client import HTTPConnection, IncompleteRead
 
 from urllib3.util.wait import wait_for_read
 
+from bandersnatch.errors import without_credentials
 from bandersnatch.routes import Route, host_of, target_of
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Lane:
         response = self._connection.getresponse()
         status, length = response.status, response.length
         seconds = time.monotonic() - self._asked
-        logger.debug("GET %s: %d, %s bytes, answered after %.3f s", self.url, status, length, seconds)
+        url = without_credentials(self.url)
+        logger.debug("GET %s: %d, %s bytes, answered after %.3f s", url, status, length, seconds)
         if status in _GONE and length is not None and length <= _SHORT_BYTES:
             response.read()
             return None

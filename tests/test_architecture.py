@@ -76,7 +76,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "routes", "config"),
     (2, "body", "config errors"),
     (2, "turns", ""),
-    (2, "lane", "routes"),
+    (2, "lane", "errors routes"),
     (2, "bulk", "config errors lane retries routes turns"),
     (2, "fetch", "__init__ body bulk config errors retries routes turns"),
     (2, "changelog", "changes errors fetch model project_list"),
