@@ -103,7 +103,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "file_sync",
         "body errors file_plan file_sources inventory layout progress sink storage upstream wheel_metadata",
     ),
-    (3, "helpers", "config errors fetch file_plan file_sync layout progress upstream"),
+    (3, "helpers", "config errors fetch file_plan file_sync layout logs progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
     (
         3,
