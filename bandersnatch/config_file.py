@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from bandersnatch.errors import ConfigError, shown
-from bandersnatch.filters.settings import ANY_OPTION, FILTER_SECTIONS, OLD_SECTIONS
+from bandersnatch.filters.settings import FILTER_SECTIONS, is_filter_option
 from bandersnatch.ini import DEFAULT_SECTION, IniFile, IniOption, IniSection, Line, read_ini
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS
 from bandersnatch.suggestions import suggestion
@@ -62,8 +62,7 @@ def is_option(section: str, name: str) -> bool:
     """Whether a section has such an option; one that is not ours has none."""
     if section == "mirror":
         return name in _MIRROR_NAMES
-    known = FILTER_SECTIONS.get(OLD_SECTIONS.get(section, section), ())
-    return "." in name if known is ANY_OPTION else name in known
+    return is_filter_option(section, name)
 
 
 class _References(Struct):

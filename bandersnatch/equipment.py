@@ -1,6 +1,7 @@
 """What a run works with, and at which pace."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from msgspec import Struct
@@ -27,6 +28,8 @@ class Pace(Struct, frozen=True):
     """Checkpoints may take this part of the time, which for a long todo list makes them rarer."""
     unwind_seconds: float = 1.0
     """How long the workers may take to end when the run is asked to stop."""
+    clock: Callable[[], float] = time.monotonic
+    """By what a budget is measured."""
 
 
 class Equipment(Struct, frozen=True):

@@ -56,8 +56,8 @@ class VerifyReport(Struct):
     failed: int = 0
     """Projects that could not be compared with upstream."""
     is_complete: bool = False
-    unlisted_sought: bool = False
-    """Whether files that no page lists were looked for, to the end."""
+    unlisted_sought: bool | None = None
+    """Whether files that no page lists were looked for, to the end; None where nobody asked for that."""
     found: Counter[Problem] = field(default_factory=Counter)
     repaired: Counter[Problem] = field(default_factory=Counter)
     withheld: str | None = None
@@ -71,8 +71,9 @@ class VerifyReport(Struct):
 
     def summary(self) -> str:
         """Return the last line of the log."""
+        files = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
         return (
-            f"verified {self.verified} of {self.held} projects: {self.found.total()} found, "
+            f"verified {self.verified} of {self.held} projects{files}: {self.found.total()} found, "
             f"{self.repaired.total()} repaired, {self.left} left, {self.failed} projects failed in {self.seconds:.1f} s"
         )
 

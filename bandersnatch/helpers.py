@@ -27,6 +27,7 @@ from bandersnatch.fetch import Fetcher
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import FileSync, SyncedFile
 from bandersnatch.layout import StoredPath, metadata_path
+from bandersnatch.logs import keep_records, log_kept
 from bandersnatch.progress import SilentProgress
 from bandersnatch.upstream import Upstream
 
@@ -120,10 +121,11 @@ class _Helper:
         """Let the process work on a batch; return what is in place, and which paths have changed."""
         try:
             self._connection.send((tasks, lanes))
-            synced, changed = self._connection.recv()
+            synced, changed, logged = self._connection.recv()
         except (EOFError, OSError):
             self.has_ended = True
             return {}, []
+        log_kept(logged)
         return synced, changed
 
     def ask_to_end(self) -> None:
@@ -163,6 +165,7 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
     if os.getppid() != parent:
         return
+    logged = keep_records()
     changed: list[StoredPath] = []
     storage = file_sync.storage.twin()
     storage.tell_changes(changed.append)
@@ -180,9 +183,9 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
                 try:
                     synced = own.sync_together(tasks, lanes)
                 except InterruptedRunError:
-                    connection.send(({}, changed))  # what was put in place is told all the same
+                    connection.send(({}, changed, logged.take()))  # what was put in place is told all the same
                     raise
-                connection.send((synced, changed))
+                connection.send((synced, changed, logged.take()))
                 changed.clear()
     except (EOFError, OSError, InterruptedRunError):
         pass  # the run has ended, or is to be ended

@@ -1,6 +1,7 @@
 """How log lines look, and where they go: to stderr, on a terminal above the progress display."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,48 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, as it is: no markup, no wrapping."""
         self._console.print(self.format(record), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+class KeptRecords(logging.Handler):
+    """Keeps what is logged, for another process, until that is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record; its arguments, which need not be fit for another process, become its text."""
+        record.msg, record.args = record.getMessage(), None
+        if record.exc_info:
+            record.msg += "\n" + logging.Formatter().formatException(record.exc_info)
+            record.exc_info = None
+        self._records.append(record)
+
+    def take(self) -> list[logging.LogRecord]:
+        """Return what was kept since the last time."""
+        taken, self._records = self._records, []
+        return taken
+
+
+def keep_records() -> KeptRecords:
+    """Keep all that this process logs from now on, whatever handlers there are: in a forked process they are copies.
+
+    Two processes that rotate the same file, or send to the same server, spoil each other's work; a copy of what was buffered
+    would be written twice; and the lock of a display may be held for ever by a thread that the fork has left behind.
+    """
+    kept = KeptRecords()
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
+    logging.getLogger().handlers[:] = [kept]
+    return kept
+
+
+def log_kept(records: Iterable[logging.LogRecord]) -> None:
+    """Log what another process has kept."""
+    for record in records:
+        logging.getLogger(record.name).handle(record)
 
 
 def set_up_logging(level: int, console: "Console | None", log_config: Path | None) -> None:

@@ -1,117 +1,264 @@
-"""Finds the files under ``web/packages`` that no page lists, in little memory, however many there are.
+"""Finds the files under ``web/packages`` that no page lists, in little memory, however many there are, and in as many goes
+as it takes.
 
-What all pages list is put into a temporary database, then the tree is walked. Nothing counts as unlisted where a single
-page, or a folder, could not be read: a file may be listed there.
+First all pages are read, then all folders are listed, and what was found is kept in a database. Pages may change between
+two goes; so the last step, which is done in one go, looks at the times of all pages, and reads those again that have
+changed. Nothing counts as unlisted where a single page, or a folder, could not be read: a file may be listed there.
 """
 
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
 from pathlib import Path
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
 from bandersnatch.held_page import read_listed_paths
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import PACKAGES, SIMPLE, StoredPath, is_metadata
+from bandersnatch.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
 from bandersnatch.rebuild import project_folders
 from bandersnatch.storage import PART_SUFFIX, FilesystemStorage
 
-_ROWS_AT_A_TIME = 10_000
+_PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+BEGIN;
+CREATE TABLE listed (digest INTEGER NOT NULL);
+CREATE TABLE page (folder INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
+CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE position (step INTEGER NOT NULL, place BLOB NOT NULL);
+INSERT INTO position VALUES (0, x'');
+PRAGMA user_version = 1;
+COMMIT;
+"""
+"""``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
+
+
+class _Step(IntEnum):
+    PAGES = 0
+    FOLDERS = 1
+    CHECK = 2
 
 
 class UnlistedFiles:
-    """The unlisted files of a mirror; ``find`` comes first, ``close`` last."""
+    """The unlisted files of a mirror. ``find`` may be called until it comes to its end; ``close`` comes last.
 
-    def __init__(self, storage: FilesystemStorage, inventory: Inventory, is_stopped: Callable[[], bool]) -> None:
-        self._storage, self._inventory, self._is_stopped = storage, inventory, is_stopped
-        # A nameless database is a temporary file that is gone with its connection, also after kill -9.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("CREATE TABLE listed (digest INTEGER PRIMARY KEY)")
-        self._database.execute("CREATE TABLE page (digest INTEGER PRIMARY KEY)")
-        self._database.execute(
-            "CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID"
-        )
+    What was found so far is kept in the file ``kept_at``, or nowhere; what an earlier search has left there is gone on with,
+    unless ``begins_anew``.
+    """
+
+    def __init__(
+        self, storage: FilesystemStorage, inventory: Inventory, kept_at: Path | None, *, begins_anew: bool = False
+    ) -> None:
+        self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
+        self._is_stopped: Callable[[], bool] = lambda: False
+        with self._translated():
+            if kept_at is not None and begins_anew:
+                _remove(kept_at)
+            self._database = _open(kept_at)
 
     def close(self) -> None:
-        """Forget what was found."""
+        """Close the database; the file stays."""
         self._database.close()
 
-    def find(self) -> int:
+    def forget(self) -> None:
+        """Let the next search begin anew: this one has served its purpose."""
+        self._database.close()
+        if self._kept_at is not None:
+            _remove(self._kept_at)
+
+    def find(self, is_stopped: Callable[[], bool]) -> int:
         """Look for the files, and return how many there are, core metadata not counted by itself.
+
+        Each call gets on, however soon it is stopped, but for the last step, which begins anew.
 
         Raises:
             UnreadablePageError: a page of a project can't be read, or is missing.
             StorageError: a folder can't be read.
             InterruptedRunError: there is no time left.
         """
-        try:
-            self._insert("INSERT OR IGNORE INTO listed VALUES (?)", ((_digest(path),) for path in self._listed()))
-            self._check_pages()
-            unlisted = (path for path in self._walk() if not self._has("listed", path))
-            self._insert("INSERT INTO unlisted VALUES (?, ?)", ((os.fsencode(p), is_metadata(p)) for p in unlisted))
+        self._is_stopped = is_stopped
+        with self._translated():
+            self._go_on(_Step.PAGES, self._read_pages)
+            self._go_on(_Step.FOLDERS, self._list_folders)
+            with self._transaction():
+                self._check()
             found = self._database.execute("SELECT count(*) FROM unlisted WHERE NOT is_metadata")
             return int(found.fetchone()[0])
-        except sqlite3.Error as error:
-            raise StorageError("a temporary database", "look for unlisted files", str(error)) from error
 
     def paths(self) -> Iterator[StoredPath]:
         """Yield the files, in the order of their paths."""
-        for (path,) in self._database.execute("SELECT path FROM unlisted ORDER BY path"):
-            yield StoredPath(os.fsdecode(path))
+        query = "SELECT path FROM unlisted WHERE path > ? ORDER BY path LIMIT ?"
+        last = b""
+        with self._translated():
+            while rows := self._database.execute(query, (last, _ROWS_AT_A_TIME)).fetchall():
+                yield from (StoredPath(os.fsdecode(path)) for (path,) in rows)
+                last = rows[-1][0]
 
-    def _listed(self) -> Iterator[str]:
-        """Yield all that pages list, and what unfinished projects are at."""
-        for _, path in self._inventory.all_unsettled():
-            yield path
-            folder, _, name = path.rpartition("/")
-            yield f"{folder}/.{name}{PART_SUFFIX}"
-        for project, folder in project_folders(self._storage):
-            self._check_time()
-            paths = read_listed_paths(self._storage, folder)
-            if paths is not None:
-                self._database.execute("INSERT OR IGNORE INTO page VALUES (?)", (_digest(project),))
-                yield from paths
+    def _go_on(self, step: _Step, work: Callable[[bytes], Iterator[bytes]]) -> None:
+        """Do what is left of a step, in portions; ``work`` is told the last place that was done, and yields others."""
+        at, last = self._database.execute("SELECT step, place FROM position").fetchone()
+        if at > step:
+            return
+        places = work(last)
+        is_over = False
+        while not is_over:
+            with self._transaction():
+                number = 0
+                while (place := next(places, None)) is not None:
+                    number, last = number + 1, place
+                    if self._is_stopped() or number == _PLACES_AT_A_TIME:
+                        break
+                is_over = place is None
+                self._database.execute(
+                    "UPDATE position SET step = ?, place = ?", (step + is_over, b"" if is_over else last)
+                )
+            if not is_over:
+                self._check_time()
 
-    def _check_pages(self) -> None:
-        """See that each project that is held has a page, from which its files are known."""
-        for held in self._inventory.projects():
-            if not self._has("page", held.name):
-                raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
+    def _read_pages(self, _: bytes) -> Iterator[bytes]:
+        """Note what all pages list that were not read before, in whatever order the disk has them."""
+        for _project, folder in project_folders(self._storage):
+            if not self._has("page", "folder", folder):
+                with suppress(UnreadablePageError):  # it may be mended meanwhile; the check looks again
+                    self._read_page(folder, self._stamp(folder))
+                yield b""
 
-    def _walk(self) -> Iterator[StoredPath]:
-        """Yield all files below the folder; links to folders are the operator's, and left alone."""
-        root = self._storage.root
-        folders = [os.fspath(root / PACKAGES)]
-        while folders:
-            folder = folders.pop()
-            self._check_time()
+    def _read_page(self, folder: StoredPath, stamp: int | None) -> bool:
+        """Note what the page in a folder lists, and return whether there is one."""
+        paths = read_listed_paths(self._storage, folder) if stamp is not None else None
+        if paths is None:
+            return False
+        self._list(paths)
+        self._database.execute("INSERT OR REPLACE INTO page VALUES (?, ?)", (_digest(folder), stamp))
+        return True
+
+    def _stamp(self, folder: StoredPath) -> int | None:
+        """Return a number that changes with the page in a folder; None where there is no page."""
+        for name in (JSON_PAGE, *HTML_PAGES):
+            path = page_path(folder, name)
             try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            folders.append(entry.path)
-                        elif not entry.is_dir():
-                            yield StoredPath(Path(entry.path).relative_to(root).as_posix())
+                found = os.stat(self._storage.root / path)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise StorageError(folder, "list", error) from error
+                raise UnreadablePageError(path, f"the page can't be read: {error}") from error
+            return _digest(f"{name} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}")
+        return None
+
+    def _list_folders(self, last: bytes) -> Iterator[bytes]:
+        """Note the files that are not listed, folder by folder: in the order of their names, each before what it holds."""
+        self._database.execute("CREATE INDEX IF NOT EXISTS listed_digest ON listed (digest)")
+        done = os.fsdecode(last).split("/") if last else []
+        pending = [PACKAGES.split("/")]
+        while pending:
+            names = pending.pop()
+            if names < done and names != done[: len(names)]:
+                continue  # with all that is below it
+            is_new = names > done
+            folders = self._list_folder("/".join(names), is_new=is_new)
+            pending += ([*names, folder] for folder in sorted(folders, reverse=True))
+            if is_new:
+                yield os.fsencode("/".join(names))
+
+    def _list_folder(self, folder: str, *, is_new: bool) -> list[str]:
+        """Return the names of the folders in a folder; links to folders are the operator's, and left alone."""
+        folders: list[str] = []
+        try:
+            with os.scandir(self._storage.root / folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif is_new and not entry.is_dir():
+                        self._note_unless_listed(StoredPath(f"{folder}/{entry.name}"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StorageError(folder, "list", error) from error
+        return folders
+
+    def _note_unless_listed(self, path: StoredPath) -> None:
+        if not self._has("listed", "digest", path):
+            row = (os.fsencode(path), is_metadata(path))
+            self._database.execute("INSERT OR IGNORE INTO unlisted VALUES (?, ?)", row)
+
+    def _check(self) -> None:
+        """See that what was found is still so, and that each project that is held has a page that tells its files."""
+        self._database.execute("CREATE TEMP TABLE IF NOT EXISTS has_page (project INTEGER PRIMARY KEY)")
+        self._database.execute("DELETE FROM has_page")
+        for project, folder in project_folders(self._storage):
+            self._check_time()
+            stamp = self._stamp(folder)
+            known = self._database.execute("SELECT stamp FROM page WHERE folder = ?", (_digest(folder),)).fetchone()
+            if known == (stamp,) or self._read_page(folder, stamp):
+                self._database.execute("INSERT OR IGNORE INTO has_page VALUES (?)", (_digest(project),))
+        for held in self._inventory.projects():
+            if not self._has("has_page", "project", held.name):
+                raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
+        for _, path in self._inventory.all_unsettled():
+            folder_of_file, _, name = path.rpartition("/")
+            self._list((path, f"{folder_of_file}/.{name}{PART_SUFFIX}"))
+        for path in self.paths():
+            if self._has("listed", "digest", path) or not os.path.lexists(self._storage.root / path):
+                self._database.execute("DELETE FROM unlisted WHERE path = ?", (os.fsencode(path),))
+
+    def _list(self, paths: Iterable[str]) -> None:
+        self._database.executemany("INSERT INTO listed VALUES (?)", ((_digest(path),) for path in paths))
 
     def _check_time(self) -> None:
         if self._is_stopped():
             raise InterruptedRunError
 
-    def _insert(self, statement: str, rows: Iterator[tuple[object, ...]]) -> None:
-        while batch := list(islice(rows, _ROWS_AT_A_TIME)):
-            self._database.execute("BEGIN")
-            self._database.executemany(statement, batch)
-            self._database.execute("COMMIT")
-
-    def _has(self, table: str, text: str) -> bool:
-        query = f"SELECT 1 FROM {table} WHERE digest = ?"  # noqa: S608 - the names of tables are all written here
+    def _has(self, table: str, column: str, text: str) -> bool:
+        query = f"SELECT 1 FROM {table} WHERE {column} = ?"  # noqa: S608 - the names are all written here
         return self._database.execute(query, (_digest(text),)).fetchone() is not None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Keep what the block does, also where it is interrupted: all that was noted until then is so."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._database.in_transaction:  # at some errors SQLite has rolled back by itself
+                self._database.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._kept_at is not None and not isinstance(error, sqlite3.OperationalError):
+                _remove(self._kept_at)  # it is damaged
+            raise StorageError(
+                str(self._kept_at or "a temporary database"), "look for unlisted files", str(error)
+            ) from error
+
+
+def _open(kept_at: Path | None) -> sqlite3.Connection:
+    """Open the database, or make it anew where it is missing or unusable."""
+    if kept_at is not None:
+        with suppress(sqlite3.DatabaseError):
+            database = sqlite3.connect(kept_at, isolation_level=None)
+            if database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,):
+                return database
+            database.close()
+        _remove(kept_at)
+    # A nameless database is a temporary file that is gone with its connection, also after kill -9.
+    database = sqlite3.connect(kept_at or "", isolation_level=None)
+    database.executescript(_SCHEMA)
+    return database
+
+
+def _remove(path: Path) -> None:
+    """Delete a database; the journal of a killed run after it, since SQLite passes over a journal without its database."""
+    for each in (path, Path(f"{path}-journal")):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(str(each), "delete", error) from error
 
 
 def _digest(text: str) -> int:

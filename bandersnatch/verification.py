@@ -6,14 +6,14 @@ inventory is read in portions, and what was found is told at once and not kept.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from itertools import chain
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.brake import Removals, excess
+from bandersnatch.account import Account
+from bandersnatch.brake import Removals
 from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.disk_options import as_configured
@@ -22,18 +22,16 @@ from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
-    MirrorError,
     OtherIndexError,
     ProjectNotFoundError,
     StorageError,
     SuspiciousPageError,
-    UnreadablePageError,
 )
-from bandersnatch.findings import Finding, Problem, VerifyReport, VerifySettings
+from bandersnatch.findings import Finding, VerifyReport, VerifySettings
 from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
 from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import INVENTORY, REMOVALS, is_metadata
+from bandersnatch.layout import INVENTORY
 from bandersnatch.order import Order
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Settled, Shrinks
@@ -41,7 +39,7 @@ from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import removed_since
 from bandersnatch.state import StateStore
-from bandersnatch.unlisted import UnlistedFiles
+from bandersnatch.unlisted_deletion import UnlistedDeletion
 from bandersnatch.workshop import build_workshop
 
 logger = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ class Verification:
         tell: Callable[[Finding, bool], object],
         pace: Pace | None = None,
     ) -> None:
-        self._config, self._settings, self._tell, self._pace = config, settings, tell, pace or Pace()
+        self._config, self._settings, self._pace = config, settings, pace or Pace()
         path = config.directory / INVENTORY
         self._inventory = InventoryCopy(path) if settings.dry_run else Inventory(path)
         storage = DryStorage(config.directory) if settings.dry_run else equipment.storage
@@ -70,12 +68,12 @@ class Verification:
         self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
         self._end = float("inf")
         self._removals = Removals()
-        self._withheld: list[str] = []
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
         self._doubtful: dict[NormalizedName, Failure] = {}
         self._done: list[NormalizedName] = []
         self._next_mark = 0.0
-        self.report = VerifyReport()
+        self._account = Account(storage, settings, tell)
+        self.report = self._account.report
 
     def run(self) -> VerifyReport:
         """Verify the mirror as far as the budget goes.
@@ -88,7 +86,7 @@ class Verification:
         """
         begun = time.monotonic()
         if self._settings.budget_seconds is not None:
-            self._end = begun + self._settings.budget_seconds
+            self._end = self._pace.clock() + self._settings.budget_seconds
         with ExitStack() as stack:
             if not self._settings.dry_run:
                 stack.enter_context(run_lock(self._config.directory))
@@ -107,11 +105,26 @@ class Verification:
         return self.report
 
     def _verify(self) -> None:
-        phases = [self._verify_projects, self._delete_unlisted]
-        if self._settings.budget_seconds is not None:
-            phases.reverse()  # else, where the mirror is too large for the budget, it would never come to the deletion
-        for phase in phases:
-            phase()
+        if not self._settings.delete_unlisted:
+            self._verify_projects()
+            return
+        limit = self._config.removals.limit
+        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._account)
+        with closing(deletion):
+            if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
+                self._delete_unlisted(deletion, share=0.5)
+            self._verify_projects()
+            if not self._is_over():
+                self._delete_unlisted(deletion, share=1.0)
+            deletion.conclude()
+
+    def _delete_unlisted(self, deletion: UnlistedDeletion, share: float) -> None:
+        """Look for files that no page lists, for that share of what is left of the budget."""
+        now = self._pace.clock()
+        end = now + share * (self._end - now)
+        deletion.work(lambda: self._stop.is_set() or self._pace.clock() >= end)
+        if self._stop.is_set():
+            raise InterruptedRunError
 
     def _check_configuration(self) -> None:
         """Refuse what only a whole run can change."""
@@ -120,11 +133,11 @@ class Verification:
             raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
 
     def _is_over(self) -> bool:
-        return self._stop.is_set() or time.monotonic() >= self._end
+        return self._stop.is_set() or self._pace.clock() >= self._end
 
     def _is_out_of_time(self) -> bool:
         """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
-        return self._stop.is_set() or time.monotonic() >= self._end + self._pace.unwind_seconds
+        return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
 
     def _verify_projects(self) -> None:
         moment = time.time()
@@ -178,10 +191,10 @@ class Verification:
     def _take(self, inspected: Inspected) -> None:
         match inspected.outcome:
             case None:
-                self._count(inspected.findings, is_repaired=False)
+                self._account.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
             case Settled():
-                self._count(inspected.findings, is_repaired=True)
+                self._account.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):
                 self._removals.files[project] = files
@@ -205,21 +218,9 @@ class Verification:
         elif isinstance(error, _MAY_BE_EXPLAINED):
             self._doubtful[inspected.project] = failure
         else:
-            self._tell_failure(failure)
-        self._count(inspected.findings, is_repaired=False)
+            self._account.fail(failure)
+        self._account.count(inspected.findings, is_repaired=False)
         self._equipment.progress.project_done()
-
-    def _tell_failure(self, failure: Failure) -> None:
-        bug = None if isinstance(failure.error, MirrorError) else failure.error
-        logger.error("%s failed: %s", failure.project, failure.error, exc_info=bug)
-        self.report.failed += 1
-
-    def _count(self, findings: tuple[Finding, ...], *, is_repaired: bool) -> None:
-        for finding in findings:
-            logger.warning("%s: %s%s", finding.path, finding.problem.value, ", repaired" if is_repaired else "")
-            self.report.found[finding.problem] += 1
-            self.report.repaired[finding.problem] += is_repaired
-            self._tell(finding, is_repaired)
 
     def _end_project(self, project: NormalizedName) -> None:
         self._waiting.pop(project, None)
@@ -244,22 +245,10 @@ class Verification:
             held = (self._inventory.get(project) for project in list(self._removals.files))
             self._inspect((record for record in held if record is not None), may_remove=True)
             return
-        self._withhold(too_much, [self._removals.listing()])
+        self._account.withhold(too_much, [self._removals.listing()])
         for findings in self._waiting.values():
-            self._count(findings, is_repaired=False)
+            self._account.count(findings, is_repaired=False)
             self._equipment.progress.project_done()
-
-    def _withhold(self, too_much: str, listing: Iterable[str]) -> None:
-        before = self._withheld
-        self._withheld = [*before, too_much]
-        if not self._settings.dry_run:
-            earlier = self._storage.pieces(REMOVALS) if before else ()
-            pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
-            self._storage.write_pieces(REMOVALS, chain(earlier, pieces))
-        self.report.withheld = (
-            f"this would remove {' and '.join(self._withheld)}, which max-removals forbids: nothing was removed. "
-            f"{self._config.directory / REMOVALS} lists it all"
-        )
 
     def _explain(self) -> None:
         """Ask the changelog about projects that look as if upstream had removed them, or all their files, a moment ago."""
@@ -271,38 +260,4 @@ class Verification:
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
             else:
-                self._tell_failure(failure)
-
-    def _delete_unlisted(self) -> None:
-        """Delete the files that no page lists, if that is not too much, and if every page could be read."""
-        if not self._settings.delete_unlisted:
-            return
-        with closing(UnlistedFiles(self._storage, self._inventory, self._is_over)) as unlisted:
-            try:
-                number = unlisted.find()
-            except UnreadablePageError as error:
-                logger.error("files that no page lists are not deleted: %s", error)
-                self.report.failed += 1
-                return
-            except InterruptedRunError:
-                if self._stop.is_set():
-                    raise
-                logger.warning("files that no page lists are not deleted: the budget did not suffice to look for them")
-                return
-            self._delete(unlisted, number)
-        self.report.unlisted_sought = True
-
-    def _delete(self, unlisted: UnlistedFiles, number: int) -> None:
-        _, held_files = self._inventory.totals()
-        limit = self._config.removals.limit
-        too_much = None if self._settings.allow_removals else excess(limit, (0, 0), (number, held_files))
-        if too_much is not None:
-            self._withhold(too_much, (f"file {path}\n" for path in unlisted.paths()))
-        is_deleting = too_much is None and not self._settings.dry_run
-        for path in unlisted.paths():
-            if self._stop.is_set():
-                raise InterruptedRunError
-            if is_deleting:
-                self._storage.delete(path)
-            if not is_metadata(path):
-                self._count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
+                self._account.fail(failure)

@@ -16,8 +16,8 @@ from bandersnatch.model import DistributionFile, ProjectPage
 from tests.builders import make_file, make_page
 
 VERSIONS = (
-    "0.1-bulbasaur", "2005r", "0.9", "1.0a1", "1.0rc1.post1", "1.0", "1.0.post1", "1.1.dev3", "1.1", "1!0.5", "2.0b1",
-    "2.0", "2.0+local", "10.0",
+    "0.1-bulbasaur", "2004d", "2005r", "0.9", "1.0a1", "1.0rc1.post1", "1.0", "1.0.post1", "1.1.dev3", "1.1", "1!0.5",
+    "2.0b1", "2.0", "2.0+local", "10.0",
 )  # fmt: skip
 SPECIFIERS = ("", "==1.0", ">=1.0", "<2", "~=1.0", "!=1.1", ">=1.0a1,<1.1", "===1.0")
 REQUIREMENTS = "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n"

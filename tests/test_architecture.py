@@ -103,7 +103,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "file_sync",
         "body errors file_plan file_sources inventory layout progress sink storage upstream wheel_metadata",
     ),
-    (3, "helpers", "config errors fetch file_plan file_sync layout progress upstream"),
+    (3, "helpers", "config errors fetch file_plan file_sync layout logs progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
     (
         3,
@@ -157,7 +157,9 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "config disk_options dry equipment errors holdings inventory layout publisher root_index run_lock"
         " state storage",
     ),
+    (3, "account", "errors findings layout report storage"),
     (3, "unlisted", "errors held_page inventory layout rebuild storage"),
+    (3, "unlisted_deletion", "account brake errors findings inventory layout options storage unlisted"),
     (
         3,
         "inspection",
@@ -166,8 +168,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "verification",
-        "brake config crew disk_options dry equipment errors findings holdings inspection inventory layout"
-        " order publisher report root_index run_lock run_plan state unlisted workshop",
+        "account brake config crew disk_options dry equipment errors findings holdings inspection inventory layout"
+        " order publisher report root_index run_lock run_plan state unlisted_deletion workshop",
     ),
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),

@@ -110,6 +110,17 @@ def test_all_documents_come_and_each_is_asked_for_once(
     assert all(request.headers["User-Agent"].startswith("bandersnatch/") for request in pypi.requests)
 
 
+def test_passwords_stand_in_no_log_line(
+    pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile], caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.fault(files[0].url_path, Status(500))
+    sizes = {url.replace("://", "://user:secret@"): size for url, size in urls(pypi, files).items()}
+    with caplog.at_level("DEBUG"):
+        fetch(fetcher, sizes)
+    assert f"GET {pypi.url}{files[0].url_path}: 500" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_one_turn_is_enough(pypi: FakePyPI, files: list[UploadedFile]) -> None:
     with closing(make_fetcher(workers=1)) as fetcher:
         assert dict(fetcher.bulk.documents(urls(pypi, files), LANES)) == contents(pypi, files)

@@ -34,6 +34,13 @@ def test_an_option_for_other_options_only_is_not_unknown(path: Path) -> None:
     assert (config.directory, config.disk.diff_file) == (Path("/srv/pypi"), Path("/srv/changed"))
 
 
+@pytest.mark.parametrize("name", ["release", "not-null:release", "info"])
+def test_an_option_that_is_one_stays_one_when_others_refer_to_it(path: Path, name: str) -> None:
+    rules = f"[regex_release_file_metadata]\n{name} = 1\nbase = x\nrelease_file.url = %({name})s%(base)s\n"
+    config = load(path, f"[mirror]\ndirectory = /srv\n[plugins]\nenabled = regex_release_file_metadata\n{rules}")
+    assert len(config.filters.files[0].rules) == 2  # type: ignore[attr-defined]
+
+
 def test_references_lead_to_references(path: Path) -> None:
     config = load(path, "[mirror]\na = /srv\nb = %(a)s/x\nc = %(b)s/%(b)s\ndirectory = %(c)s\n")
     assert config.directory == Path("/srv/x//srv/x")

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -66,12 +67,13 @@ def test_the_latest_releases_are_those_that_no_other_is_later_than(page: Project
     current = _current(page, files)
     assert current in kept
 
-    def is_final(version: str) -> bool:
-        return not ((parsed_version := parsed(version)) and parsed_version.is_prerelease)
+    def kind(version: str) -> str:
+        known = parsed(version)
+        return "no version" if known is None else "pre-release" if known.is_prerelease else "final"
 
     def is_later(one: str, other: str) -> bool:
-        if is_final(one) != is_final(other):
-            return is_final(one)
+        if kind(one) != kind(other):
+            return kind(one) == "final" or kind(other) == "no version"
         if sort_by == "time" and files[one][0].upload_time != files[other][0].upload_time:
             return (files[one][0].upload_time or "") > (files[other][0].upload_time or "")
         ours, theirs = parsed(one), parsed(other)
@@ -87,11 +89,11 @@ def test_the_latest_releases_are_those_that_no_other_is_later_than(page: Project
 
 
 def _current(page: ProjectPage, files: dict[str, list[DistributionFile]]) -> str:
-    """Return the version that PyPI's project page would show."""
+    """Return the version that PyPI's project page would show, but one of PEP 440 where there is any."""
     names = list(page.versions)
     rules: list[Callable[[str], bool]] = [
         lambda v: any(not f.yanked for f in files[v]),
-        lambda v: not ((version := parsed(v)) and version.is_prerelease),
+        lambda v: (version := parsed(v)) is not None and not version.is_prerelease,
         lambda v: parsed(v) is not None,
     ]
     for rule in rules:
@@ -107,6 +109,16 @@ def test_pre_releases_take_no_place_of_final_releases() -> None:
     assert kept_versions(filters_of(text), page) == ["1.0", "1.1"]
     only_latest = filters_of(enabled("latest_release") + "[latest_release]\nkeep = 3\n")
     assert kept_versions(only_latest, page) == ["1.0", "1.1", "2.0a2"]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(1, ["3.0a1"]), (2, ["2.0b1", "3.0a1"]), (3, ["2.0b1", "3.0a1", "2004d"])])
+@pytest.mark.parametrize("sort_by", ["version", "time"])
+def test_what_is_no_version_takes_no_place_of_pre_releases(keep: int, kept: list[str], sort_by: str) -> None:
+    times = {"0.1-bulbasaur": "2023", "2.0b1": "2022", "3.0a1": "2021", "2004d": "2024"}
+    files = (make_file(f"sample-{v}.tar.gz", upload_time=f"{year}-01-01T00:00:00Z") for v, year in times.items())
+    page = make_page(*files, versions=tuple(times))
+    text = enabled("latest_release") + f"[latest_release]\nkeep = {keep}\nsort_by = {sort_by}\n"
+    assert kept_versions(filters_of(text), page) == kept
 
 
 def test_a_place_among_the_latest_is_for_what_other_filters_keep() -> None:

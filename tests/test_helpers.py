@@ -1,5 +1,6 @@
 """Helper processes: the mirror is the same with them, and whatever becomes of them."""
 
+import logging
 import multiprocessing
 import os
 import resource
@@ -9,7 +10,8 @@ import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import IO
 
@@ -152,7 +154,7 @@ def test_the_mirror_is_the_same_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
     before = rig.tree()
     rig.resync()
     rig.run(pace=HURRIED)
-    assert rig.tree() == before
+    assert rig.tree() | {"last-modified": before["last-modified"]} == before
 
 
 def test_a_mirror_is_kept_up_to_date_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
@@ -194,6 +196,58 @@ def test_all_that_helpers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) 
     listed = changes.read_text().splitlines()
     assert sorted(set(listed)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
     assert all(listed.count(str(stored(rig, file))) == 1 for file in files)
+
+
+@contextmanager
+def logging_with(handler: logging.Handler) -> Iterator[None]:
+    """Give all that we log to a handler too, which a log-config can give to any logger."""
+    ours = logging.getLogger("bandersnatch")
+    before = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        ours.setLevel(before)
+        ours.removeHandler(handler)
+        handler.close()
+
+
+class TellsWhoWrites(logging.FileHandler):
+    """Writes before each line which process does that."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{os.getpid()} {record.process} {record.getMessage()}"
+
+
+def promise_metadata_that_there_is_not(pypi: FakePyPI) -> UploadedFile:
+    """Upload a file of which helpers have to warn."""
+    file = pypi.add_file("project-1", "9.0", metadata_in_wheel=False)
+    pypi.fault(f"{file.url_path}.metadata", Status(404), times=None)
+    return file
+
+
+def test_what_helpers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyPI) -> None:
+    files = [*add_projects(pypi), promise_metadata_that_there_is_not(pypi)]
+    path = rig.folder / "log"
+    with logging_with(TellsWhoWrites(path)):
+        assert rig.run(pace=HELPED).failures == []
+    lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
+    assert {writer for writer, _, _ in lines} == {str(os.getpid())}
+    assert {process for _, process, _ in lines} > {str(os.getpid())}
+    for file in files:
+        assert sum(text.startswith(f"GET {pypi.url}{file.url_path}: 200") for _, _, text in lines) == 1
+    assert sum("upstream's page promises it" in text for _, _, text in lines) == 1
+
+
+def test_what_the_main_process_has_yet_to_write_is_not_written_by_helpers_too(rig: Rig, pypi: FakePyPI) -> None:
+    add_projects(pypi)
+    promise_metadata_that_there_is_not(pypi)
+    path = rig.folder / "log"
+    with closing(logging.FileHandler(path)) as target, logging_with(MemoryHandler(9999, logging.WARNING, target)):
+        logging.getLogger("bandersnatch").info("before the fork")
+        rig.run(pace=HELPED)
+    assert path.read_text().count("before the fork") == 1
 
 
 @pytest.mark.parametrize(("manages", "mode"), [("true", 0o644), ("false", 0o600)])

@@ -2,12 +2,24 @@
 
 import os
 import re
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from bandersnatch.config import Config
+from bandersnatch.errors import InterruptedRunError
+from bandersnatch.findings import VerifyReport, VerifySettings
+from bandersnatch.inventory import Inventory
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.unlisted import UnlistedFiles
+from bandersnatch.verification import Verification
 from tests.fakepypi import FakePyPI, Stall, Status
-from tests.rig import Rig
+from tests.rig import HURRIED, Rig
 from tests.verifying import NAMES, filled, path_of, verify
 
 
@@ -120,8 +132,154 @@ def test_deletion_is_refused_where_files_are_kept_on_purpose(held: Rig, pypi: Fa
     assert f"[mirror] deleted = {deleted}" in result.stderr
 
 
+# With a budget
+
+
+def kept_search(rig: Rig) -> Path:
+    return rig.directory / "unlisted.sqlite"
+
+
+def position(rig: Rig) -> tuple[int, str, int]:
+    """Return how far a search has come: its step, the last folder, and how many pages were read."""
+    with closing(sqlite3.connect(kept_search(rig))) as database:
+        query = "SELECT step, place, (SELECT count(*) FROM page) FROM position"
+        step, place, pages = database.execute(query).fetchone()
+    return step, os.fsdecode(place), pages
+
+
+def search_on(rig: Rig, *, is_stopped: bool) -> int:
+    """Go on with a search, and return how many files it has found; a stopped one does as little as it can."""
+    storage = FilesystemStorage(rig.directory)
+    with closing(Inventory(rig.directory / "inventory.sqlite")) as inventory:
+        inventory.open()
+        with closing(UnlistedFiles(storage, inventory, kept_search(rig))) as unlisted:
+            return unlisted.find(lambda: is_stopped)
+
+
+def search_to_the_check(rig: Rig) -> None:
+    """Search in as many goes as there are pages and folders."""
+    before: tuple[int, str, int] = (0, "", 0)
+    while before[0] < 2:
+        with pytest.raises(InterruptedRunError):
+            search_on(rig, is_stopped=True)
+        assert position(rig) > before or position(rig)[2] > before[2]
+        before = position(rig)
+
+
 def test_with_a_budget_the_deletion_comes_first(held: Rig, pypi: FakePyPI) -> None:
     made = orphans(held)
+    document = verify(held, "--delete", "--budget", "1h", status=6)
+    assert document["unlisted_sought"]
+    assert not any(path.exists() for path in made)
+    assert not kept_search(held).exists()
+    held.assert_matches()
+
+
+def test_a_search_gets_on_however_often_it_is_stopped(held: Rig) -> None:
+    orphans(held)
+    search_to_the_check(held)
+    assert search_on(held, is_stopped=False) == 6
+
+
+def test_a_search_that_was_begun_is_finished_and_what_it_found_deleted(held: Rig) -> None:
+    made = orphans(held)
+    search_to_the_check(held)
     verify(held, "--delete", "--budget", "1h", status=6)
+    assert not any(path.exists() for path in made)
+    assert not kept_search(held).exists()
+    held.assert_matches()
+
+
+def test_a_file_that_came_onto_a_page_while_it_was_searched_for_stays(held: Rig, pypi: FakePyPI) -> None:
+    made = orphans(held)
+    file = pypi.add_file(NAMES[0], "9.0", kind="sdist")
+    path = held.web / file.url_path[1:]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(file.content)
+    search_to_the_check(held)
+    held.run()
+    assert verify(held, "--delete", "--budget", "1h", status=6)["problems"]["listed by no page"]["found"] == 6
+    assert path.exists()
+    assert not any(path.exists() for path in made)
+    held.assert_matches()
+
+
+@pytest.mark.parametrize("damage", ["broken", "missing"])
+def test_a_page_that_broke_while_files_were_searched_for_forbids_the_deletion(
+    held: Rig, pypi: FakePyPI, damage: str
+) -> None:
+    made = orphans(held)
+    search_to_the_check(held)
+    for page in (held.web / "simple" / NAMES[0]).iterdir():
+        page.write_text('{"files": [') if damage == "broken" else page.unlink()
+    pypi.fault(f"/simple/{NAMES[0]}/", Status(500), times=None)
+    document = verify(held, "--delete", "--budget", "1h", status=1)
+    assert document["unlisted_sought"] is False
+    assert all(path.exists() for path in made)
+    pypi.clear_faults()
+    verify(held, "--delete", "--budget", "1h", status=6)
+    assert not any(path.exists() for path in made)
+
+
+def test_with_a_budget_too_a_broken_page_is_mended_and_then_the_deletion_is_allowed(held: Rig) -> None:
+    made = orphans(held)
+    (held.web / "simple" / NAMES[0] / "index.v1_json").write_text('{"files": [')
+    verify(held, "--delete", "--budget", "1h", status=6)
+    assert not any(path.exists() for path in made)
+    held.assert_matches()
+
+
+def test_without_a_budget_the_search_begins_anew(held: Rig) -> None:
+    search_to_the_check(held)
+    made = orphans(held)
+    assert verify(held, "--delete", status=6)["unlisted_sought"]
+    assert not any(path.exists() for path in made)
+    assert not kept_search(held).exists()
+
+
+def test_a_search_whose_record_is_garbage_begins_anew(held: Rig) -> None:
+    made = orphans(held)
+    kept_search(held).write_bytes(b"garbage" * 1000)
+    verify(held, "--delete", "--budget", "1h", status=6)
+    assert not any(path.exists() for path in made)
+
+
+def test_withheld_files_need_no_second_search(held: Rig) -> None:
+    made = orphans(held)
+    verify(held, "--delete", "--budget", "1h", status=5, max_removals="5")
+    assert position(held)[0] == 2
+    verify(held, "--delete", "--budget", "1h", "--allow-removals", status=6, max_removals="5")
+    assert not any(path.exists() for path in made)
+
+
+def test_a_dry_run_keeps_no_record_of_its_search(held: Rig) -> None:
+    made = orphans(held)
+    before = held.stamps()
+    document = verify(held, "--delete", "--budget", "1h", "--dry-run", status=1)
+    assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 0}
+    held.assert_same_tree(before)
+    assert all(path.exists() for path in made)
+
+
+def verify_for(rig: Rig, ticks: int) -> VerifyReport:
+    """Verify with a clock that goes on by one whenever somebody looks at it, and a budget of so much."""
+    config = Config.load(rig.write_config())
+    settings = VerifySettings(delete_unlisted=True, budget_seconds=ticks)
+    with rig.equipment(config) as made, ThreadPoolExecutor(1) as executor:
+        pace = replace(HURRIED, clock=count().__next__)
+        return Verification(config, replace(made, executor=executor), settings, lambda *_: None, pace).run()
+
+
+def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_on(held: Rig) -> None:
+    made = orphans(held)
+    wheels = sorted((held.web / "packages").rglob("project_*.whl"))
+    for wheel in wheels:
+        wheel.write_bytes(b"short")
+    first = verify_for(held, 60)
+    assert "not all files that no page lists were looked for" in first.summary()
+    assert (first.is_complete, first.unlisted_sought) == (False, False)
+    assert all(path.exists() for path in made)
+    runs = (verify_for(held, 60) for _ in range(30))
+    assert any(run.unlisted_sought and not any(path.read_bytes() == b"short" for path in wheels) for run in runs)
     assert not any(path.exists() for path in made)
     held.assert_matches()

@@ -144,6 +144,10 @@ def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
         print_table(["problem", "found", "repaired", "left"], rows)
     if not report.is_complete:
         logger.info("not all projects were verified; the next verification goes on with the others")
+    if report.unlisted_sought is False:
+        logger.info(
+            "not all files that no page lists were looked for; the next --delete with a --budget goes on with that"
+        )
     logger.log(logging.INFO if is_good else logging.WARNING, "%s", report.summary())
 
 

@@ -16,12 +16,10 @@ from packaging.version import Version
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
 from bandersnatch.filters.names import allowed_names, read_patterns
-from bandersnatch.filters.settings import Entry, Settings
+from bandersnatch.filters.settings import METADATA_ROOTS, Entry, Settings, metadata_path
 from bandersnatch.option_readers import read_size
 from bandersnatch.options import OptionError
 
-_PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
-_FILE_ROOTS = ("info", "release", "release_file")
 _NULL_TAGS = {"match-null": True, "not-null": False}
 
 
@@ -184,25 +182,25 @@ class VersionsCount(Struct, frozen=True):
 
 def read_regex_project_metadata(settings: Settings) -> ProjectRules | None:
     """Read the filter of projects by patterns."""
-    rules = _read_rules(settings, "regex_project_metadata", _PROJECT_ROOTS, is_range=False)
+    rules = _read_rules(settings, "regex_project_metadata", is_range=False)
     return ProjectRules("regex_project_metadata", rules) if rules else None
 
 
 def read_version_range_project_metadata(settings: Settings) -> ProjectRules | None:
     """Read the filter of projects by ranges of versions."""
-    rules = _read_rules(settings, "version_range_project_metadata", _PROJECT_ROOTS, is_range=True)
+    rules = _read_rules(settings, "version_range_project_metadata", is_range=True)
     return ProjectRules("version_range_project_metadata", rules) if rules else None
 
 
 def read_regex_release_file_metadata(settings: Settings) -> FileRules | None:
     """Read the filter of files by patterns."""
-    rules = _read_rules(settings, "regex_release_file_metadata", _FILE_ROOTS, is_range=False)
+    rules = _read_rules(settings, "regex_release_file_metadata", is_range=False)
     return FileRules("regex_release_file_metadata", rules) if rules else None
 
 
 def read_version_range_release_file_metadata(settings: Settings) -> FileRules | None:
     """Read the filter of files by ranges of versions."""
-    rules = _read_rules(settings, "version_range_release_file_metadata", _FILE_ROOTS, is_range=True)
+    rules = _read_rules(settings, "version_range_release_file_metadata", is_range=True)
     return FileRules("version_range_release_file_metadata", rules) if rules else None
 
 
@@ -231,14 +229,14 @@ def read_versions_count_project_metadata(settings: Settings) -> VersionsCount | 
     return VersionsCount(section, least, most, allowed_names(settings)) if least or most else None
 
 
-def _read_rules(settings: Settings, section: str, roots: tuple[str, ...], *, is_range: bool) -> tuple[Rule, ...]:
+def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Rule, ...]:
     """Read all options of a section; their order in the file means nothing."""
     rules: dict[str, Rule] = {}
+    roots = METADATA_ROOTS[section]
     for option in settings.options(section):
         entries = settings.entries(section, option)
-        *written, dotted = option.split(":")
-        tags = [tag.strip().lower() for tag in written]
-        names = tuple(dotted.strip().split("."))
+        tags = [tag.strip().lower() for tag in option.split(":")[:-1]]
+        names = metadata_path(option)
         head = settings.name(section, option)
         allowed_tags = {*_NULL_TAGS, Match.ANY.value} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
         if unknown := [tag for tag in tags if tag not in allowed_tags]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import Enum, IntEnum
 
 from msgspec import Struct
 from packaging.requirements import Requirement
@@ -96,11 +96,19 @@ class SortBy(Enum):
     TIME = "time"
 
 
+class _Rank(IntEnum):
+    """The kind of a release, which counts before its version and its time."""
+
+    NO_VERSION = 0
+    PRERELEASE = 1
+    FINAL = 2
+
+
 class Latest(Struct, frozen=True):
     """Keeps the latest releases of those that all other filters keep.
 
-    Pre-releases take the places that final releases leave. The release that upstream shows as the current one takes the last
-    place where it would have none.
+    Pre-releases take the places that final releases leave, and what is no version of PEP 440 those that both leave. The
+    release that upstream shows as the current one takes the last place where it would have none.
     """
 
     filter_name: str
@@ -120,19 +128,24 @@ class Latest(Struct, frozen=True):
         verb = "is" if release.version in kept else "is not"
         return f"{shown(release.version)} {verb} among the {self.keep} latest by {self.sort_by.value}"
 
-    def _order(self, release: Release) -> tuple[bool, float, tuple[bool, Version, str]]:
+    def _order(self, release: Release) -> tuple[_Rank, float, Version, str]:
         time = release.uploaded if self.sort_by is SortBy.TIME else 0.0
-        return not release.is_prerelease, time, version_order(release)
+        return _rank(release), time, *_version_order(release)
 
 
-def version_order(release: Release) -> tuple[bool, Version, str]:
-    """Sort by PEP 440; what is no version of it comes first."""
-    return release.parsed is not None, release.parsed or Version("0"), release.version
+def _rank(release: Release) -> _Rank:
+    if release.parsed is None:
+        return _Rank.NO_VERSION
+    return _Rank.PRERELEASE if release.is_prerelease else _Rank.FINAL
 
 
-def _preference(release: Release) -> tuple[bool, bool, tuple[bool, Version, str]]:
-    """Return the order in which PyPI chooses the release that it shows."""
-    return not release.is_yanked, not release.is_prerelease, version_order(release)
+def _version_order(release: Release) -> tuple[Version, str]:
+    return release.parsed or Version("0"), release.version
+
+
+def _preference(release: Release) -> tuple[bool, _Rank, Version, str]:
+    """Return the order in which PyPI chooses the release that it shows; but PyPI takes what is no version for final."""
+    return not release.is_yanked, _rank(release), *_version_order(release)
 
 
 def read_allowlist_release(settings: Settings) -> OnlyReleases | None:

@@ -30,7 +30,28 @@ FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     "version_range_project_metadata": ANY_OPTION,
     "version_range_release_file_metadata": ANY_OPTION,
 }
+_PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
+_FILE_ROOTS = ("info", "release", "release_file")
+METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
+    "regex_project_metadata": _PROJECT_ROOTS,
+    "regex_release_file_metadata": _FILE_ROOTS,
+    "version_range_project_metadata": _PROJECT_ROOTS,
+    "version_range_release_file_metadata": _FILE_ROOTS,
+}
+"""With what such paths begin."""
 OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist"}
+
+
+def is_filter_option(section: str, name: str) -> bool:
+    """Whether a section about filters has such an option, under its old name too."""
+    section = OLD_SECTIONS.get(section, section)
+    known = FILTER_SECTIONS.get(section, ())
+    return metadata_path(name)[0] in METADATA_ROOTS[section] if known is ANY_OPTION else name in known
+
+
+def metadata_path(option: str) -> tuple[str, ...]:
+    """Return the path in the name of an option, ``tag:tag:dotted.path``."""
+    return tuple(option.rpartition(":")[2].strip().split("."))
 
 
 class Entry(Struct, frozen=True):

@@ -73,6 +73,13 @@ def excluding(platforms: str, theirs: Outcome, ours: Outcome) -> Difference:
     return Difference(f"{plugins('exclude_platform')}[blocklist]\nplatforms = {platforms}\n", BUILT, theirs, ours)
 
 
+def counting(bounds: str, theirs: set[str], ours: str) -> Difference:
+    """Return a difference about a project of one version and a project of two; this client refuses the bounds."""
+    filters = f"{plugins('versions_count_project_metadata')}[versions_count_project_metadata]\n{bounds}\n"
+    return Difference(filters, ("one 1.0 .tar.gz", "two 1.0 .tar.gz", "two 2.0 .tar.gz"), theirs, Says(ours))
+
+
+ALL_COUNTED = {ONE, TWO, "two-2.0.tar.gz"}
 BUILT = (
     "one 1.0 .tar.gz",
     "one 1.0 -py3-none-any.whl",
@@ -142,6 +149,22 @@ DIFFERENCES = {
         {ONE, TWO},
         {"requirements.txt": "-r more.txt\ntwo\n", "more.txt": "one\n"},
     ),
+    "a # without a space in a requirement file": Difference(
+        plugins("project_requirements")
+        + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
+        BOTH,
+        {ONE},
+        Says("requirements.txt: line 1: one#why: expected a requirement"),
+        {"requirements.txt": "one#why\n"},
+    ),
+    "a URL with a # in a requirement file": Difference(
+        plugins("project_requirements")
+        + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
+        BOTH,
+        Says("InvalidRequirement|Invalid|Expected"),
+        {TWO},
+        {"requirements.txt": "https://files.example/one-1.0.zip#sha256=00\ntwo\n"},
+    ),
     "pre-releases by their spelling": Difference(
         plugins("prerelease_release"), sdists(*PRERELEASES), named("1.0c1", "1.0a", "1.0rc1.post1", "1.0"), named("1.0")
     ),
@@ -156,6 +179,12 @@ DIFFERENCES = {
         (*sdists("2005r", "2004d", "1.0"), "two 1.0 .tar.gz"),
         Stuck({TWO}),
         named("2005r", "1.0") | {TWO},
+    ),
+    "the latest of pre-releases and what PEP 440 does not know": Difference(
+        plugins("latest_release") + "[latest_release]\nkeep = 1\n",
+        (*sdists("2004d", "2.0b1"), "two 1.0 .tar.gz"),
+        Stuck({TWO}),
+        named("2.0b1") | {TWO},
     ),
     "the latest, and pre-releases": Difference(
         plugins("latest_release") + "[latest_release]\nkeep = 2\n",
@@ -237,6 +266,12 @@ DIFFERENCES = {
         ("one 1.0 .tar.gz >=2.7", "two 1.0 .tar.gz >=3.6"),
         {ONE, TWO},
         {ONE},
+    ),
+    "no number of versions": counting("max_versions = few", ALL_COUNTED, "max_versions: few: expected a whole number"),
+    "a part of a version": counting("min_versions = 1.5", ALL_COUNTED, "min_versions: 1.5: expected a whole number"),
+    "fewer versions than none": counting("max_versions = -1", set(), "max_versions: -1: expected a whole number"),
+    "more versions than the most": counting(
+        "min_versions = 3\nmax_versions = 1", ALL_COUNTED, "min_versions: 3: expected no more than max_versions, which is 1"
     ),
     "versions without files": Difference(
         plugins("versions_count_project_metadata") + "[versions_count_project_metadata]\nmax_versions = 1\n",

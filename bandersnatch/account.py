@@ -1,0 +1,50 @@
+"""Keeps account of what a verification finds, repairs, fails at and withholds: it is told at once, and only counted."""
+
+import logging
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from bandersnatch.errors import MirrorError
+from bandersnatch.findings import Finding, VerifyReport, VerifySettings
+from bandersnatch.layout import REMOVALS
+from bandersnatch.report import Failure
+from bandersnatch.storage import FilesystemStorage
+
+logger = logging.getLogger(__name__)
+
+
+class Account:
+    """The account of one verification; ``tell`` is given each finding, and whether it was repaired."""
+
+    def __init__(
+        self, storage: FilesystemStorage, settings: VerifySettings, tell: Callable[[Finding, bool], object]
+    ) -> None:
+        self._storage, self._settings, self._tell = storage, settings, tell
+        self._withheld: list[str] = []
+        self.report = VerifyReport(unlisted_sought=False if settings.delete_unlisted else None)
+
+    def count(self, findings: Iterable[Finding], *, is_repaired: bool) -> None:
+        """Take note of what was found."""
+        for finding in findings:
+            logger.warning("%s: %s%s", finding.path, finding.problem.value, ", repaired" if is_repaired else "")
+            self.report.found[finding.problem] += 1
+            self.report.repaired[finding.problem] += is_repaired
+            self._tell(finding, is_repaired)
+
+    def fail(self, failure: Failure) -> None:
+        """Take note of a project that could not be compared with upstream."""
+        bug = None if isinstance(failure.error, MirrorError) else failure.error
+        logger.error("%s failed: %s", failure.project, failure.error, exc_info=bug)
+        self.report.failed += 1
+
+    def withhold(self, too_much: str, listing: Iterable[str]) -> None:
+        """Take note of removals that are too many, and list them, below those of another kind."""
+        if not self._settings.dry_run:
+            earlier = self._storage.pieces(REMOVALS) if self._withheld else ()
+            pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
+            self._storage.write_pieces(REMOVALS, chain(earlier, pieces))
+        self._withheld.append(too_much)
+        self.report.withheld = (
+            f"this would remove {' and '.join(self._withheld)}, which max-removals forbids: nothing was removed. "
+            f"{self._storage.root / REMOVALS} lists it all"
+        )
