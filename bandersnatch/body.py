@@ -115,6 +115,8 @@ def reason_of(error: BaseException, timeout_seconds: float) -> str:
     deepest = chain[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
         return through + deepest.strerror
+    if isinstance(deepest, TimeoutError):  # a socket's own, which has no words for it
+        return f"{through}no answer for {timeout_seconds:g} s"
     return through + (str(deepest) or type(deepest).__name__)
 
 

@@ -25,7 +25,7 @@ from bandersnatch.errors import (
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sources import FileSources
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import metadata_path
+from bandersnatch.layout import StoredPath, metadata_path
 from bandersnatch.progress import Progress
 from bandersnatch.sink import Partial
 from bandersnatch.storage import FilesystemStorage
@@ -105,6 +105,20 @@ class FileSync(Struct, frozen=True):
         if missing := [task for task in tasks if task.work is FileWork.FETCH]:
             self._fetch_together(missing, lanes, synced)
         return synced
+
+    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
+        """Return the SHA-256 of each stored file, or None where it can't be read.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        found: list[str | None] = []
+        for path in paths:
+            try:
+                found.append(self.storage.digest(path, "sha256", self.is_stopped))
+            except StorageError:  # it is not there, or is told of by whoever wants to mend it
+                found.append(None)
+        return found
 
     def _is_in_order(self, task: FileTask) -> bool:
         """Whether a file that is there is right, and its core metadata too; upstream is asked nothing."""

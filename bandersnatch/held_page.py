@@ -19,12 +19,13 @@ _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
 
 
 class HeldFile(Struct, frozen=True):
-    """A file that a held page lists; size and digests are only known from JSON pages."""
+    """A file that a held page lists; size and all digests are only known from JSON pages."""
 
     path: StoredPath
     size: int | None
     hashes: dict[str, str]
     has_metadata: bool
+    metadata_sha256: str | None = None
 
 
 class HeldPage(Struct, frozen=True):
@@ -42,6 +43,14 @@ class HeldPage(Struct, frozen=True):
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each file whose page tells it, by the file's name."""
         return {f.path.rpartition("/")[2]: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
+
+    @property
+    def expected_digests(self) -> dict[StoredPath, str] | None:
+        """The SHA-256 of all ``paths``, or None where the page does not tell every one."""
+        expected = {file.path: file.hashes.get("sha256") for file in self.files}
+        expected |= {metadata_path(file.path): file.metadata_sha256 for file in self.files if file.has_metadata}
+        told = {path: digest for path, digest in expected.items() if digest is not None}
+        return told if len(told) == len(expected) else None
 
 
 def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
@@ -125,7 +134,7 @@ def _read_json(body: bytes) -> HeldPage | None:
         return None
     if serial is None:
         return None
-    files = (_held(file.url, file.size, file.hashes, bool(file.core_metadata)) for file in page.files)
+    files = (_held(file.url, file.size, file.hashes, file.core_metadata) for file in page.files)
     return HeldPage(serial, tuple(file for file in files if file is not None))
 
 
@@ -148,10 +157,11 @@ def html_serial(body: bytes) -> int | None:
     return parse_serial(comment[1].decode()) if comment else None
 
 
-def _held(url: str, size: int | None, hashes: dict[str, str], has_metadata: bool) -> HeldFile | None:
+def _held(url: str, size: int | None, hashes: dict[str, str], core_metadata: bool | dict[str, str]) -> HeldFile | None:
     if size is not None and not 0 <= size <= MAX_FILE_BYTES:
         size = None
+    metadata_sha256 = core_metadata.get("sha256") if isinstance(core_metadata, dict) else None
     try:
-        return HeldFile(stored_path(url), size, hashes, has_metadata)
+        return HeldFile(stored_path(url), size, hashes, bool(core_metadata), metadata_sha256)
     except MalformedResponseError:
         return None

@@ -1,8 +1,9 @@
-"""Processes that fetch small files beside the main one, so that more than one core computes.
+"""Processes that fetch and check small files beside the main one, so that more than one core computes.
 
 One interpreter computes on one core at a time, and for small files computing is most of the work. A helper is given a
-batch of files, and returns which of them are in place, whole and checked (``FileSync.sync_together``); it decides nothing
-and keeps no record. What it did not get, for whatever reason, the main process works on as if there were no helpers.
+batch of files, and returns which of them are in place, whole and checked (``FileSync.sync_together``), or their digests
+(``FileSync.digests``); it decides nothing and keeps no record. What it did not get, for whatever reason, the main process
+works on as if there were no helpers.
 """
 
 import ctypes
@@ -12,12 +13,13 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from types import FrameType
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -38,21 +40,17 @@ HELPERS_MAX = 4
 END_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
-SyncTogether = Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
-
 
 @contextmanager
-def helping(file_sync: FileSync, config: HttpConfig) -> Iterator[SyncTogether]:
-    """Start a helper for each core; give what does what ``file_sync.sync_together`` does, and end them with the block.
+def helping(file_sync: FileSync, config: HttpConfig) -> Iterator["FileSync | Helpers"]:
+    """Start a helper for each core; give what stands in for ``file_sync`` with small files, and end them with the block.
 
     Where there is but one core, there are none. To be called before other threads of the process hold locks.
     """
     number = _helpers_wanted(config.workers)
     helpers = _start_all(file_sync, config, number) if number > 1 else []
     try:
-        yield (
-            Helpers(file_sync, helpers, config.workers // number).sync_together if helpers else file_sync.sync_together
-        )
+        yield Helpers(file_sync, helpers, config.workers // number) if helpers else file_sync
     finally:
         for helper in helpers:
             helper.ask_to_end()
@@ -100,6 +98,21 @@ class Helpers:
         self._file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
         return synced
 
+    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
+        """Have files hashed, as ``FileSync.digests`` does it; waits for a helper.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        helper = self._free.get()
+        try:
+            if self._file_sync.is_stopped():
+                raise InterruptedRunError
+            found = helper.digests(paths)
+        finally:
+            self._free.put(helper)
+        return found if not helper.has_ended else self._file_sync.digests(paths)
+
     def _take_note(self, tasks: Sequence[FileTask], changed: Sequence[StoredPath], *, is_all: bool) -> None:
         """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""
         storage = self._file_sync.storage
@@ -119,14 +132,26 @@ class _Helper:
 
     def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> tuple[dict[str, SyncedFile], list[StoredPath]]:
         """Let the process work on a batch; return what is in place, and which paths have changed."""
+        synced, changed = self._ask("sync_together", tasks, lanes)
+        return synced or {}, changed
+
+    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
+        """Let the process hash files; the list is too short where it has ended."""
+        found, _ = self._ask("digests", paths)
+        return found or []
+
+    def _ask(self, method: str, *arguments: object) -> tuple[Any, list[StoredPath]]:
+        """Let the process call a method of its ``FileSync``; return what that returns, and which paths have changed."""
+        if self.has_ended:
+            return None, []
         try:
-            self._connection.send((tasks, lanes))
-            synced, changed, logged = self._connection.recv()
+            self._connection.send((method, arguments))
+            result, changed, logged = self._connection.recv()
         except (EOFError, OSError):
             self.has_ended = True
-            return {}, []
+            return None, []
         log_kept(logged)
-        return synced, changed
+        return result, changed
 
     def ask_to_end(self) -> None:
         """Tell the process to end; what it has half-written, it deletes."""
@@ -179,13 +204,13 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
                 file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
             )
             while True:
-                tasks, lanes = connection.recv()
+                method, arguments = connection.recv()
                 try:
-                    synced = own.sync_together(tasks, lanes)
+                    result = getattr(own, method)(*arguments)
                 except InterruptedRunError:
-                    connection.send(({}, changed, logged.take()))  # what was put in place is told all the same
+                    connection.send((None, changed, logged.take()))  # what was put in place is told all the same
                     raise
-                connection.send((synced, changed, logged.take()))
+                connection.send((result, changed, logged.take()))
                 changed.clear()
     except (EOFError, OSError, InterruptedRunError):
         pass  # the run has ended, or is to be ended

@@ -24,13 +24,14 @@ from bandersnatch.file_sync import SyncedFile
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.held_page import HeldPage, read_held_page
 from bandersnatch.inventory import HeldProject
-from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path, is_metadata, metadata_path
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path, is_metadata
 from bandersnatch.model import ProjectPage
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.order import Order
 from bandersnatch.page_rules import check_page
 from bandersnatch.publisher import Publication
 from bandersnatch.report import Failure, Gone, Outcome, Settled, Shrinks
+from bandersnatch.soundness import Soundness
 from bandersnatch.upstream import FetchedPage
 from bandersnatch.wanted_page import WantedPage
 from bandersnatch.workshop import PlannedWork, Workshop
@@ -90,7 +91,10 @@ class Package:
                 Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
             )
         self._held = self._read_held_page()
-        answer = self._fetch_page(record, is_settled=not unsettled)
+        soundness = Soundness(self._shop, self._order, self._held)
+        answer = self._fetch_page(record, record.etag if record and not unsettled and soundness.seems_whole() else None)
+        if isinstance(answer, FetchedPage) and answer.page is None and not soundness.has_right_digests():
+            answer = self._fetch_page(record, None)  # the whole page says how to mend that
         if not isinstance(answer, FetchedPage):
             return self._report(answer)
         if answer.page is None:
@@ -142,7 +146,7 @@ class Package:
         held = read_held_page(storage, layout.page_folder(self._project))
         return held or read_held_page(storage, layout.other_page_folder(self._project))
 
-    def _fetch_page(self, record: HeldProject | None, *, is_settled: bool) -> FetchedPage | Outcome:
+    def _fetch_page(self, record: HeldProject | None, etag: str | None) -> FetchedPage | Outcome:
         """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
 
         Raises:
@@ -150,7 +154,6 @@ class Package:
             StaleMetadataError: the page is older than it must be.
         """
         entry, owed = self._entry, self._entry.owed
-        etag = record.etag if record is not None and is_settled and self._is_whole() else None
         unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
         try:
             fetched = self._shop.upstream.project_page(self._project, etag)
@@ -173,25 +176,6 @@ class Package:
         if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
             raise StaleMetadataError(self._project, required, fetched.serial)
         return fetched
-
-    def _is_whole(self) -> bool:
-        """Whether the pages, and on a recheck all the files that they list, are there, so that a 304 would settle it."""
-        shop = self._shop
-        if self._order.fresh or self._held is None or not shop.publisher.pages_are_there(self._project):
-            return False
-        if not self._order.recheck:
-            return True
-        if shop.rules.check_digests or not shop.publisher.pages_are_whole(self._project, self._held.serial):
-            return False
-        if not shop.pages.release_files:
-            return True
-        for file in self._held.files:
-            found = shop.storage.stat(file.path)
-            if found is None or found.size != file.size:
-                return False
-            if file.has_metadata and shop.storage.stat(metadata_path(file.path)) is None:
-                return False
-        return True
 
     def _settle_unchanged(self, record: HeldProject, serial: int | None) -> Settled:
         reached = max(record.serial, serial or 0)
@@ -247,7 +231,7 @@ class Package:
         """Work on many small files at once; each that does not come so easily is worked on by itself, later."""
         try:
             self._check_disk()
-            synced = self._shop.sync_together(tasks)
+            synced = self._shop.together.sync_together(tasks)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             return self._end_files(len(tasks), caught, publish)
         self._synced |= synced

@@ -137,8 +137,8 @@ class Work:
             return
         from bandersnatch.helpers import helping  # noqa: PLC0415 - a run with nothing new shall import little
 
-        with helping(shop.file_sync, self._config.http) as sync_together:
-            yield replace(shop, sync_together=sync_together)
+        with helping(shop.file_sync, self._config.http) as together:
+            yield replace(shop, together=together)
 
     def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects that failed because upstream removed them, or all their files, after the plan was made.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from bandersnatch.file_sources import FileSources
 from bandersnatch.file_sync import FileSync, SyncedFile
 from bandersnatch.held_page import HeldPage
 from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.layout import StoredPath
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Outcome
@@ -30,18 +32,28 @@ class PlannedWork(Struct, frozen=True):
     record: HeldProject | None
 
 
+class SmallFiles(Protocol):
+    """Whoever works on small files, many at a time."""
+
+    def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
+        """Work on files; return, by their names, those that are in place."""
+
+    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
+        """Return the SHA-256 of stored files, or None where one can't be read."""
+
+
 class Workshop(Struct, frozen=True):
     """What all packages of a run work with. ``report`` is called once for each package, from any thread.
 
-    ``sync_together`` is that of ``file_sync``, or has helper processes do it. With ``take_plan`` packages only plan: it is
-    called in place of ``report`` where there is a plan.
+    ``together`` works on many small files at once: ``file_sync`` itself, or helper processes. With ``take_plan`` packages
+    only plan: it is called in place of ``report`` where there is a plan.
     """
 
     upstream: Upstream
     storage: FilesystemStorage
     inventory: Inventory
     file_sync: FileSync
-    sync_together: Callable[[Sequence[FileTask]], dict[str, SyncedFile]]
+    together: SmallFiles
     publisher: Publisher
     executor: Executor
     pages: PagesConfig
@@ -78,7 +90,7 @@ def build_workshop(
         storage=storage,
         inventory=inventory,
         file_sync=file_sync,
-        sync_together=file_sync.sync_together,
+        together=file_sync,
         publisher=publisher,
         executor=equipment.executor,
         pages=config.pages,

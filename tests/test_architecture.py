@@ -77,10 +77,11 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "body", "config errors"),
     (2, "turns", ""),
     (2, "lane", "errors routes"),
-    (2, "bulk", "config errors lane retries routes turns"),
-    (2, "fetch", "__init__ body bulk config errors retries routes turns"),
+    (2, "plain_body", "body config errors lane"),
+    (2, "bulk", "config errors lane plain_body retries routes turns"),
+    (2, "fetch", "__init__ body bulk config errors plain_body retries routes turns"),
     (2, "changelog", "changes errors fetch model project_list"),
-    (2, "upstream", "body changelog changes errors fetch model turns"),
+    (2, "upstream", "body changelog changes errors fetch model plain_body turns"),
     (2, "legacy_json", "errors upstream"),
     (2, "run_lock", "errors layout"),
     (2, "sink", "errors layout"),
@@ -114,14 +115,15 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "workshop",
-        "config equipment file_plan file_sources file_sync held_page inventory options publisher report"
-        " storage upstream wanted_page",
+        "config equipment file_plan file_sources file_sync held_page inventory layout options"
+        " publisher report storage upstream wanted_page",
     ),
+    (3, "soundness", "held_page layout order workshop"),
     (
         3,
         "package",
         "changes errors file_plan file_sync filters.verdict held_page inventory layout model options order"
-        " page_rules publisher report upstream wanted_page workshop",
+        " page_rules publisher report soundness upstream wanted_page workshop",
     ),
     (3, "explain", "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream"),
     (3, "schedule", "changes order todo"),

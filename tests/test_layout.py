@@ -152,6 +152,24 @@ def test_no_url_leads_out_of_packages(tail: str, head: str) -> None:
     assert_is_inside_packages(path)
 
 
+hexadecimal = st.text("0123456789abcdef", min_size=64, max_size=64)
+heads = st.sampled_from(["https://h", "http://h:80", "../..", "https://a/packages/..", "https://h/x", "https://u@h"])
+usual_tails = st.text("ab.-_+%!~/ü ", min_size=1, max_size=250)
+
+
+@unhurried
+@given(heads, hexadecimal, usual_tails)
+def test_the_usual_form_of_a_url_is_only_a_quicker_way(head: str, digest: str, tail: str) -> None:
+    url = f"{head}/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{tail}"
+    told: list[StoredPath | None] = []
+    for same in (url, f"{url}?"):  # what has a query never takes the quicker way
+        try:
+            told.append(stored_path(same))
+        except MalformedResponseError:
+            told.append(None)
+    assert told[0] == told[1]
+
+
 @unhurried
 @given(st.text())
 def test_no_text_leads_out_of_packages(text: str) -> None:

@@ -3,9 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from bandersnatch.equipment import Pace
+from bandersnatch.soundness import LITTLE_FILES
 from tests.fakepypi import FakePyPI, Status
-from tests.rig import Rig
+from tests.rig import HURRIED, Rig
+
+HELPED = replace(HURRIED, helped_projects=1)
 
 
 def test_archiving_has_no_serial_and_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
@@ -75,6 +80,39 @@ def test_resync_hashes_files_where_the_configuration_says_so(rig: Rig, pypi: Fak
     rig.resync()
     rig.run(compare_method="hash")
     assert [request.path for request in pypi.file_requests()] == [file.url_path]
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.mark.parametrize("what", ["", ".metadata"], ids=["file", "metadata"])
+def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: FakePyPI, what: str, pace: Pace) -> None:
+    file = pypi.add_file("rotten", "1.0")
+    for name in ("fresh", "firm"):
+        pypi.add_file(name, "1.0")
+        pypi.add_file(name, "2.0", kind="sdist")
+    rig.run()
+    stored = rig.web / f"{file.url_path.lstrip('/')}{what}"
+    stored.write_bytes(bytes(len(stored.read_bytes())))
+    pypi.clear_requests()
+    rig.resync()
+    assert rig.run(pace=pace, compare_method="hash").failures == []
+    answered = [(request.path, request.status) for request in pypi.page_requests()]
+    assert sorted(answered) == [
+        ("/simple/firm/", 304), ("/simple/fresh/", 304), ("/simple/rotten/", 200), ("/simple/rotten/", 304),
+    ]  # fmt: skip
+    assert [request.path for request in pypi.file_requests()] == ([] if what else [file.url_path])
+    rig.assert_matches()
+
+
+def test_what_is_too_much_for_one_task_is_hashed_by_all_workers(rig: Rig, pypi: FakePyPI) -> None:
+    files = [pypi.add_file("many", f"{number}.0", kind="sdist", content=b"x") for number in range(LITTLE_FILES + 1)]
+    rig.run()
+    (rig.web / files[7].url_path.lstrip("/")).write_bytes(b"y")
+    pypi.clear_requests()
+    rig.resync()
+    rig.run(compare_method="hash")
+    assert [request.status for request in pypi.page_requests()] == [200]
+    assert [request.path for request in pypi.file_requests()] == [files[7].url_path]
     rig.assert_matches()
 
 
