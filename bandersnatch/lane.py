@@ -137,8 +137,6 @@ class Lane:
     def _rest(self, begin: bytes, length: int) -> bytes:
         pieces, left = [begin], length - len(begin)
         while left > 0:
-            if time.monotonic() - self._asked > self._limit_seconds:
-                raise TimeoutError(f"not all was there after {self._limit_seconds:g} s")
             pieces.append(self._receive(left))
             left -= len(pieces[-1])
         if left < 0:
@@ -146,6 +144,8 @@ class Lane:
         return begin if len(pieces) == 1 else b"".join(pieces)
 
     def _receive(self, most: int) -> bytes:
+        if time.monotonic() - self._asked > self._limit_seconds:
+            raise TimeoutError(f"not all was there after {self._limit_seconds:g} s")
         piece = self.socket.recv(most)
         if not piece:
             raise IncompleteRead(b"")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench import DISCARDED, Bench, Settings
 from benchmarks.clients import Client, Curl, Ours, Peer, Wishes, write_config
-from benchmarks.machine import describe
+from benchmarks.machine import describe, touch_free_memory
 from benchmarks.plot import draw_growth
 from benchmarks.report import render
 from benchmarks.results import Results, Session, load, over_time, save
@@ -90,11 +90,14 @@ def main() -> int:
         if unknown := [name for name in chosen if name not in SCENARIOS]:
             parser().error(f"{', '.join(unknown)}: no such scenario")
         source: Path = arguments.source.resolve()
-        known: list[Client] = [Ours(source), Peer(arguments.peer, work / "environments"), Curl()]
+        environments = work / "environments"
+        known: list[Client] = [Ours(source, environments), Peer(arguments.peer, environments), Curl()]
         clients = [client for client in known if client.key in arguments.only]
         if not arguments.keep and (work / "trees").exists():
             delete_and_wait(work / "trees")
         (work / "trees").mkdir(exist_ok=True)
+        if arguments.scale == 1:
+            touch_free_memory()
         measure(settings, clients, [name for name in ORDER if name in chosen], sessions, store)
     text = render(sessions, describe(work))
     print(f"\n{text}")

@@ -14,7 +14,8 @@ from benchmarks.index import Index
 
 WORKERS = 10
 PEER_PYTHON = "3.13"
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+NOT_INHERITED = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythonpath", "pythondontwritebytecode")
+"""No proxies, and modules that are compiled once, as where pip has installed them."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,8 @@ class Client(Protocol):
 
 
 def environment_of(source: Path | None) -> dict[str, str]:
-    """Return the environment for a client: no proxies, and the folder that Python imports from."""
-    kept = {name: value for name, value in os.environ.items() if name.lower() not in PROXIES}
-    kept.pop("PYTHONPATH", None)
+    """Return the environment for a client, with the folder that Python imports from."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in NOT_INHERITED}
     return kept if source is None else {**kept, "PYTHONPATH": str(source)}
 
 
@@ -90,24 +90,40 @@ def run_for_output(command: list[str], source: Path | None = None) -> str:
     return finished.stdout.strip()
 
 
+def make_environment(folder: Path, python: str, requirements: Sequence[str]) -> None:
+    """Make a virtual environment with what pip finds for these requirements, where there is none yet."""
+    if folder.exists():
+        return
+    subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *requirements], check=True)
+
+
 @dataclass(frozen=True)
 class Ours:
-    """The bandersnatch of a source tree."""
+    """The bandersnatch of a source tree, in an environment that has only what it needs."""
 
     source: Path
+    environments: Path
     key: str = "ours"
     name: str = "ours"
 
+    @property
+    def _python(self) -> Path:
+        return self.environments / "ours" / "bin" / "python"
+
     def version(self) -> str:
-        """Return version and commit."""
-        said = run_for_output([sys.executable, "-m", "bandersnatch", "--version"], self.source)
+        """Return version and commit, and make its environment where there is none yet."""
+        requirements = ["-r", str(self.source / "requirements.txt")]
+        make_environment(self.environments / "ours", sys.executable, requirements)
+        said = run_for_output([str(self._python), "-m", "bandersnatch", "--version"], self.source)
         commit = run_for_output(["git", "-C", str(self.source), "describe", "--always", "--dirty"])
         return f"{said.split()[-1]} ({commit})"
 
     def command(self, tree: Path, index: Index, wishes: Wishes) -> Command:
         """Write the configuration and return what to run."""
         config = write_config(tree, index, wishes)
-        arguments = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
+        arguments = [str(self._python), "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
         return Command(arguments, environment_of(self.source))
 
     def forget(self, tree: Path) -> None:
@@ -139,11 +155,7 @@ class Peer:
 
     def version(self) -> str:
         """Return its Python, and install it where it is not yet."""
-        if not self._python.exists():
-            folder = self._python.parents[1]
-            subprocess.run([peer_python(), "-m", "venv", str(folder)], check=True)
-            pip = [str(self._python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, f"bandersnatch=={self.number}"], check=True)
+        make_environment(self._python.parents[1], peer_python(), [f"bandersnatch=={self.number}"])
         python = run_for_output([str(self._python), "-c", "import platform; print(platform.python_version())"])
         return f"on Python {python}"
 
