@@ -117,12 +117,13 @@ class Mirror:
             return False
         if before is None and changing_to is None and saved.serial is None:
             return False  # there are no pages yet, or the operator asked for a resync
-        logger.info("the configuration has changed since the pages were written")
         known = [each.split(" ") for each in (before, changing_to) if each is not None]
-        index_and_pages = wanted.split(" ")[:2]
+        if known:  # else the pages are those of another program
+            logger.info("the configuration has changed since the pages were written")
+        index_and_pages = wanted.split(" ")[:3]
         if any(words[0] != index_and_pages[0] for words in known):
             self._inventory.forget_serials()
-        elif not known or any(words[:2] != index_and_pages for words in known):
+        elif not known or any(words[:3] != index_and_pages for words in known):
             self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
         return True
 

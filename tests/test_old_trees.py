@@ -51,6 +51,7 @@ def test_a_tree_of_another_program_becomes_a_fresh_one(
         in caplog.messages
     )
     assert "taken over: 4 projects, whose pages list 6 files" in caplog.messages
+    assert "the configuration has changed" not in caplog.text
     fresh = Rig(pypi, tmp_path / "fresh")
     fresh.folder.mkdir()
     fresh.options |= options
