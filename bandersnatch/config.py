@@ -180,7 +180,10 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
         if section in BACKEND_SECTIONS:
             remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            warnings.append(f"{ini.place(section)}: unknown section, ignored{suggestion(section, known)}")
+            if hint := suggestion(section, known):  # its filters would be off, and everything mirrored
+                problems.append(f"{ini.place(section)}: unknown section{hint}")
+            else:
+                warnings.append(f"{ini.place(section)}: unknown section, ignored")
 
 
 def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
