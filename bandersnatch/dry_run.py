@@ -33,10 +33,13 @@ from bandersnatch.workshop import PlannedWork, build_workshop
 class DryRun:
     """One look ahead. With ``fetch_pages`` it asks upstream for every page that a run would ask for."""
 
-    def __init__(self, config: Config, equipment: Equipment, pace: Pace | None = None) -> None:
+    def __init__(
+        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, must_check_all: bool = False
+    ) -> None:
         self._config, self._pace = config, pace or Pace()
         self._storage: FilesystemStorage = DryStorage(config.directory)
         self._equipment = replace(equipment, storage=self._storage)
+        self._must_check_all = must_check_all
         self._dropped_files = 0
 
     def run(self, *, fetch_pages: bool) -> Forecast:
@@ -48,8 +51,9 @@ class DryRun:
             InterruptedRunError: the run was asked to stop.
         """
         with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
+            mirror = Mirror(self._config, self._equipment, must_check_all=self._must_check_all, inventory=inventory)
+            plan = mirror.preview()
             saved = StateStore(self._storage).load()
-            plan = Mirror(self._config, self._equipment, inventory=inventory).preview()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
             if fetch_pages:

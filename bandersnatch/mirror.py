@@ -40,11 +40,12 @@ class Mirror:
         pace: Pace | None = None,
         *,
         allow_removals: bool = False,
+        must_check_all: bool = False,
         inventory: Inventory | None = None,
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
-        self._allow_removals = allow_removals
+        self._allow_removals, self._must_check_all = allow_removals, must_check_all
         self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
@@ -90,6 +91,8 @@ class Mirror:
 
     def _load_state(self, *, is_rebuilt: bool) -> SavedState:
         saved = self._states.load()
+        if self._must_check_all:
+            return self._states.forget()
         if is_rebuilt and saved.serial is None:
             return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
         return saved

@@ -172,10 +172,15 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),
     (4, "commands.names", "errors model"),
+    (4, "commands.not_needed", ""),
     (4, "commands.mirror", "config dry_run errors exit_status forecast invocation mirror tables"),
     (4, "commands.sync", "commands.names exit_status invocation sync"),
-    (4, "commands.delete", "commands.names deletion errors exit_status invocation tables"),
-    (4, "commands.verify", "config errors exit_status findings invocation options tables verification"),
+    (4, "commands.delete", "commands.names commands.not_needed deletion errors exit_status invocation tables"),
+    (
+        4,
+        "commands.verify",
+        "commands.not_needed config errors exit_status findings invocation options tables verification",
+    ),
     (4, "commands.config", "effective errors exit_status explain invocation tables"),
     (4, "commands.completion", "errors exit_status invocation tables"),
     (
