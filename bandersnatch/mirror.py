@@ -86,6 +86,7 @@ class Mirror:
         Where nothing may be written, the equipment's storage and the inventory must be such that keep what they are given
         to themselves; the latter is for the caller to close.
         """
+        adopt(self._storage, is_dry_run=True)
         is_rebuilt = self._holdings.open()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 

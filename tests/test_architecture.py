@@ -142,7 +142,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "dry_run",
-        "brake changes config crew dry equipment errors file_plan forecast inventory layout mirror options"
+        "brake changes config crew dry equipment errors file_plan forecast held_page inventory layout mirror options"
         " order package publisher report run_plan schedule state storage workshop",
     ),
     (
