@@ -421,3 +421,15 @@ def test_a_file_may_have_a_name_that_looks_like_a_pattern(path: Path, tmp_path: 
     (tmp_path / "some[extra].txt").write_text("six\n")
     text = f"[allowlist]\nrequirements_path = {tmp_path}\nrequirements = some[extra].txt\n"
     assert keeps(load(path, f"[plugins]\nenabled = project_requirements\n{text}"), "six")
+
+
+def test_requirement_files_behind_a_url_are_a_warning_with_file_and_line(path: Path, tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("foo\n-c https://host.example/limits.txt\n")
+    text = "[plugins]\nenabled =\n    project_requirements\n    project_requirements_pinned\n[allowlist]\n"
+    config = load(path, f"{text}requirements = {requirements}\n")
+    assert config.warnings == (
+        f"{path}: line 8: [allowlist] requirements: {requirements}: line 2: https://host.example/limits.txt: not read: "
+        "only files on this machine are",
+    )
+    assert (keeps(config, "foo"), keeps(config, "bar")) == (True, False)

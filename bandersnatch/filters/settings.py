@@ -131,6 +131,11 @@ class Settings:
             self.problems.append(problem)
         self._wrong.add((entry.section, entry.option))
 
+    def add_warning(self, warning: str) -> None:
+        """Note a warning, once, whichever filters read what it is about."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
     def is_wrong(self, section: str, option: str) -> bool:
         """Whether something is wrong with an entry of an option."""
         return (section, option) in self._wrong

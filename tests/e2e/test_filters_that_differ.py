@@ -156,6 +156,17 @@ DIFFERENCES = {
         {ONE, TWO},
         {"requirements.txt": "-r more.txt\ntwo\n", "more.txt": "one\n"},
     ),
+    "a requirement file behind a URL, and an index before another one": Difference(
+        plugins("project_requirements")
+        + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
+        BOTH,
+        {TWO},
+        {ONE, TWO},
+        {
+            "requirements.txt": "-c https://index.example/limits.txt\n-i https://index.example -r more.txt\ntwo\n",
+            "more.txt": "one\n",
+        },
+    ),
     "a # without a space in a requirement file": Difference(
         plugins("project_requirements")
         + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
