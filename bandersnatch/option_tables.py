@@ -32,7 +32,12 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("directory", None, read_directory, "where the mirror lies; web/ below it is for the web server"),
     Option("master", PUBLIC_PYPI, read_upstream_url, "the index to copy, without /simple"),
     Option("allow-non-https", "false", read_bool, "allow http:// for the index and its files"),
-    Option("proxy", "", read_proxy, "a proxy for all requests, else HTTPS_PROXY and the like; NO_PROXY counts"),
+    Option(
+        "proxy",
+        "",
+        read_proxy,
+        "a proxy for all requests, else SOCKS5_PROXY, HTTPS_PROXY and the like; NO_PROXY counts",
+    ),
     Option("timeout", "10", read_seconds, "seconds that upstream may be silent"),
     Option("global-timeout", "1800", read_time_limit, "seconds that one attempt at a document may take; 0: no limit"),
     Option("api-method", "auto", read_api_method, "what tells of changes: xmlrpc, simple (the root index), or auto"),

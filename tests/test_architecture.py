@@ -73,7 +73,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "deadline", "stop"),
     (2, "logs", "errors"),
     (2, "retries", ""),
-    (2, "routes", "config"),
+    (2, "routes", "config option_readers"),
     (2, "body", "config errors"),
     (2, "turns", ""),
     (2, "lane", "errors routes"),

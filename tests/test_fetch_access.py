@@ -1,6 +1,11 @@
 """HTTP: which schemes are allowed, where passwords go, and what goes through proxies."""
 
-from contextlib import closing
+import importlib.util
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -78,6 +83,95 @@ def test_requests_go_through_the_proxy(pypi: FakePyPI, monkeypatch: pytest.Monke
     with closing(make_fetcher(proxy=pypi.url)) as fetcher:
         assert b"sample" in get(fetcher, "http://index.example/simple/")
     assert pypi.requests[0].headers["Host"] == "index.example"
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("name", ["SOCKS5_PROXY", "socks5_proxy", "SOCKS4_PROXY", "SOCKS_PROXY"])
+def test_requests_go_through_the_socks_proxy_of_the_environment(
+    pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", CLOSED_PORT)
+    monkeypatch.setenv("SOCKS_PROXY", CLOSED_PORT)
+    monkeypatch.setenv(name, pypi.url)  # which is no SOCKS proxy, and as its URL says, it is not asked as one
+    pypi.create_project("sample")
+    with closing(make_fetcher()) as fetcher:
+        assert b"sample" in get(fetcher, "http://index.example/simple/")
+    with closing(make_fetcher(proxy=CLOSED_PORT)) as fetcher, pytest.raises(UpstreamUnavailableError):
+        get(fetcher, "http://index.example/simple/")
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_no_proxy_counts_beside_the_socks_proxy_of_the_environment(
+    pypi: FakePyPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOCKS_PROXY", CLOSED_PORT)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    pypi.fault("/x", ok())
+    with closing(make_fetcher()) as fetcher:
+        assert get(fetcher, url) == DATA
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_of_the_environment_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCKS5_PROXY", "127.0.0.1:9")
+    with (
+        closing(make_fetcher()) as fetcher,
+        pytest.raises(UpstreamUnavailableError, match=r"needs the package PySocks: pip install bandersnatch\[socks\]"),
+    ):
+        get(fetcher, "http://index.example/x")
+
+
+@contextmanager
+def socks_server(to_port: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A SOCKS 5 server that leads every connection to one port; the list tells for which hosts it was asked."""
+    asked: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            _, methods = self.rfile.read(2)
+            self.rfile.read(methods)
+            self.wfile.write(b"\5\0")
+            kind = self.rfile.read(4)[3]
+            host = self.rfile.read(4 if kind == 1 else self.rfile.read(1)[0])
+            self.rfile.read(2)
+            asked.append(host)
+            self.wfile.write(b"\5\0\0\1" + bytes(6))
+            with socket.create_connection(("127.0.0.1", to_port)) as there:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += self.rfile.readline()
+                there.sendall(head)
+                there.shutdown(socket.SHUT_WR)
+                while data := there.recv(65536):
+                    self.wfile.write(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1], asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("value", ["127.0.0.1:{port}", "socks://127.0.0.1:{port}", "socks5h://127.0.0.1:{port}"])
+def test_requests_go_through_a_socks_server(pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    pytest.importorskip("socks")
+    pypi.fault("/x", ok())
+    with socks_server(int(pypi.url.rpartition(":")[2])) as (port, asked):
+        monkeypatch.setenv("SOCKS_PROXY", value.format(port=port))
+        host = "index.example" if "h://" in value else "127.0.0.2"
+        with closing(make_fetcher()) as fetcher:
+            assert get(fetcher, f"http://{host}/x") == DATA
+    assert asked == [b"index.example" if "h://" in value else bytes((127, 0, 0, 2))]
 
 
 def test_no_proxy_counts_beside_a_configured_proxy(pypi: FakePyPI, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
