@@ -55,7 +55,7 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("json", "false", read_bool, "also keep /pypi/<name>/json"),
     Option("simple-format", "ALL", read_simple_format, "forms of the pages: ALL, HTML or JSON"),
     Option("hash-index", "false", read_bool, "pages in folders by first letter; needs a rewrite in the web server"),
-    Option("keep_index_versions", "0", read_count, "how many earlier versions of each page are kept, in versions/"),
+    Option("keep_index_versions", "0", read_count, "how many versions of each page are kept, in versions/"),
     Option("cleanup", "false", read_bool, "delete pages under names that are not normalized, as 3.x wrote them"),
     Option("root_uri", "", read_root_uri, "prefix of file URLs on pages, in place of relative links"),
     Option("digest_name", "sha256", read_digest_name, "which digest the links on pages carry"),
