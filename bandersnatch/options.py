@@ -66,4 +66,6 @@ class Option:
     name: str
     default: str | None
     read: Callable[[str], OptionValue]
+    since: str
+    """The version of the older bandersnatch that had it first, or "new"."""
     help: str
