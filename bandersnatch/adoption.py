@@ -57,8 +57,10 @@ def is_foreign(storage: FilesystemStorage) -> bool:
     return not is_ours and next(storage.folders(SIMPLE), None) is not None
 
 
-def adopt(storage: FilesystemStorage) -> bool:
+def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     """Take the tree over, and return whether another program left one; may be repeated after a crash.
+
+    A dry run, whose storage keeps all of this to itself, says no more than that it would be done.
 
     There must be no inventory yet: with one, the tree counts as taken over.
 
@@ -67,7 +69,8 @@ def adopt(storage: FilesystemStorage) -> bool:
     """
     if not is_foreign(storage):
         return False
-    logger.info("%s holds a mirror of another program; it is taken over", storage.root)
+    is_to_be = "a run would take it over" if is_dry_run else "it is taken over"
+    logger.info("%s holds a mirror of another program; %s", storage.root, is_to_be)
     adopted = Adopted()
     pages = PageStore(storage)
     for folder in _folders(storage):
@@ -78,6 +81,8 @@ def adopt(storage: FilesystemStorage) -> bool:
     if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions let nobody but its owner read it
         storage.delete(LAST_MODIFIED)
         storage.write_bytes(LAST_MODIFIED, stamp)
+    if is_dry_run:
+        return True
     if strangers:
         logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(strangers))
     logger.info(

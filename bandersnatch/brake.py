@@ -36,8 +36,13 @@ class Removals(Struct):
         return "".join(lines)
 
 
-def excess(limit: RemovalLimit, projects: tuple[int, int], files: tuple[int, int]) -> str | None:
-    """Say what is too much, or None; of projects and of files, how many are to be removed, out of how many held."""
-    if limit.allows(*projects) and limit.allows(*files):
+def excess(limit: RemovalLimit, projects: tuple[int, int], files: tuple[int | None, int]) -> str | None:
+    """Say what is too much, or None; of projects and of files, how many are to be removed, out of how many held.
+
+    None stands for a number of files that is not known, which is no reason to say that it is too much.
+    """
+    removed, held = files
+    if limit.allows(*projects) and limit.allows(removed or 0, held):
         return None
-    return f"{projects[0]} of {projects[1]} projects, and from others {files[0]} of {files[1]} files"
+    number = "it is not known how many" if removed is None else str(removed)
+    return f"{projects[0]} of {projects[1]} projects, and from others {number} of {held} files"

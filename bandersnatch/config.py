@@ -124,13 +124,13 @@ class Config(Struct, frozen=True):
     def fingerprint(self) -> str:
         """One line that differs whenever a mirror made with the one configuration is not right for the other.
 
-        Its first word is the index that it is of, the second is about what pages look like, and the third, where there is
-        one, about the projects that there are.
+        Its first word is the index that it is of, the second is about the form of the pages. The others are about the
+        filters: the third about what they leave of a page, and the fourth about the projects that there are.
         """
         index = without_credentials(self.http.upstream_url)
-        rest = f"{self.pages} {self.removals.deleted} {self.filters.of_pages.fingerprint}".rstrip()
-        digest = hashlib.sha256(rest.encode()).hexdigest()
-        return f"{index} {digest} {self.filters.of_names.fingerprint}".rstrip()
+        form = hashlib.sha256(f"{self.pages} {self.removals.deleted}".encode()).hexdigest()
+        filters = (self.filters.of_pages.fingerprint, self.filters.of_names.fingerprint)
+        return " ".join((index, form, *(word or "-" for word in filters)))
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -177,7 +177,10 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
         if section in BACKEND_SECTIONS:
             remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            warnings.append(f"{ini.place(section)}: unknown section, ignored{suggestion(section, known)}")
+            if hint := suggestion(section, known):  # its filters would be off, and everything mirrored
+                problems.append(f"{ini.place(section)}: unknown section{hint}")
+            else:
+                warnings.append(f"{ini.place(section)}: unknown section, ignored")
 
 
 def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:

@@ -15,13 +15,14 @@ from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import HostDownError, MirrorError, StaleMetadataError
 from bandersnatch.file_plan import FileWork
 from bandersnatch.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
+from bandersnatch.held_page import read_held_page
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import INVENTORY, StoredPath, is_metadata
+from bandersnatch.layout import INVENTORY, Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.mirror import Mirror
 from bandersnatch.options import CompareMethod, DeletedPolicy
 from bandersnatch.order import Order
 from bandersnatch.package import Package
-from bandersnatch.publisher import Publisher
+from bandersnatch.publisher import Publication, Publisher
 from bandersnatch.report import Failure, Gone, Outcome
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
@@ -33,11 +34,14 @@ from bandersnatch.workshop import PlannedWork, build_workshop
 class DryRun:
     """One look ahead. With ``fetch_pages`` it asks upstream for every page that a run would ask for."""
 
-    def __init__(self, config: Config, equipment: Equipment, pace: Pace | None = None) -> None:
+    def __init__(
+        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, must_check_all: bool = False
+    ) -> None:
         self._config, self._pace = config, pace or Pace()
         self._storage: FilesystemStorage = DryStorage(config.directory)
         self._equipment = replace(equipment, storage=self._storage)
-        self._dropped_files = 0
+        self._must_check_all = must_check_all
+        self._dropped_files = self._more_files = self._new_projects = 0
 
     def run(self, *, fetch_pages: bool) -> Forecast:
         """Return what a run would do now.
@@ -48,8 +52,9 @@ class DryRun:
             InterruptedRunError: the run was asked to stop.
         """
         with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
+            mirror = Mirror(self._config, self._equipment, must_check_all=self._must_check_all, inventory=inventory)
+            plan = mirror.preview()
             saved = StateStore(self._storage).load()
-            plan = Mirror(self._config, self._equipment, inventory=inventory).preview()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
             if fetch_pages:
@@ -71,6 +76,7 @@ class DryRun:
                 forecast.unchanged += 1
             else:
                 held_serial = None if record is None else record.serial
+                self._new_projects += record is None
                 forecast.updates.append(PlannedUpdate(project, entry.serial, held_serial))
 
     def _fetch_pages(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
@@ -107,7 +113,7 @@ class DryRun:
     ) -> None:
         match outcome:
             case PlannedWork():
-                self._add_planned(forecast, outcome)
+                self._add_planned(forecast, outcome, inventory)
             case Gone(project, verdict):
                 self._add_removal(forecast, project, inventory, is_excluded=verdict is not None)
             case Failure(project, StaleMetadataError()) if schedule.postpone(project, time.monotonic()):
@@ -122,16 +128,22 @@ class DryRun:
                 forecast.unchanged += 1
         self._equipment.progress.project_done()
 
-    def _add_planned(self, forecast: Forecast, planned: PlannedWork) -> None:
+    def _add_planned(self, forecast: Forecast, planned: PlannedWork, inventory: Inventory) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
         fetched = [task.file.size for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
-        self._dropped_files += sum(not is_metadata(path) for path in plan.deletions & held_paths)
+        dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
+        self._dropped_files += dropped
+        if (
+            not dropped
+        ):  # such pages are in place when the run counts what it holds; those that lose files wait for that
+            self._new_projects += record is None
+            self._more_files += len(page.files) - (0 if record is None else record.files)
         keeps_bytes = self._config.removals.deleted is not DeletedPolicy.REMOVE
         kept = held_paths - planned.wanted.filtered_out if keeps_bytes else set()  # from what upstream deleted
         deletions = plan.deletions - kept
         is_same = record is not None and record.serial == page.serial and planned.held is not None
-        if is_same and not plan.tasks and not deletions:
+        if is_same and not plan.tasks and not deletions and not self._is_rewritten(planned, inventory):
             forecast.unchanged += 1
             return
         forecast.updates.append(
@@ -145,6 +157,23 @@ class DryRun:
             )
         )
 
+    def _is_rewritten(self, planned: PlannedWork, inventory: Inventory) -> bool:
+        """Whether a page whose files are all here is written anew, as that of another program is, or in another form.
+
+        No file is read for it, and nothing asked for: of the legacy JSON, only what is missing counts.
+        """
+        page, held, config = planned.wanted.page, planned.held, self._config.pages
+        told = {file.path: {"sha256", config.digest_name} <= file.hashes.keys() for file in held.files} if held else {}
+        if config.digest_name != "sha256" and not all(told.get(file_path(file)) for file in page.files):
+            return True
+        of_json = json_paths(page.name) if config.legacy_json else ()
+        if not all(self._storage.stat(path) for path in of_json):
+            return True
+        upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
+        publisher = Publisher(upstream, self._storage, inventory, replace(config, legacy_json=False), is_stopped)
+        publication = Publication(page, page.name, None, 0, held, frozenset(), frozenset(), frozenset())
+        return any(path not in of_json for path in publisher.differing_pages(publication))
+
     def _add_removal(
         self, forecast: Forecast, project: NormalizedName, inventory: Inventory, *, is_excluded: bool
     ) -> None:
@@ -156,7 +185,16 @@ class DryRun:
         elif policy is DeletedPolicy.HIDE:
             forecast.removals.append(PlannedRemoval(project, FileCount()))
         else:
-            forecast.removals.append(PlannedRemoval(project, FileCount(record.files, record.size_bytes)))
+            is_known = record.size_bytes > 0 and self._config.pages.release_files
+            known = FileCount(record.files, record.size_bytes)
+            forecast.removals.append(PlannedRemoval(project, known if is_known else self._count_held(project)))
+
+    def _count_held(self, project: NormalizedName) -> FileCount:
+        """Count what is on disk of a project whose page tells no sizes, as HTML does not, or links to upstream's files."""
+        layout = Layout(self._config.pages.hash_index)
+        folders = (layout.page_folder(project), layout.other_page_folder(project))
+        pages = (read_held_page(self._storage, folder) for folder in folders)
+        return self._count(frozenset(path for page in pages if page is not None for path in page.paths))
 
     def _count(self, paths: frozenset[StoredPath]) -> FileCount:
         stored = (self._storage.stat(path) for path in paths if not is_metadata(path))
@@ -166,5 +204,8 @@ class DryRun:
     def _apply_brake(self, forecast: Forecast, inventory: Inventory) -> None:
         """Say where a run would withhold its removals; files count one by one only on pages that stay."""
         projects, files = inventory.totals()
-        removals = len(forecast.removals)
-        forecast.withheld = excess(self._config.removals.limit, (removals, projects), (self._dropped_files, files))
+        forecast.withheld = excess(
+            self._config.removals.limit,
+            (len(forecast.removals), projects + self._new_projects),
+            (self._dropped_files if forecast.is_full else None, files + self._more_files),
+        )

@@ -149,12 +149,16 @@ class RefusedSchemeError(UpstreamUnavailableError):
 
 
 class OtherIndexError(MirrorError):
-    """The mirror is one of another index than the configuration names, or is none yet; only a whole run can change that."""
+    """The pages are of another index, or in another form, than is configured, or there are none; only a run changes that."""
 
     stops_run = True
 
     def __init__(self, directory: Path, ours: str | None, configured: str) -> None:
-        what = "there is no mirror yet" if ours is None else f"its pages are of {ours}, and not of {configured}"
+        what = f"its pages are of {ours}, and not of {configured}"
+        if ours is None:
+            what = "there is no mirror yet"
+        elif ours == configured:
+            what = "its pages were written with other options or filters than those that are configured"
         super().__init__(f"{directory}: {what}; run bandersnatch mirror first")
         self.directory, self.ours, self.configured = directory, ours, configured
 

@@ -19,7 +19,7 @@ from bandersnatch.errors import (
     MirrorError,
     UsageError,
 )
-from bandersnatch.exit_status import BAD_USAGE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
+from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.invocation import Invocation, end_process
 from bandersnatch.logs import set_up_logging
 
@@ -45,15 +45,21 @@ _COMMANDS = (mirror, sync, verify, delete, config, completion)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the only place where errors become one."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help()
+        return DONE
+    arguments = parser.parse_args(argv)
     level = logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet else logging.INFO
     invocation = Invocation(level, _console() if sys.stderr.isatty() else None)
     set_up_logging(level, invocation.console, None)
+    for line in getattr(arguments, "not_needed", ()):
+        logger.info("%s", line)
     try:
         status: int = arguments.run(arguments, invocation)
         return status
     except ConfigMissingError as error:
-        if arguments.command == "mirror":
+        if arguments.command == "mirror" and not arguments.dry_run:
             return _offer_example(error.path)
         logger.error("%s; bandersnatch mirror writes an example there", error)
         return BAD_USAGE

@@ -41,11 +41,12 @@ class Mirror:
         pace: Pace | None = None,
         *,
         allow_removals: bool = False,
+        must_check_all: bool = False,
         inventory: Inventory | None = None,
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
-        self._allow_removals = allow_removals
+        self._allow_removals, self._must_check_all = allow_removals, must_check_all
         self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
@@ -86,11 +87,14 @@ class Mirror:
         Where nothing may be written, the equipment's storage and the inventory must be such that keep what they are given
         to themselves; the latter is for the caller to close.
         """
+        adopt(self._storage, is_dry_run=True)
         is_rebuilt = self._holdings.open()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 
     def _load_state(self, *, is_rebuilt: bool) -> SavedState:
         saved = self._states.load()
+        if self._must_check_all:
+            return self._states.forget()
         if is_rebuilt and saved.serial is None:
             return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
         return saved
@@ -118,12 +122,13 @@ class Mirror:
             return False
         if before is None and changing_to is None and saved.serial is None:
             return False  # there are no pages yet, or the operator asked for a resync
-        logger.info("the configuration has changed since the pages were written")
         known = [each.split(" ") for each in (before, changing_to) if each is not None]
-        index_and_pages = wanted.split(" ")[:2]
+        if known:  # else the pages are those of another program
+            logger.info("the configuration has changed since the pages were written")
+        index_and_pages = wanted.split(" ")[:3]
         if any(words[0] != index_and_pages[0] for words in known):
             self._inventory.forget_serials()
-        elif not known or any(words[:2] != index_and_pages for words in known):
+        elif not known or any(words[:3] != index_and_pages for words in known):
             self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
         return True
 

@@ -20,6 +20,8 @@ class MirrorSection:
         self._given: dict[str, str] = {}
         self._written: dict[str, str] = {}
         """How the file spells an option that it has under another name."""
+        self._complained: set[str] = set()
+        """The options whose text is wrong, before it is read."""
         self._values: dict[str, OptionValue] = {}
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -40,6 +42,7 @@ class MirrorSection:
         known = [option.name for option in MIRROR_OPTIONS]
         if re.search(r"\s[;#]", text):
             self._complain(name, text, "a comment must have a line of its own")
+            self._complained.add(ALIASES.get(name, name))
         if name == "delete-packages" and text.lower() in OFF_VALUES:
             self._complain(name, text, "to keep what upstream removed, write deleted = keep")
         elif name in IGNORED_MIRROR_OPTIONS:
@@ -54,6 +57,8 @@ class MirrorSection:
 
     def _read_option(self, option: Option) -> None:
         """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
+        if option.name in self._complained:
+            return
         text = self._given.get(option.name, option.default)
         if text is None:
             self.problems.append(f"{self._place(option.name)}: must be given: {option.help}")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy, OptionError, RemovalLimit, SimpleFormat
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+NEEDS_SOCKS = "a SOCKS proxy needs the package PySocks: pip install bandersnatch[socks]"
 LONGEST_LIMIT_SECONDS = 7 * 86_400
 _PREFIXES = "kilo|mega|giga|tera|peta|exa|zetta|yotta|kibi|mebi|gibi|tebi|pebi|exbi|zebi|yobi"
 _SIZE = re.compile(
@@ -125,12 +126,20 @@ def read_proxy(text: str) -> str:
     if not text:
         return ""
     url = _read_url(text, PROXY_SCHEMES, "http://")
-    if urlsplit(url).scheme.startswith("socks"):
-        try:
-            import socks  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: F401, PLC0415
-        except ImportError:
-            raise OptionError("a SOCKS proxy needs the package PySocks: pip install bandersnatch[socks]") from None
+    if lacks_socks(url):
+        raise OptionError(NEEDS_SOCKS)
     return url
+
+
+def lacks_socks(proxy: str) -> bool:
+    """Whether a proxy is one for which a package is missing."""
+    if not proxy.lower().startswith("socks"):
+        return False
+    try:
+        import socks  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: F401, PLC0415
+    except ImportError:
+        return True
+    return False
 
 
 def read_digest_name(text: str) -> str:

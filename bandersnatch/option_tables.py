@@ -1,4 +1,4 @@
-"""The one table of all options of ``[mirror]``: name, default, how to read it, and what it is for.
+"""The one table of all options of ``[mirror]``: name, default, how to read it, since when it is there, and what it is for.
 
 ``mirror_section.py`` reads files by it; docs/configuration.md and the example are tested against it. A default stands here
 and nowhere else.
@@ -29,36 +29,54 @@ from bandersnatch.option_readers import (
 from bandersnatch.options import PUBLIC_PYPI, Option
 
 MIRROR_OPTIONS: tuple[Option, ...] = (
-    Option("directory", None, read_directory, "where the mirror lies; web/ below it is for the web server"),
-    Option("master", PUBLIC_PYPI, read_upstream_url, "the index to copy, without /simple"),
-    Option("allow-non-https", "false", read_bool, "allow http:// for the index and its files"),
-    Option("proxy", "", read_proxy, "a proxy for all requests, else HTTPS_PROXY and the like; NO_PROXY counts"),
-    Option("timeout", "10", read_seconds, "seconds that upstream may be silent"),
-    Option("global-timeout", "1800", read_time_limit, "seconds that one attempt at a document may take; 0: no limit"),
-    Option("api-method", "auto", read_api_method, "what tells of changes: xmlrpc, simple (the root index), or auto"),
-    Option("download-mirror", "", read_download_mirror, "where files are fetched from first"),
-    Option("download-mirror-no-fallback", "false", read_bool, "fetch files from download-mirror only"),
-    Option("workers", "10", read_workers, "how many requests at a time"),
-    Option("verifiers", "3", read_workers, "how many requests and files verify works on at a time"),
-    Option("stop-on-error", "false", read_bool, "end the run at the first project that fails"),
-    Option("compare-method", "stat", read_compare_method, "how a full resync checks files: stat or hash"),
-    Option("deleted", "remove", read_deleted, "what becomes of what upstream deletes: remove, hide or keep"),
-    Option("max-removals", "5% or 1000", read_removal_limit, "how many projects, and files, one run may remove"),
-    Option("reserve", "0", read_size, "how much free space the mirror leaves on its disk, such as 20G"),
-    Option("release-files", "true", read_bool, "keep the files; false: pages only, with links to upstream"),
-    Option("core-metadata", "true", read_bool, "keep and advertise the .metadata of files"),
-    Option("json", "false", read_bool, "also keep /pypi/<name>/json"),
-    Option("simple-format", "ALL", read_simple_format, "forms of the pages: ALL, HTML or JSON"),
-    Option("hash-index", "false", read_bool, "pages in folders by first letter; needs a rewrite in the web server"),
-    Option("keep_index_versions", "0", read_count, "how many earlier versions of each page are kept, in versions/"),
-    Option("cleanup", "false", read_bool, "delete pages under names that are not normalized, as 3.x wrote them"),
-    Option("root_uri", "", read_root_uri, "prefix of file URLs on pages, in place of relative links"),
-    Option("digest_name", "sha256", read_digest_name, "which digest the links on pages carry"),
-    Option("storage-backend", "filesystem", read_storage_backend, "where the mirror is kept"),
-    Option("storage-filesystem-manage-permissions", "true", read_bool, "give files mode 0644, whatever the umask says"),
-    Option("diff-file", "", read_diff_file, "a list of all files that a run wrote or deleted"),
-    Option("diff-append-epoch", "false", read_bool, "put the time into the name of the diff-file"),
-    Option("log-config", "", read_log_config, "a file for Python's logging.config.fileConfig"),
+    Option("directory", None, read_directory, "1.0", "where the mirror lies; web/ below it is for the web server"),
+    Option("master", PUBLIC_PYPI, read_upstream_url, "1.0", "the index to copy, without /simple"),
+    Option("allow-non-https", "false", read_bool, "6.6", "allow http:// for the index and its files"),
+    Option(
+        "proxy",
+        "",
+        read_proxy,
+        "4.3",
+        "a proxy for all requests, else SOCKS5_PROXY, HTTPS_PROXY and the like; NO_PROXY counts",
+    ),
+    Option("timeout", "10", read_seconds, "1.0", "seconds that upstream may be silent"),
+    Option(
+        "global-timeout", "1800", read_time_limit, "4.1", "seconds that one attempt at a document may take; 0: no limit"
+    ),
+    Option(
+        "api-method", "auto", read_api_method, "6.7", "what tells of changes: xmlrpc, simple (the root index), or auto"
+    ),
+    Option("download-mirror", "", read_download_mirror, "5.1", "where files are fetched from first"),
+    Option("download-mirror-no-fallback", "false", read_bool, "5.1", "fetch files from download-mirror only"),
+    Option("workers", "10", read_workers, "1.0", "how many requests at a time"),
+    Option("verifiers", "3", read_workers, "3.0", "how many requests and files verify works on at a time"),
+    Option("stop-on-error", "false", read_bool, "1.0", "end the run at the first project that fails"),
+    Option("compare-method", "stat", read_compare_method, "5.0", "how a full resync checks files: stat or hash"),
+    Option("deleted", "remove", read_deleted, "new", "what becomes of what upstream deletes: remove, hide or keep"),
+    Option("max-removals", "5% or 1000", read_removal_limit, "new", "how many projects, and files, one run may remove"),
+    Option("reserve", "0", read_size, "new", "how much free space the mirror leaves on its disk, such as 20G"),
+    Option("release-files", "true", read_bool, "4.3", "keep the files; false: pages only, with links to upstream"),
+    Option("core-metadata", "true", read_bool, "8.0", "keep and advertise the .metadata of files"),
+    Option("json", "false", read_bool, "2.1", "also keep /pypi/<name>/json"),
+    Option("simple-format", "ALL", read_simple_format, "6.0", "forms of the pages: ALL, HTML or JSON"),
+    Option(
+        "hash-index", "false", read_bool, "1.11", "pages in folders by first letter; needs a rewrite in the web server"
+    ),
+    Option("keep_index_versions", "0", read_count, "3.1", "how many versions of each page are kept, in versions/"),
+    Option("cleanup", "false", read_bool, "4.0", "delete pages under names that are not normalized, as 3.x wrote them"),
+    Option("root_uri", "", read_root_uri, "2.2", "prefix of file URLs on pages, in place of relative links"),
+    Option("digest_name", "sha256", read_digest_name, "2.2", "which digest the links on pages carry"),
+    Option("storage-backend", "filesystem", read_storage_backend, "4.1", "where the mirror is kept"),
+    Option(
+        "storage-filesystem-manage-permissions",
+        "true",
+        read_bool,
+        "7.1",
+        "give files mode 0644, whatever the umask says",
+    ),
+    Option("diff-file", "", read_diff_file, "3.5", "a list of all files that a run wrote or deleted"),
+    Option("diff-append-epoch", "false", read_bool, "3.5", "put the time into the name of the diff-file"),
+    Option("log-config", "", read_log_config, "1.0", "a file for Python's logging.config.fileConfig"),
 )
 
 ALIASES: dict[str, str] = {"keep-index-versions": "keep_index_versions"}

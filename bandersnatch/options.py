@@ -65,4 +65,6 @@ class Option(Struct, frozen=True):
     name: str
     default: str | None
     read: Callable[[str], OptionValue]
+    since: str
+    """The version of the older bandersnatch that had it first, or "new"."""
     help: str

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import requests
 from msgspec import Struct
@@ -19,9 +20,12 @@ from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
 from bandersnatch.config import HttpConfig
+from bandersnatch.option_readers import NEEDS_SOCKS, lacks_socks
 
 KEPT_CONNECTIONS = 100
 """For each host; workers beyond that would connect anew for each request."""
+SOCKS_VARIABLES = ("socks5", "socks4", "socks")
+"""``SOCKS5_PROXY`` and so on, in the order in which they are asked; requests knows those of HTTP proxies only."""
 KEPT_ROUTES = 32
 """Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
 
@@ -56,7 +60,7 @@ class Routes:
     """The ways to all hosts, each found out once. Thread-safe."""
 
     def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
-        self._proxy = config.proxy
+        self._proxy = _with_names_resolved_there(config.proxy or _socks_proxy_of_environment())
         parts = urlsplit(config.upstream_url)
         self._index = _server_of(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
@@ -114,10 +118,29 @@ class Routes:
         return (scheme, host, port) == self._index or is_index_with_tls
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return the configured proxy, where NO_PROXY does not speak against it; requests knows the environment's."""
+        """Return the proxy for all hosts, where NO_PROXY does not speak against it; requests knows those of schemes."""
         if not self._proxy or should_bypass_proxies(url, no_proxy=None):
             return {}
+        if lacks_socks(self._proxy):  # a configured one is refused before
+            raise requests.exceptions.InvalidSchema(NEEDS_SOCKS)
         return {"http": self._proxy, "https": self._proxy}
+
+
+def _socks_proxy_of_environment() -> str:
+    """Return the URL of a proxy that one of these variables names, in large letters or small ones; else nothing."""
+    found = getproxies()
+    for name in SOCKS_VARIABLES:
+        if value := found.get(name):
+            default = "socks5" if name == "socks" else name
+            scheme, separator, rest = value.rpartition("://")
+            return f"{default if not separator or scheme.lower() == 'socks' else scheme}://{rest}"
+    return ""
+
+
+def _with_names_resolved_there(proxy: str) -> str:
+    """Return a proxy's URL in urllib3's words; with SOCKS 5 the proxy resolves names, as in other bandersnatch versions."""
+    scheme, separator, rest = proxy.partition("://")
+    return f"socks5h://{rest}" if separator and scheme.lower() == "socks5" else proxy
 
 
 def origin_of(url: str) -> str:

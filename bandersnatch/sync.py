@@ -45,7 +45,6 @@ class Sync:
         ignore_filters: bool = False,
     ) -> None:
         config = replace(config, filters=NO_FILTERS) if ignore_filters else config
-        self._ignores_filters = ignore_filters
         self._config, self._storage = config, equipment.storage
         self._upstream = equipment.upstream
         self._inventory = Inventory(config.directory / INVENTORY)
@@ -63,7 +62,7 @@ class Sync:
         removal.
 
         Raises:
-            OtherIndexError: the mirror is of another index than the configured one.
+            OtherIndexError: the mirror is of another index than the configured one, or its pages are in another form.
             NotTakenOverError: it is one of another bandersnatch.
             LockHeldError: another run works on the directory.
             StorageError: the disk refused.
@@ -72,7 +71,7 @@ class Sync:
         disk = self._config.disk
         with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             started = time.monotonic()
-            self._check_index()
+            self._check_configuration()
             self._holdings.check_taken_over()
             is_rebuilt = self._holdings.open()
             self._holdings.sweep()
@@ -80,24 +79,31 @@ class Sync:
             if is_rebuilt and saved.serial is None:
                 saved = SavedState(None, None)
             todo = self._todo(projects, saved)
-            self._forget_filtered(projects)
+            has_other_filters = self._has_other_filters()
+            if (
+                has_other_filters
+            ):  # a page that has not changed upstream is here in the form that the last filters gave it
+                self._inventory.forget_etags_of(projects)
             self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
-            self._forget_filtered(projects)
+            if has_other_filters:  # and what is here now would count as unchanged for a run with those filters
+                self._inventory.forget_etags_of(projects)
             self._finish(todo, saved, skip_root_index=skip_root_index)
             if saved.todo is not None:
                 self._save_rest(projects, todo, saved.todo)
             self._work.report.seconds = time.monotonic() - started
             return self._work.report
 
-    def _forget_filtered(self, projects: Collection[NormalizedName]) -> None:
-        """Where filters are ignored, let no page count as unchanged: what it lists, here and upstream, may differ."""
-        if self._ignores_filters:
-            self._inventory.forget_etags_of(projects)
+    def _check_configuration(self) -> None:
+        """Refuse to write pages of another index, or in another form, beside those of all other projects."""
+        before, changing_to = self._states.load_fingerprints()
+        known = changing_to or before
+        if known is not None and known.split(" ")[:2] != self._config.fingerprint.split(" ")[:2]:
+            raise OtherIndexError(self._config.directory, self._states.load_index(), self._upstream.url)
 
-    def _check_index(self) -> None:
-        ours = self._states.load_index()
-        if ours is not None and ours != self._upstream.url:
-            raise OtherIndexError(self._config.directory, ours, self._upstream.url)
+    def _has_other_filters(self) -> bool:
+        """Whether any page may be here that was written with other filters than those of this command."""
+        known = [each.split(" ")[2:] for each in self._states.load_fingerprints() if each is not None]
+        return not known or any(words != self._config.fingerprint.split(" ")[2:] for words in known)
 
     def _todo(self, projects: Collection[NormalizedName], saved: SavedState) -> TodoList:
         """Return the todo list of this run: what is owed already stays owed, and else any page will do that is not older."""

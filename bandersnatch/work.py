@@ -66,7 +66,7 @@ class Work:
         self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
         self._save_todo = save_todo
         self._allow_removals = allow_removals
-        self._ended_early = self._is_index_down = False
+        self._ended_early = self._left_out = self._is_index_down = False
         self._next_checkpoint = 0.0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
@@ -238,6 +238,7 @@ class Work:
             self._tell(failure)
         if self._config.stop_on_error:
             self._ended_early = True
+            self._left_out = self._left_out or not schedule.is_empty()
             schedule.clear()
 
     def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
@@ -260,7 +261,7 @@ class Work:
         for failure in self.report.failures:
             if isinstance(failure.error, _MAY_BE_EXPLAINED):
                 self._tell(failure)
-        if self._ended_early:
+        if self._left_out or (self._ended_early and self.removals.files):
             logger.error("not all projects were worked on, since stop-on-error is true")
 
     def _checkpoint(self, todo: TodoList) -> None:

@@ -43,3 +43,11 @@ def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
     """The fake PyPI as a run sees it, which tries once."""
     with closing(make_fetcher()) as fetcher:
         yield Upstream(fetcher, pypi.url, lambda _: False)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take all proxies out of the environment."""
+    for name in ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

@@ -73,7 +73,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (1, "deadline", "stop"),
     (2, "logs", "errors"),
     (2, "retries", ""),
-    (2, "routes", "config"),
+    (2, "routes", "config option_readers"),
     (2, "body", "config errors"),
     (2, "turns", ""),
     (2, "lane", "errors routes"),
@@ -144,7 +144,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "dry_run",
-        "brake changes config crew dry equipment errors file_plan forecast inventory layout mirror options"
+        "brake changes config crew dry equipment errors file_plan forecast held_page inventory layout mirror options"
         " order package publisher report run_plan schedule state storage workshop",
     ),
     (
@@ -176,10 +176,15 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),
     (4, "commands.names", "errors model"),
+    (4, "commands.not_needed", ""),
     (4, "commands.mirror", "config dry_run errors exit_status forecast invocation mirror tables"),
     (4, "commands.sync", "commands.names exit_status invocation sync"),
-    (4, "commands.delete", "commands.names deletion errors exit_status invocation tables"),
-    (4, "commands.verify", "config errors exit_status findings invocation options tables verification"),
+    (4, "commands.delete", "commands.names commands.not_needed deletion errors exit_status invocation tables"),
+    (
+        4,
+        "commands.verify",
+        "commands.not_needed config errors exit_status findings invocation options tables verification",
+    ),
     (4, "commands.config", "effective errors exit_status explain invocation tables"),
     (4, "commands.completion", "errors exit_status invocation tables"),
     (

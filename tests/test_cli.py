@@ -39,7 +39,13 @@ def test_version() -> None:
     assert bandersnatch("--version").stdout == f"bandersnatch {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("miror",), ("--debug", "--quiet", "mirror")])
+def test_without_arguments_there_is_the_help() -> None:
+    result = bandersnatch()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == bandersnatch("--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [("--debug",), ("miror",), ("--debug", "--quiet", "mirror")])
 def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     result = bandersnatch(*arguments)
     assert result.returncode == 2
@@ -53,6 +59,35 @@ def test_missing_configuration_is_written_as_the_example(tmp_path: Path) -> None
     assert path.read_text() == Path("bandersnatch.conf.example").read_text()
     assert f"{path}: there was no configuration file, so an example was written there" in result.stderr
     assert "run bandersnatch mirror again" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("mirror", "--dry-run"), ("verify",)], ids=lambda arguments: arguments[0])
+def test_missing_configuration_is_only_told_of_where_nothing_is_to_be_written(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "bandersnatch.conf"
+    result = bandersnatch("-c", str(path), *arguments)
+    assert result.returncode == 2
+    assert "there is no such file; bandersnatch mirror writes an example there" in result.stderr
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("verify", "--json-update"), "--json-update: not needed: the JSON is compared in any case, where json = true"),
+        (("delete", "--workers", "4", "--yes", "foo"), "--workers: not needed: nothing is asked of upstream"),
+    ],
+    ids=lambda value: value[0],
+)
+def test_options_of_other_versions_are_accepted_with_a_line_why_they_are_not_needed(
+    rig: Rig, pypi: FakePyPI, arguments: tuple[str, ...], line: str
+) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    result = rig.command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert [each for each in result.stderr.splitlines() if line in each]
 
 
 def test_missing_configuration_that_cannot_be_written_shows_the_option(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_bash_completes_commands(bash_script: Path) -> None:
     ("words", "offers"),
     [
         (("mirror", "--dr"), {"--dry-run"}),
-        (("mirror", "--"), {"--allow-removals", "--dry-run", "--full", "--json", "--help"}),
+        (("mirror", "--"), {"--allow-removals", "--force-check", "--dry-run", "--full", "--json", "--help"}),
         (("sync", "--sk"), {"--skip-simple-root"}),
         (("verify", "--b"), {"--budget"}),
         (("delete", "--y"), {"--yes"}),

@@ -91,6 +91,8 @@ def test_comments_have_a_line_of_their_own(path: Path) -> None:
 @pytest.mark.parametrize("comment", [" ; c", " # c"])
 def test_a_comment_behind_a_value_is_an_error(path: Path, comment: str) -> None:
     assert problem_with(path, "directory", f"/srv/a{comment}").endswith(": a comment must have a line of its own")
+    assert problem_with(path, "stop-on-error", f"TRUE{comment}").endswith(": a comment must have a line of its own")
+    assert problem_with(path, "keep-index-versions", f"3{comment}").endswith(": a comment must have a line of its own")
 
 
 def test_names_of_options_are_case_sensitive(path: Path) -> None:

@@ -79,18 +79,27 @@ def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path)
     ]
 
 
+@pytest.mark.parametrize("section", ["statistics", "safety_db"])
+def test_an_unknown_section_is_a_warning(path: Path, section: str) -> None:
+    config = load(path, f"[mirror]\ndirectory = /srv/pypi\n[{section}]\nworkers = 1\n")
+    assert config.warnings == (f"{path}: line 3: [{section}]: unknown section, ignored",)
+    assert config.workers == 10
+
+
 @pytest.mark.parametrize(
-    ("section", "suggestion"),
+    ("section", "meant"),
     [
-        ("statistics", ""),
-        ("allow_list", ' (did you mean "allowlist"?)'),
-        ("Mirror", ' (did you mean "mirror"?)'),
+        ("plugin", "plugins"),
+        ("allowlists", "allowlist"),
+        ("allow_list", "allowlist"),
+        ("white-list", "whitelist"),
+        ("Mirror", "mirror"),
+        ("latest_releases", "latest_release"),
     ],
 )
-def test_an_unknown_section_is_a_warning(path: Path, section: str, suggestion: str) -> None:
-    config = load(path, f"[mirror]\ndirectory = /srv/pypi\n[{section}]\nworkers = 1\n")
-    assert config.warnings == (f"{path}: line 3: [{section}]: unknown section, ignored{suggestion}",)
-    assert config.workers == 10
+def test_a_misspelt_section_is_an_error(path: Path, section: str, meant: str) -> None:
+    text = f"[mirror]\ndirectory = /srv/pypi\n[{section}]\nworkers = 1\n"
+    assert problems_of(path, text) == [f'line 3: [{section}]: unknown section (did you mean "{meant}"?)']
 
 
 def test_many_workers_are_a_warning_against_the_public_index(path: Path) -> None:

@@ -65,21 +65,42 @@ def test_storage_answers_as_if_it_had_written(
     assert [(path.name, path.read_bytes()) for path in root.iterdir()] == [("state", b"1")]
 
 
-def test_storage_makes_no_links_and_moves_no_folders(tmp_path: Path) -> None:
-    folder = tmp_path / "web" / "simple" / "Foo"
-    folder.mkdir(parents=True)
-    (folder / "new").write_bytes(b"new")
+def test_links_and_moved_folders_are_told_of_and_not_made(tmp_path: Path) -> None:
+    old, new = StoredPath("web/simple/F/Foo"), StoredPath("web/simple/f/foo")
+    (tmp_path / old / "versions").mkdir(parents=True)
+    (tmp_path / old / "versions" / "1").write_bytes(b"page")
+    (tmp_path / old / ".index.html.abcdefgh").write_bytes(b"half")
+    before = sorted(tmp_path.rglob("*"))
     storage = DryStorage(tmp_path)
-    page = StoredPath("web/simple/Foo/index.html")
-    storage.link(page, "new")
-    storage.move_folder(StoredPath("web/simple/Foo"), StoredPath("web/simple/foo"))
-    assert storage.read(page) == b"new"
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
-        "web",
-        "web/simple",
-        "web/simple/Foo",
-        "web/simple/Foo/new",
-    ]
+    storage.link(StoredPath(f"{old}/index.html"), "versions/1")
+    assert storage.link_target(StoredPath(f"{old}/index.html")) == "versions/1"
+    assert storage.move_folder(old, new)
+    for page in (StoredPath(f"{new}/index.html"), StoredPath(f"{new}/versions/1")):
+        assert storage.read(page) == b"page"
+        assert storage.stat(page) is not None
+    assert storage.stat(StoredPath(f"{old}/index.html")) is None
+    assert storage.read(StoredPath(f"{old}/versions/1")) is None
+    assert set(storage.files(new)) == {"index.html", ".index.html.abcdefgh"}
+    assert set(storage.files(old)) == set()
+    assert set(storage.folders(StoredPath("web/simple"))) == {"F", "f"}
+    assert set(storage.folders(StoredPath("web/simple/f"))) == {"foo"}
+    assert set(storage.folders(StoredPath("web/simple/F"))) == set()
+    hidden = StoredPath(f"{new}/.index.html.abcdefgh")
+    assert list(storage.files_below(StoredPath("web"), lambda name: name.startswith("."))) == [hidden]
+    assert storage.delete(hidden)
+    assert list(storage.files_below(StoredPath("web"), lambda name: name.startswith("."))) == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folder_is_not_moved_to_where_something_is(tmp_path: Path) -> None:
+    for name in ("Foo", "foo"):
+        (tmp_path / "web" / "simple" / name).mkdir(parents=True)
+    (tmp_path / "web/simple/foo/index.html").write_bytes(b"page")
+    storage = DryStorage(tmp_path)
+    old, new = StoredPath("web/simple/Foo"), StoredPath("web/simple/foo")
+    assert not storage.move_folder(old, new)
+    storage.delete(StoredPath(f"{new}/index.html"))
+    assert storage.move_folder(old, new)
 
 
 def filled(path: Path) -> None:

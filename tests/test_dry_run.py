@@ -152,10 +152,28 @@ def test_plan_can_be_made_while_a_run_works(changed: Rig, pypi: FakePyPI) -> Non
 
 def test_plan_says_what_the_brake_would_withhold(changed: Rig, pypi: FakePyPI) -> None:
     plan = dry_run(changed, "--full", max_removals="0")
-    assert plan["withheld"] == "1 of 4 projects, and from others 1 of 8 files"
+    assert plan["withheld"] == "1 of 5 projects, and from others 1 of 10 files"
     result = changed.command("mirror", "--dry-run", "--full", max_removals="0")
     assert "a run would remove nothing" in result.stdout
     assert dry_run(changed, "--full")["withheld"] is None
+    assert plan["withheld"] in str(changed.run(max_removals="0").withheld)
+
+
+def test_plan_without_pages_does_not_say_how_many_files_the_brake_would_count(changed: Rig) -> None:
+    plan = dry_run(changed, max_removals="0")
+    assert plan["withheld"] == "1 of 5 projects, and from others it is not known how many of 8 files"
+    result = changed.command("mirror", "--dry-run", max_removals="0")
+    assert f"a run would remove nothing, since {plan['withheld']} are more than max-removals allows" in result.stdout
+
+
+@pytest.mark.parametrize("options", [{"simple-format": "HTML"}, {"digest_name": "md5"}, {"json": "true"}], ids=str)
+def test_full_plan_tells_of_pages_that_only_get_another_form(changed: Rig, options: dict[str, str]) -> None:
+    changed.run()
+    changed.options |= options
+    plan = dry_run(changed, "--full")
+    assert changed.run().updated == 4
+    assert [update["project"] for update in plan["update"]] == ["grows", "new-one", "shrinks", "stays"]
+    assert dry_run(changed, "--full")["update"] == []
 
 
 def test_project_whose_page_cannot_be_had_is_told_of(changed: Rig, pypi: FakePyPI) -> None:

@@ -1,5 +1,6 @@
 """HTTP: which schemes are allowed, where passwords go, and what goes through proxies."""
 
+import importlib.util
 from contextlib import closing
 
 import pytest
@@ -78,6 +79,43 @@ def test_requests_go_through_the_proxy(pypi: FakePyPI, monkeypatch: pytest.Monke
     with closing(make_fetcher(proxy=pypi.url)) as fetcher:
         assert b"sample" in get(fetcher, "http://index.example/simple/")
     assert pypi.requests[0].headers["Host"] == "index.example"
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("name", ["SOCKS5_PROXY", "socks5_proxy", "SOCKS4_PROXY", "SOCKS_PROXY"])
+def test_requests_go_through_the_socks_proxy_of_the_environment(
+    pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", CLOSED_PORT)
+    monkeypatch.setenv("SOCKS_PROXY", CLOSED_PORT)
+    monkeypatch.setenv(name, pypi.url)  # which is no SOCKS proxy, and as its URL says, it is not asked as one
+    pypi.create_project("sample")
+    with closing(make_fetcher()) as fetcher:
+        assert b"sample" in get(fetcher, "http://index.example/simple/")
+    with closing(make_fetcher(proxy=CLOSED_PORT)) as fetcher, pytest.raises(UpstreamUnavailableError):
+        get(fetcher, "http://index.example/simple/")
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_no_proxy_counts_beside_the_socks_proxy_of_the_environment(
+    pypi: FakePyPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOCKS_PROXY", CLOSED_PORT)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    pypi.fault("/x", ok())
+    with closing(make_fetcher()) as fetcher:
+        assert get(fetcher, url) == DATA
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_of_the_environment_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCKS5_PROXY", "127.0.0.1:9")
+    with (
+        closing(make_fetcher()) as fetcher,
+        pytest.raises(UpstreamUnavailableError, match=r"needs the package PySocks: pip install bandersnatch\[socks\]"),
+    ):
+        get(fetcher, "http://index.example/x")
 
 
 def test_no_proxy_counts_beside_a_configured_proxy(pypi: FakePyPI, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

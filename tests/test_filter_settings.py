@@ -57,11 +57,19 @@ def test_an_unknown_filter_is_an_error_with_the_nearest_name_and_its_line(path: 
     assert far.startswith("line 8: [plugins] enabled: no_such: expected the name of a filter (all, allowlist_project, ")
 
 
-@pytest.mark.parametrize("entry", ["allowlist_project, blocklist_project", "allowlist_project blocklist_project"])
-def test_several_filters_on_one_line_are_an_error(path: Path, entry: str) -> None:
-    assert problems_of(path, f"[plugins]\nenabled = {entry}\n") == [
-        f"line 4: [plugins] enabled: {entry}: expected one filter on each line, without commas"
-    ]
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("allowlist_project, blocklist_project", "expected one filter on each line, without commas"),
+        ("allowlist_project blocklist_project", "expected one filter on each line"),
+        (
+            "allowlist_project # mine",
+            "expected the name of a filter alone; a comment must have a line of its own",
+        ),
+    ],
+)
+def test_more_than_one_filter_on_a_line_is_an_error(path: Path, entry: str, reason: str) -> None:
+    assert problems_of(path, f"[plugins]\nenabled = {entry}\n") == [f"line 4: [plugins] enabled: {entry}: {reason}"]
 
 
 def test_several_projects_on_one_line_are_an_error(path: Path) -> None:
@@ -98,6 +106,35 @@ def test_all_enables_what_is_configured(path: Path) -> None:
     config = load(path, "[plugins]\nenabled = all\n[blocklist]\npackages = foo\n")
     assert [each.filter_name for each in config.filters.projects] == ["blocklist_project"]
     assert config.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "option"),
+    [
+        ("[allowlist]\npackages =\n", ("allowlist_project", "allowlist_release"), "packages"),
+        ("[allowlist]\npackages =\n    # six\n", ("allowlist_project", "allowlist_release"), "packages"),
+        (
+            "[allowlist]\nrequirements =\n[blocklist]\npackages = foo\n",
+            ("project_requirements", "project_requirements_pinned"),
+            "requirements",
+        ),
+    ],
+    ids=["empty", "comments only", "requirements"],
+)
+def test_with_all_a_list_that_stands_there_empty_is_an_error(
+    path: Path, text: str, names: tuple[str, ...], option: str
+) -> None:
+    assert sorted(problems_of(path, f"[plugins]\nenabled = all\n{text}")) == [
+        f"line 4: [plugins] enabled: {name}: [allowlist] {option} is empty: the mirror would have nothing, or everything"
+        for name in names
+    ]
+
+
+def test_with_all_what_drops_nothing_is_a_warning(path: Path) -> None:
+    config = load(path, "[plugins]\nenabled = all\n[blocklist]\nplatforms =\n")
+    assert config.warnings == (
+        f"{path}: line 4: [plugins] enabled: exclude_platform: drops nothing, since there is no [blocklist] platforms",
+    )
 
 
 def test_old_names_are_understood_with_a_remark(path: Path) -> None:
@@ -271,6 +308,16 @@ def test_names_are_kept_as_the_lists_say(
         ),
         (
             "regex_project_metadata",
+            "[regex_project_metadata]\nany:info..name = x\n",
+            "line 6: [regex_project_metadata] any:info..name: expected a name between any two dots of the path",
+        ),
+        (
+            "version_range_release_file_metadata",
+            "[version_range_release_file_metadata]\nrelease_file. = 3\n",
+            "line 6: [version_range_release_file_metadata] release_file.: expected a name between any two dots",
+        ),
+        (
+            "regex_project_metadata",
             "[regex_project_metadata]\ninfo.name =\n",
             "line 6: [regex_project_metadata] info.name: expected at least one pattern",
         ),
@@ -374,3 +421,15 @@ def test_a_file_may_have_a_name_that_looks_like_a_pattern(path: Path, tmp_path: 
     (tmp_path / "some[extra].txt").write_text("six\n")
     text = f"[allowlist]\nrequirements_path = {tmp_path}\nrequirements = some[extra].txt\n"
     assert keeps(load(path, f"[plugins]\nenabled = project_requirements\n{text}"), "six")
+
+
+def test_requirement_files_behind_a_url_are_a_warning_with_file_and_line(path: Path, tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("foo\n-c https://host.example/limits.txt\n")
+    text = "[plugins]\nenabled =\n    project_requirements\n    project_requirements_pinned\n[allowlist]\n"
+    config = load(path, f"{text}requirements = {requirements}\n")
+    assert config.warnings == (
+        f"{path}: line 8: [allowlist] requirements: {requirements}: line 2: https://host.example/limits.txt: not read: "
+        "only files on this machine are",
+    )
+    assert (keeps(config, "foo"), keeps(config, "bar")) == (True, False)

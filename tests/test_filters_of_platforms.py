@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 
+from bandersnatch.filters.facts import ProjectDocument
 from bandersnatch.filters.selection import Selection
 from tests.builders import make_file, make_page, unhurried
 from tests.filtering import enabled, filters_of
@@ -121,6 +122,16 @@ def _supported(pythons: list[tuple[int, int]], platforms: Sequence[str]) -> froz
         ("sample-1.0.win32.zip", ".win32", False),
         ("sample-1.0.tar.gz", "windows macos linux freebsd py2 py3", True),
         ("sample-1.0.zip", "windows macos linux freebsd py2 py3", True),
+        ("acme-linux-sample-1.0.tar.gz", "linux", True),
+        ("sample-1.0-linux.tar.gz", "linux", True),
+        ("sample-1.0-linux-x86_64.tar.gz", "linux", True),
+        ("sample-1.0-win32.zip", "windows", True),
+        ("sample-1.0-py2.7.tar.gz", "py2", True),
+        ("sample-1.0-macosx-tools.tar.bz2", "macos", True),
+        ("sample.linux-1.0.tar.gz", "linux", True),
+        ("sample-1.0.win-amd64.zip", "windows", False),
+        ("sample-1.0.freebsd-13.1-RELEASE-amd64.tar.gz", "freebsd", False),
+        ("sample-1.0.linux-x86_64-py3.8.tar.gz", "py3.8", False),
         ("sample-nonsense.whl", "windows macos linux freebsd py2 py3", True),
         ("sample-1.0-pp39-pypy39_pp73-win_amd64.whl", "py3.9", False),
         ("sample-1.0-1_legacy-cp27-none-win32.whl", "windows", False),
@@ -141,3 +152,14 @@ def test_a_system_may_be_named_as_its_files_spell_it(word: str) -> None:
     filters = filters_of(enabled("exclude_platform") + f"[blocklist]\nplatforms = {word}\n")
     page = make_page(make_file("sample-1.0-cp39-cp39-freebsd_13_amd64.whl"), make_file("sample-1.0.tar.gz"))
     assert [file.filename for file in Selection(filters, page).page.files] == ["sample-1.0.tar.gz"]
+
+
+def test_where_the_legacy_json_is_there_it_tells_what_a_source_distribution_is() -> None:
+    filters = filters_of(enabled("exclude_platform") + "[blocklist]\nplatforms = linux\n")
+    page = make_page(*(make_file(f"sample-1.0.linux-{machine}.tar.gz") for machine in ("x86_64", "i686")))
+    kinds = {"x86_64": "sdist", "i686": "bdist_dumb"}
+    entries = [
+        {"filename": f"sample-1.0.linux-{machine}.tar.gz", "packagetype": kind} for machine, kind in kinds.items()
+    ]
+    kept = Selection(filters, page, ProjectDocument({"releases": {"1.0": entries}})).page
+    assert [file.filename for file in kept.files] == ["sample-1.0.linux-x86_64.tar.gz"]

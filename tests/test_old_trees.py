@@ -1,7 +1,9 @@
 """Whole trees as other programs wrote them: one run of ours makes a fresh mirror of each, and says what it found."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,7 @@ def test_a_tree_of_another_program_becomes_a_fresh_one(
         in caplog.messages
     )
     assert "taken over: 4 projects, whose pages list 6 files" in caplog.messages
+    assert "the configuration has changed" not in caplog.text
     fresh = Rig(pypi, tmp_path / "fresh")
     fresh.folder.mkdir()
     fresh.options |= options
@@ -96,3 +99,75 @@ def test_a_second_run_finds_nothing_to_do(
     assert "taken over" not in caplog.text
     assert pypi.page_requests() == []
     assert everything(rig.directory) == before
+
+
+def distributions(rig: Rig) -> dict[str, int]:
+    """Return the sizes of all distribution files, by their paths; half-written ones are none."""
+    others = (".metadata", ".tmp")
+    found = [path for path in (rig.web / "packages").rglob("[!.]*") if path.is_file() and path.suffix not in others]
+    return {str(path): path.stat().st_size for path in found}
+
+
+def plan_of(rig: Rig, *arguments: str, **options: str) -> dict[str, Any]:
+    result = rig.command("mirror", "--dry-run", "--json", *arguments, **options)
+    assert result.returncode == 0, result.stderr
+    assert "a run would take it over" in result.stderr
+    assert "page folders" not in result.stderr
+    plan: dict[str, Any] = json.loads(result.stdout)
+    return plan
+
+
+BLOCK_ZETA = "[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = zeta-tools\n"
+
+
+def tell_of_changes(rig: Rig, pypi: FakePyPI, write: Writes) -> None:
+    """Make the tree of another program, of which upstream and a filter have removed something since."""
+    tell_story(pypi)
+    pypi.add_file("Gone_Tools", "1.0")
+    pypi.add_file("Gone_Tools", "2.0", kind="sdist")
+    rig.run()
+    write(rig.directory, pypi)
+    pypi.remove_project("Gone_Tools")
+    pypi.remove_file("old-timer", "old-timer-0.9.tar.gz")
+    pypi.add_file("new", "1.0")
+    rig.filters = BLOCK_ZETA
+
+
+@pytest.mark.parametrize("options", [{}, {"hash-index": "true"}], ids=str)
+@pytest.mark.parametrize("write", TREES)
+def test_the_plan_of_a_first_run_is_what_the_run_then_does(
+    rig: Rig, pypi: FakePyPI, write: Writes, options: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tell_of_changes(rig, pypi, write)
+    rig.options |= options
+    before, stamps = distributions(rig), rig.stamps()
+    quick, full = plan_of(rig), plan_of(rig, "--full")
+    rig.assert_same_tree(stamps)
+    with caplog.at_level("INFO"):
+        report = rig.run()
+    after = distributions(rig)
+    gone = {path: size for path, size in before.items() if path not in after}
+
+    def goes(project: str) -> dict[str, Any]:
+        name = project.replace("-", "_")
+        sizes = [size for path, size in gone.items() if path.lower().rpartition("/")[2].startswith(f"{name}-")]
+        return {"project": project, "files": len(sizes), "bytes": sum(sizes)}
+
+    assert full["remove"] == [goes("gone-tools"), goes("zeta-tools")]
+    assert quick["remove"] == full["remove"]
+    assert full["total"] == {
+        "download": {"files": report.files, "bytes": report.size_bytes},
+        "remove": {"files": len(gone), "bytes": sum(gone.values())},
+    }
+    updated = {line.partition(":")[0] for line in caplog.messages if ": updated to serial" in line}
+    assert {update["project"] for update in full["update"]} == updated
+    assert [update["project"] for update in full["update"] if update["held_serial"] is None] == ["new"]
+    assert (full["unchanged"], full["unknown"], full["failed"]) == (0, [], {})
+
+
+@pytest.mark.parametrize("write", TREES)
+def test_the_plan_of_a_first_run_tells_what_the_brake_withholds(rig: Rig, pypi: FakePyPI, write: Writes) -> None:
+    tell_of_changes(rig, pypi, write)
+    plan = plan_of(rig, "--full", max_removals="0")
+    assert plan["withheld"] == "2 of 6 projects, and from others 1 of 9 files"
+    assert plan["withheld"] in str(rig.run(max_removals="0").withheld)

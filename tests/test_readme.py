@@ -8,7 +8,7 @@ import pytest
 
 from bandersnatch.config import Config, HttpConfig
 from bandersnatch.exit_status import EXIT_STATUS
-from bandersnatch.filters.settings import ANY_OPTION, FILTER_SECTIONS
+from bandersnatch.filters.settings import ANY_PATH, FILTER_OPTIONS
 from bandersnatch.option_tables import MIRROR_OPTIONS
 from bandersnatch.options import PUBLIC_PYPI
 
@@ -27,21 +27,26 @@ def rows_below(header: str, page: str = README) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_configuration_page_has_every_option_with_its_default() -> None:
+def test_configuration_page_has_every_option_with_its_default_and_since_when_it_is_there() -> None:
     rows = rows_below("| option | default | since | meaning |", CONFIGURATION)
-    told = [(name, default) for name, default, *_ in rows]
+    told = [(name, default, since) for name, default, since, _ in rows]
     words = {None: "required", "": "empty"}
-    assert told == [(f"`{option.name}`", words.get(option.default, f"`{option.default}`")) for option in MIRROR_OPTIONS]
+    assert told == [
+        (f"`{option.name}`", words.get(option.default, f"`{option.default}`"), option.since)
+        for option in MIRROR_OPTIONS
+    ]
+    assert all(meaning.endswith((".", ").")) for *_, meaning in rows)
 
 
 def test_configuration_page_has_every_option_of_filters() -> None:
     rows = rows_below("| section | option | since | meaning |", CONFIGURATION)
     known = [
-        (f"`[{section}]`", f"`{option}`" if option is not None else "any path")
-        for section, options in FILTER_SECTIONS.items()
-        for option in (options if options is not ANY_OPTION else (None,))
+        (f"`[{section}]`", option if option == ANY_PATH else f"`{option}`", since)
+        for section, options in FILTER_OPTIONS.items()
+        for option, since in options.items()
     ]
-    assert [(section, option) for section, option, *_ in rows] == known
+    assert [(section, option, since) for section, option, since, _ in rows] == known
+    assert all(meaning.endswith(".") for *_, meaning in rows)
 
 
 def test_readme_has_every_exit_status_with_its_meaning() -> None:

@@ -48,6 +48,14 @@ def told(path: Path) -> list[str]:
         "foo \\\n# a comment in between\nbar\n",
         "foo #bar\n",
         "-r folder/nested.txt\n",
+        "--index-url https://index.example/simple -r more.txt\n",
+        "-i https://index.example/simple --pre -rmore.txt\nfoo\n",
+        "--pre --requirement=more.txt --no-binary :all:\n",
+        "-c limits.txt -r more.txt\n",
+        "-r more.txt -r folder/nested.txt\n",
+        "foo -r more.txt\n",
+        "-r 'with space.txt'\n",
+        '--requirement="with space.txt"\n',
         "\n\n   \nfoo\n\\\n",
         "foo==1.0\\",
     ],
@@ -56,6 +64,7 @@ def test_files_are_read_as_pip_reads_them(tmp_path: Path, text: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "requirements.txt").write_text(text)
     (tmp_path / "more.txt").write_text("more>=1\n-c limits.txt\n")
+    (tmp_path / "with space.txt").write_text("spaced\n")
     (tmp_path / "limits.txt").write_text("foo<9\nlimited==1\n")
     (tmp_path / "folder/nested.txt").write_text("nested\n-r deeper.txt\n-r ../more.txt\n")
     (tmp_path / "folder/deeper.txt").write_text("deeper==1\n")
@@ -90,6 +99,7 @@ def test_encodings_are_told_by_the_file(tmp_path: Path, data: bytes, names: list
     [
         "-e .",
         "-e git+https://host.example/x#egg=foo",
+        "-e git+https://host.example/x#egg=foo -r more.txt",
         "./foo",
         "../foo[extra]",
         "/srv/foo.whl",
@@ -106,6 +116,23 @@ def test_what_is_not_from_an_index_is_passed_over(tmp_path: Path, line: str) -> 
 def test_a_requirement_with_a_url_has_a_name(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("foo @ https://host.example/foo-1.0.tar.gz\n")
     assert [each.name for each in read(tmp_path / "requirements.txt").requirements] == ["foo"]
+
+
+@pytest.mark.parametrize("option", ["-r ", "-c ", "--constraint=", "--pre -r"])
+def test_files_behind_a_url_are_passed_over_and_told_of(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"foo\n{option}https://me:secret@host.example/r.txt\nbar\n")
+    assert told(path) == ["r foo", "r bar"]
+    assert read(path).passed_over == [
+        f"{path}: line 2: https://host.example/r.txt: not read: only files on this machine are"
+    ]
+
+
+@pytest.mark.parametrize("url", ["file:more.txt", "file://{folder}/more.txt", "file://localhost{folder}/more.txt"])
+def test_a_url_may_name_a_file_on_this_machine(tmp_path: Path, url: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"-r {url.replace('{folder}', str(tmp_path))}\n")
+    (tmp_path / "more.txt").write_text("foo\n")
+    assert told(tmp_path / "requirements.txt") == ["r foo"]
 
 
 def test_variables_of_the_environment_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +153,6 @@ def test_files_that_name_each_other_are_read_once(tmp_path: Path) -> None:
     [
         ("foo\n\nfoo bar\n", "requirements.txt: line 3: foo bar: expected a requirement: "),
         ("-r missing.txt\n", "missing.txt: can't be read: No such file or directory"),
-        ("-r https://host.example/r.txt\n", "line 1: -r https://host.example/r.txt: expected a file on this machine"),
         ("foo \\\n  ==x y\n", "requirements.txt: line 1: foo   ==x y: expected a requirement: "),
         ("# coding: nonsense\nfoo\n", "requirements.txt: is no text: unknown encoding: nonsense"),
     ],

@@ -289,3 +289,77 @@ def test_held_project_that_filters_have_cut_comes_whole_where_they_are_ignored(r
     rig.resync()
     rig.run()  # upstream's page is what it was, and is asked for all the same
     assert versions(rig, "one") == ["2.0"]
+
+
+def filtering(*names: str, more: str = "") -> str:
+    return "[plugins]\nenabled =\n" + "".join(f"    {name}\n" for name in names) + more
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("", filtering("prerelease_release"), ["1.0", "2.0"]),
+        (filtering("prerelease_release"), "", ["1.0", "2.0", "3.0a1"]),
+        (LATEST_ONLY, LATEST_ONLY.replace("keep = 1", "keep = 2"), ["1.0", "2.0"]),
+        ("", filtering("exclude_platform", more="[blocklist]\nplatforms = windows\n"), ["1.0", "3.0a1"]),
+    ],
+    ids=["added", "taken away", "another number", "of files"],
+)
+def test_changed_filters_count_for_the_named_projects(
+    rig: Rig, pypi: FakePyPI, before: str, after: str, kept: list[str]
+) -> None:
+    for project in ("one", "two"):
+        for version, platform in (("1.0", "any"), ("2.0", "win_amd64"), ("3.0a1", "any")):
+            pypi.add_file(project, version, platform_tag=platform)
+    rig.filters = before
+    rig.run()
+    of_two = versions(rig, "two")
+    rig.filters = after
+    assert rig.command("sync", "one").returncode == 0
+    assert versions(rig, "one") == kept
+    assert versions(rig, "two") == of_two
+    rig.run()
+    assert versions(rig, "two") == kept
+
+
+def test_changed_requirement_file_counts_for_the_named_projects(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "2.0"):
+        pypi.add_file("one", version)
+    requirements = rig.folder / "requirements.txt"
+    rig.filters = filtering("project_requirements_pinned", more=f"[allowlist]\nrequirements = {requirements}\n")
+    requirements.write_text("one==1.0\n")
+    rig.run()
+    requirements.write_text("one==2.0\n")
+    assert rig.command("sync", "one").returncode == 0
+    assert versions(rig, "one") == ["2.0"]
+
+
+def test_filters_that_are_changed_back_after_a_sync_count_for_the_next_one(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "2.0a1"):
+        pypi.add_file("one", version)
+    rig.run()
+    rig.filters = filtering("prerelease_release")
+    assert rig.command("sync", "one").returncode == 0
+    rig.filters = ""
+    assert rig.command("sync", "one").returncode == 0
+    assert versions(rig, "one") == ["1.0", "2.0a1"]
+
+
+def test_page_that_has_not_changed_is_not_sent_again_where_filters_are_what_they_were(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("one", "1.0")
+    rig.filters = filtering("prerelease_release")
+    rig.run()
+    pypi.clear_requests()
+    assert rig.command("sync", "one").returncode == 0
+    assert [request.status for request in pypi.page_requests()] == [304]
+
+
+@pytest.mark.parametrize("option", [{"hash_index": "true"}, {"simple_format": "HTML"}, {"digest_name": "md5"}], ids=str)
+def test_pages_in_another_form_than_all_others_are_refused(behind: Rig, pypi: FakePyPI, option: dict[str, str]) -> None:
+    before = behind.tree()
+    result = behind.command("sync", "one", **option)
+    assert result.returncode == 4
+    assert "its pages were written with other options or filters" in result.stderr
+    assert "run bandersnatch mirror first" in result.stderr
+    assert pypi.requests == []
+    assert behind.tree() == before

@@ -198,3 +198,16 @@ def test_credentials_of_the_index_go_to_it_and_nowhere_else(
     assert "se%63ret" not in caplog.text
     assert "secret" not in caplog.text
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("others", [0, 40], ids=["alone", "others"])
+def test_stop_on_error_says_so_where_projects_are_left_out(
+    rig: Rig, pypi: FakePyPI, others: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = pypi.add_file("bad", "1.0")
+    pypi.fault(bad.url_path, Status(404), times=None)
+    for number in range(others):
+        pypi.add_file(f"project-{number}", "1.0")
+    report = rig.run(stop_on_error="true", workers="1")
+    assert [failure.project for failure in report.failures] == ["bad"]
+    assert ("not all projects were worked on, since stop-on-error is true" in caplog.messages) == (others > 0)

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bandersnatch.equipment import Pace
+from bandersnatch.run_lock import run_lock
 from bandersnatch.soundness import LITTLE_FILES
 from tests.fakepypi import FakePyPI, Status
 from tests.rig import HURRIED, Rig
@@ -197,3 +198,58 @@ def test_resync_mends_missing_legacy_json(rig: Rig, pypi: FakePyPI, path: str) -
     rig.resync()
     rig.run(json="true")
     assert (rig.web / path).exists()
+
+
+@pytest.fixture
+def damaged(rig: Rig, pypi: FakePyPI) -> Rig:
+    """A mirror that lacks a file, of which no change of upstream tells."""
+    gone = pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    (rig.web / gone.url_path.lstrip("/")).unlink()
+    pypi.clear_requests()
+    return rig
+
+
+def test_forced_check_is_a_resync(damaged: Rig, pypi: FakePyPI) -> None:
+    assert damaged.command("mirror").returncode == 0
+    assert pypi.page_requests() == []
+    assert damaged.command("mirror", "--force-check").returncode == 0
+    assert len(pypi.file_requests()) == 1
+    damaged.assert_matches()
+    assert (damaged.directory / "state").read_text() == f"{pypi.serial}\n"
+
+
+def test_forced_check_with_a_todo_list_checks_the_others_too(damaged: Rig, pypi: FakePyPI) -> None:
+    new = pypi.add_file("bar", "2.0")
+    pypi.fault(new.url_path, Status(404), times=None)
+    damaged.run()
+    assert (damaged.directory / "todo").exists()
+    pypi.clear_faults()
+    assert damaged.command("mirror", "--force-check").returncode == 0
+    assert not (damaged.directory / "todo").exists()
+    damaged.assert_matches()
+
+
+def test_forced_check_that_breaks_off_is_gone_on_with(damaged: Rig, pypi: FakePyPI) -> None:
+    pypi.fault("/simple/foo/", Status(404), times=None)
+    assert damaged.command("mirror", "--force-check").returncode == 1
+    assert not (damaged.directory / "state").exists()
+    pypi.clear_faults()
+    assert damaged.command("mirror").returncode == 0
+    damaged.assert_matches()
+
+
+def test_forced_check_waits_for_the_lock(damaged: Rig) -> None:
+    with run_lock(damaged.directory):
+        assert damaged.command("mirror", "--force-check").returncode == 3
+    assert (damaged.directory / "state").exists()
+
+
+def test_forced_check_can_be_planned(damaged: Rig) -> None:
+    before = damaged.stamps()
+    result = damaged.command("mirror", "--dry-run", "--full", "--json", "--force-check")
+    damaged.assert_same_tree(before)
+    plan = json.loads(result.stdout)
+    assert plan["from_serial"] is None
+    assert [(update["project"], update["download"]["files"]) for update in plan["update"]] == [("foo", 1)]

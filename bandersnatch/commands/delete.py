@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bandersnatch.commands.names import add_names, read_names
+from bandersnatch.commands.not_needed import NotNeeded
 from bandersnatch.errors import InterruptedRunError, UsageError
 from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
 from bandersnatch.invocation import Invocation
@@ -43,6 +44,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add_names(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")
     parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.set_defaults(run=run)
 

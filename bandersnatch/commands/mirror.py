@@ -20,6 +20,7 @@ examples:
                                              changelog alone
   bandersnatch mirror --dry-run --full       with all files and bytes; it fetches
                                              the pages in question
+  bandersnatch mirror --force-check          look at every project and file
   bandersnatch mirror --allow-removals       after a run that withheld removals
 
 """
@@ -40,6 +41,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--allow-removals",
         action="store_true",
         help="remove what upstream removed, also where that is more than max-removals",
+    )
+    parser.add_argument(
+        "--force-check",
+        action="store_true",
+        help="check every project and every file, as after rm state todo; what is right is not downloaded again",
     )
     parser.add_argument(
         "--dry-run",
@@ -64,7 +70,10 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     from bandersnatch.mirror import Mirror
 
     with invocation.equipment(config) as equipment:
-        report = Mirror(config, equipment, allow_removals=arguments.allow_removals).run()
+        mirror = Mirror(
+            config, equipment, allow_removals=arguments.allow_removals, must_check_all=arguments.force_check
+        )
+        report = mirror.run()
     return tell_report(report, report.summary(), "bandersnatch mirror --allow-removals")
 
 
@@ -82,7 +91,8 @@ def _plan(arguments: argparse.Namespace, invocation: Invocation, config: "Config
     from bandersnatch.tables import print_json
 
     with invocation.equipment(config) as equipment:
-        forecast = DryRun(config, equipment).run(fetch_pages=arguments.full)
+        dry_run = DryRun(config, equipment, must_check_all=arguments.force_check)
+        forecast = dry_run.run(fetch_pages=arguments.full)
     for project, reason in forecast.failures.items():
         logger.error("%s: it is not known what to do: %s", project, reason)
     if arguments.json:

@@ -12,6 +12,7 @@ examples:
   bandersnatch sync --skip-simple-root flask jinja2 werkzeug
 
 State and todo list stay as they are, but for what was done for these projects.
+Filters that were changed count for them at once.
 What filters exclude is said, and is status 1; with --ignore-filters it comes,
 and goes again when a run finds that the filters drop it.
 A project that upstream does not have is a failure; if the mirror has it, it

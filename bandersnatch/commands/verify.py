@@ -5,6 +5,7 @@ import logging
 import re
 from typing import IO, TYPE_CHECKING
 
+from bandersnatch.commands.not_needed import NotNeeded
 from bandersnatch.errors import UsageError
 from bandersnatch.exit_status import DONE, EXIT_STATUS, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
 from bandersnatch.invocation import Invocation
@@ -50,6 +51,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--dry-run", action="store_true", help="only say what is wrong; takes no lock, and writes nothing"
     )
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON document")
+    parser.add_argument("--json-update", action=NotNeeded, reason="the JSON is compared in any case, where json = true")
     parser.add_argument(
         "--budget", type=read_duration, metavar="TIME", help="stop after that time, such as 90s, 30m, 2h or 1h30m"
     )

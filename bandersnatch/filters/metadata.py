@@ -241,8 +241,10 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
         allowed_tags = {*_NULL_TAGS, Match.ANY.value} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
         if unknown := [tag for tag in tags if tag not in allowed_tags]:
             settings.add_problem(head, f'"{unknown[0]}" is no tag: expected {", ".join(sorted(allowed_tags))}')
-        elif names[0] not in roots or "" in names:
+        elif names[0] not in roots:
             settings.add_problem(head, f"expected a path that begins with {', '.join(roots)}")
+        elif "" in names:
+            settings.add_problem(head, "expected a name between any two dots of the path, and behind the last one")
         elif not entries:
             settings.add_problem(head, f"expected at least one {'version' if is_range else 'pattern'}")
         else:

@@ -2,7 +2,8 @@
 
 Wheels are judged by their tags, and dropped only if each of them is excluded. A tag counts for all versions of Python that
 it can be installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-abi3`` for 3.8 and all that came after. Source
-distributions are never dropped. Eggs and installers tell their platform and version in their names.
+distributions are never dropped. Eggs, installers and built archives tell their platform and version in their names; an
+archive is a source distribution unless its name ends as setuptools ends those of built ones, ``.linux-x86_64.tar.gz``.
 """
 
 import re
@@ -35,6 +36,10 @@ _INTERPRETER = re.compile(r"(py|cp|pp|ip|jy)(\d)(\d{1,2})?")
 _BUILT = re.compile(
     r"(?:[.-](?P<platform>(?:win32|win[-_]|linux[-_]|macosx[-_]|freebsd[-_]).*?))?(?:-py(?P<python>\d\.\d{1,2}))?"
     r"(?:-(?P<egg_platform>(?:win|linux|macosx|freebsd).*))?$"
+)
+_ARCHIVE = re.compile(r"\.(?:zip|tgz|tbz|tar(?:\.\w+)?)$", re.IGNORECASE)
+_BUILT_ARCHIVE = re.compile(
+    r"\.(?P<platform>win32|(?:win|linux)-\w+|macosx-[\d.]+-\w+|freebsd-[\w.-]+?)(?:-py(?P<python>\d\.\d{1,2}))?$"
 )
 _LAST_MINOR = {2: 7}
 """Series of Python that have come to their end, with their last version; to others there may always be a newer one."""
@@ -128,10 +133,13 @@ def _tags_of(facts: FileFacts) -> frozenset[Tag]:
     if filename.endswith(".whl"):
         parts = filename.removesuffix(".whl").split("-")
         return _parsed("-".join(parts[-3:])) if len(parts) >= 5 and all(parts[-3:]) else frozenset()
-    built = _BUILT.search(rest_of(filename, facts.project))
-    platform, python = "any", "py3_any"
+    is_archive = _ARCHIVE.search(filename) is not None
+    if is_archive and facts.entry.get("packagetype") == "sdist":  # known where another filter needs the legacy JSON
+        return frozenset()
+    built = (_BUILT_ARCHIVE if is_archive else _BUILT).search(rest_of(filename, facts.project))
+    platform, python = "any", "none"
     if built is not None:
-        platform = built["platform"] or built["egg_platform"] or "any"
+        platform = built["platform"] or (not is_archive and built["egg_platform"]) or "any"
         python = f"cp{built['python'].replace('.', '')}" if built["python"] else "none"
     for extension, system in _INSTALLERS.items():
         if filename.endswith(extension):

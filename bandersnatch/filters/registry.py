@@ -88,6 +88,11 @@ class _Needs(Struct, frozen=True):
         options = settings.options(self.section) if self.option is None else [self.option]
         return any(settings.has(self.section, option) for option in options)
 
+    def stand_in(self, settings: Settings) -> bool:
+        """Whether the file says anything about it, be it nothing but its name."""
+        options = settings.options(self.section)
+        return bool(options) if self.option is None else self.option in options
+
     def __str__(self) -> str:
         return f"[{self.section}]" if self.option is None else f"[{self.section}] {self.option}"
 
@@ -162,8 +167,11 @@ def _enabled(settings: Settings) -> list[str]:
             names |= {each for each in FILTER_NAMES if _is_configured(each, settings)}
         elif name in FILTER_NAMES:
             names.add(name)
+        elif "#" in name:
+            settings.add_problem(entry, "expected the name of a filter alone; a comment must have a line of its own")
         elif set(name) & set(", "):
-            settings.add_problem(entry, "expected one filter on each line, without commas")
+            commas = ", without commas" if "," in name else ""
+            settings.add_problem(entry, f"expected one filter on each line{commas}")
         else:
             hint = suggestion(name, sorted(FILTER_NAMES)) or f" ({ALL}, {', '.join(sorted(FILTER_NAMES))})"
             settings.add_problem(entry, f"expected the name of a filter{hint}")
@@ -172,4 +180,4 @@ def _enabled(settings: Settings) -> list[str]:
 
 def _is_configured(name: str, settings: Settings) -> bool:
     needs = _NEEDS.get(name)
-    return needs is None or needs.are_met(settings)
+    return needs is None or needs.stand_in(settings)

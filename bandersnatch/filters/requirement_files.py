@@ -3,20 +3,22 @@
 Lines that end with a backslash go on, comments begin at the start of a line or after a space, ``-r`` and ``-c`` name
 further files, relative to the one that they stand in. Markers, extras and hashes are read and mean nothing here: a mirror
 serves every environment. What does not come from an index (paths, URLs, ``-e``) is passed over, and so are all other options
-of pip.
+of pip. Unlike pip, nothing is fetched: further files that lie behind a URL are passed over too, and told of.
 """
 
 import codecs
 import locale
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from msgspec import Struct, field
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bandersnatch.errors import shown
+from bandersnatch.errors import shown, without_credentials
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -28,7 +30,15 @@ _BOMS = (
 _CODING = re.compile(rb"^\s*#.*coding[:=]\s*([-\w.]+)")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_NESTED = re.compile(r"(?:-(?P<short>[rc])\s*|--(?P<long>requirement|constraint)(?:\s+|=))(?P<name>.+)")
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_FURTHER = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
+"""The options that name further files, and whether these are constraints."""
+_EDITABLE = ("-e", "--editable")
+_WITH_VALUE = (
+    *_FURTHER, *_EDITABLE, "-i", "--index-url", "--pypi-url", "--extra-index-url", "-f", "--find-links", "--no-binary",
+    "--only-binary", "--trusted-host", "--use-feature", "--hash", "-C", "--config-settings", "--config-setting",
+    "--global-option",
+)  # fmt: skip
 _ARCHIVE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 
 
@@ -41,6 +51,8 @@ class RequirementFiles(Struct):
 
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    """The lines that name files which are not read, and why."""
     _read: set[tuple[Path, bool]] = field(default_factory=set)
 
     def add(self, path: Path, *, is_constraint: bool = False) -> None:
@@ -57,12 +69,13 @@ class RequirementFiles(Struct):
 
     def _add_line(self, path: Path, number: int, line: str, *, is_constraint: bool) -> None:
         place = f"{path}: line {number}"
-        if nested := _NESTED.fullmatch(line):
-            name = nested["name"].strip().strip("\"'")
-            if "://" in name:
-                raise RequirementFileError(f"{place}: {shown(line)}: expected a file on this machine")
-            is_nested_constraint = "c" in (nested["short"], (nested["long"] or "")[:1])
-            self.add(_joined(path.parent, name), is_constraint=is_constraint or is_nested_constraint)
+        if (further := _further_file(line)) is not None:
+            name, is_nested_constraint = further
+            if _URL.match(name):
+                secretless = without_credentials(name)
+                self.passed_over.append(f"{place}: {shown(secretless)}: not read: only files on this machine are")
+            else:
+                self.add(_joined(path.parent, name), is_constraint=is_constraint or is_nested_constraint)
             return
         text = _without_options(line)
         if not text or _is_no_project(text):
@@ -124,7 +137,44 @@ def _text_of(path: Path) -> str:
 
 
 def _joined(folder: Path, name: str) -> Path:
-    return Path(os.path.normpath(folder / name.removeprefix("file:")))
+    if name.lower().startswith("file:"):
+        name = unquote(name[len("file:") :].removeprefix("//localhost"))
+        name = re.sub("^//+", "/", name)
+    return Path(os.path.normpath(folder / name))
+
+
+def _further_file(line: str) -> tuple[str, bool] | None:
+    """Return the file that a line of options names, and whether it is one of constraints; None where there is no such file.
+
+    As with pip, it is the first of several requirement files, and constraints count only where there is none.
+    """
+    if not line.startswith("-"):
+        return None
+    found: dict[bool, str] = {}
+    for option, value in _options(line):
+        if option in _EDITABLE:
+            return None
+        if option in _FURTHER:
+            found.setdefault(_FURTHER[option], value)
+    for is_constraint in (False, True):
+        if is_constraint in found:
+            return found[is_constraint], is_constraint
+    return None
+
+
+def _options(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the options of a line with their values, which may be empty."""
+    try:
+        words = iter(shlex.split(line))
+    except ValueError:  # a quotation mark without its other half
+        words = iter(line.split())
+    for word in words:
+        if word.startswith("--"):
+            option, equals, value = word.partition("=")
+            yield option, value if equals or option not in _WITH_VALUE else next(words, "")
+        elif word.startswith("-"):
+            option, value = word[:2], word[2:]
+            yield option, value if value or option not in _WITH_VALUE else next(words, "")
 
 
 def _without_options(line: str) -> str:

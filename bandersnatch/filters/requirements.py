@@ -34,6 +34,9 @@ def _read_files(settings: Settings) -> RequirementFiles:
                 files.add(path)
             except RequirementFileError as error:
                 settings.add_problem(entry, str(error))
+    place = settings.place("allowlist", "requirements")
+    for line in files.passed_over:
+        settings.add_warning(f"{place}: {line}")
     return files
 
 

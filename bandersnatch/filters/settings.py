@@ -14,21 +14,26 @@ from bandersnatch.suggestions import suggestion
 
 ANY_OPTION = None
 """For the sections whose names of options are paths into the metadata of a project."""
+ANY_PATH = "any path"
 
+FILTER_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "plugins": {"enabled": "3.2"},
+    "allowlist": {"packages": "3.0", "requirements": "4.4", "requirements_path": "4.4"},
+    "blocklist": {"packages": "2.1", "platforms": "3.3"},
+    "filter_regex": {"packages": "3.1", "releases": "3.1"},
+    "filter_prerelease": {"packages": "6.1"},
+    "latest_release": {"keep": "3.3", "sort_by": "6.5"},
+    "exclude_newer": {"date": "new"},
+    "size_project_metadata": {"max_package_size": "5.0"},
+    "versions_count_project_metadata": {"min_versions": "8.0", "max_versions": "8.0"},
+    "regex_project_metadata": {ANY_PATH: "4.0"},
+    "regex_release_file_metadata": {ANY_PATH: "4.0"},
+    "version_range_project_metadata": {ANY_PATH: "new"},
+    "version_range_release_file_metadata": {ANY_PATH: "4.0"},
+}
+"""All sections about filters with their options, and since which version of the older bandersnatch they are there."""
 FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
-    "plugins": ("enabled",),
-    "allowlist": ("packages", "requirements", "requirements_path"),
-    "blocklist": ("packages", "platforms"),
-    "filter_regex": ("packages", "releases"),
-    "filter_prerelease": ("packages",),
-    "latest_release": ("keep", "sort_by"),
-    "exclude_newer": ("date",),
-    "size_project_metadata": ("max_package_size",),
-    "versions_count_project_metadata": ("min_versions", "max_versions"),
-    "regex_project_metadata": ANY_OPTION,
-    "regex_release_file_metadata": ANY_OPTION,
-    "version_range_project_metadata": ANY_OPTION,
-    "version_range_release_file_metadata": ANY_OPTION,
+    section: ANY_OPTION if ANY_PATH in options else tuple(options) for section, options in FILTER_OPTIONS.items()
 }
 _PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
 _FILE_ROOTS = ("info", "release", "release_file")
@@ -129,6 +134,11 @@ class Settings(Struct):
         if problem not in self.problems:
             self.problems.append(problem)
         self._wrong.add((entry.section, entry.option))
+
+    def add_warning(self, warning: str) -> None:
+        """Note a warning, once, whichever filters read what it is about."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def is_wrong(self, section: str, option: str) -> bool:
         """Whether something is wrong with an entry of an option."""

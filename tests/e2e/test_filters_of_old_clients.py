@@ -68,7 +68,7 @@ SAME = {
     "regex_release_file_metadata": plugins("regex_release_file_metadata")
     + "[regex_release_file_metadata]\nany:release_file.packagetype =\n    sdist\n",
     "version_range_release_file_metadata": plugins("version_range_release_file_metadata") + PYTHONS,
-    "version_range not-null": plugins("version_range_release_file_metadata")
+    "version_range match-null": plugins("version_range_release_file_metadata")
     + "[version_range_release_file_metadata]\nmatch-null:release_file.requires_python = 3.9\n",
     "size_project_metadata": plugins("size_project_metadata") + "[size_project_metadata]\nmax_package_size = 20K\n",
     "size_project_metadata and allowlist": plugins("size_project_metadata")

@@ -119,6 +119,13 @@ DIFFERENCES = {
     "an empty allowlist": Difference(
         plugins("allowlist_project") + "[allowlist]\npackages =\n", BOTH, {ONE, TWO}, Says("allowlist_project")
     ),
+    "all filters": Difference(plugins("all") + "[blocklist]\npackages = one\n", BOTH, set(), {TWO}),
+    "all filters, and an empty list": Difference(
+        plugins("all") + "[allowlist]\npackages =\n", BOTH, set(), Says("allowlist_project: .* is empty")
+    ),
+    "a misspelt section": Difference(
+        "[plugin]\nenabled = prerelease_release\n", BOTH, {ONE, TWO}, Says(r'\[plugin\].*did you mean "plugins"\?')
+    ),
     "requirement files with nothing in them": Difference(
         plugins("project_requirements")
         + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
@@ -149,6 +156,17 @@ DIFFERENCES = {
         {ONE, TWO},
         {"requirements.txt": "-r more.txt\ntwo\n", "more.txt": "one\n"},
     ),
+    "a requirement file behind a URL, and an index before another one": Difference(
+        plugins("project_requirements")
+        + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
+        BOTH,
+        {TWO},
+        {ONE, TWO},
+        {
+            "requirements.txt": "-c https://index.example/limits.txt\n-i https://index.example -r more.txt\ntwo\n",
+            "more.txt": "one\n",
+        },
+    ),
     "a # without a space in a requirement file": Difference(
         plugins("project_requirements")
         + "[allowlist]\nrequirements_path = {folder}\nrequirements = requirements.txt\n",
@@ -173,6 +191,12 @@ DIFFERENCES = {
         ("One.Two 1.0 .tar.gz", "One.Two 2.0a1 .tar.gz"),
         {"One.Two-1.0.tar.gz", "One.Two-2.0a1.tar.gz"},
         {"One.Two-1.0.tar.gz"},
+    ),
+    "pre-releases of a name with a comment behind it": Difference(
+        plugins("prerelease_release") + "[filter_prerelease]\npackages =\n    one  # why\n",
+        sdists("1.0", "2.0a1"),
+        named("1.0", "2.0a1"),
+        named("1.0"),
     ),
     "the latest of versions that PEP 440 does not know": Difference(
         plugins("latest_release") + "[latest_release]\nkeep = 2\n",
@@ -259,6 +283,13 @@ DIFFERENCES = {
         ("one 1.0 .tar.gz >=3.6.*", "two 1.0 .tar.gz >=3.6"),
         Stuck({TWO}),
         {ONE, TWO},
+    ),
+    "a range that must be there": Difference(
+        plugins("version_range_release_file_metadata")
+        + "[version_range_release_file_metadata]\nnot-null:release_file.requires_python = 3.11\n",
+        ("one 1.0 .tar.gz", "two 1.0 .tar.gz >=3.6"),
+        Stuck({TWO}),
+        {TWO},
     ),
     "the range of a project": Difference(
         plugins("version_range_project_metadata")
@@ -384,3 +415,17 @@ def test_a_project_that_grows_over_a_bound_leaves_the_mirror(
     assert run_ours(new).returncode == 0
     assert on_pages(tmp_path / "old/mirror") == {ONE, TWO}
     assert on_pages(tmp_path / "new/mirror") == {TWO}
+
+
+def test_a_project_without_releases_has_an_empty_page(pypi: FakePyPI, tmp_path: Path, client: OldClient) -> None:
+    pypi.create_project("empty")
+    upload(pypi, *BOTH)
+    old, new = (write_config(tmp_path / folder, pypi.url) for folder in ("old", "new"))
+    assert client.run(old).status == 0
+    assert run_ours(new).returncode == 0
+    pages = [
+        {page.parent.name for page in (tmp_path / each).glob("mirror/web/simple/*/index.html")}
+        for each in ("old", "new")
+    ]
+    assert pages == [{"one", "two"}, {"empty", "one", "two"}]
+    assert on_pages(tmp_path / "new/mirror") == {ONE, TWO}
