@@ -5,11 +5,11 @@ import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bandersnatch.config import Config
 from bandersnatch.errors import InterruptedRunError
