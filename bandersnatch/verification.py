@@ -27,6 +27,7 @@ from bandersnatch.errors import (
     StorageError,
     SuspiciousPageError,
 )
+from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.findings import Finding, VerifyReport, VerifySettings
 from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
@@ -167,7 +168,12 @@ class Verification:
         window = self._pace.orders_per_worker * self._config.threads
         crew = Crew[Inspected](start, window, self._is_out_of_time)
         publisher = Publisher(
-            self._equipment.upstream, self._storage, self._inventory, self._config.pages, self._is_over
+            self._equipment.upstream,
+            self._storage,
+            self._inventory,
+            self._config.pages,
+            self._is_over,
+            notes_etags=self._config.filters == NO_FILTERS,  # pages may have what the next run's filters drop
         )
         shop = build_workshop(
             self._config,
@@ -204,8 +210,7 @@ class Verification:
             case Failure(_, error):
                 self._take_failure(inspected, inspected.outcome, error)
             case Gone(project):
-                logger.info("%s: it is to be removed, which is left to the next bandersnatch mirror", project)
-                self._end_project(project)
+                raise AssertionError(f"{project}: a verification takes no project away")
 
     def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
         if isinstance(error, HostDownError):

@@ -106,10 +106,11 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     ),
     (3, "helpers", "config errors fetch file_plan file_sync layout logs progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
+    (3, "held_files", "filters.selection held_page layout model storage"),
     (
         3,
         "wanted_page",
-        "filters.facts filters.filters filters.selection filters.verdict held_page layout legacy_json model"
+        "filters.facts filters.filters filters.selection filters.verdict held_files held_page layout legacy_json model"
         " options retention storage upstream",
     ),
     (
@@ -170,8 +171,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "verification",
-        "account brake config crew disk_options dry equipment errors findings holdings inspection inventory layout"
-        " order publisher report root_index run_lock run_plan state unlisted_deletion workshop",
+        "account brake config crew disk_options dry equipment errors filters.filters findings holdings inspection"
+        " inventory layout order publisher report root_index run_lock run_plan state unlisted_deletion workshop",
     ),
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),
