@@ -159,6 +159,20 @@ class OtherIndexError(MirrorError):
         self.directory, self.ours, self.configured = directory, ours, configured
 
 
+class ChangedConfigurationError(MirrorError):
+    """The configuration asks for other pages or other projects than the mirror has; only a whole run can change that."""
+
+    stops_run = True
+
+    def __init__(self, directory: Path, *, by_name_only: bool) -> None:
+        what = "its filters of project names" if by_name_only else "its filters, or its options about what is published"
+        super().__init__(
+            f"{directory}: the configuration has changed since the last bandersnatch mirror ({what}); "
+            "run bandersnatch mirror first, which brings the mirror in line with it"
+        )
+        self.directory, self.by_name_only = directory, by_name_only
+
+
 class NotTakenOverError(MirrorError):
     """The tree was made by another bandersnatch, and no run has taken it over yet."""
 

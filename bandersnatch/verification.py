@@ -20,6 +20,7 @@ from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
+    ChangedConfigurationError,
     HostDownError,
     InterruptedRunError,
     OtherIndexError,
@@ -80,7 +81,9 @@ class Verification:
         """Verify the mirror as far as the budget goes.
 
         Raises:
-            OtherIndexError: the pages are of another index, or of another configuration.
+            NotTakenOverError: the mirror is one of another bandersnatch.
+            OtherIndexError: it is of another index than the configured one, or there is none yet.
+            ChangedConfigurationError: it was made with another configuration.
             LockHeldError: a run works on the directory.
             StorageError: the disk refused.
             InterruptedRunError: the command was asked to stop.
@@ -93,6 +96,7 @@ class Verification:
                 stack.enter_context(run_lock(self._config.directory))
                 stack.enter_context(as_configured(self._storage, self._config.disk))
             stack.enter_context(closing(self._inventory))
+            self._holdings.check_taken_over()
             self._check_configuration()
             self._holdings.open()
             self._holdings.sweep()
@@ -129,9 +133,13 @@ class Verification:
 
     def _check_configuration(self) -> None:
         """Refuse what only a whole run can change."""
+        ours, wanted = self._states.load_index(), self._config.fingerprint.split(" ")
+        if ours != wanted[0]:
+            raise OtherIndexError(self._config.directory, ours, wanted[0])
         before, changing_to = self._states.load_fingerprints()
-        if (changing_to or before) != self._config.fingerprint:
-            raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
+        made_with = (changing_to or before or "").split(" ")
+        if made_with != wanted:
+            raise ChangedConfigurationError(self._config.directory, by_name_only=made_with[1:2] == wanted[1:2])
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._pace.clock() >= self._end
