@@ -18,6 +18,7 @@ class Problem(enum.Enum):
     DIGEST = "wrong digest"
     UNREADABLE = "unreadable"
     PAGE = "differs from upstream"
+    INDEX = "differs from what is held"
     UNLISTED = "listed by no page"
 
 

@@ -38,6 +38,7 @@ from bandersnatch.order import Order
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
+from bandersnatch.root_inspection import RootInspection
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import removed_since
 from bandersnatch.state import StateStore
@@ -73,6 +74,7 @@ class Verification:
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
         self._doubtful: dict[NormalizedName, Failure] = {}
         self._done: list[NormalizedName] = []
+        self._has_changed_projects = False
         self._next_mark = 0.0
         self._account = Account(storage, settings, tell)
         self.report = self._account.report
@@ -100,8 +102,10 @@ class Verification:
             self._check_configuration()
             self._holdings.open()
             self._holdings.sweep()
+            root = RootInspection(self._holdings, self._states.load().serial or 0, self._account)
             try:
-                self._verify()
+                root.look(repairs=not self._settings.dry_run)
+                self._verify(root)
             except BaseException:
                 self._equipment.unwind(self._pace.unwind_seconds)
                 raise
@@ -109,16 +113,16 @@ class Verification:
         self.report.seconds = time.monotonic() - begun
         return self.report
 
-    def _verify(self) -> None:
+    def _verify(self, root: RootInspection) -> None:
         if not self._settings.delete_unlisted:
-            self._verify_projects()
+            self._verify_projects(root)
             return
         limit = self._config.removals.limit
         deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._account)
         with closing(deletion):
             if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
                 self._delete_unlisted(deletion, share=0.5)
-            self._verify_projects()
+            self._verify_projects(root)
             if not self._is_over():
                 self._delete_unlisted(deletion, share=1.0)
             deletion.conclude()
@@ -148,12 +152,13 @@ class Verification:
         """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
         return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
 
-    def _verify_projects(self) -> None:
+    def _verify_projects(self, root: RootInspection) -> None:
         moment = time.time()
         self._inventory.begin_verification(moment)
         self.report.held, _ = self._inventory.totals()
         progress = self._equipment.progress
         progress.start(self.report.held)
+        is_cut_short = False
         try:
             self._inspect(self._inventory.verified_before(moment), may_remove=self._settings.allow_removals)
             self._remove()
@@ -161,10 +166,14 @@ class Verification:
         except InterruptedRunError:
             if self._stop.is_set():
                 raise
-            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
+            is_cut_short = True
         finally:
             self._mark()
             progress.stop()
+        if self._has_changed_projects:
+            root.follow()
+        if is_cut_short:
+            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
         self.report.is_complete = not self._is_over() and self.report.outage is None
 
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
@@ -208,6 +217,7 @@ class Verification:
                 self._account.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
             case Settled():
+                self._has_changed_projects = True
                 self._account.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):
