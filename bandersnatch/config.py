@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,9 @@ from bandersnatch.options import (
 from bandersnatch.suggestions import suggestion
 
 _T = TypeVar("_T")
+
+INDEX, FORM = "the index", "options about what is published"
+_FINGERPRINT_WORDS = (INDEX, FORM, "filters of metadata, releases and files", "filters of project names")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
@@ -245,3 +249,9 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
         compare_method=value("compare-method", CompareMethod),
         log_config=path("log-config"),
     )
+
+
+def changed_between(fingerprint: str, other: str) -> tuple[str, ...]:
+    """Return what differs between two configurations, in words, of which ``INDEX`` and ``FORM`` are two."""
+    both = zip_longest(fingerprint.split(" "), other.split(" "), fillvalue="")
+    return tuple(words for words, (one, another) in zip(_FINGERPRINT_WORDS, both, strict=False) if one != another)

@@ -4,6 +4,7 @@ One root, and below it a class by whose fault it is: the user's configuration, u
 ``RuntimeError`` of ours is always a programmer's mistake, never one of these.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
@@ -149,18 +150,27 @@ class RefusedSchemeError(UpstreamUnavailableError):
 
 
 class OtherIndexError(MirrorError):
-    """The pages are of another index, or in another form, than is configured, or there are none; only a run changes that."""
+    """The pages are of another index than the configured one, or there are none yet; only a run changes that."""
 
     stops_run = True
 
     def __init__(self, directory: Path, ours: str | None, configured: str) -> None:
-        what = f"its pages are of {ours}, and not of {configured}"
-        if ours is None:
-            what = "there is no mirror yet"
-        elif ours == configured:
-            what = "its pages were written with other options or filters than those that are configured"
+        what = "there is no mirror yet" if ours is None else f"its pages are of {ours}, and not of {configured}"
         super().__init__(f"{directory}: {what}; run bandersnatch mirror first")
         self.directory, self.ours, self.configured = directory, ours, configured
+
+
+class ChangedConfigurationError(MirrorError):
+    """The configuration asks for other pages or other projects than the mirror has; only a whole run can change that."""
+
+    stops_run = True
+
+    def __init__(self, directory: Path, changed: Sequence[str]) -> None:
+        super().__init__(
+            f"{directory}: the configuration has changed since the last bandersnatch mirror ({', '.join(changed)}); "
+            "run bandersnatch mirror first, which brings the mirror in line with it"
+        )
+        self.directory, self.changed = directory, changed
 
 
 class NotTakenOverError(MirrorError):

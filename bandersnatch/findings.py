@@ -18,6 +18,7 @@ class Problem(enum.Enum):
     DIGEST = "wrong digest"
     UNREADABLE = "unreadable"
     PAGE = "differs from upstream"
+    INDEX = "differs from what is held"
     UNLISTED = "listed by no page"
 
 
@@ -49,7 +50,7 @@ class Finding(Struct, frozen=True):
 
 
 class VerifyReport(Struct):
-    """The numbers of a verification, which is ``complete`` when no project that is held was left out for want of time."""
+    """The numbers of a verification, which is complete when no project that is held was left out for want of time."""
 
     held: int = 0
     verified: int = 0
@@ -60,6 +61,8 @@ class VerifyReport(Struct):
     """Whether files that no page lists were looked for, to the end; None where nobody asked for that."""
     found: Counter[Problem] = field(default_factory=Counter)
     repaired: Counter[Problem] = field(default_factory=Counter)
+    unlisted_error: str | None = None
+    """Why files that no page lists could not be told from the others."""
     withheld: str | None = None
     outage: MirrorError | None = None
     seconds: float = 0.0
@@ -89,6 +92,7 @@ class VerifyReport(Struct):
                 problem.value: {"found": self.found[problem], "repaired": self.repaired[problem]} for problem in Problem
             },
             "unlisted_sought": self.unlisted_sought,
+            "unlisted_error": self.unlisted_error,
             "withheld": self.withheld,
             "seconds": round(self.seconds, 1),
         }

@@ -71,6 +71,15 @@ def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> HeldPage |
     return None if body is None else _read_json(body)
 
 
+def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the page in a folder says, or None where no form of it is there from its beginning to its end."""
+    page = read_held_json(storage, folder)
+    if page is not None:
+        return page
+    bodies = (storage.read(page_path(folder, name)) for name in HTML_PAGES)
+    return next((_read_html(body) for body in bodies if body is not None and html_serial(body) is not None), None)
+
+
 def read_listed_paths(storage: FilesystemStorage, folder: StoredPath) -> set[StoredPath] | None:
     """Return the files that the page in a folder lists, or None where there is no page.
 

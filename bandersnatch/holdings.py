@@ -63,15 +63,22 @@ class Holdings(Struct, frozen=True):
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
+        self.root_index.write(lambda: self._indexed(gone), serial)
 
-        def held() -> Iterator[IndexedProject]:
-            for row in self.inventory.names_and_serials():
-                if self.stop.is_set():
-                    raise InterruptedRunError
-                if row[0] not in gone:
-                    yield IndexedProject(*row)
+    def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:
+        """Yield what ``write_root_index`` would change in the root index, and whether it is there at all.
 
-        self.root_index.write(held, serial)
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        return self.root_index.differing(self._indexed, serial, self.stop.is_set)
+
+    def _indexed(self, gone: Collection[NormalizedName] = ()) -> Iterator[IndexedProject]:
+        for row in self.inventory.names_and_serials():
+            if self.stop.is_set():
+                raise InterruptedRunError
+            if row[0] not in gone:
+                yield IndexedProject(*row)
 
     def _doubtful(self) -> Iterator[StoredPath]:
         yield from (STATE, TODO, LAST_MODIFIED)

@@ -43,8 +43,11 @@ class Inspection:
     """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is written."""
 
     def __init__(self, order: Order, workshop: Workshop, report: Callable[[Inspected], None], *, repairs: bool) -> None:
-        self._order, self._shop, self._tell, self._repairs = order, workshop, report, repairs
+        self._order, self._tell, self._repairs = order, report, repairs
         self._project = order.project
+        filters = workshop.chooser.filters
+        is_excluded = not filters.keeps_project(order.project, order.entry.display_name)
+        self._shop = replace(workshop, chooser=replace(workshop.chooser, keeps_held=True, is_excluded=is_excluded))
         self._guard = threading.Lock()
         self._left = 0
         self._bad: dict[StoredPath, Problem] = {}
@@ -124,8 +127,10 @@ class Inspection:
             *(finding for task in work for finding in self._file_findings(task, planned)),
             *self._page_findings(planned, has_file_work=bool(work)),
         ]
-        news = planned.record is None or planned.record.serial != planned.wanted.page.serial
-        if not self._repairs or not (work or findings or news or planned.plan.deletions):
+        has_news = bool(work or planned.plan.deletions or self._is_of_another_serial(planned))
+        # A run would apply the filters to news, and might not look again at a project that is at upstream's serial.
+        is_due = findings or (has_news and not planned.wanted.exceeds_filters)
+        if not self._repairs or not is_due:
             return self._tell(Inspected(self._project, tuple(findings), None))
         rules = replace(self._shop.rules, check_digests=False)
         order = replace(self._order, recheck=True, fresh=True, wrong=frozenset(self._bad))
@@ -135,6 +140,10 @@ class Inspection:
             report=lambda outcome: self._tell(Inspected(self._project, tuple(findings), outcome)),
         )
         Package(order, shop).start()
+
+    @staticmethod
+    def _is_of_another_serial(planned: PlannedWork) -> bool:
+        return planned.record is None or planned.record.serial != planned.wanted.page.serial
 
     def _needs_work(self, task: FileTask) -> bool:
         path, storage = metadata_path(task.path), self._shop.storage
@@ -163,7 +172,7 @@ class Inspection:
 
     def _page_findings(self, planned: PlannedWork, *, has_file_work: bool) -> Iterator[Finding]:
         """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
-        page, record, held = planned.wanted.page, planned.record, planned.held
+        page, held = planned.wanted.page, planned.held
         if has_file_work and self._shop.pages.digest_name != "sha256":
             return  # the page that should be here can't be known before its files are
         held_paths = held.paths if held is not None else set()
@@ -183,11 +192,10 @@ class Inspection:
             lost_metadata=lost,
             legacy_json=planned.wanted.legacy_json,
         )
-        is_same = record is not None and record.serial == page.serial
         for path in self._shop.publisher.differing_pages(publication):
             if self._shop.storage.stat(path) is None:
                 yield Finding(path, Problem.MISSING, self._project)
-            elif is_same:
+            elif not self._is_of_another_serial(planned):
                 yield Finding(path, Problem.PAGE, self._project)
 
 

@@ -51,13 +51,17 @@ class Publication(Struct, frozen=True):
 
 
 class Publisher(Struct, frozen=True):
-    """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time."""
+    """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time.
+
+    Without ``notes_etags`` the next request for each page that is published is not conditional.
+    """
 
     upstream: Upstream
     storage: FilesystemStorage
     inventory: Inventory
     config: PagesConfig
     is_stopped: Callable[[], bool]
+    notes_etags: bool = True
 
     def publish(self, publication: Publication) -> bool:
         """Publish a page and record it; return whether anything on disk changed.
@@ -77,7 +81,7 @@ class Publisher(Struct, frozen=True):
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
-        etag = publication.etag if not publication.lost_metadata else None
+        etag = publication.etag if self.notes_etags and not publication.lost_metadata else None
         size_bytes = sum(file.size for file in page.files)
         self.inventory.put(
             HeldProject(project, publication.display_name, page.serial or 0, etag, len(page.files), size_bytes)

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
-from bandersnatch.config import Config
+from bandersnatch.config import FORM, INDEX, Config, changed_between
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
-from bandersnatch.errors import OtherIndexError, UpstreamError
+from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
@@ -62,7 +62,8 @@ class Sync:
         removal.
 
         Raises:
-            OtherIndexError: the mirror is of another index than the configured one, or its pages are in another form.
+            OtherIndexError: the mirror is of another index than the configured one.
+            ChangedConfigurationError: its pages are in another form.
             NotTakenOverError: it is one of another bandersnatch.
             LockHeldError: another run works on the directory.
             StorageError: the disk refused.
@@ -96,9 +97,12 @@ class Sync:
     def _check_configuration(self) -> None:
         """Refuse to write pages of another index, or in another form, beside those of all other projects."""
         before, changing_to = self._states.load_fingerprints()
-        known = changing_to or before
-        if known is not None and known.split(" ")[:2] != self._config.fingerprint.split(" ")[:2]:
+        made_with = changing_to or before
+        changed = changed_between(made_with, self._config.fingerprint) if made_with is not None else ()
+        if INDEX in changed:
             raise OtherIndexError(self._config.directory, self._states.load_index(), self._upstream.url)
+        if FORM in changed:
+            raise ChangedConfigurationError(self._config.directory, [FORM])
 
     def _has_other_filters(self) -> bool:
         """Whether any page may be here that was written with other filters than those of this command."""

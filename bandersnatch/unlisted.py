@@ -140,7 +140,7 @@ class UnlistedFiles:
         for name in (JSON_PAGE, *HTML_PAGES):
             path = page_path(folder, name)
             try:
-                found = os.stat(self._storage.root / path)
+                found = os.stat(self._absolute(path))
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -167,7 +167,7 @@ class UnlistedFiles:
         """Return the names of the folders in a folder; links to folders are the operator's, and left alone."""
         folders: list[str] = []
         try:
-            with os.scandir(self._storage.root / folder) as entries:
+            with os.scandir(self._absolute(folder)) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
@@ -201,11 +201,14 @@ class UnlistedFiles:
             folder_of_file, _, name = path.rpartition("/")
             self._list((path, f"{folder_of_file}/.{name}{PART_SUFFIX}"))
         for path in self.paths():
-            if self._has("listed", "digest", path) or not os.path.lexists(self._storage.root / path):
+            if self._has("listed", "digest", path) or not os.path.lexists(self._absolute(path)):
                 self._database.execute("DELETE FROM unlisted WHERE path = ?", (os.fsencode(path),))
 
     def _list(self, paths: Iterable[str]) -> None:
         self._database.executemany("INSERT INTO listed VALUES (?)", ((_digest(path),) for path in paths))
+
+    def _absolute(self, path: str) -> str:
+        return f"{self._storage.root}/{path}"  # no Path: the parts of each are interned, which costs memory
 
     def _check_time(self) -> None:
         if self._is_stopped():

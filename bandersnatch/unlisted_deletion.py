@@ -64,7 +64,7 @@ class UnlistedDeletion:
             raise self._error
         if self._error is not None:
             logger.error("files that no page lists are not deleted: %s", self._error)
-            self._account.report.failed += 1
+            self._account.report.unlisted_error = str(self._error)
 
     def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
         _, held_files = self._inventory.totals()

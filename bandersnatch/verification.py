@@ -14,12 +14,13 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.account import Account
 from bandersnatch.brake import Removals
-from bandersnatch.config import Config
+from bandersnatch.config import INDEX, Config, changed_between
 from bandersnatch.crew import Crew
 from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
+    ChangedConfigurationError,
     HostDownError,
     InterruptedRunError,
     OtherIndexError,
@@ -27,6 +28,7 @@ from bandersnatch.errors import (
     StorageError,
     SuspiciousPageError,
 )
+from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.findings import Finding, VerifyReport, VerifySettings
 from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
@@ -36,6 +38,7 @@ from bandersnatch.order import Order
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
+from bandersnatch.root_inspection import RootInspection
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import removed_since
 from bandersnatch.state import StateStore
@@ -71,6 +74,7 @@ class Verification:
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
         self._doubtful: dict[NormalizedName, Failure] = {}
         self._done: list[NormalizedName] = []
+        self._has_changed_projects = False
         self._next_mark = 0.0
         self._account = Account(storage, settings, tell)
         self.report = self._account.report
@@ -79,7 +83,9 @@ class Verification:
         """Verify the mirror as far as the budget goes.
 
         Raises:
-            OtherIndexError: the pages are of another index, or of another configuration.
+            NotTakenOverError: the mirror is one of another bandersnatch.
+            OtherIndexError: it is of another index than the configured one, or there is none yet.
+            ChangedConfigurationError: it was made with another configuration.
             LockHeldError: a run works on the directory.
             StorageError: the disk refused.
             InterruptedRunError: the command was asked to stop.
@@ -92,11 +98,14 @@ class Verification:
                 stack.enter_context(run_lock(self._config.directory))
                 stack.enter_context(as_configured(self._storage, self._config.disk))
             stack.enter_context(closing(self._inventory))
+            self._holdings.check_taken_over()
             self._check_configuration()
             self._holdings.open()
             self._holdings.sweep()
+            root = RootInspection(self._holdings, self._states.load().serial or 0, self._account)
             try:
-                self._verify()
+                root.look(repairs=not self._settings.dry_run)
+                self._verify(root)
             except BaseException:
                 self._equipment.unwind(self._pace.unwind_seconds)
                 raise
@@ -104,16 +113,16 @@ class Verification:
         self.report.seconds = time.monotonic() - begun
         return self.report
 
-    def _verify(self) -> None:
+    def _verify(self, root: RootInspection) -> None:
         if not self._settings.delete_unlisted:
-            self._verify_projects()
+            self._verify_projects(root)
             return
         limit = self._config.removals.limit
         deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._account)
         with closing(deletion):
             if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
                 self._delete_unlisted(deletion, share=0.5)
-            self._verify_projects()
+            self._verify_projects(root)
             if not self._is_over():
                 self._delete_unlisted(deletion, share=1.0)
             deletion.conclude()
@@ -129,8 +138,12 @@ class Verification:
     def _check_configuration(self) -> None:
         """Refuse what only a whole run can change."""
         before, changing_to = self._states.load_fingerprints()
-        if (changing_to or before) != self._config.fingerprint:
+        made_with = changing_to or before
+        changed = changed_between(made_with or "", self._config.fingerprint)
+        if made_with is None or INDEX in changed:
             raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
+        if changed:
+            raise ChangedConfigurationError(self._config.directory, changed)
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._pace.clock() >= self._end
@@ -139,12 +152,13 @@ class Verification:
         """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
         return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
 
-    def _verify_projects(self) -> None:
+    def _verify_projects(self, root: RootInspection) -> None:
         moment = time.time()
         self._inventory.begin_verification(moment)
         self.report.held, _ = self._inventory.totals()
         progress = self._equipment.progress
         progress.start(self.report.held)
+        is_cut_short = False
         try:
             self._inspect(self._inventory.verified_before(moment), may_remove=self._settings.allow_removals)
             self._remove()
@@ -152,10 +166,14 @@ class Verification:
         except InterruptedRunError:
             if self._stop.is_set():
                 raise
-            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
+            is_cut_short = True
         finally:
             self._mark()
             progress.stop()
+        if self._has_changed_projects:
+            root.follow()
+        if is_cut_short:
+            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
         self.report.is_complete = not self._is_over() and self.report.outage is None
 
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
@@ -167,7 +185,12 @@ class Verification:
         window = self._pace.orders_per_worker * self._config.threads
         crew = Crew[Inspected](start, window, self._is_out_of_time)
         publisher = Publisher(
-            self._equipment.upstream, self._storage, self._inventory, self._config.pages, self._is_over
+            self._equipment.upstream,
+            self._storage,
+            self._inventory,
+            self._config.pages,
+            self._is_over,
+            notes_etags=self._config.filters == NO_FILTERS,  # pages may have what the next run's filters drop
         )
         shop = build_workshop(
             self._config,
@@ -194,6 +217,7 @@ class Verification:
                 self._account.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
             case Settled():
+                self._has_changed_projects = True
                 self._account.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):
@@ -204,8 +228,7 @@ class Verification:
             case Failure(_, error):
                 self._take_failure(inspected, inspected.outcome, error)
             case Gone(project):
-                logger.info("%s: it is to be removed, which is left to the next bandersnatch mirror", project)
-                self._end_project(project)
+                raise AssertionError(f"{project}: a verification takes no project away")
 
     def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
         if isinstance(error, HostDownError):

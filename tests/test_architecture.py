@@ -94,7 +94,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "page_store", "layout storage"),
     (2, "adoption", "layout model page_store storage"),
     (2, "disk_options", "config errors layout storage"),
-    (2, "root_index", "config layout simple storage"),
+    (2, "root_index", "config errors layout simple storage"),
     (2, "dry", "errors inventory layout model sink storage"),
     (2, "holdings", "adoption errors inventory layout rebuild root_index simple stop storage"),
     (2, "equipment", "progress stop storage upstream"),
@@ -106,10 +106,11 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     ),
     (3, "helpers", "config errors fetch file_plan file_sync layout logs progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
+    (3, "held_files", "filters.selection held_page layout model storage"),
     (
         3,
         "wanted_page",
-        "filters.facts filters.filters filters.selection filters.verdict held_page layout legacy_json model"
+        "filters.facts filters.filters filters.selection filters.verdict held_files held_page layout legacy_json model"
         " options retention storage upstream",
     ),
     (
@@ -160,6 +161,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         " state storage",
     ),
     (3, "account", "errors findings layout report storage"),
+    (3, "root_inspection", "account errors findings holdings"),
     (3, "unlisted", "errors held_page inventory layout rebuild storage"),
     (3, "unlisted_deletion", "account brake errors findings inventory layout options storage unlisted"),
     (
@@ -170,8 +172,9 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "verification",
-        "account brake config crew disk_options dry equipment errors findings holdings inspection inventory layout"
-        " order publisher report root_index run_lock run_plan state unlisted_deletion workshop",
+        "account brake config crew disk_options dry equipment errors filters.filters findings holdings inspection"
+        " inventory layout order publisher report root_index root_inspection run_lock run_plan state"
+        " unlisted_deletion workshop",
     ),
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),

@@ -97,8 +97,35 @@ def test_changed_configuration_is_left_to_a_run(held: Rig, pypi: FakePyPI) -> No
     before = held.tree()
     result = held.command("verify", hash_index="true")
     assert result.returncode == 4
+    assert "(options about what is published)" in result.stderr
     assert "run bandersnatch mirror first" in result.stderr
+    held.filters = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {NAMES[0]}\n"
+    result = held.command("verify")
+    assert result.returncode == 4
+    assert (
+        "the configuration has changed since the last bandersnatch mirror (filters of project names)" in result.stderr
+    )
+    assert pypi.url not in result.stderr
+    with FakePyPI() as other:
+        result = held.command("verify", master=other.url)
+        assert f"its pages are of {pypi.url}, and not of {other.url}" in result.stderr
+    assert result.returncode == 4
     assert held.tree() == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--delete",)])
+def test_tree_of_another_bandersnatch_is_left_to_a_run(held: Rig, pypi: FakePyPI, arguments: tuple[str, ...]) -> None:
+    for name in ("inventory.sqlite", "fingerprint", "state"):
+        (held.directory / name).unlink()
+    (held.directory / "status").write_text("1")
+    before = held.tree()
+    result = held.command("verify", *arguments)
+    assert result.returncode == 4
+    assert "another bandersnatch has made this mirror; bandersnatch mirror takes it over first" in result.stderr
+    assert not (held.directory / "inventory.sqlite").exists()
+    assert (held.directory / "status").exists()
+    assert held.tree() == before
+    assert pypi.requests == []
 
 
 def test_directory_without_a_mirror(rig: Rig, pypi: FakePyPI) -> None:

@@ -92,11 +92,22 @@ def test_page_that_cannot_be_read_and_not_be_mended_forbids_the_deletion(
     elif damage == "unreadable":
         page.mkdir()
     pypi.fault(f"/simple/{NAMES[0]}/", Status(500), times=None)
-    result = held.command("verify", "--delete")
-    assert result.returncode == 1
-    assert "files that no page lists are not deleted" in result.stderr
+    document = verify(held, "--delete", status=1)
+    assert document["projects"] == {"held": 6, "verified": 5, "failed": 1}
+    assert "so no file can be said to be on no page" in document["unlisted_error"]
+    assert document["unlisted_sought"] is False
     assert all(path.exists() for path in made)
     assert path_of(held, pypi, 0).exists()
+
+
+def test_page_of_no_project_that_is_held_forbids_the_deletion_too(held: Rig) -> None:
+    made = orphans(held)
+    (held.web / "simple" / "stray").mkdir()
+    (held.web / "simple" / "stray" / "index.html").write_text("cut off")
+    document = verify(held, "--delete", status=1)
+    assert document["projects"] == {"held": 6, "verified": 6, "failed": 0}
+    assert "web/simple/stray" in document["unlisted_error"]
+    assert all(path.exists() for path in made)
 
 
 def test_broken_page_is_mended_and_then_the_deletion_is_allowed(held: Rig, pypi: FakePyPI) -> None:

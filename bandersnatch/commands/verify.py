@@ -38,8 +38,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "verify",
         help="compare the whole mirror with upstream, and repair it",
         description="Compare every project that the mirror holds with upstream. Files that are\n"
-        "missing or wrong are fetched again, pages that differ are written anew. It\n"
-        "begins with what was verified longest ago.",
+        "missing or wrong are fetched again; pages that differ, and the root index, are\n"
+        "written anew. It begins with what was verified longest ago. What filters drop\n"
+        "but the mirror holds is verified and kept: only mirror applies filters.",
         epilog=EXAMPLES + EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -130,7 +131,7 @@ def _status(report: "VerifyReport") -> int:
         return STOPPED
     if report.withheld is not None:
         return REMOVALS_WITHHELD
-    if report.left or report.failed:
+    if report.left or report.failed or report.unlisted_error is not None:
         return SOME_FAILED
     return REPAIRED if report.found else DONE
 
@@ -146,7 +147,7 @@ def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
         print_table(["problem", "found", "repaired", "left"], rows)
     if not report.is_complete:
         logger.info("not all projects were verified; the next verification goes on with the others")
-    if report.unlisted_sought is False:
+    if report.unlisted_sought is False and report.unlisted_error is None:
         logger.info(
             "not all files that no page lists were looked for; the next --delete with a --budget goes on with that"
         )
