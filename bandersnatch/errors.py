@@ -101,7 +101,11 @@ class NotFoundError(UpstreamError):
         self.url = url
 
 
-class ProjectNotFoundError(UpstreamError):
+class UnexplainedError(UpstreamError):
+    """Upstream has taken something away without a word so far; what the changelog tells next may explain it."""
+
+
+class ProjectNotFoundError(UnexplainedError):
     """Upstream has no page for a project, although nothing says that the project was removed."""
 
     def __init__(self, project: NormalizedName, url: str) -> None:
@@ -126,7 +130,7 @@ class MalformedResponseError(UpstreamError):
         self.url, self.reason = url, reason
 
 
-class SuspiciousPageError(UpstreamError):
+class SuspiciousPageError(UnexplainedError):
     """A page contradicts what upstream said before, in a way that an attack or an accident would too."""
 
     def __init__(self, project: NormalizedName, reason: str) -> None:

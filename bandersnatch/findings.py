@@ -77,7 +77,7 @@ class VerifyReport(Struct):
         files = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
         return (
             f"verified {self.verified} of {self.held} projects{files}: {self.found.total()} found, "
-            f"{self.repaired.total()} repaired, {self.left} left, {self.failed} projects failed in {self.seconds:.1f} s"
+            f"{self.repaired.total()} repaired, {self.left} left, {self.failed} failed in {self.seconds:.1f} s"
         )
 
     def to_json(self) -> dict[str, object]:

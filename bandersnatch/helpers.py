@@ -79,23 +79,20 @@ class Helpers:
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        helper = self._free.get()
-        try:
-            if self._file_sync.is_stopped():
-                raise InterruptedRunError
+        file_sync = self._file_sync
+        with self._free_helper() as helper:
             if helper.has_ended:
-                return self._file_sync.sync_together(tasks, self._lanes)
-            with (
-                self._file_sync.upstream.turns.several(self._lanes) as lanes,
-                self._file_sync.storage.claimed(task.path for task in tasks),
-            ):
-                synced, changed = helper.sync_together(tasks, lanes)
-                self._take_note(tasks, changed, is_all=not helper.has_ended)
-        except PathConflictError:  # to be told by whoever works on the file alone
-            return {}
-        finally:
-            self._free.put(helper)
-        self._file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
+                return file_sync.sync_together(tasks, self._lanes)
+            try:
+                with (
+                    file_sync.upstream.turns.several(self._lanes) as lanes,
+                    file_sync.storage.claimed(task.path for task in tasks),
+                ):
+                    synced, changed = helper.sync_together(tasks, lanes)
+                    self._take_note(tasks, changed, is_all=not helper.has_ended)
+            except PathConflictError:  # to be told by whoever works on the file alone
+                return {}
+        file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
         return synced
 
     def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
@@ -104,14 +101,19 @@ class Helpers:
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
+        with self._free_helper() as helper:
+            found = helper.digests(paths)
+            return found if not helper.has_ended else self._file_sync.digests(paths)
+
+    @contextmanager
+    def _free_helper(self) -> Iterator["_Helper"]:
         helper = self._free.get()
         try:
             if self._file_sync.is_stopped():
                 raise InterruptedRunError
-            found = helper.digests(paths)
+            yield helper
         finally:
             self._free.put(helper)
-        return found if not helper.has_ended else self._file_sync.digests(paths)
 
     def _take_note(self, tasks: Sequence[FileTask], changed: Sequence[StoredPath], *, is_all: bool) -> None:
         """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""

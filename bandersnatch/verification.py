@@ -24,9 +24,8 @@ from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
     OtherIndexError,
-    ProjectNotFoundError,
     StorageError,
-    SuspiciousPageError,
+    UnexplainedError,
 )
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.findings import Finding, VerifyReport, VerifySettings
@@ -48,7 +47,6 @@ from bandersnatch.workshop import build_workshop
 logger = logging.getLogger(__name__)
 
 _MARK_SECONDS = 1.0
-_MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
 
 
 class Verification:
@@ -238,7 +236,7 @@ class Verification:
             self.report.failed += 1  # told once, and not for each project
         elif isinstance(error, StorageError) and inspected.is_compared:
             raise error  # it can't be written to
-        elif isinstance(error, _MAY_BE_EXPLAINED):
+        elif isinstance(error, UnexplainedError):
             self._doubtful[inspected.project] = failure
         else:
             self._account.fail(failure)

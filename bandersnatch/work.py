@@ -21,9 +21,8 @@ from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
     MirrorError,
-    ProjectNotFoundError,
     StaleMetadataError,
-    SuspiciousPageError,
+    UnexplainedError,
     UpstreamError,
 )
 from bandersnatch.inventory import Inventory
@@ -38,10 +37,6 @@ from bandersnatch.todo import TodoList
 from bandersnatch.workshop import Workshop, build_workshop
 
 logger = logging.getLogger(__name__)
-
-_MAY_BE_EXPLAINED = (ProjectNotFoundError, SuspiciousPageError)
-"""Errors that are none where upstream has removed something after the plan was made."""
-
 
 _REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
@@ -145,7 +140,7 @@ class Work:
 
         The changelog is asked once more before that is an error: a first run takes days, in which many projects go.
         """
-        doubtful = {failure.project for failure in self.report.failures if isinstance(failure.error, _MAY_BE_EXPLAINED)}
+        doubtful = {failure.project for failure in self.report.failures if isinstance(failure.error, UnexplainedError)}
         asks_changelog = self._config.http.api_method is not ApiMethod.SIMPLE
         if not doubtful or not asks_changelog or self._is_ending() or self._ended_early:
             return []
@@ -234,7 +229,7 @@ class Work:
         if isinstance(error, MirrorError) and error.stops_run:
             raise error
         self.report.failures.append(failure)
-        if not isinstance(error, _MAY_BE_EXPLAINED):
+        if not isinstance(error, UnexplainedError):
             self._tell(failure)
         if self._config.stop_on_error:
             self._ended_early = True
@@ -259,7 +254,7 @@ class Work:
     def _tell_failures(self) -> None:
         """Tell of the failures for which there might have been, but was not, an explanation."""
         for failure in self.report.failures:
-            if isinstance(failure.error, _MAY_BE_EXPLAINED):
+            if isinstance(failure.error, UnexplainedError):
                 self._tell(failure)
         if self._left_out or (self._ended_early and self.removals.files):
             logger.error("not all projects were worked on, since stop-on-error is true")

@@ -28,5 +28,14 @@ def post(fetcher: Fetcher, url: str) -> bytes:
     return fetcher.post(url, {}, b"body", 10**6).body
 
 
+def free_turns(fetcher: Fetcher) -> int:
+    number = 0
+    while fetcher.turns.take_free():
+        number += 1
+    for _ in range(number):
+        fetcher.turns.give_back()
+    return number
+
+
 every_way = pytest.mark.parametrize("fetch", [get, read, post])
 Way = Callable[[Fetcher, str], bytes]

@@ -28,7 +28,7 @@ from tests.fakepypi import (
 )
 from tests.fakepypi.answers import Answer
 from tests.fakepypi.faults import Wire
-from tests.fetching import CLOSED_PORT, get
+from tests.fetching import CLOSED_PORT, free_turns, get
 from tests.rig import Rig
 
 LANES = 4
@@ -72,15 +72,6 @@ def fetch(fetcher: Fetcher, sizes: Mapping[str, int], lanes: int = LANES) -> dic
             had[url] = content
     assert free_turns(fetcher) == LANES
     return had
-
-
-def free_turns(fetcher: Fetcher) -> int:
-    number = 0
-    while fetcher.turns.take_free():
-        number += 1
-    for _ in range(number):
-        fetcher.turns.give_back()
-    return number
 
 
 def open_sockets(pypi: FakePyPI) -> list[socket.socket]:

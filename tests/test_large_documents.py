@@ -10,6 +10,7 @@ from bandersnatch.fetch import Fetcher
 from bandersnatch.plain_body import BUFFER_BYTES
 from tests.builders import make_fetcher
 from tests.fakepypi import Drip, ExtraBytes, FakePyPI, Fault, Reset, ShortBody, Stall, Status, UploadedFile
+from tests.fetching import free_turns
 from tests.rig import Rig
 
 WORKERS = 2
@@ -25,15 +26,6 @@ def fetcher() -> Iterator[Fetcher]:
 @pytest.fixture
 def file(pypi: FakePyPI) -> UploadedFile:
     return pypi.add_file("large", "1.0", kind="sdist", content=CONTENT)
-
-
-def free_turns(fetcher: Fetcher) -> int:
-    number = 0
-    while fetcher.turns.take_free():
-        number += 1
-    for _ in range(number):
-        fetcher.turns.give_back()
-    return number
 
 
 def read(fetcher: Fetcher, url: str, size: int = len(CONTENT)) -> bytes | None:

@@ -63,7 +63,7 @@ def test_report_for_people(held: Rig, pypi: FakePyPI) -> None:
         ["problem", "found", "repaired", "left"],
         ["missing", "1", "1", "0"],
     ]
-    assert "verified 6 of 6 projects: 1 found, 1 repaired, 0 left, 0 projects failed" in result.stderr.splitlines()[-1]
+    assert "verified 6 of 6 projects: 1 found, 1 repaired, 0 left, 0 failed" in result.stderr.splitlines()[-1]
     quiet = held.command("--quiet", "verify")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
