@@ -4,8 +4,8 @@ Where a thread waits for one answer after the other, each file costs two switche
 a small file does not need: together most of its CPU time (docs/performance.md). Here each request has a connection of
 its own, all are sent, and whichever answer is there first is read first.
 
-There are no retries, redirects or proxies here, and no guess at what went wrong: what does not come as it should is left
-to ``fetch.Fetcher``, which has all these.
+There are no retries, redirects or HTTP proxies here, and no guess at what went wrong: what does not come as it should is
+left to ``fetch.Fetcher``, which has all these.
 """
 
 import logging
@@ -22,7 +22,7 @@ import requests
 import urllib3
 
 from bandersnatch.config import HttpConfig
-from bandersnatch.errors import without_credentials
+from bandersnatch.errors import BrokenBodyError, without_credentials
 from bandersnatch.lane import GoneAnswerError, Lane, UnfitAnswerError, is_plain
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
@@ -31,8 +31,6 @@ from bandersnatch.turns import Turns
 
 logger = logging.getLogger(__name__)
 
-LANES = 10
-"""How many requests one thread has under way; with more, the other threads would have none."""
 REST_SECONDS = 60.0
 """So long a server is not asked in this way, after it did not answer as it should."""
 
@@ -98,40 +96,57 @@ class Bulk:
                     key.data.close()
                     self._end(key.data)
 
+    def may_have(self, url: str) -> bool:
+        """Whether a document may come easily, for all that is known."""
+        return is_plain(url) and self._config.may_ask(url) and self._way_to(origin_of(url)) is not None
+
     @contextmanager
     def large_document(self, url: str, size: int, received: Callable[[], None]) -> Iterator[PlainBody | None]:
         """Open a large document of that size, or give None where it does not come easily.
 
         A turn for it is taken; ``received`` is called when its last byte is there.
+
+        Raises:
+            GoneAnswerError: there is none.
         """
-        lane = self._lane_to(url)
-        body = self._begin_large(lane, url, size, received) if lane is not None else None
+        origin = origin_of(url)
+        route = self._way_to(origin)
+        lane = self._connect(origin, route) if route is not None else None
         try:
+            body = self._begin_large(lane, url, size, received) if lane is not None else None
             yield body
+            if body is None or not body.is_whole:
+                self._close(lane)
+            else:
+                self._health.succeeded(host_of(origin))
+        except GoneAnswerError:
+            self._health.succeeded(host_of(origin))
+            raise
+        except BaseException as error:
+            self._close(lane)
+            if isinstance(error, BrokenBodyError):  # the rest is better asked for by who knows of ranges and of pauses
+                self._health.failed(host_of(origin))
+                self._rest(origin, error)
+            raise
         finally:
             if lane is not None:
-                if body is None or not body.is_whole:
-                    lane.close()
                 self._park(lane)
 
     def _begin_large(self, lane: Lane, url: str, size: int, received: Callable[[], None]) -> PlainBody | None:
         if not self._ask(lane, url, size):
             return None
         try:
-            body = PlainBody(lane, self._config, received)
+            return PlainBody(lane, self._config, received)
         except GoneAnswerError:
-            return None
+            raise
         except _FAILURES as error:
             self._fail(lane, error)
             return None
-        self._health.succeeded(host_of(lane.origin))
-        return body
 
-    def _lane_to(self, url: str) -> Lane | None:
-        origin = origin_of(url)
-        if not is_plain(url) or not self._config.may_ask(url) or (route := self._way_to(origin)) is None:
-            return None
-        return self._connect(origin, route)
+    @staticmethod
+    def _close(lane: Lane | None) -> None:
+        if lane is not None:
+            lane.close()
 
     def _ready(self, asked: selectors.BaseSelector, origin: str) -> list[Lane]:
         """Wait for an answer; where none comes, close all lanes, so that their answers are broken-off ones."""

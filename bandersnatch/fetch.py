@@ -26,6 +26,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
     without_credentials,
 )
+from bandersnatch.lane import GoneAnswerError
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 from bandersnatch.routes import Route, Routes, host_of, target_of
@@ -100,11 +101,20 @@ class Fetcher:
 
     @contextmanager
     def stream_plainly(self, url: str, size: int) -> Iterator[PlainBody | None]:
-        """Open a large document of that size where it comes easily; None stands for all other cases, and all errors."""
+        """Open a large document of that size where it comes easily; None stands for all other cases.
+
+        Raises:
+            NotFoundError: as ``get`` does.
+        """
+        if not self.bulk.may_have(url):
+            yield None
+            return
         turn = Turn(self.turns)
         try:
             with self.bulk.large_document(url, size, turn.end) as body:
                 yield body
+        except GoneAnswerError as error:
+            raise NotFoundError(without_credentials(url)) from error
         finally:
             turn.end()
 

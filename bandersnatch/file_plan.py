@@ -22,10 +22,7 @@ class FileWork(enum.Enum):
 
 
 class FileTask(Struct, frozen=True):
-    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew.
-
-    A struct, as its ``file`` is.
-    """
+    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew."""
 
     file: DistributionFile
     path: StoredPath

@@ -52,7 +52,7 @@ class SyncedFile(Struct, frozen=True):
 
 
 class FileSync(Struct, frozen=True):
-    """Works on files, one per call. Thread-safe."""
+    """Works on files, one by one or small ones many at a time. Thread-safe."""
 
     upstream: Upstream
     storage: FilesystemStorage

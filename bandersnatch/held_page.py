@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
-from bandersnatch.model import MAX_FILE_BYTES, ProjectPage, parse_project_page, parse_serial
+from bandersnatch.model import MAX_FILE_BYTES, ProjectPage, parse_project_page, parse_serial, parse_time
 from bandersnatch.storage import FilesystemStorage
 
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
@@ -26,6 +26,12 @@ class HeldFile(Struct, frozen=True):
     hashes: dict[str, str]
     has_metadata: bool
     metadata_sha256: str | None = None
+    upload_time: str | None = None
+
+    @property
+    def mtime(self) -> float | None:
+        """The upload time in seconds since 1970, or None where the page does not tell it; ValueError where it is none."""
+        return None if self.upload_time is None else parse_time(self.upload_time)
 
 
 class HeldPage(Struct, frozen=True):
@@ -121,6 +127,7 @@ class _File(msgspec.Struct, rename="kebab"):
     hashes: dict[str, str] = {}
     size: int | None = None
     core_metadata: bool | dict[str, str] = False
+    upload_time: str | None = None
 
 
 class _Meta(msgspec.Struct):
@@ -143,7 +150,7 @@ def _read_json(body: bytes) -> HeldPage | None:
         return None
     if serial is None:
         return None
-    files = (_held(file.url, file.size, file.hashes, file.core_metadata) for file in page.files)
+    files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
     return HeldPage(serial, tuple(file for file in files if file is not None))
 
 
@@ -166,11 +173,17 @@ def html_serial(body: bytes) -> int | None:
     return parse_serial(comment[1].decode()) if comment else None
 
 
-def _held(url: str, size: int | None, hashes: dict[str, str], core_metadata: bool | dict[str, str]) -> HeldFile | None:
+def _held(
+    url: str,
+    size: int | None,
+    hashes: dict[str, str],
+    core_metadata: bool | dict[str, str],
+    upload_time: str | None = None,
+) -> HeldFile | None:
     if size is not None and not 0 <= size <= MAX_FILE_BYTES:
         size = None
     metadata_sha256 = core_metadata.get("sha256") if isinstance(core_metadata, dict) else None
     try:
-        return HeldFile(stored_path(url), size, hashes, bool(core_metadata), metadata_sha256)
+        return HeldFile(stored_path(url), size, hashes, bool(core_metadata), metadata_sha256, upload_time)
     except MalformedResponseError:
         return None

@@ -103,7 +103,7 @@ class Helpers:
         """
         with self._free_helper() as helper:
             found = helper.digests(paths)
-            return found if not helper.has_ended else self._file_sync.digests(paths)
+        return self._file_sync.digests(paths) if found is None else found
 
     @contextmanager
     def _free_helper(self) -> Iterator["_Helper"]:
@@ -137,10 +137,10 @@ class _Helper:
         synced, changed = self._ask("sync_together", tasks, lanes)
         return synced or {}, changed
 
-    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
-        """Let the process hash files; the list is too short where it has ended."""
-        found, _ = self._ask("digests", paths)
-        return found or []
+    def digests(self, paths: Sequence[StoredPath]) -> list[str | None] | None:
+        """Let the process hash files; return None where it has ended, or is about to."""
+        found: list[str | None] | None = self._ask("digests", paths)[0]
+        return found
 
     def _ask(self, method: str, *arguments: object) -> tuple[Any, list[StoredPath]]:
         """Let the process call a method of its ``FileSync``; return what that returns, and which paths have changed."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
@@ -28,11 +29,11 @@ _DISK_ERRORS = {
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
 _ROWS_AT_A_TIME = 10_000
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE project (
     name TEXT PRIMARY KEY, display_name TEXT NOT NULL, serial INTEGER NOT NULL,
-    etag TEXT, files INTEGER NOT NULL, bytes INTEGER NOT NULL
+    etag TEXT, files INTEGER NOT NULL, bytes INTEGER NOT NULL, pages_digest BLOB
 ) WITHOUT ROWID;
 CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
 CREATE TABLE partial (path TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
@@ -46,7 +47,7 @@ _VERIFIED_SCHEMA = (
 
 class HeldProject(Struct, frozen=True):
     """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
-    conditional.
+    conditional; ``pages_digest`` is what all that was published of the project shall hash to, and None where nobody knows.
     """
 
     name: NormalizedName
@@ -55,6 +56,7 @@ class HeldProject(Struct, frozen=True):
     etag: str | None
     files: int
     size_bytes: int
+    pages_digest: bytes | None = None
 
 
 class Inventory:
@@ -99,7 +101,9 @@ class Inventory:
 
     def projects(self) -> Iterator[HeldProject]:
         """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
-        return (HeldProject(*row) for row in self._in_order("name, display_name, serial, etag, files, bytes"))
+        return (
+            HeldProject(*row) for row in self._in_order("name, display_name, serial, etag, files, bytes, pages_digest")
+        )
 
     def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
         """Yield name, display name and serial of all projects that are held, in the order of their names."""
@@ -129,16 +133,14 @@ class Inventory:
 
     def put(self, held: HeldProject) -> None:
         """Record a project whose pages are in place, and settle it."""
-        row = (held.name, held.display_name, held.serial, held.etag, held.files, held.size_bytes)
         with self._transaction() as cursor:
-            cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", row)
+            cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(held))
             self._settle(cursor, held.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record all projects of a new inventory at once, and only then let it count as one."""
-        rows = ((p.name, p.display_name, p.serial, p.etag, p.files, p.size_bytes) for p in held)
         with self._transaction() as cursor:
-            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?)", rows)
+            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, held))
             cursor.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def remove(self, project: NormalizedName) -> None:

@@ -7,6 +7,7 @@ bytes. At anything else the connection is given up, and the document is left to 
 
 import logging
 import re
+import ssl
 import time
 from http.client import IncompleteRead
 
@@ -26,8 +27,8 @@ _FIRST_BYTES = 256 * 1024
 _HEAD_BYTES = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
-_FIELD = re.compile(rb"([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n\0]*?)[ \t]*", re.ASCII)
-"""A header field as RFC 9112 has it (section 5); a line that goes on the one before it is none."""
+_FIELD_NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_NO_FIELD_VALUE = re.compile(rb"[\r\n\0]")
 _KNOWN = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection", b"etag"})
 """What says how much of what follows is the document, and which one it is; the other fields mean nothing here."""
 
@@ -67,8 +68,9 @@ class Lane:
         return self._is_open
 
     def is_stale(self) -> bool:
-        """Whether upstream has closed the connection while nothing was asked of it."""
-        return wait_for_read(self.socket, timeout=0.0)
+        """Whether upstream has closed the connection, or sent something, while nothing was asked of it."""
+        is_decrypted = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+        return is_decrypted or wait_for_read(self.socket, timeout=0.0)
 
     def ask(self, url: str, size: int) -> None:
         """Send the request for a document of that size.
@@ -100,12 +102,14 @@ class Lane:
         The rest is for the caller to read from ``socket``, and to call ``end_answer`` when all of it is there.
 
         Raises:
-            GoneAnswerError: there is no document.
+            GoneAnswerError: there is no document; the lane is ready for the next request.
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: there is no answer.
         """
         answer, received = self._head()
-        if answer.status in _GONE:
+        if answer.status in _GONE and answer.length <= _SHORT_BYTES:
+            self._rest(received, answer.length)
+            self.end_answer(is_last=answer.is_last)
             raise GoneAnswerError(f"upstream answered {answer.status}")
         self._check(answer)
         if len(received) > answer.length:
@@ -124,10 +128,10 @@ class Lane:
     def _head(self) -> tuple["PlainAnswer", bytes]:
         """Return the answer's head, and what has come behind it, which is all of a small file most of the time."""
         received = b""
-        while (end := received.find(_HEAD_END)) < 0:
-            if len(received) > _HEAD_BYTES:
-                raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
+        while (end := received.find(_HEAD_END)) < 0 and len(received) <= _HEAD_BYTES:
             received += self._receive(min(self._size, _FIRST_BYTES) + _HEAD_BYTES)
+        if not 0 <= end <= _HEAD_BYTES:
+            raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
         answer = PlainAnswer(received[:end])
         if logger.isEnabledFor(logging.DEBUG):
             seconds, url = time.monotonic() - self._asked, without_credentials(self.url)
@@ -167,12 +171,13 @@ class PlainAnswer:
             raise UnfitAnswerError(f"upstream's answer begins with {first[:80]!r}")
         fields: dict[bytes, bytes] = {}
         for line in lines:
-            field = _FIELD.fullmatch(line)
-            name = field[1].lower() if field is not None else b""
-            if field is None or name in fields:
+            given, colon, value = line.partition(b":")
+            name = given.lower()
+            # RFC 9112, section 5. A line that goes on the one before it begins with a blank, and so with no name.
+            if not (colon and _FIELD_NAME.fullmatch(name)) or _NO_FIELD_VALUE.search(value) or name in fields:
                 raise UnfitAnswerError(f"upstream's answer has the header {line[:80]!r}")
             if name in _KNOWN:
-                fields[name] = field[2]
+                fields[name] = value.strip(b" \t")
         length = fields.get(b"content-length", b"")
         if not length.isdigit() or len(length) > _MOST_DIGITS:
             raise UnfitAnswerError("upstream's answer has no length")

@@ -49,12 +49,11 @@ class ListedProject(Struct, frozen=True):
     serial: int
 
 
-class DistributionFile(msgspec.Struct, frozen=True):
+class DistributionFile(Struct, frozen=True):
     """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
 
     ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is None where there is no ``.metadata`` file;
-    ``upload_time`` is upstream's own text. Of these there are so many, also on their way to helper processes, that a
-    dataclass, several times as slow to make and to pickle, would count.
+    ``upload_time`` is upstream's own text.
     """
 
     filename: str
@@ -75,7 +74,7 @@ class DistributionFile(msgspec.Struct, frozen=True):
     @property
     def mtime(self) -> float | None:
         """The upload time in seconds since 1970, or None where upstream does not tell it."""
-        return None if self.upload_time is None else _parse_time(self.upload_time)
+        return None if self.upload_time is None else parse_time(self.upload_time)
 
 
 class ProjectPage(Struct, frozen=True):
@@ -133,16 +132,16 @@ def filename_problem(filename: str) -> str | None:
     return None
 
 
-class _Meta(msgspec.Struct):
+class _Meta(Struct):
     last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
 
 
-class _Status(msgspec.Struct):
+class _Status(Struct):
     status: str = "active"
     reason: str | None = None
 
 
-class _File(msgspec.Struct, rename="kebab"):
+class _File(Struct, rename="kebab"):
     filename: str
     url: str
     hashes: dict[str, str]
@@ -155,7 +154,7 @@ class _File(msgspec.Struct, rename="kebab"):
     provenance: str | None = None
 
 
-class _Page(msgspec.Struct, rename="kebab"):
+class _Page(Struct, rename="kebab"):
     name: str
     files: list[_File]
     meta: _Meta = msgspec.field(default_factory=_Meta)
@@ -163,21 +162,21 @@ class _Page(msgspec.Struct, rename="kebab"):
     versions: list[str] = msgspec.field(default_factory=list)
 
 
-class _IndexedProject(msgspec.Struct):
+class _IndexedProject(Struct):
     name: str
     last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
 
 
-class _Index(msgspec.Struct):
+class _Index(Struct):
     projects: list[_IndexedProject]
     meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
-class _LegacyInfo(msgspec.Struct):
+class _LegacyInfo(Struct):
     name: str
 
 
-class _LegacyJson(msgspec.Struct):
+class _LegacyJson(Struct):
     info: _LegacyInfo
     last_serial: int
 
@@ -261,6 +260,12 @@ def parse_serial(value: int | str | None) -> int | None:
     return value if value is not None and 0 <= value <= MAX_SERIAL else None
 
 
+def parse_time(text: str) -> float:
+    """Return seconds since 1970; PEP 700 promises UTC, so a time without a zone is read as UTC too."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _required_serial(value: int | str | None, url: str) -> int | None:
     """Return a serial, or None where upstream told none; what it told must be one."""
     serial = parse_serial(value)
@@ -275,12 +280,6 @@ def _is_expected(file: _File, project: NormalizedName, url: str) -> bool:
         return True  # a hostile name is no mistake: with it the whole page is refused
     logger.warning("%s: the file '%s' is of another project; it is left out", url, shown(file.filename, 80))
     return False
-
-
-def _parse_time(text: str) -> float:
-    """Return seconds since 1970; PEP 700 promises UTC, so a time without a zone is read as UTC too."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class _Links:
@@ -321,7 +320,7 @@ def _parse_file(wire: _File, url: str, links: _Links) -> DistributionFile:
         raise wrong(f"has size {wire.size}")
     if wire.upload_time is not None:
         try:
-            _parse_time(wire.upload_time)
+            parse_time(wire.upload_time)
         except (ValueError, OverflowError) as error:
             raise wrong(f"has upload-time {wire.upload_time!r}") from error
     metadata = wire.core_metadata if wire.core_metadata is not None else wire.data_dist_info_metadata

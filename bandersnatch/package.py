@@ -91,7 +91,7 @@ class Package:
                 Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
             )
         self._held = self._read_held_page()
-        soundness = Soundness(self._shop, self._order, self._held)
+        soundness = Soundness(self._shop, self._order, record, self._held)
         answer = self._fetch_page(record, record.etag if record and not unsettled and soundness.seems_whole() else None)
         if isinstance(answer, FetchedPage) and answer.page is None and not soundness.has_right_digests():
             answer = self._fetch_page(record, None)  # the whole page says how to mend that

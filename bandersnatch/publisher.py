@@ -3,7 +3,8 @@
 The order is the mirror's promise: files before their page, a page before the deletions that it allows.
 """
 
-from collections.abc import Callable, Set
+import hashlib
+from collections.abc import Callable, Mapping, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -84,7 +85,15 @@ class Publisher(Struct, frozen=True):
         etag = publication.etag if self.notes_etags and not publication.lost_metadata else None
         size_bytes = sum(file.size for file in page.files)
         self.inventory.put(
-            HeldProject(project, publication.display_name, page.serial or 0, etag, len(page.files), size_bytes)
+            HeldProject(
+                project,
+                publication.display_name,
+                page.serial or 0,
+                etag,
+                len(page.files),
+                size_bytes,
+                _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
+            )
         )
         return any(changed)
 
@@ -127,6 +136,12 @@ class Publisher(Struct, frozen=True):
         """Whether every form of the project's page that is configured is on disk."""
         folder = Layout(self.config.hash_index).page_folder(project)
         return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
+
+    def pages_digest(self, project: NormalizedName) -> bytes:
+        """Return what the pages and the legacy JSON that lie there hash to; ``HeldProject`` has it of what was published."""
+        folder = Layout(self.config.hash_index).page_folder(project)
+        pages = {name: self.storage.read(page_path(folder, name)) for name in ALL_PAGES}
+        return _digest({**pages, **{path: self.storage.read(path) for path in json_paths(project)}})
 
     def pages_are_whole(self, project: NormalizedName, serial: int) -> bool:
         """Whether the HTML pages end as they should, and agree with each other and with the serial of the held page.
@@ -213,3 +228,12 @@ class Publisher(Struct, frozen=True):
             is_same = path not in publication.fetched and old.get("sha256") == file.sha256 and name in old
             digests[file.filename] = old[name] if is_same else self.storage.digest(path, name, self.is_stopped)
         return digests
+
+
+def _digest(published: Mapping[str, bytes | None]) -> bytes:
+    """Return a digest of documents by their names; what has no bytes is not there."""
+    hasher = hashlib.blake2b(digest_size=16)  # of what a disk may do to it, and nobody else
+    for name in sorted(name for name, data in published.items() if data is not None):
+        data = published[name] or b""
+        hasher.update(f"{name} {len(data)} ".encode() + data)
+    return hasher.digest()

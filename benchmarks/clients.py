@@ -91,12 +91,15 @@ def run_for_output(command: list[str], source: Path | None = None) -> str:
 
 
 def make_environment(folder: Path, python: str, requirements: Sequence[str]) -> None:
-    """Make a virtual environment with what pip finds for these requirements, where there is none yet."""
-    if folder.exists():
+    """Make a virtual environment with what pip finds for these requirements, where there is none with them yet."""
+    made_with = folder / "made-with"
+    wanted = "\n".join(requirements)
+    if made_with.exists() and made_with.read_text() == wanted:
         return
-    subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *requirements], check=True)
+    made_with.write_text(wanted)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Ours:
 
     def version(self) -> str:
         """Return version and commit, and make its environment where there is none yet."""
-        requirements = ["-r", str(self.source / "requirements.txt")]
+        requirements = (self.source / "requirements.txt").read_text().split()
         make_environment(self.environments / "ours", sys.executable, requirements)
         said = run_for_output([str(self._python), "-m", "bandersnatch", "--version"], self.source)
         commit = run_for_output(["git", "-C", str(self.source), "describe", "--always", "--dirty"])

@@ -30,10 +30,20 @@ def touch_free_memory() -> None:
     A virtual machine may get memory from its host only when it is used for the first time. Whoever fills the page cache with
     it would pay for that: on one machine 3 s for each GB, which is more than all else that a run does.
     """
-    size = int(0.8 * _memory_bytes("MemFree"))
+    free = [_memory_bytes("MemFree"), *(limit // 2 for limit in _memory_limits())]
+    size = int(0.8 * min(free))
     with mmap.mmap(-1, size) as memory:
         for begin in range(0, size, mmap.PAGESIZE):
             memory[begin] = 1
+
+
+def _memory_limits() -> list[int]:
+    """Return the limit that a container sets, where there is one."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return []
+    return [int(limit)] if limit.isdigit() else []
 
 
 def _memory_bytes(name: str) -> int:

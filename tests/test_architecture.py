@@ -79,7 +79,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "lane", "errors routes"),
     (2, "plain_body", "body config errors lane"),
     (2, "bulk", "config errors lane plain_body retries routes turns"),
-    (2, "fetch", "__init__ body bulk config errors plain_body retries routes turns"),
+    (2, "fetch", "__init__ body bulk config errors lane plain_body retries routes turns"),
     (2, "changelog", "changes errors fetch model project_list"),
     (2, "upstream", "body changelog changes errors fetch model plain_body turns"),
     (2, "legacy_json", "errors upstream"),
@@ -119,7 +119,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "config equipment file_plan file_sources file_sync held_page inventory layout options"
         " publisher report storage upstream wanted_page",
     ),
-    (3, "soundness", "held_page layout order workshop"),
+    (3, "soundness", "held_page inventory layout order workshop"),
     (
         3,
         "package",

@@ -99,6 +99,14 @@ def test_nothing_is_written_where_the_inventory_is_missing(changed: Rig) -> None
     assert [removal["project"] for removal in plan["remove"]] == ["goes"]
 
 
+def test_plan_with_digests_reads_no_file_and_counts_all_that_a_run_reads(changed: Rig, pypi: FakePyPI) -> None:
+    changed.run()
+    changed.resync()
+    plan = dry_run(changed, "--full", compare_method="hash")
+    held = len(list(changed.web.rglob("*.whl"))) + len(list(changed.web.rglob("*.tar.gz")))
+    assert any(f"how many of {held} files are bad" in unknown for unknown in plan["unknown"])
+
+
 def test_nothing_is_taken_over_from_another_bandersnatch(changed: Rig) -> None:
     serial = (changed.directory / "state").read_text()
     for name in ("state", "inventory.sqlite", "fingerprint"):

@@ -5,9 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from bandersnatch.errors import BrokenBodyError, TimeLimitError
+from bandersnatch.errors import BrokenBodyError, HostDownError, NotFoundError, TimeLimitError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.plain_body import BUFFER_BYTES
+from bandersnatch.retries import RetryPolicy
 from tests.builders import make_fetcher
 from tests.fakepypi import Drip, ExtraBytes, FakePyPI, Fault, Reset, ShortBody, Stall, Status, UploadedFile
 from tests.fetching import free_turns
@@ -85,8 +86,22 @@ def test_a_document_that_is_gone_does_not_let_upstream_rest(
     pypi: FakePyPI, fetcher: Fetcher, file: UploadedFile
 ) -> None:
     pypi.fault(file.url_path, Status(404))
-    assert read(fetcher, pypi.url + file.url_path) is None
+    with pytest.raises(NotFoundError):
+        read(fetcher, pypi.url + file.url_path)
+    assert free_turns(fetcher) == WORKERS
     assert read(fetcher, pypi.url + file.url_path) == CONTENT
+    assert len(pypi.requests) == 2
+
+
+@pytest.mark.parametrize("fault", [ShortBody(1000), Reset(after_bytes=1000)])
+def test_a_host_that_breaks_off_every_large_body_is_given_up(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
+    policy = RetryPolicy(attempts=2, backoff_seconds=0, failures_until_down=5)
+    for number in range(20):
+        uploaded = pypi.add_file("large", f"{number}.0", kind="sdist", content=bytes([number]) * 2 * BUFFER_BYTES)
+        pypi.fault(uploaded.url_path, fault, times=None)
+    report = rig.run(policy=policy, workers="2")
+    assert isinstance(report.outage, HostDownError)
+    assert len(pypi.file_requests()) < 12
 
 
 @pytest.mark.parametrize("url", ["/packages/x?y", "/packages/../x"])

@@ -1,6 +1,9 @@
 """A resync, and runs that go on from records that are lost or another's: everything is looked at, and little fetched."""
 
 import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -8,10 +11,17 @@ from msgspec.structs import replace
 from bandersnatch.equipment import Pace
 from bandersnatch.run_lock import run_lock
 from bandersnatch.soundness import LITTLE_FILES
-from tests.fakepypi import FakePyPI, Status
+from tests.fakepypi import FakePyPI, Status, UploadedFile
 from tests.rig import HURRIED, Rig
 
 HELPED = replace(HURRIED, helped_projects=1)
+
+
+def spoil(stored: Path) -> None:
+    """Change all bytes of a file, as a bad disk would: neither its size nor its time tells."""
+    found = stored.stat()
+    stored.write_bytes(bytes(found.st_size))
+    os.utime(stored, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def test_archiving_has_no_serial_and_is_found_by_a_resync(rig: Rig, pypi: FakePyPI) -> None:
@@ -93,7 +103,7 @@ def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: F
         pypi.add_file(name, "2.0", kind="sdist")
     rig.run()
     stored = rig.web / f"{file.url_path.lstrip('/')}{what}"
-    stored.write_bytes(bytes(len(stored.read_bytes())))
+    spoil(stored)
     pypi.clear_requests()
     rig.resync()
     assert rig.run(pace=pace, compare_method="hash").failures == []
@@ -103,6 +113,68 @@ def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: F
     ]  # fmt: skip
     assert [request.path for request in pypi.file_requests()] == ([] if what else [file.url_path])
     rig.assert_matches()
+
+
+def lose_an_entry(rig: Rig, file: UploadedFile) -> None:
+    page = rig.web / "simple/foo/index.v1_json"
+    document = json.loads(page.read_bytes())
+    document["files"] = [entry for entry in document["files"] if entry["filename"] != file.filename]
+    page.write_text(json.dumps(document))
+    rot(rig, file)
+
+
+def rot(rig: Rig, file: UploadedFile) -> None:
+    spoil(rig.web / file.url_path.lstrip("/"))
+
+
+def change_pages(rig: Rig, file: UploadedFile) -> None:
+    for name in ("index.html", "index.v1_html"):
+        page = rig.web / "simple/foo" / name
+        page.write_bytes(page.read_bytes().replace(b"sha256=", b"sha256=0"))
+
+
+def yank(rig: Rig, file: UploadedFile) -> None:
+    page = rig.web / "simple/foo/index.v1_json"
+    page.write_bytes(page.read_bytes().replace(b'"yanked":false', b'"yanked":true '))
+
+
+def cut_legacy_json(rig: Rig, file: UploadedFile) -> None:
+    document = rig.web / "json/foo"
+    document.write_bytes(document.read_bytes()[:50])
+
+
+def change_time(rig: Rig, file: UploadedFile) -> None:
+    os.utime(rig.web / file.url_path.lstrip("/"), (1, 1))
+
+
+@pytest.mark.parametrize("damage", [lose_an_entry, rot, change_pages, yank, cut_legacy_json, change_time])
+def test_a_check_of_digests_believes_nothing_that_is_not_proven(
+    rig: Rig, pypi: FakePyPI, damage: Callable[[Rig, UploadedFile], None]
+) -> None:
+    pypi.add_file("foo", "1.0")
+    file = pypi.add_file("foo", "2.0", kind="sdist")
+    rig.run(json="true")
+    before = rig.tree()
+    stored = rig.web / file.url_path.lstrip("/")
+    moment = stored.stat().st_mtime
+    damage(rig, file)
+    rig.resync()
+    assert rig.run(compare_method="hash", json="true").failures == []
+    assert rig.tree() == before
+    assert stored.stat().st_mtime == moment
+
+
+def test_a_rebuilt_inventory_proves_no_pages(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    (rig.directory / "inventory.sqlite").unlink()
+    pypi.clear_requests()
+    rig.resync()
+    rig.run(compare_method="hash")
+    assert [request.status for request in pypi.page_requests()] == [200]
+    rig.resync()
+    rig.run(compare_method="hash")
+    assert [request.status for request in pypi.page_requests()] == [200, 304]
 
 
 def test_what_is_too_much_for_one_task_is_hashed_by_all_workers(rig: Rig, pypi: FakePyPI) -> None:
