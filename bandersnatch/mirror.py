@@ -91,6 +91,8 @@ class Mirror:
         """
         adopt(self._storage, is_dry_run=True)
         is_rebuilt = self._holdings.open()
+        if self._must_check_all:
+            self._states.forget()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 
     def _load_state(self, *, is_rebuilt: bool) -> SavedState:
