@@ -6,7 +6,7 @@ from itertools import chain
 
 from bandersnatch.errors import MirrorError
 from bandersnatch.findings import Finding, VerifyReport, VerifySettings
-from bandersnatch.layout import REMOVALS
+from bandersnatch.layout import REMOVALS_OF_VERIFY
 from bandersnatch.report import Failure
 from bandersnatch.storage import FilesystemStorage
 
@@ -39,12 +39,18 @@ class Account:
 
     def withhold(self, too_much: str, listing: Iterable[str]) -> None:
         """Take note of removals that are too many, and list them, below those of another kind."""
+        listed = ""
         if not self._settings.dry_run:
-            earlier = self._storage.pieces(REMOVALS) if self._withheld else ()
+            earlier = self._storage.pieces(REMOVALS_OF_VERIFY) if self._withheld else ()
             pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
-            self._storage.write_pieces(REMOVALS, chain(earlier, pieces))
+            self._storage.write_pieces(REMOVALS_OF_VERIFY, chain(earlier, pieces))
+            listed = f". {self._storage.root / REMOVALS_OF_VERIFY} lists it all"
         self._withheld.append(too_much)
         self.report.withheld = (
-            f"this would remove {' and '.join(self._withheld)}, which max-removals forbids: nothing was removed. "
-            f"{self._storage.root / REMOVALS} lists it all"
+            f"this would remove {' and '.join(self._withheld)}, which max-removals forbids: nothing was removed{listed}"
         )
+
+    def close(self) -> None:
+        """Delete the list of what an earlier verification withheld, where this one withholds nothing."""
+        if not self._settings.dry_run and not self._withheld:
+            self._storage.delete(REMOVALS_OF_VERIFY)

@@ -9,7 +9,7 @@ import urllib3
 from msgspec import Struct
 
 from bandersnatch.config import HttpConfig
-from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError
+from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, without_credentials
 
 CHUNK_BYTES = 256 * 1024
 _BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -117,7 +117,7 @@ def reason_of(error: BaseException, timeout_seconds: float) -> str:
         return through + deepest.strerror
     if isinstance(deepest, TimeoutError):  # a socket's own, which has no words for it
         return f"{through}no answer for {timeout_seconds:g} s"
-    return through + (str(deepest) or type(deepest).__name__)
+    return through + (without_credentials(str(deepest)) or type(deepest).__name__)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

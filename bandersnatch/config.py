@@ -34,6 +34,8 @@ from bandersnatch.suggestions import suggestion
 _T = TypeVar("_T")
 
 INDEX, FORM = "the index", "options about what is published"
+_SIMILAR_SECTION = 0.85
+"""A letter more or less; ``[plugins_off]`` is how operators put a section aside."""
 _FINGERPRINT_WORDS = (INDEX, FORM, "filters of metadata, releases and files", "filters of project names")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
@@ -181,7 +183,9 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
         if section in BACKEND_SECTIONS:
             remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            if hint := suggestion(section, known):  # its filters would be off, and everything mirrored
+            if hint := suggestion(
+                section, known, _SIMILAR_SECTION
+            ):  # its filters would be off, and everything mirrored
                 problems.append(f"{ini.place(section)}: unknown section{hint}")
             else:
                 warnings.append(f"{ini.place(section)}: unknown section, ignored")

@@ -4,14 +4,16 @@ One root, and below it a class by whose fault it is: the user's configuration, u
 ``RuntimeError`` of ours is always a programmer's mistake, never one of these.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import NormalizedName
 
 MAX_SHOWN_TEXT = 200
+
+_CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 
 
 def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
@@ -21,11 +23,8 @@ def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """Return the URL without a user's name and password, as it may stand in messages and logs."""
-    if "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Return the URL, or a text with URLs, without users' names and passwords, as it may stand in messages and logs."""
+    return _CREDENTIALS.sub("://", url)
 
 
 class MirrorError(Exception):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
 
 from bandersnatch.errors import NotFoundError, UsageError
-from bandersnatch.filters.facts import ProjectDocument, ProjectFacts, Release, find, parse_version
+from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFacts, Release, find, parse_version
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
 from bandersnatch.filters.verdict import Verdict
@@ -85,7 +85,7 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
     ]
     yield from _told(project, verdicts)
     gone_project = project if _is_dropped(verdicts) else None
-    selection = Selection(filters, page, document)
+    selection = Selection(filters, page, document if filters.needs_json else NO_DOCUMENT)  # as a run does it
     found = False
     for release in selection.releases:
         if not _is_meant(target, release):

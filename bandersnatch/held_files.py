@@ -21,8 +21,7 @@ def with_held_files(
 ) -> ProjectPage:
     """Return the page with what the filters keep and what is held; without ``takes_new``, with nothing but what is held.
 
-    Held is what the project's page lists, which is in one of ``folders``. Where that is lost, it is what lies on disk; and
-    since nothing tells what else was here, all that the filters keep belongs to it.
+    Held is what the project's page lists, which is in one of ``folders``. Where that is lost, it is what lies on disk.
     """
     page = selection.upstream_page
     held = next((found for folder in folders if (found := read_whole_page(storage, folder)) is not None), None)
@@ -30,7 +29,7 @@ def with_held_files(
         paths = held.paths
     else:
         paths = {path for file in page.files if storage.stat(path := file_path(file)) is not None}
-    kept = selection.page if takes_new or held is None else replace(page, files=(), versions=())
+    kept = selection.page if takes_new else replace(page, files=(), versions=())
     kept_names = {file.filename for file in kept.files}
     files = tuple(file for file in page.files if file.filename in kept_names or file_path(file) in paths)
     names = {file.filename for file in files}

@@ -87,26 +87,26 @@ def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage 
 
 
 def read_listed_paths(storage: FilesystemStorage, folder: StoredPath) -> set[StoredPath] | None:
-    """Return the files that the page in a folder lists, or None where there is no page.
+    """Return the files that the page in a folder lists in any of its forms, or None where there is no page.
 
     Raises:
         UnreadablePageError: there is a page, but what it lists can't be said for sure.
     """
     try:
-        body = storage.read(page_path(folder, JSON_PAGE))
-        if body is not None:
-            page = _read_json(body)
-        else:
-            found = (storage.read(page_path(folder, name)) for name in HTML_PAGES)
-            body = next((each for each in found if each is not None), None)
-            if body is None:
-                return None
-            page = _read_html(body) if html_serial(body) is not None else None
+        json = storage.read(page_path(folder, JSON_PAGE))
+        html = {storage.read(page_path(folder, name)) for name in HTML_PAGES} - {None}
     except StorageError as error:
         raise UnreadablePageError(folder, f"the page can't be read: {error}") from error
-    if page is None:
+    if json is None and not html:
+        return None
+    pages = [_read_html(body) for body in html if body is not None]
+    page = _read_json(json) if json is not None else None
+    # Where there is JSON it must be whole, and else one of the others; whatever these list besides is not for deletion.
+    if page is None and (
+        json is not None or not any(body is not None and html_serial(body) is not None for body in html)
+    ):
         raise UnreadablePageError(folder, "the page is broken")
-    return page.paths
+    return set().union(*(each.paths for each in (page, *pages) if each is not None))
 
 
 def read_held_project(

@@ -53,7 +53,7 @@ class KeptRecords(logging.Handler):
         """Keep a record; its arguments, which need not be fit for another process, become its text."""
         record.msg, record.args = record.getMessage(), None
         if record.exc_info:
-            record.msg += "\n" + logging.Formatter().formatException(record.exc_info)
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
             record.exc_info = None
         self._records.append(record)
 

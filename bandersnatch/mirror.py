@@ -72,6 +72,8 @@ class Mirror:
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
             if plan.is_new or not self._root_index.is_there():
+                if self._must_check_all:
+                    self._states.forget()  # not before upstream has said what there is
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
@@ -89,12 +91,14 @@ class Mirror:
         """
         adopt(self._storage, is_dry_run=True)
         is_rebuilt = self._holdings.open()
+        if self._must_check_all:
+            self._states.forget()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 
     def _load_state(self, *, is_rebuilt: bool) -> SavedState:
         saved = self._states.load()
         if self._must_check_all:
-            return self._states.forget()
+            return SavedState(None, None, saved.changelog_serial)
         if is_rebuilt and saved.serial is None:
             return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
         return saved

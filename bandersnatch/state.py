@@ -61,11 +61,10 @@ class StateStore:
         position = parse_serial((self._storage.read(CHANGELOG) or b"").decode("utf-8", "replace").strip())
         return SavedState(serial, self._load_todo(serial), position)
 
-    def forget(self) -> SavedState:
-        """Delete both files, so that every project is checked until a run has come to its end, and return what is left."""
+    def forget(self) -> None:
+        """Delete both files, so that every project is checked until a run has come to its end."""
         for path in (TODO, STATE):  # without the first, and with the second, a run goes on from there: nothing is lost
             self._storage.delete(path)
-        return self.load()
 
     def save_changelog_serial(self, serial: int | None) -> None:
         """Record up to where the changelog was read, or with None that it was read as far as the todo list goes."""

@@ -81,15 +81,14 @@ class Sync:
                 saved = SavedState(None, None)
             todo = self._todo(projects, saved)
             has_other_filters = self._has_other_filters()
-            if (
-                has_other_filters
-            ):  # a page that has not changed upstream is here in the form that the last filters gave it
+            if has_other_filters:
+                # What has not changed upstream is here as the last filters shaped it; and what these shape, however far this
+                # command comes, must not count as unchanged for a run with those.
                 self._inventory.forget_etags_of(projects)
+                self._work.publisher = replace(self._work.publisher, notes_etags=False)
             self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
-            if has_other_filters:  # and what is here now would count as unchanged for a run with those filters
-                self._inventory.forget_etags_of(projects)
             self._finish(todo, saved, skip_root_index=skip_root_index)
-            if saved.todo is not None:
+            if saved.todo is not None and not has_other_filters:
                 self._save_rest(projects, todo, saved.todo)
             self._work.report.seconds = time.monotonic() - started
             return self._work.report

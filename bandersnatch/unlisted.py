@@ -9,6 +9,7 @@ changed. Nothing counts as unlisted where a single page, or a folder, could not 
 import hashlib
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -34,6 +35,12 @@ PRAGMA user_version = 1;
 COMMIT;
 """
 """``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
+
+
+_COUNT = """
+SELECT count(*) FROM unlisted AS each WHERE NOT is_metadata OR NOT EXISTS
+(SELECT 1 FROM unlisted WHERE path = substr(each.path, 1, length(each.path) - length('.metadata')))
+"""
 
 
 class _Step(IntEnum):
@@ -70,7 +77,7 @@ class UnlistedFiles:
             _remove(self._kept_at)
 
     def find(self, is_stopped: Callable[[], bool]) -> int:
-        """Look for the files, and return how many there are, core metadata not counted by itself.
+        """Look for the files, and return how many there are; core metadata counts only without its file.
 
         Each call gets on, however soon it is stopped, but for the last step, which begins anew.
 
@@ -85,8 +92,7 @@ class UnlistedFiles:
             self._go_on(_Step.FOLDERS, self._list_folders)
             with self._transaction():
                 self._check()
-            found = self._database.execute("SELECT count(*) FROM unlisted WHERE NOT is_metadata")
-            return int(found.fetchone()[0])
+            return int(self._database.execute(_COUNT).fetchone()[0])
 
     def paths(self) -> Iterator[StoredPath]:
         """Yield the files, in the order of their paths."""
@@ -201,7 +207,7 @@ class UnlistedFiles:
             folder_of_file, _, name = path.rpartition("/")
             self._list((path, f"{folder_of_file}/.{name}{PART_SUFFIX}"))
         for path in self.paths():
-            if self._has("listed", "digest", path) or not os.path.lexists(self._absolute(path)):
+            if self._has("listed", "digest", path) or not _is_file(self._absolute(path)):
                 self._database.execute("DELETE FROM unlisted WHERE path = ?", (os.fsencode(path),))
 
     def _list(self, paths: Iterable[str]) -> None:
@@ -253,6 +259,14 @@ def _open(kept_at: Path | None) -> sqlite3.Connection:
     database = sqlite3.connect(kept_at or "", isolation_level=None)
     database.executescript(_SCHEMA)
     return database
+
+
+def _is_file(path: str) -> bool:
+    """Whether a file or a link lies there; what has become a folder meanwhile is no file that could be deleted."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _remove(path: Path) -> None:

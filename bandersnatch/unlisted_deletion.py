@@ -72,10 +72,12 @@ class UnlistedDeletion:
         if too_much is not None:
             self._account.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run
+        last = ""
         for path in self._unlisted.paths():
             if is_deleting:
                 self._storage.delete(path)
-            if not is_metadata(path):
+            if not is_metadata(path) or path != f"{last}.metadata":  # core metadata is told of with its file
+                last = path
                 self._account.count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
             if is_deleting and is_stopped():
                 raise InterruptedRunError

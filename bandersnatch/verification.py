@@ -47,6 +47,8 @@ from bandersnatch.workshop import build_workshop
 logger = logging.getLogger(__name__)
 
 _MARK_SECONDS = 1.0
+_DOUBTFUL_MOST = 10_000
+"""So many failures are kept in memory for what the changelog may explain; an index that has lost more is broken."""
 
 
 class Verification:
@@ -107,6 +109,7 @@ class Verification:
             except BaseException:
                 self._equipment.unwind(self._pace.unwind_seconds)
                 raise
+            self._account.close()
             self._storage.flush()
         self.report.seconds = time.monotonic() - begun
         return self.report
@@ -236,7 +239,7 @@ class Verification:
             self.report.failed += 1  # told once, and not for each project
         elif isinstance(error, StorageError) and inspected.is_compared:
             raise error  # it can't be written to
-        elif isinstance(error, UnexplainedError):
+        elif isinstance(error, UnexplainedError) and len(self._doubtful) < _DOUBTFUL_MOST:
             self._doubtful[inspected.project] = failure
         else:
             self._account.fail(failure)

@@ -112,3 +112,10 @@ def test_many_workers_are_a_warning_against_the_public_index(path: Path) -> None
 @pytest.mark.parametrize(("workers", "master"), [("10", PUBLIC), ("100", "https://index.example")])
 def test_a_polite_number_of_workers_or_another_index_is_none(path: Path, workers: str, master: str) -> None:
     assert load_option(path, "workers", workers, f"master = {master}").warnings == ()
+
+
+@pytest.mark.parametrize("section", ["plugins_off", "mirror_old", "old.allowlist", "disabled filter_regex"])
+def test_a_section_that_was_put_aside_is_no_misspelt_one(path: Path, section: str) -> None:
+    assert load(path, f"[mirror]\ndirectory = /srv/pypi\n[{section}]\nx = y\n").warnings == (
+        f"{path}: line 3: [{section}]: unknown section, ignored",
+    )

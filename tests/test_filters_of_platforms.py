@@ -154,7 +154,7 @@ def test_a_system_may_be_named_as_its_files_spell_it(word: str) -> None:
     assert [file.filename for file in Selection(filters, page).page.files] == ["sample-1.0.tar.gz"]
 
 
-def test_where_the_legacy_json_is_there_it_tells_what_a_source_distribution_is() -> None:
+def test_the_legacy_json_where_it_is_there_changes_nothing() -> None:
     filters = filters_of(enabled("exclude_platform") + "[blocklist]\nplatforms = linux\n")
     page = make_page(*(make_file(f"sample-1.0.linux-{machine}.tar.gz") for machine in ("x86_64", "i686")))
     kinds = {"x86_64": "sdist", "i686": "bdist_dumb"}
@@ -162,4 +162,4 @@ def test_where_the_legacy_json_is_there_it_tells_what_a_source_distribution_is()
         {"filename": f"sample-1.0.linux-{machine}.tar.gz", "packagetype": kind} for machine, kind in kinds.items()
     ]
     kept = Selection(filters, page, ProjectDocument({"releases": {"1.0": entries}})).page
-    assert [file.filename for file in kept.files] == ["sample-1.0.linux-x86_64.tar.gz"]
+    assert kept.files == ()

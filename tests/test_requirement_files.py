@@ -170,3 +170,11 @@ def test_any_text_has_its_lines(text: str) -> None:
     for number, line in logical_lines(text):
         assert 1 <= number <= text.count("\n") + 1
         assert line == line.strip() != ""
+
+
+def test_a_url_that_is_none_is_passed_over_too(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text("-r https://u:secret@[::1/r.txt\none\n")
+    files = read(path)
+    assert [requirement.name for requirement in files.requirements] == ["one"]
+    assert "secret" not in files.passed_over[0]

@@ -366,3 +366,37 @@ def test_pages_in_another_form_than_all_others_are_refused(behind: Rig, pypi: Fa
     assert "run bandersnatch mirror first" in result.stderr
     assert pypi.requests == []
     assert behind.tree() == before
+
+
+def test_what_a_stopped_sync_has_shaped_does_not_count_as_unchanged(rig: Rig, pypi: FakePyPI) -> None:
+    for version in ("1.0", "2.0a1"):
+        pypi.add_file("one", version)
+    two = pypi.add_file("two", "1.0", size=2_000_000)
+    rig.filters = filtering("prerelease_release")
+    rig.run()
+    (rig.web / two.url_path[1:]).unlink()
+    pypi.fault(two.url_path, Stall(after_bytes=1_000_000), times=None)
+    command = rig.start_command("sync", "--ignore-filters", "one", "two")
+    page = rig.web / "simple" / "one" / "index.v1_json"
+    while b"2.0a1" not in page.read_bytes():  # which takes as long as it takes: the other file stalls
+        assert command.poll() is None
+    command.kill()
+    command.communicate()
+    pypi.clear_faults()
+    rig.resync()
+    rig.run()
+    assert versions(rig, "one") == ["1.0"]
+
+
+def test_sync_with_other_filters_leaves_all_work_to_the_next_run(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("one", "1.0")
+    rig.run()
+    pypi.add_file("one", "2.0a1")
+    pypi.fault("/simple/one/", Status(503), times=None)
+    rig.run()
+    pypi.clear_faults()
+    rig.filters = filtering("prerelease_release")
+    assert rig.command("sync", "one").returncode == 0
+    rig.filters = ""
+    rig.run()
+    assert versions(rig, "one") == ["1.0", "2.0a1"]

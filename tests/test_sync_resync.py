@@ -325,3 +325,13 @@ def test_forced_check_can_be_planned(damaged: Rig) -> None:
     plan = json.loads(result.stdout)
     assert plan["from_serial"] is None
     assert [(update["project"], update["download"]["files"]) for update in plan["update"]] == [("foo", 1)]
+
+
+def test_force_check_forgets_nothing_before_upstream_has_answered(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    before = (rig.directory / "state").read_text()
+    pypi.fault("/pypi", Status(503), times=None)
+    pypi.fault("/simple/", Status(503), times=None)
+    assert rig.command("mirror", "--force-check").returncode == 4
+    assert (rig.directory / "state").read_text() == before

@@ -122,3 +122,17 @@ def test_release_without_files_stays_on_the_page(rig: Rig, pypi: FakePyPI) -> No
     before = rig.tree()
     verify(rig, status=0)
     assert rig.tree() == before
+
+
+@pytest.mark.parametrize("filters", [BLOCKED, SMALL], ids=["names", "metadata"])
+def test_page_that_is_lost_brings_nothing_new_of_what_a_filter_drops(rig: Rig, pypi: FakePyPI, filters: str) -> None:
+    bring(rig, filters)
+    before = rig.tree()
+    pypi.add_file("foo", "3.0", size=3000)
+    for page in (rig.web / "simple" / "foo").iterdir():
+        page.unlink()
+    verify(rig, status=6)
+    assert versions(rig) == ["1.0", "2.0"]
+    assert {path for path in rig.tree() if path.startswith("packages/")} == {
+        path for path in before if path.startswith("packages/")
+    }

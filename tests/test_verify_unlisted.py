@@ -62,9 +62,9 @@ def test_too_many_unlisted_files_need_leave(held: Rig) -> None:
     document = verify(held, "--delete", status=5, max_removals="5")
     assert "6 of 12 files" in document["withheld"]
     assert all(path.exists() for path in made)
-    assert len((held.directory / "removals").read_bytes().splitlines()) == 7
+    assert len((held.directory / "removals-of-verify").read_bytes().splitlines()) == 7
     verify(held, "--delete", "--allow-removals", status=6, max_removals="5")
-    held.run()
+    assert not (held.directory / "removals-of-verify").exists()
     assert not any(path.exists() for path in made)
 
 
@@ -72,9 +72,11 @@ def test_both_kinds_of_removals_that_are_withheld_are_listed(held: Rig, pypi: Fa
     made = orphans(held)
     removed = pypi.files(NAMES[0])[0].filename
     pypi.remove_file(NAMES[0], removed)
+    assert "lists it all" not in verify(held, "--delete", "--dry-run", status=5, max_removals="0")["withheld"]
+    assert not (held.directory / "removals-of-verify").exists()
     document = verify(held, "--delete", status=5, max_removals="0")
     assert re.fullmatch(r"this would remove .* and .*, which max-removals forbids: .*", document["withheld"])
-    listed = (held.directory / "removals").read_text(errors="surrogateescape")
+    listed = (held.directory / "removals-of-verify").read_text(errors="surrogateescape")
     assert made[0].name in listed
     assert removed in listed
 
@@ -295,3 +297,24 @@ def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_o
     assert any(run.unlisted_sought and not any(path.read_bytes() == b"short" for path in wheels) for run in runs)
     assert not any(path.exists() for path in made)
     held.assert_matches()
+
+
+def test_file_that_any_form_of_a_page_lists_is_kept(held: Rig, pypi: FakePyPI) -> None:
+    page = held.web / "simple" / NAMES[0] / "index.v1_json"
+    file = path_of(held, pypi, 0)
+    other = f"{'0' * 8}{file.parent.name[8:]}"
+    page.write_text(page.read_text().replace(file.parent.name, other))  # it can be read, and is wrong
+    pypi.fault(f"/simple/{NAMES[0]}/", Status(503), times=None)
+    verify(held, "--delete", status=1)
+    assert file.exists()
+
+
+def test_core_metadata_without_its_file_counts(held: Rig, pypi: FakePyPI) -> None:
+    lonely = path_of(held, pypi, 0).with_name("lonely-1.0-py3-none-any.whl.metadata")
+    lonely.write_bytes(b"Name: lonely")
+    document = verify(held, "--delete", "--dry-run", status=1)
+    assert document["problems"]["listed by no page"] == {"found": 1, "repaired": 0}
+    assert verify(held, "--delete", status=5, max_removals="0")["withheld"] is not None
+    assert lonely.exists()
+    verify(held, "--delete", status=6)
+    assert not lonely.exists()

@@ -134,8 +134,6 @@ def _tags_of(facts: FileFacts) -> frozenset[Tag]:
         parts = filename.removesuffix(".whl").split("-")
         return _parsed("-".join(parts[-3:])) if len(parts) >= 5 and all(parts[-3:]) else frozenset()
     is_archive = _ARCHIVE.search(filename) is not None
-    if is_archive and facts.entry.get("packagetype") == "sdist":  # known where another filter needs the legacy JSON
-        return frozenset()
     built = (_BUILT_ARCHIVE if is_archive else _BUILT).search(rest_of(filename, facts.project))
     platform, python = "any", "none"
     if built is not None:
