@@ -21,8 +21,9 @@ class PlainFormatter(logging.Formatter):
         record.message = record.getMessage()
         record.asctime = self.formatTime(record, self.datefmt)
         lines = [self.formatMessage(record)]
-        if record.exc_info:
-            lines += self.formatException(record.exc_info).splitlines()
+        # A record of another process brings its traceback as text.
+        traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        lines += traceback.splitlines() if traceback else []
         return "\n".join(map(_printable, lines))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from bandersnatch.config import Config
 from bandersnatch.explain import Target, UnknownTargetError, explain
 from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher, named
-from tests.fakepypi import FakePyPI
+from tests.fakepypi import Edit, FakePyPI
 
 FILTERS = """\
 [mirror]
@@ -123,3 +124,14 @@ def test_what_upstream_does_not_have_is_an_error(tmp_path: Path, upstream: Upstr
 )
 def test_a_file_tells_its_project(text: str, project: str) -> None:
     assert Target.parse(text).project == named(project)
+
+
+def test_what_only_the_legacy_json_says_of_releases_counts_no_more_than_in_a_run(
+    tmp_path: Path, upstream: Upstream, pypi: FakePyPI
+) -> None:
+    def as_prereleases(document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "releases": {f"{version}.dev1": files for version, files in document["releases"].items()}}
+
+    before = told(tmp_path, upstream, "sample")
+    pypi.fault("/pypi/sample/json", Edit(as_prereleases), times=None)
+    assert told(tmp_path, upstream, "sample") == before

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bandersnatch.errors import ConfigError
-from bandersnatch.logs import LINE_FORMAT, ConsoleHandler, PlainFormatter, set_up_logging
+from bandersnatch.logs import LINE_FORMAT, ConsoleHandler, KeptRecords, PlainFormatter, set_up_logging
 from tests.builders import unhurried
 
 FORGED = "2024-01-01 00:00:00,000 INFO: synced to serial 1: 0 updated"
@@ -194,3 +195,16 @@ def test_a_logging_configuration_that_is_none_is_told(tmp_path: Path, text: str)
 def test_importing_the_package_sets_nothing_up() -> None:
     assert not any(isinstance(handler, ConsoleHandler) for handler in logging.getLogger().handlers)
     assert "bandersnatch.logs" in sys.modules
+
+
+def test_traceback_of_a_kept_record_has_its_lines() -> None:
+    kept = KeptRecords()
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        kept.emit(logging.LogRecord("bandersnatch", logging.ERROR, "", 0, "%s failed", ("foo",), sys.exc_info()))
+    (record,) = pickle.loads(pickle.dumps(kept.take()))
+    first, *others = PlainFormatter("%(message)s").format(record).splitlines()
+    assert first == "foo failed"
+    assert others[0] == "Traceback (most recent call last):"
+    assert others[-1] == "ValueError: a bug"
