@@ -1,4 +1,4 @@
-"""Fetches files from where they come easily: many small ones from one thread, with several requests under way at a time.
+"""Fetches what comes easily: many small documents from one thread, with several requests under way at a time; large files.
 
 Where a thread waits for one answer after the other, each file costs two switches of threads, and urllib3's care for what
 a small file does not need: together most of its CPU time (docs/performance.md). Here each request has a connection of
@@ -14,16 +14,17 @@ import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 
 import requests
 import urllib3
 
+from bandersnatch.body import Answer
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, without_credentials
-from bandersnatch.lane import GoneAnswerError, Lane, UnfitAnswerError, is_plain
+from bandersnatch.lane import GoneAnswerError, Lane, Question, UnfitAnswerError, is_plain
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
@@ -45,13 +46,13 @@ _FAILURES = (
 
 
 class Bulk:
-    """Fetches files from where they come easily. Thread-safe."""
+    """Fetches what comes easily. Thread-safe."""
 
     def __init__(self, config: HttpConfig, routes: Routes, turns: Turns, health: HostHealth) -> None:
         self._config, self._routes, self._turns, self._health = config, routes, turns, health
         self._parked: deque[Lane] = deque()
         self._guard = threading.Lock()
-        self._rests_until: dict[str, float] = {}
+        self._rests_until: dict[tuple[str, bool], float] = {}
 
     def close(self) -> None:
         """Close all connections."""
@@ -59,61 +60,51 @@ class Bulk:
             while self._parked:
                 self._parked.pop().close()
 
-    def documents(self, sizes: Mapping[str, int], most_lanes: int) -> Generator[tuple[str, bytes]]:
-        """Yield URL and bytes of documents, as they come; ``sizes`` has their URLs, most of one server, and their sizes.
+    def documents(self, wanted: deque[Question], most_lanes: int) -> Generator[tuple[Question, Answer]]:
+        """Ask for documents, and yield the answers as they come; a document may turn out to be gone.
 
-        Up to ``most_lanes`` requests are under way at a time, and one at least; whoever takes a document must not make
-        requests of its own in between, since all turns may be taken here.
+        Up to ``most_lanes`` requests are under way at a time, and one at least. Whoever takes an answer may add to what is
+        wanted, but must not make requests of its own in between, since all turns may be taken here.
 
-        What is not yielded was not had. Nothing is checked but the size.
+        What is not yielded was not had.
         """
-        origin = origin_of(next(iter(sizes)))
-        wanted = deque(
-            (url, size)
-            for url, size in sizes.items()
-            if origin_of(url) == origin and is_plain(url) and self._config.may_ask(url)
-        )
-        route = self._way_to(origin)
-        if route is None:
-            return
         with selectors.DefaultSelector() as asked:  # the lanes that have a request under way, each of which is a turn
             lanes = asked.get_map()
             try:
                 while True:
-                    while wanted and len(lanes) < most_lanes and self._take_turn(origin, wait=not lanes):
-                        self._begin(asked, origin, route, *wanted.popleft())
+                    while len(lanes) < most_lanes and self._begin(asked, wanted):
+                        pass
                     if not lanes:
                         return
-                    for lane in self._ready(asked, origin):
-                        url, document = lane.url, self._answer(lane)
-                        if not (self._may_go_on(lane, wanted) and self._ask(lane, *wanted.popleft())):
+                    for lane in self._ready(asked):
+                        question, answer = lane.question, self._answer(lane)
+                        if not self._goes_on(lane, wanted):
                             asked.unregister(lane.socket)
                             self._end(lane)
-                        if document is not None:  # what follows it is on its way while this one is written
-                            yield url, document
+                        if answer is not None:  # what follows it is on its way while this one is worked on
+                            yield question, answer
             finally:
                 for key in list(lanes.values()):
                     key.data.close()
                     self._end(key.data)
 
-    def may_have(self, url: str) -> bool:
+    def may_have(self, question: Question) -> bool:
         """Whether a document may come easily, for all that is known."""
-        return is_plain(url) and self._config.may_ask(url) and self._way_to(origin_of(url)) is not None
+        return self._way_to(question) is not None
 
     @contextmanager
-    def large_document(self, url: str, size: int, received: Callable[[], None]) -> Iterator[PlainBody | None]:
-        """Open a large document of that size, or give None where it does not come easily.
+    def large_document(self, question: Question, received: Callable[[], None]) -> Iterator[PlainBody | None]:
+        """Open a large document, or give None where it does not come easily.
 
         A turn for it is taken; ``received`` is called when its last byte is there.
 
         Raises:
             GoneAnswerError: there is none.
         """
-        origin = origin_of(url)
-        route = self._way_to(origin)
-        lane = self._connect(origin, route) if route is not None else None
+        origin = origin_of(question.url)
+        lane = self._connect(question)
         try:
-            body = self._begin_large(lane, url, size, received) if lane is not None else None
+            body = self._begin_large(lane, question, received) if lane is not None else None
             yield body
             if body is None or not body.is_whole:
                 self._close(lane)
@@ -126,14 +117,14 @@ class Bulk:
             self._close(lane)
             if isinstance(error, BrokenBodyError):  # the rest is better asked for by who knows of ranges and of pauses
                 self._health.failed(host_of(origin))
-                self._rest(origin, error)
+                self._rest(question, error)
             raise
         finally:
             if lane is not None:
                 self._park(lane)
 
-    def _begin_large(self, lane: Lane, url: str, size: int, received: Callable[[], None]) -> PlainBody | None:
-        if not self._ask(lane, url, size):
+    def _begin_large(self, lane: Lane, question: Question, received: Callable[[], None]) -> PlainBody | None:
+        if not self._ask(lane, question):
             return None
         try:
             return PlainBody(lane, self._config, received)
@@ -148,19 +139,23 @@ class Bulk:
         if lane is not None:
             lane.close()
 
-    def _ready(self, asked: selectors.BaseSelector, origin: str) -> list[Lane]:
+    def _ready(self, asked: selectors.BaseSelector) -> list[Lane]:
         """Wait for an answer; where none comes, close all lanes, so that their answers are broken-off ones."""
         ready = [key.data for key, _ in asked.select(self._config.timeout_seconds)]
         if not ready:
-            self._rest(origin, f"no answer for {self._config.timeout_seconds:g} s")
             ready = [key.data for key in asked.get_map().values()]
             for lane in ready:
+                self._rest(lane.question, f"no answer for {self._config.timeout_seconds:g} s")
                 lane.close()
         return ready
 
-    def _way_to(self, origin: str) -> Route | None:
-        """Return the way to a server, if it can be gone here and nothing speaks against it."""
-        if self._health.is_down(host_of(origin)) or self._rests(origin):
+    def _way_to(self, question: Question) -> Route | None:
+        """Return the way to a document's server, if it can be gone here and nothing speaks against it."""
+        url = question.url
+        if not is_plain(url) or not self._config.may_ask(url) or self._rests(question):
+            return None
+        origin = origin_of(url)
+        if self._health.is_down(host_of(origin)):
             return None
         try:
             route = self._routes.to(origin)
@@ -168,59 +163,69 @@ class Bulk:
             return None
         return route if route.is_direct else None
 
-    def _may_go_on(self, lane: Lane, wanted: Sized) -> bool:
-        return len(wanted) > 0 and lane.is_open() and not self._rests(lane.origin)
+    def _begin(self, asked: selectors.BaseSelector, wanted: deque[Question]) -> bool:
+        """Ask for the next document on another lane, if there is a turn for it, for which only the first lane waits.
 
-    def _take_turn(self, origin: str, *, wait: bool) -> bool:
-        """Take a turn for another request; return False where none is free, or the server rests."""
-        if self._rests(origin):
+        Return False where there is none, or nothing is wanted; where the document does not come easily, it is dropped.
+        """
+        while wanted and self._way_to(wanted[0]) is None:
+            wanted.popleft()
+        if not wanted:
             return False
-        if not wait:
-            return self._turns.take_free()
-        self._turns.take()
-        if self._rests(origin):  # since a moment ago
-            self._turns.give_back()
+        if not asked.get_map():
+            self._turns.take()
+        elif not self._turns.take_free():
             return False
-        return True
-
-    def _begin(self, asked: selectors.BaseSelector, origin: str, route: Route, url: str, size: int) -> None:
-        """Send a request on another lane; the turn for it is taken."""
-        lane = self._connect(origin, route)
-        if lane is not None and self._ask(lane, url, size):
+        question = wanted.popleft()
+        lane = self._connect(question)
+        if lane is not None and self._ask(lane, question):
             asked.register(lane.socket, selectors.EVENT_READ, lane)
         else:
             self._turns.give_back()
+            if lane is not None:
+                self._park(lane)
+        return True
 
-    def _connect(self, origin: str, route: Route) -> Lane | None:
+    def _goes_on(self, lane: Lane, wanted: deque[Question]) -> bool:
+        """Ask for the next document on the same lane, if it is one of the same server; return whether that was done."""
+        if not lane.is_open() or not wanted or origin_of(wanted[0].url) != lane.origin:
+            return False
+        return self._way_to(wanted[0]) is not None and self._ask(lane, wanted.popleft())
+
+    def _connect(self, question: Question) -> Lane | None:
+        """Return a lane on which a document may be asked for, or None where there is none."""
+        route, origin = self._way_to(question), origin_of(question.url)
+        if route is None:
+            return None
         try:
             return self._unpark(origin) or Lane(origin, route, self._config.timeout_seconds, self._limit_seconds)
         except _FAILURES as error:
-            self._rest(origin, error)
+            self._rest(question, error)
             return None
 
-    def _ask(self, lane: Lane, url: str, size: int) -> bool:
+    def _ask(self, lane: Lane, question: Question) -> bool:
         try:
-            lane.ask(url, size)
+            lane.ask(question)
         except _FAILURES as error:
             self._fail(lane, error)
             return False
         return True
 
-    def _answer(self, lane: Lane) -> bytes | None:
+    def _answer(self, lane: Lane) -> Answer | None:
         try:
-            document = lane.answer()
+            answer = lane.answer()
         except _FAILURES as error:
             self._fail(lane, error)
             return None
         self._health.succeeded(host_of(lane.origin))
-        return document
+        return answer
 
     def _fail(self, lane: Lane, error: Exception) -> None:
-        self._rest(lane.origin, error)
+        self._rest(lane.question, error)
         lane.close()
 
     def _end(self, lane: Lane) -> None:
-        """Give the turn back, and keep the connection for the next files."""
+        """Give the turn back, and keep the connection for the next documents."""
         self._turns.give_back()
         self._park(lane)
 
@@ -247,9 +252,15 @@ class Bulk:
     def _limit_seconds(self) -> float:
         return self._config.global_timeout_seconds or math.inf
 
-    def _rests(self, origin: str) -> bool:
-        return self._rests_until.get(origin, 0.0) > time.monotonic()
+    def _rests(self, question: Question) -> bool:
+        return self._rests_until.get(_kind_of(question), 0.0) > time.monotonic()
 
-    def _rest(self, origin: str, why: Exception | str) -> None:
-        logger.debug("%s: %s; its files are fetched one by one for a while", without_credentials(origin), why)
-        self._rests_until[origin] = time.monotonic() + REST_SECONDS
+    def _rest(self, question: Question, why: Exception | str) -> None:
+        origin = without_credentials(origin_of(question.url))
+        logger.debug("%s: %s; such documents are fetched one by one for a while", origin, why)
+        self._rests_until[_kind_of(question)] = time.monotonic() + REST_SECONDS
+
+
+def _kind_of(question: Question) -> tuple[str, bool]:
+    """Return what rests together: a server that sends pages in its own way may have files that come plainly."""
+    return origin_of(question.url), question.is_known

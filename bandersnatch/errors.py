@@ -33,6 +33,16 @@ class MirrorError(Exception):
     stops_run: ClassVar[bool] = False
     """True where going on with other projects can't help: the disk, or an upstream that is no index."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it come whole from another process; without this, ``__init__`` would be called with the message alone."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[MirrorError], args: tuple[object, ...], facts: dict[str, object]) -> MirrorError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class ConfigError(MirrorError):
     """The configuration file has problems; ``problems`` holds a line for each of them."""

@@ -26,7 +26,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
     without_credentials,
 )
-from bandersnatch.lane import GoneAnswerError
+from bandersnatch.lane import GONE, NOT_MODIFIED, OK, GoneAnswerError, Question
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 from bandersnatch.routes import Route, Routes, host_of, target_of
@@ -43,8 +43,7 @@ MAX_REDIRECTS = 20
 SHORT_BODY_BYTES = 16 * 1024
 
 _NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
-OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
-_GONE = (404, 410)
+PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -106,12 +105,13 @@ class Fetcher:
         Raises:
             NotFoundError: as ``get`` does.
         """
-        if not self.bulk.may_have(url):
+        question = Question(url, size)
+        if not self.bulk.may_have(question):
             yield None
             return
         turn = Turn(self.turns)
         try:
-            with self.bulk.large_document(url, size, turn.end) as body:
+            with self.bulk.large_document(question, turn.end) as body:
                 yield body
         except GoneAnswerError as error:
             raise NotFoundError(without_credentials(url)) from error
@@ -219,7 +219,7 @@ def _leave(response: urllib3.BaseHTTPResponse) -> None:
 
 def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> None:
     status = response.status
-    if status in _GONE:
+    if status in GONE:
         raise NotFoundError(without_credentials(url))
     if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
         raise RangeRefusedError(without_credentials(url))

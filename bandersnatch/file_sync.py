@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from io import BytesIO
@@ -25,6 +26,7 @@ from bandersnatch.errors import (
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sources import FileSources
 from bandersnatch.inventory import Inventory
+from bandersnatch.lane import OK, Question
 from bandersnatch.layout import StoredPath, metadata_path
 from bandersnatch.progress import Progress
 from bandersnatch.sink import Partial
@@ -100,8 +102,8 @@ class FileSync(Struct, frozen=True):
                 if self.is_stopped():
                     raise InterruptedRunError
                 with suppress(StorageError):
-                    if self._is_in_order(task):
-                        synced[task.file.filename] = SyncedFile(0, was_fetched=False, has_metadata=True)
+                    if settled := self.settle(task):
+                        synced[task.file.filename] = settled
         if missing := [task for task in tasks if task.work is FileWork.FETCH]:
             self._fetch_together(missing, lanes, synced)
         return synced
@@ -120,37 +122,63 @@ class FileSync(Struct, frozen=True):
                 found.append(None)
         return found
 
-    def _is_in_order(self, task: FileTask) -> bool:
-        """Whether a file that is there is right, and its core metadata too; upstream is asked nothing."""
+    def take(self, task: FileTask, content: bytes) -> SyncedFile | None:
+        """Put a small file that has come in place, and its core metadata, if the wheel has it; else return None.
+
+        Raises:
+            IntegrityError: it is not the right one.
+            StorageError: the disk refused.
+        """
+        self._keep(task, content)
+        if task.wants_metadata and not self._keep_metadata(task, content):
+            return None
+        return SyncedFile(task.file.size, was_fetched=True, has_metadata=True)
+
+    def complete(self, task: FileTask) -> SyncedFile:
+        """Put the core metadata of a file in place that was not in the wheel.
+
+        Raises:
+            UpstreamError: it could not be fetched.
+            StorageError: the disk refused.
+        """
+        return SyncedFile(task.file.size, was_fetched=True, has_metadata=self._sync_metadata(task, None))
+
+    def settle(self, task: FileTask) -> SyncedFile | None:
+        """Return what became of a file that is there, if it is right, and its core metadata too; upstream is asked nothing.
+
+        Raises:
+            StorageError: the disk refused.
+        """
         if task.work is FileWork.CHECK and self._digest(task) != task.file.sha256:
-            return False
+            return None
         if task.file.mtime is not None:
             self.storage.set_mtime(task.path, task.file.mtime)
-        return not task.wants_metadata or self._has_metadata(task) or self._keep_metadata(task, None)
+        is_whole = not task.wants_metadata or self._has_metadata(task) or self._keep_metadata(task, None)
+        return SyncedFile(0, was_fetched=False, has_metadata=True) if is_whole else None
 
     def _fetch_together(self, tasks: Sequence[FileTask], lanes: int, synced: dict[str, SyncedFile]) -> None:
         by_url = {task.file.url: task for task in tasks}
-        sizes = {url: task.file.size for url, task in by_url.items()}
+        wanted = deque(Question(url, task.file.size) for url, task in by_url.items())
         without_metadata: list[FileTask] = []
-        with closing(self.upstream.small_files(sizes, lanes)) as documents:
-            for url, content in documents:
+        with closing(self.upstream.documents(wanted, lanes)) as documents:
+            for question, answer in documents:
                 if self.is_stopped():
                     raise InterruptedRunError
-                task = by_url[url]
+                task = by_url[question.url]
                 try:
-                    self._keep(task, content)
-                    if task.wants_metadata and not self._keep_metadata(task, content):
-                        without_metadata.append(task)
+                    if answer.status != OK:
+                        continue
+                    if taken := self.take(task, answer.body):
+                        synced[task.file.filename] = taken
                     else:
-                        synced[task.file.filename] = SyncedFile(task.file.size, was_fetched=True, has_metadata=True)
+                        without_metadata.append(task)
                 except InterruptedRunError:
                     raise
                 except MirrorError as error:
                     logger.debug("%s; it is tried again", error)
         for task in without_metadata:  # not above, where all turns for requests may be taken
             with suppress(UpstreamError, StorageError):
-                has_metadata = self._sync_metadata(task, None)
-                synced[task.file.filename] = SyncedFile(task.file.size, was_fetched=True, has_metadata=has_metadata)
+                synced[task.file.filename] = self.complete(task)
 
     def _keep(self, task: FileTask, content: bytes) -> None:
         """Put a small file in place, if it is the right one."""

@@ -9,10 +9,15 @@ import logging
 import re
 import ssl
 import time
+import zlib
+from collections.abc import Mapping
 from http.client import IncompleteRead
 
+from msgspec import Struct, field
+from urllib3 import HTTPHeaderDict
 from urllib3.util.wait import wait_for_read
 
+from bandersnatch.body import Answer
 from bandersnatch.errors import without_credentials
 from bandersnatch.routes import Route, host_of, target_of
 
@@ -20,8 +25,10 @@ logger = logging.getLogger(__name__)
 
 _PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+", re.ASCII)
 """A path that needs no escape, and no second look at dots, queries or fragments."""
-_OK, _GONE = 200, (404, 410)
+OK, NOT_MODIFIED, GONE = 200, 304, (404, 410)
 _SHORT_BYTES = 64 * 1024
+_MOST_TIMES_LARGER = 8
+"""A compressed document may be so many times as large as the most that may be sent, and no more."""
 _MOST_DIGITS = 19
 _FIRST_BYTES = 256 * 1024
 _HEAD_BYTES = 16 * 1024
@@ -29,13 +36,30 @@ _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
 _FIELD_NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _NO_FIELD_VALUE = re.compile(rb"[\r\n\0]")
-_KNOWN = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection", b"etag"})
-"""What says how much of what follows is the document, and which one it is; the other fields mean nothing here."""
+_NO_SENT_VALUE = re.compile(r"[\r\n\0]")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
+"""What says how much of what follows is the document."""
+_TOLD = frozenset({b"etag", b"content-type", b"x-pypi-last-serial"})
+"""What says which document it is; the other fields mean nothing here."""
+_KNOWN = _FRAMING | _TOLD
 
 
 def is_plain(url: str) -> bool:
     """Whether a URL can be asked for as it stands."""
     return _PLAIN_TARGET.fullmatch(target_of(url)) is not None
+
+
+class Question(Struct, frozen=True):
+    """A document to ask for, as it is and ``size_bytes`` long; ``headers`` go with the request.
+
+    Where its size ``is_known`` only as the most that it may be, it may come compressed with gzip, or not at all since it is
+    the one that ``headers`` tell of already (304).
+    """
+
+    url: str
+    size_bytes: int
+    is_known: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class UnfitAnswerError(Exception):
@@ -56,11 +80,9 @@ class Lane:
 
     def __init__(self, origin: str, route: Route, timeout_seconds: float, limit_seconds: float) -> None:
         self.origin, self._limit_seconds = origin, limit_seconds
-        headers = {"Host": host_of(origin), **route.headers, "Accept-Encoding": "identity"}
-        fields = "".join(f"{name}: {_text(value)}\r\n" for name, value in headers.items())
-        self._behind_target = f" HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
+        self._behind_target = f" HTTP/1.1\r\n{_lines({'Host': host_of(origin), **route.headers})}"
         self.socket = route.connect(timeout_seconds)
-        self.url, self._size, self._asked = "", 0, 0.0
+        self.question, self._asked = Question("", 0), 0.0
         self._is_open = True
 
     def is_open(self) -> bool:
@@ -72,31 +94,35 @@ class Lane:
         is_decrypted = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
         return is_decrypted or wait_for_read(self.socket, timeout=0.0)
 
-    def ask(self, url: str, size: int) -> None:
-        """Send the request for a document of that size.
+    def ask(self, question: Question) -> None:
+        """Send the request for a document.
 
         Raises:
             OSError: upstream does not take it.
+            ValueError: a header can't be sent as it stands.
         """
-        self.url, self._size, self._asked = url, size, time.monotonic()
-        self.socket.sendall(b"GET " + target_of(url).encode() + self._behind_target)
+        self.question, self._asked = question, time.monotonic()
+        encoding = "identity" if question.is_known else "gzip"
+        fields = _lines({"Accept-Encoding": encoding, **question.headers})
+        self.socket.sendall(f"GET {target_of(question.url)}{self._behind_target}{fields}\r\n".encode("latin-1"))
 
-    def answer(self) -> bytes | None:
-        """Return the document that was asked for, or None where there is none.
+    def answer(self) -> Answer:
+        """Return the document that was asked for, or that there is none, or that it is the known one.
 
         Raises:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: the answer broke off, or takes too long.
         """
-        answer, received = self._head()
-        is_gone = answer.status in _GONE and answer.length <= _SHORT_BYTES
-        if not is_gone:
-            self._check(answer)
-        document = self._rest(received, answer.length)
-        self.end_answer(is_last=answer.is_last)
-        return None if is_gone else document
+        head, received = self._head()
+        if not head.is_gone:
+            self._check(head)
+        document = self._rest(received, head.length)
+        self.end_answer(is_last=head.is_last)
+        if head.is_compressed and not head.is_gone:
+            document = _decompressed(document, self.question.size_bytes * _MOST_TIMES_LARGER)
+        return Answer(without_credentials(self.question.url), head.status, head.headers, document)
 
-    def begin_answer(self) -> tuple["PlainAnswer", bytes]:
+    def begin_answer(self) -> tuple["PlainHead", bytes]:
         """Return the head of an answer that is the document, and what has come of the document so far.
 
         The rest is for the caller to read from ``socket``, and to call ``end_answer`` when all of it is there.
@@ -106,37 +132,42 @@ class Lane:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: there is no answer.
         """
-        answer, received = self._head()
-        if answer.status in _GONE and answer.length <= _SHORT_BYTES:
-            self._rest(received, answer.length)
-            self.end_answer(is_last=answer.is_last)
-            raise GoneAnswerError(f"upstream answered {answer.status}")
-        self._check(answer)
-        if len(received) > answer.length:
+        head, received = self._head()
+        if head.is_gone:
+            self._rest(received, head.length)
+            self.end_answer(is_last=head.is_last)
+            raise GoneAnswerError(f"upstream answered {head.status}")
+        self._check(head)
+        if len(received) > head.length:
             raise UnfitAnswerError("upstream sends more than the document")
-        return answer, received
+        return head, received
 
     def end_answer(self, *, is_last: bool) -> None:
         """Be ready for the next request, unless the server has no more answers."""
         if is_last:
             self.close()
 
-    def _check(self, answer: "PlainAnswer") -> None:
-        if answer.status != _OK or answer.length != self._size:
-            raise UnfitAnswerError(f"upstream answered {answer.status} with {answer.length} bytes")
+    def _check(self, head: "PlainHead") -> None:
+        question = self.question
+        if question.is_known:
+            is_fit = head.status == OK and head.length == question.size_bytes and not head.is_compressed
+        else:
+            is_fit = head.status in (OK, NOT_MODIFIED) and head.length <= question.size_bytes
+        if not is_fit:
+            raise UnfitAnswerError(f"upstream answered {head.status} with {head.length} bytes")
 
-    def _head(self) -> tuple["PlainAnswer", bytes]:
+    def _head(self) -> tuple["PlainHead", bytes]:
         """Return the answer's head, and what has come behind it, which is all of a small file most of the time."""
         received = b""
         while (end := received.find(_HEAD_END)) < 0 and len(received) <= _HEAD_BYTES:
-            received += self._receive(min(self._size, _FIRST_BYTES) + _HEAD_BYTES)
+            received += self._receive(min(self.question.size_bytes, _FIRST_BYTES) + _HEAD_BYTES)
         if not 0 <= end <= _HEAD_BYTES:
             raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
-        answer = PlainAnswer(received[:end])
+        head = PlainHead(received[:end])
         if logger.isEnabledFor(logging.DEBUG):
-            seconds, url = time.monotonic() - self._asked, without_credentials(self.url)
-            logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, answer.status, answer.length, seconds)
-        return answer, received[end + len(_HEAD_END) :]
+            seconds, url = time.monotonic() - self._asked, without_credentials(self.question.url)
+            logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, head.status, head.length, seconds)
+        return head, received[end + len(_HEAD_END) :]
 
     def _rest(self, begin: bytes, length: int) -> bytes:
         pieces, left = [begin], length - len(begin)
@@ -161,8 +192,8 @@ class Lane:
         self.socket.close()
 
 
-class PlainAnswer:
-    """The head of an answer of known length that comes as it is; any other raises ``UnfitAnswerError``."""
+class PlainHead:
+    """The head of an answer of known length, which may be compressed; any other raises ``UnfitAnswerError``."""
 
     def __init__(self, head: bytes) -> None:
         first, *lines = head.split(b"\r\n")
@@ -178,17 +209,61 @@ class PlainAnswer:
                 raise UnfitAnswerError(f"upstream's answer has the header {line[:80]!r}")
             if name in _KNOWN:
                 fields[name] = value.strip(b" \t")
-        length = fields.get(b"content-length", b"")
+        self.status = int(status_line[2])
+        # A 304 has no body, whatever the length is that it tells (RFC 9110, section 8.6).
+        length = b"0" if self.status == NOT_MODIFIED else fields.get(b"content-length", b"")
         if not length.isdigit() or len(length) > _MOST_DIGITS:
             raise UnfitAnswerError("upstream's answer has no length")
-        if b"transfer-encoding" in fields or fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        encoding = fields.get(b"content-encoding", b"identity").lower()
+        if b"transfer-encoding" in fields or encoding not in (b"identity", b"gzip"):
             raise UnfitAnswerError("upstream's answer is encoded")
-        self.status, self.length = int(status_line[2]), int(length)
-        self.etag = fields[b"etag"].decode("latin-1") if b"etag" in fields else None
+        self.length = int(length)
+        self.is_compressed = encoding == b"gzip" and self.length > 0
+        self._fields = fields
         connection = fields.get(b"connection", b"keep-alive" if status_line[1] == b"1" else b"close")
         self.is_last = connection.lower() != b"keep-alive"
         """Whether the server closes the connection behind it, or might."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it says that there is no such document, without many words."""
+        return self.status in GONE and self.length <= _SHORT_BYTES
+
+    @property
+    def etag(self) -> str | None:
+        """The document's ETag, or None."""
+        return self._fields[b"etag"].decode("latin-1") if b"etag" in self._fields else None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What tells which document it is."""
+        return HTTPHeaderDict(
+            {name.decode(): value.decode("latin-1") for name, value in self._fields.items() if name in _TOLD}
+        )
+
+
+def _lines(headers: Mapping[str, str | bytes]) -> str:
+    return "".join(f"{name}: {_text(value)}\r\n" for name, value in headers.items())
+
 
 def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if _NO_SENT_VALUE.search(text):
+        raise ValueError(f"no value of a header: {text[:80]!r}")
+    return text
+
+
+def _decompressed(data: bytes, limit_bytes: int) -> bytes:
+    """Return what gzip has compressed.
+
+    Raises:
+        UnfitAnswerError: it is something else, or more than ``limit_bytes``.
+    """
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        document = stream.decompress(data, limit_bytes)
+    except zlib.error as error:
+        raise UnfitAnswerError(f"upstream's answer can't be decompressed: {error}") from error
+    if not stream.eof or stream.unused_data:
+        raise UnfitAnswerError("upstream's answer is not one compressed document")
+    return document

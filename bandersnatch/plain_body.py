@@ -32,7 +32,7 @@ class PlainBody:
         self._answer, self._begin = lane.begin_answer()
         self.is_whole = False
         """Whether all of it is there, so that the lane is ready for another request."""
-        self.url, self.etag = without_credentials(lane.url), self._answer.etag
+        self.url, self.etag = without_credentials(lane.question.url), self._answer.etag
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the bytes as they come; each piece holds only until the next one is asked for.

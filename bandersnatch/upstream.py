@@ -1,6 +1,7 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -9,8 +10,9 @@ from packaging.utils import NormalizedName
 from bandersnatch.body import Answer, Body, Resume
 from bandersnatch.changelog import Changelog, ProjectRule
 from bandersnatch.changes import Owed
-from bandersnatch.errors import MalformedResponseError, without_credentials
-from bandersnatch.fetch import NOT_MODIFIED, Fetcher
+from bandersnatch.errors import MalformedResponseError, NotFoundError, without_credentials
+from bandersnatch.fetch import Fetcher
+from bandersnatch.lane import GONE, NOT_MODIFIED, Question
 from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,
@@ -28,6 +30,8 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
+MAX_EASY_PAGE_BYTES = 8 * 1024 * 1024
+"""As it is sent; what may be larger is asked for by itself. The largest pages of PyPI are a quarter of it."""
 LARGE_BYTES = 1024 * 1024
 """From that on, a file is asked for in the way that costs less for each byte."""
 
@@ -89,10 +93,22 @@ class Upstream:
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no page of this project.
         """
-        headers = {"Accept": SIMPLE_JSON}
-        if etag is not None:
-            headers["If-None-Match"] = etag
-        answer = self._fetcher.get(f"{self._base_url}/simple/{project}/", headers)
+        answer = self._fetcher.get(self._page_url(project), _page_headers(etag))
+        return self.read_page(project, etag, answer)
+
+    def page_question(self, project: NormalizedName, etag: str | None) -> Question:
+        """Return the question, one of ``documents``, for a project's page, unless it still has the given ETag."""
+        return Question(self._page_url(project), MAX_EASY_PAGE_BYTES, is_known=False, headers=_page_headers(etag))
+
+    def read_page(self, project: NormalizedName, etag: str | None, answer: Answer) -> FetchedPage:
+        """Return what upstream answered to such a question.
+
+        Raises:
+            NotFoundError: there is no such project.
+            MalformedResponseError: the answer is no page of this project.
+        """
+        if answer.status in GONE:
+            raise NotFoundError(answer.url)
         header_serial = _serial_header(answer)
         if answer.status == NOT_MODIFIED:
             if etag is None:
@@ -144,12 +160,26 @@ class Upstream:
         """Leave to have requests under way."""
         return self._fetcher.turns
 
-    def small_files(self, sizes: Mapping[str, int], lanes: int) -> Generator[tuple[str, bytes]]:
-        """Yield URL and bytes of small files, as they come, over so many connections; ``sizes`` has URLs and sizes.
+    def may_have_easily(self, question: Question) -> bool:
+        """Whether ``documents`` may yield an answer, for all that is known."""
+        return self._fetcher.bulk.may_have(question)
 
-        What is not yielded did not come at the first try, and is to be asked for with ``file``.
+    def documents(self, wanted: deque[Question], most_lanes: int) -> Generator[tuple[Question, Answer]]:
+        """Yield the answers to questions as they come, over so many connections (see ``Bulk.documents``).
+
+        What is not yielded did not come at the first try, and is to be asked for with ``file`` or ``project_page``.
         """
-        return self._fetcher.bulk.documents(sizes, lanes)
+        return self._fetcher.bulk.documents(wanted, most_lanes)
+
+    def _page_url(self, project: NormalizedName) -> str:
+        return f"{self._base_url}/simple/{project}/"
+
+
+def _page_headers(etag: str | None) -> dict[str, str]:
+    headers = {"Accept": SIMPLE_JSON}
+    if etag is not None:
+        headers["If-None-Match"] = etag
+    return headers
 
 
 def _serial_header(answer: Answer) -> int | None:

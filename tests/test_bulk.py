@@ -4,6 +4,7 @@ import gc
 import gzip
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 import pytest
 from urllib3.util.wait import wait_for_read
 
+from bandersnatch.body import Answer as Answered
 from bandersnatch.fetch import Fetcher
+from bandersnatch.lane import Question
 from tests.builders import make_fetcher
 from tests.fakepypi import (
     Body,
@@ -63,13 +66,22 @@ def contents(pypi: FakePyPI, files: list[UploadedFile]) -> dict[str, bytes]:
     return {pypi.url + file.url_path: file.content for file in files}
 
 
+def questions(sizes: Mapping[str, int]) -> deque[Question]:
+    return deque(Question(url, size) for url, size in sizes.items())
+
+
+def bodies(documents: Iterator[tuple[Question, Answered]]) -> dict[str, bytes]:
+    return {question.url: answer.body for question, answer in documents}
+
+
 def fetch(fetcher: Fetcher, sizes: Mapping[str, int], lanes: int = LANES) -> dict[str, bytes]:
     """Fetch documents, each of which comes at most once; afterwards nobody has a turn."""
     had: dict[str, bytes] = {}
-    with closing(fetcher.bulk.documents(sizes, lanes)) as documents:
-        for url, content in documents:
-            assert url not in had
-            had[url] = content
+    with closing(fetcher.bulk.documents(questions(sizes), lanes)) as documents:
+        for question, answer in documents:
+            assert question.url not in had
+            if answer.status == 200:
+                had[question.url] = answer.body
     assert free_turns(fetcher) == LANES
     return had
 
@@ -114,7 +126,7 @@ def test_passwords_stand_in_no_log_line(
 
 def test_one_turn_is_enough(pypi: FakePyPI, files: list[UploadedFile]) -> None:
     with closing(make_fetcher(workers=1)) as fetcher:
-        assert dict(fetcher.bulk.documents(urls(pypi, files), LANES)) == contents(pypi, files)
+        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) == contents(pypi, files)
         assert free_turns(fetcher) == 1
 
 
@@ -137,7 +149,7 @@ def test_as_many_requests_are_under_way_as_there_are_lanes_and_turns(
     files = files[: most * 2]
     pypi.fault("/packages/*", Call(meet), times=None)
     with closing(make_fetcher(workers=workers)) as fetcher:
-        assert dict(fetcher.bulk.documents(urls(pypi, files), lanes)) == contents(pypi, files)
+        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lanes)) == contents(pypi, files)
         assert len(open_sockets(pypi)) == most
     assert under_way == [0, most]
 
@@ -145,7 +157,7 @@ def test_as_many_requests_are_under_way_as_there_are_lanes_and_turns(
 def test_a_turn_that_another_has_is_left_to_it(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     for _ in range(LANES - 1):
         fetcher.turns.take()
-    assert dict(fetcher.bulk.documents(urls(pypi, files), LANES)) == contents(pypi, files)
+    assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) == contents(pypi, files)
     assert len(open_sockets(pypi)) == 1
     assert free_turns(fetcher) == 1
 
@@ -184,7 +196,7 @@ def test_a_connection_that_upstream_has_closed_is_not_used(
 
 
 def test_whoever_has_enough_leaves_nothing_behind(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
-    with closing(fetcher.bulk.documents(urls(pypi, files), LANES)) as documents:
+    with closing(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) as documents:
         next(documents)
     assert free_turns(fetcher) == LANES
     fetcher.close()
@@ -247,7 +259,8 @@ def test_an_upstream_that_says_nothing_at_all_is_left(pypi: FakePyPI, files: lis
     with socket.create_server(("127.0.0.1", 0)) as mute, closing(make_fetcher(timeout_seconds=0.2)) as fetcher:
         origin = f"http://127.0.0.1:{mute.getsockname()[1]}"
         workers = free_turns(fetcher)
-        assert list(fetcher.bulk.documents({f"{origin}/packages/{number}": 1 for number in range(9)}, LANES)) == []
+        sizes = {f"{origin}/packages/{number}": 1 for number in range(9)}
+        assert list(fetcher.bulk.documents(questions(sizes), LANES)) == []
         assert free_turns(fetcher) == workers
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPConnectionPool
 
-from bandersnatch.lane import GoneAnswerError, Lane, PlainAnswer, UnfitAnswerError
+from bandersnatch.lane import GoneAnswerError, Lane, PlainHead, Question, UnfitAnswerError
 from bandersnatch.routes import Route
 from tests.builders import unhurried
 
@@ -58,8 +58,10 @@ def lane_to(pieces: Sequence[bytes], limit_seconds: float = 30, headers: Mapping
 
 
 def ask(lane: Lane, size: int = len(BYTES)) -> bytes | None:
-    lane.ask(f"{lane.origin}/packages/x", size)
-    return lane.answer()
+    """Ask for a document of known size; None stands for one that is gone."""
+    lane.ask(Question(f"{lane.origin}/packages/x", size))
+    answer = lane.answer()
+    return answer.body if answer.status == 200 else None
 
 
 def cut(whole: bytes, at: Sequence[int]) -> list[bytes]:
@@ -104,7 +106,7 @@ def test_what_is_gone_is_no_document_and_no_trouble() -> None:
 
 def test_a_large_document_that_is_gone_is_told_apart_and_the_lane_goes_on() -> None:
     lane = lane_to([b"HTTP/1.1 410 Gone\r\nContent-Length: 8\r\n\r\nnot", b" any", b"more"[:1], PLAIN + BYTES])
-    lane.ask(f"{lane.origin}/packages/x", 10**9)
+    lane.ask(Question(f"{lane.origin}/packages/x", 10**9))
     with pytest.raises(GoneAnswerError):
         lane.begin_answer()
     assert ask(lane) == BYTES
@@ -157,14 +159,14 @@ def test_a_document_that_takes_too_long_is_given_up() -> None:
 def test_a_header_full_of_blanks_is_read_as_quickly_as_any_other(value: bytes) -> None:
     """With a pattern that can divide blanks in many ways, each of these took minutes, in which no signal was heard."""
     with suppress(UnfitAnswerError):
-        PlainAnswer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX:" + value)
+        PlainHead(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX:" + value)
 
 
 @unhurried
 @given(st.binary(max_size=200))
 def test_no_head_is_more_than_refused(head: bytes) -> None:
     try:
-        answer = PlainAnswer(head)
+        answer = PlainHead(head)
     except UnfitAnswerError:
         return
     assert 0 <= answer.status <= 999
@@ -181,5 +183,5 @@ def test_the_headers_that_say_nothing_of_the_document_change_nothing(others: dic
     known = {"content-length", "transfer-encoding", "content-encoding", "connection", "etag"}
     fields = {**{name: value for name, value in others.items() if name not in known}, "Content-Length": str(length)}
     head = "HTTP/1.1 200 OK\r\n" + "\r\n".join(f"{name}: {value}" for name, value in fields.items())
-    answer = PlainAnswer(head.encode())
+    answer = PlainHead(head.encode())
     assert (answer.status, answer.length, answer.etag, answer.is_last) == (200, length, None, False)
