@@ -95,6 +95,8 @@ class Changelog:
         )
         if not isinstance(listed, dict):
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
+        if not all(isinstance(name, str) for name in listed):
+            raise self._malformed("list_packages_with_serial has projects whose name is none")
         if not all(map(_is_serial, listed.values())):
             raise self._malformed("list_packages_with_serial has projects whose serial is none")
         names = ((parse_project_name(name), name) for name in listed)

@@ -24,18 +24,20 @@ class Orders(Protocol):
 
 
 class Crew(Generic[_Outcome]):
-    """Gives orders and collects outcomes. ``start(order)`` begins the work on a project; ``report`` is told its outcome."""
+    """Gives orders and collects outcomes, which ``report`` is told."""
 
-    def __init__(self, start: Callable[[Order], None], window: int, is_stopped: Callable[[], bool]) -> None:
-        self._start, self._window, self._is_stopped = start, window, is_stopped
+    def __init__(self, is_stopped: Callable[[], bool]) -> None:
+        self._is_stopped = is_stopped
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
 
     def report(self, outcome: _Outcome) -> None:
         """Take the outcome of an order, from any thread."""
         self._outcomes.put(outcome)
 
-    def work(self, orders: Orders) -> Iterator[_Outcome]:
+    def work(self, orders: Orders, start: Callable[[Order], None], window: int) -> Iterator[_Outcome]:
         """Yield the outcome of each order until none is left; whoever takes one may postpone or clear orders.
+
+        ``start(order)`` begins the work on a project; so many are under way at a time as the window is wide.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
@@ -43,8 +45,8 @@ class Crew(Generic[_Outcome]):
         active = 0
         while active or not orders.is_empty():
             self._check_stopped()
-            while active < self._window and (order := orders.next_order(time.monotonic())) is not None:
-                self._start(order)
+            while active < window and (order := orders.next_order(time.monotonic())) is not None:
+                start(order)
                 active += 1
             try:
                 outcome = self._outcomes.get(timeout=_LOOK_SECONDS)

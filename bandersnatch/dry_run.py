@@ -28,7 +28,7 @@ from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
 from bandersnatch.state import StateStore
 from bandersnatch.storage import FilesystemStorage
-from bandersnatch.workshop import PlannedWork, build_workshop
+from bandersnatch.workshop import Prepared, build_workshop
 
 
 class DryRun:
@@ -87,7 +87,7 @@ class DryRun:
         def start(order: Order) -> None:
             Package(order, shop).start()
 
-        crew = Crew[Outcome | PlannedWork](start, self._pace.orders_per_worker * config.threads, is_stopped)
+        crew = Crew[Outcome | Prepared](is_stopped)
         publisher = Publisher(equipment.upstream, self._storage, inventory, config.pages, is_stopped)
         check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
         shop = replace(
@@ -100,7 +100,7 @@ class DryRun:
         schedule = Schedule(plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, stale_delays=delays)
         equipment.progress.start(len(plan.todo))
         try:
-            for outcome in crew.work(schedule):
+            for outcome in crew.work(schedule, start, self._pace.orders_per_worker * config.threads):
                 self._take(forecast, outcome, schedule, inventory)
         except BaseException:
             equipment.unwind(self._pace.unwind_seconds)
@@ -108,11 +108,9 @@ class DryRun:
         finally:
             equipment.progress.stop()
 
-    def _take(
-        self, forecast: Forecast, outcome: Outcome | PlannedWork, schedule: Schedule, inventory: Inventory
-    ) -> None:
+    def _take(self, forecast: Forecast, outcome: Outcome | Prepared, schedule: Schedule, inventory: Inventory) -> None:
         match outcome:
-            case PlannedWork():
+            case Prepared():
                 self._add_planned(forecast, outcome, inventory)
             case Gone(project, verdict):
                 self._add_removal(forecast, project, inventory, is_excluded=verdict is not None)
@@ -128,7 +126,7 @@ class DryRun:
                 forecast.unchanged += 1
         self._equipment.progress.project_done()
 
-    def _add_planned(self, forecast: Forecast, planned: PlannedWork, inventory: Inventory) -> None:
+    def _add_planned(self, forecast: Forecast, planned: Prepared, inventory: Inventory) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
         fetched = [task.file.size for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
@@ -157,7 +155,7 @@ class DryRun:
             )
         )
 
-    def _is_rewritten(self, planned: PlannedWork, inventory: Inventory) -> bool:
+    def _is_rewritten(self, planned: Prepared, inventory: Inventory) -> bool:
         """Whether a page whose files are all here is written anew, as that of another program is, or in another form.
 
         No file is read for it, and nothing asked for: of the legacy JSON, only what is missing counts.

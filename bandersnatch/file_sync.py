@@ -1,38 +1,33 @@
 """Brings one distribution file and its core metadata onto the disk: whole and checked, or not at all."""
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from io import BytesIO
 
 from msgspec import Struct, field
 
 from bandersnatch.body import Resume
+from bandersnatch.core_metadata import CoreMetadata
 from bandersnatch.errors import (
     BrokenBodyError,
     IntegrityError,
     InterruptedRunError,
-    MalformedResponseError,
     MirrorError,
-    NotFoundError,
     RangeRefusedError,
     StorageError,
     TimeLimitError,
     UpstreamError,
-    UpstreamUnavailableError,
 )
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sources import FileSources
 from bandersnatch.inventory import Inventory
 from bandersnatch.lane import OK, Question
-from bandersnatch.layout import StoredPath, metadata_path
+from bandersnatch.layout import StoredPath
 from bandersnatch.progress import Progress
 from bandersnatch.sink import Partial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
-from bandersnatch.wheel_metadata import guess_wheel_metadata, read_wheel_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +76,7 @@ class FileSync(Struct, frozen=True):
             content = self._fetch(task)
         elif task.file.mtime is not None:
             self.storage.set_mtime(task.path, task.file.mtime)
-        has_metadata = self._sync_metadata(task, content) if task.wants_metadata else True
+        has_metadata = self._core_metadata.sync(task, content) if task.wants_metadata else True
         return SyncedFile(task.file.size if was_fetched else 0, was_fetched, has_metadata)
 
     def is_small(self, task: FileTask) -> bool:
@@ -130,7 +125,7 @@ class FileSync(Struct, frozen=True):
             StorageError: the disk refused.
         """
         self._keep(task, content)
-        if task.wants_metadata and not self._keep_metadata(task, content):
+        if task.wants_metadata and not self._core_metadata.keep(task, content):
             return None
         return SyncedFile(task.file.size, was_fetched=True, has_metadata=True)
 
@@ -141,7 +136,7 @@ class FileSync(Struct, frozen=True):
             UpstreamError: it could not be fetched.
             StorageError: the disk refused.
         """
-        return SyncedFile(task.file.size, was_fetched=True, has_metadata=self._sync_metadata(task, None))
+        return SyncedFile(task.file.size, was_fetched=True, has_metadata=self._core_metadata.sync(task, None))
 
     def settle(self, task: FileTask) -> SyncedFile | None:
         """Return what became of a file that is there, if it is right, and its core metadata too; upstream is asked nothing.
@@ -153,7 +148,7 @@ class FileSync(Struct, frozen=True):
             return None
         if task.file.mtime is not None:
             self.storage.set_mtime(task.path, task.file.mtime)
-        is_whole = not task.wants_metadata or self._has_metadata(task) or self._keep_metadata(task, None)
+        is_whole = not task.wants_metadata or self._core_metadata.is_there(task) or self._core_metadata.keep(task, None)
         return SyncedFile(0, was_fetched=False, has_metadata=True) if is_whole else None
 
     def _fetch_together(self, tasks: Sequence[FileTask], lanes: int, synced: dict[str, SyncedFile]) -> None:
@@ -268,54 +263,6 @@ class FileSync(Struct, frozen=True):
                 sink.expect(url, file.size, file.sha256)
         return b"".join(pieces) if file.size < RESUME_MIN_BYTES else None
 
-    def _sync_metadata(self, task: FileTask, content: bytes | None) -> bool:
-        """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.
-
-        The wheel that lies here has it, most of the time: that saves a request for each wheel. ``content`` is what the file
-        holds, where that is known.
-        """
-        expected = task.file.core_metadata_sha256
-        assert expected is not None, "a task wants core metadata only where the page advertises it"
-        if (content is None and self._has_metadata(task)) or self._keep_metadata(task, content):
-            return True
-        kept_at = metadata_path(task.path)
-        try:
-            metadata = self._fetch_metadata(task.file.url, expected)
-        except NotFoundError as error:
-            logger.warning("%s: upstream's page promises it; it is not advertised here", error)
-            self.storage.delete(kept_at)
-            return False
-        self.storage.write_bytes(kept_at, metadata, task.file.mtime)
-        return True
-
-    def _has_metadata(self, task: FileTask) -> bool:
-        kept = self.storage.read(metadata_path(task.path))
-        return kept is not None and hashlib.sha256(kept).hexdigest() == task.file.core_metadata_sha256
-
-    def _keep_metadata(self, task: FileTask, content: bytes | None) -> bool:
-        """Put the core metadata of a wheel in place; return whether the wheel has what upstream's page promises."""
-        expected, metadata = task.file.core_metadata_sha256, None
-        if not task.file.filename.endswith(".whl"):
-            return False
-        if content is not None:
-            metadata = guess_wheel_metadata(content)
-        if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
-            with BytesIO(content) if content is not None else self.storage.open(task.path) as wheel:
-                metadata = read_wheel_metadata(wheel)
-            if metadata is None or hashlib.sha256(metadata).hexdigest() != expected:
-                return False
-        self.storage.write_bytes(metadata_path(task.path), metadata, task.file.mtime)
-        return True
-
-    def _fetch_metadata(self, file_url: str, expected_sha256: str) -> bytes:
-        *others, last = self.sources.urls(file_url)
-        for url in others:
-            with suppress(NotFoundError, UpstreamUnavailableError, MalformedResponseError):
-                metadata = self.upstream.metadata(url)
-                if hashlib.sha256(metadata).hexdigest() == expected_sha256:
-                    return metadata
-        metadata = self.upstream.metadata(last)
-        digest = hashlib.sha256(metadata).hexdigest()
-        if digest != expected_sha256:
-            raise IntegrityError(f"{last}.metadata", "SHA-256", expected_sha256, digest)
-        return metadata
+    @property
+    def _core_metadata(self) -> CoreMetadata:
+        return CoreMetadata(self.upstream, self.storage, self.sources)

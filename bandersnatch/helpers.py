@@ -1,9 +1,10 @@
-"""Processes that fetch and check small files beside the main one, so that more than one core computes.
+"""Processes that work on projects and small files beside the main one, so that more than one core computes.
 
 One interpreter computes on one core at a time, and for small files computing is most of the work. A helper is given a
-batch of files, and returns which of them are in place, whole and checked (``FileSync.sync_together``), or their digests
-(``FileSync.digests``); it decides nothing and keeps no record. What it did not get, for whatever reason, the main process
-works on as if there were no helpers.
+batch of projects (``project_batch.py``), or of one project's files (``FileSync.sync_together`` and ``digests``), and returns
+what came of it. It keeps no record: what is to be noted before files are touched, and recorded when a project is done, it
+tells the main process, which alone writes them down. What it did not get, for whatever reason, the main process works on as
+if there were no helpers.
 """
 
 import ctypes
@@ -13,25 +14,30 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, PathConflictError
 from bandersnatch.fetch import Fetcher
 from bandersnatch.file_plan import FileTask
-from bandersnatch.file_sync import FileSync, SyncedFile
-from bandersnatch.layout import StoredPath, metadata_path
+from bandersnatch.file_sync import SyncedFile
+from bandersnatch.layout import ALL_PAGES, SIMPLE, StoredPath, metadata_path, page_path
 from bandersnatch.logs import keep_records, log_kept
 from bandersnatch.progress import SilentProgress
+from bandersnatch.project_batch import Announce, Announced, BatchResult, HelpedOrder, ProjectBatch
+from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
+from bandersnatch.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +48,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def helping(file_sync: FileSync, config: HttpConfig) -> Iterator["FileSync | Helpers"]:
-    """Start a helper for each core; give what stands in for ``file_sync`` with small files, and end them with the block.
+def helping(workshop: Workshop, config: HttpConfig) -> Iterator["Helpers | None"]:
+    """Start a helper for each core, and end them with the block. Where there is but one core, there are none.
 
-    Where there is but one core, there are none. To be called before other threads of the process hold locks.
+    To be called before other threads of the process hold locks.
     """
     number = _helpers_wanted(config.workers)
-    helpers = _start_all(file_sync, config, number) if number > 1 else []
+    helpers = _start_all(workshop, config, number) if number > 1 else []
     try:
-        yield Helpers(file_sync, helpers, config.workers // number) if helpers else file_sync
+        yield Helpers(workshop, helpers, config.workers // number) if helpers else None
     finally:
         for helper in helpers:
             helper.ask_to_end()
@@ -67,32 +73,69 @@ def _helpers_wanted(workers: int) -> int:
 class Helpers:
     """The helpers of one run. Thread-safe."""
 
-    def __init__(self, file_sync: FileSync, helpers: Sequence["_Helper"], lanes: int) -> None:
-        self._file_sync, self._lanes = file_sync, lanes
+    def __init__(self, workshop: Workshop, helpers: Sequence["_Helper"], lanes: int) -> None:
+        self._shop, self._lanes = workshop, lanes
+        self._storage, self._turns = workshop.storage, workshop.upstream.turns
+        self.number = len(helpers)
         self._free: SimpleQueue[_Helper] = SimpleQueue()
         for helper in helpers:
             self._free.put(helper)
 
-    def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
-        """Have a batch worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn.
+    def work_on_projects(
+        self, orders: Sequence[HelpedOrder], take_note: Callable[[Sequence[Announced]], None]
+    ) -> BatchResult | None:
+        """Have a batch of projects worked on; waits for a helper, and for a turn. None stands for a helper that has ended.
+
+        ``take_note`` is called, any number of times, before the files of projects are touched.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        file_sync = self._file_sync
+        touched: list[StoredPath] = []
+        with self._free_helper() as helper, ExitStack() as claims:
+            if helper.has_ended:
+                return None
+
+            def announce(announced: Sequence[Announced]) -> set[NormalizedName]:
+                take_note(announced)
+                refused: set[NormalizedName] = set()
+                for each in announced:
+                    try:
+                        claims.enter_context(self._storage.claimed(each.files))
+                    except PathConflictError:  # to be told by whoever works on the project alone
+                        refused.add(each.project)
+                    else:
+                        touched.extend(each.paths if each.handed_back is None else ())
+                return refused
+
+            with self._turns.several(self._lanes) as lanes:
+                result = helper.work_on_projects(orders, lanes, announce)
+            self._tell_changes(helper, touched)
+        if result is not None:
+            self._shop.file_sync.progress.received(result.size_bytes)
+        return result
+
+    def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
+        """Have a batch of files worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
         with self._free_helper() as helper:
             if helper.has_ended:
-                return file_sync.sync_together(tasks, self._lanes)
+                return self._shop.file_sync.sync_together(tasks, self._lanes)
             try:
                 with (
-                    file_sync.upstream.turns.several(self._lanes) as lanes,
-                    file_sync.storage.claimed(task.path for task in tasks),
+                    self._turns.several(self._lanes) as lanes,
+                    self._storage.claimed(task.path for task in tasks),
                 ):
-                    synced, changed = helper.sync_together(tasks, lanes)
-                    self._take_note(tasks, changed, is_all=not helper.has_ended)
+                    synced = helper.sync_together(tasks, lanes)
+                    self._tell_changes(
+                        helper, [path for task in tasks for path in (task.path, metadata_path(task.path))]
+                    )
             except PathConflictError:  # to be told by whoever works on the file alone
                 return {}
-        file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
+        self._shop.file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
         return synced
 
     def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
@@ -103,57 +146,86 @@ class Helpers:
         """
         with self._free_helper() as helper:
             found = helper.digests(paths)
-        return self._file_sync.digests(paths) if found is None else found
+        return self._shop.file_sync.digests(paths) if found is None else found
 
     @contextmanager
     def _free_helper(self) -> Iterator["_Helper"]:
         helper = self._free.get()
         try:
-            if self._file_sync.is_stopped():
+            if self._shop.is_stopped():
                 raise InterruptedRunError
             yield helper
         finally:
             self._free.put(helper)
 
-    def _take_note(self, tasks: Sequence[FileTask], changed: Sequence[StoredPath], *, is_all: bool) -> None:
+    def _tell_changes(self, helper: "_Helper", touched: Sequence[StoredPath]) -> None:
         """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""
-        storage = self._file_sync.storage
-        if not is_all:
-            paths = [path for task in tasks for path in (task.path, metadata_path(task.path))]
-            storage.sweep(paths)
-            changed = [path for path in paths if storage.stat(path) is not None]
-        storage.tell(changed)
+        storage = self._storage
+        if not helper.has_ended:
+            storage.tell(helper.changed)
+            return
+        files = [path for path in touched if not path.startswith(f"{SIMPLE}/")]
+        folders = [path for path in touched if path.startswith(f"{SIMPLE}/")]
+        storage.sweep([*files, *(page_path(folder, name) for folder in folders for name in ALL_PAGES)])
+        pages = [page for folder in folders for page in storage.files_below(folder, lambda _: True)]
+        storage.tell(path for path in (*files, *pages) if storage.stat(path) is not None)
+
+
+class _Announcement(Struct, frozen=True):
+    """What a helper is about to touch; it waits to hear which projects it shall leave."""
+
+    announced: Sequence[Announced]
+
+
+class _Reply(Struct, frozen=True):
+    """What a helper's work has come to: its result, which paths have changed, and what is to be logged."""
+
+    result: Any
+    changed: list[StoredPath]
+    logged: list[logging.LogRecord]
 
 
 class _Helper:
-    """One process, and the connection to it; used by one thread at a time."""
+    """One process, and the connection to it; used by one thread at a time.
+
+    ``changed`` are the paths that have changed by what it was asked for last; ``has_ended`` tells that nobody knows them.
+    """
 
     def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self._process, self._connection = process, connection
         self.has_ended = False
+        self.changed: list[StoredPath] = []
 
-    def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> tuple[dict[str, SyncedFile], list[StoredPath]]:
-        """Let the process work on a batch; return what is in place, and which paths have changed."""
-        synced, changed = self._ask("sync_together", tasks, lanes)
-        return synced or {}, changed
+    def work_on_projects(self, orders: Sequence[HelpedOrder], lanes: int, announce: Announce) -> BatchResult | None:
+        """Let the process work on projects; return what came of it, or None where it has ended, or is about to."""
+        result: BatchResult | None = self._ask("work_on_projects", orders, lanes, announce=announce)
+        return result
+
+    def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> dict[str, SyncedFile]:
+        """Let the process work on files; return those that are in place."""
+        return self._ask("sync_together", tasks, lanes) or {}
 
     def digests(self, paths: Sequence[StoredPath]) -> list[str | None] | None:
         """Let the process hash files; return None where it has ended, or is about to."""
-        found: list[str | None] | None = self._ask("digests", paths)[0]
+        found: list[str | None] | None = self._ask("digests", paths)
         return found
 
-    def _ask(self, method: str, *arguments: object) -> tuple[Any, list[StoredPath]]:
-        """Let the process call a method of its ``FileSync``; return what that returns, and which paths have changed."""
+    def _ask(self, method: str, *arguments: object, announce: Announce | None = None) -> Any:
+        """Let the process call a method of its ``_Duties``, and return what that returns; or None where it can't."""
+        self.changed = []
         if self.has_ended:
-            return None, []
+            return None
         try:
             self._connection.send((method, arguments))
-            result, changed, logged = self._connection.recv()
+            while isinstance(message := self._connection.recv(), _Announcement):
+                assert announce is not None, "files of one project are noted before"
+                self._connection.send(announce(message.announced))
         except (EOFError, OSError):
             self.has_ended = True
-            return None, []
-        log_kept(logged)
-        return result, changed
+            return None
+        self.changed = message.changed
+        log_kept(message.logged)
+        return message.result
 
     def ask_to_end(self) -> None:
         """Tell the process to end; what it has half-written, it deletes."""
@@ -167,26 +239,26 @@ class _Helper:
             self._process.join()
 
 
-def _start_all(file_sync: FileSync, config: HttpConfig, number: int) -> list[_Helper]:
+def _start_all(workshop: Workshop, config: HttpConfig, number: int) -> list[_Helper]:
     helpers: list[_Helper] = []
     for _ in range(number):
         try:
-            helpers.append(_start(file_sync, config))
+            helpers.append(_start(workshop, config))
         except OSError as error:  # no memory or no processes are left; the run itself may well do without
             logger.warning("a helper process can't be started: %s; the run goes on without it", error)
     return helpers
 
 
-def _start(file_sync: FileSync, config: HttpConfig) -> _Helper:
+def _start(workshop: Workshop, config: HttpConfig) -> _Helper:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_help, args=(theirs, file_sync, config, os.getpid()), daemon=True)
+    process = context.Process(target=_help, args=(theirs, workshop, config, os.getpid()), daemon=True)
     process.start()
     theirs.close()  # the process has its own; so that we notice when that one is closed
     return _Helper(process, ours)
 
 
-def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, parent: int) -> None:
+def _help(connection: Connection, workshop: Workshop, config: HttpConfig, parent: int) -> None:
     """The life of a helper."""
     gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
@@ -194,7 +266,7 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
         return
     logged = keep_records()
     changed: list[StoredPath] = []
-    storage = file_sync.storage.twin()
+    storage = workshop.storage.twin()
     storage.tell_changes(changed.append)
     try:
         stop = _StopOnce()
@@ -202,20 +274,52 @@ def _help(connection: Connection, file_sync: FileSync, config: HttpConfig, paren
         signal.signal(signal.SIGTERM, stop)
         with closing(Fetcher(config)) as fetcher:
             upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
-            own = replace(
-                file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
-            )
+            duties = _Duties(_own(workshop, upstream, storage), connection)
             while True:
                 method, arguments = connection.recv()
                 try:
-                    result = getattr(own, method)(*arguments)
+                    result = getattr(duties, method)(*arguments)
                 except InterruptedRunError:
-                    connection.send((None, changed, logged.take()))  # what was put in place is told all the same
+                    connection.send(_Reply(None, changed, logged.take()))  # what was put in place is told all the same
                     raise
-                connection.send((result, changed, logged.take()))
+                connection.send(_Reply(result, changed, logged.take()))
                 changed.clear()
     except (EOFError, OSError, InterruptedRunError):
         pass  # the run has ended, or is to be ended
+
+
+def _own(workshop: Workshop, upstream: Upstream, storage: FilesystemStorage) -> Workshop:
+    """Return what a helper works with: as the main process does, but with connections of its own, and storage."""
+    sync = replace(
+        workshop.file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
+    )
+    return replace(
+        workshop,
+        upstream=upstream,
+        storage=storage,
+        file_sync=sync,
+        together=sync,
+        publisher=replace(workshop.publisher, upstream=upstream, storage=storage),
+        chooser=replace(workshop.chooser, upstream=upstream, storage=storage),
+        is_stopped=lambda: False,
+    )
+
+
+class _Duties:
+    """What a helper is asked for."""
+
+    def __init__(self, workshop: Workshop, connection: Connection) -> None:
+        self._shop, self._connection = workshop, connection
+        self.sync_together, self.digests = workshop.file_sync.sync_together, workshop.file_sync.digests
+
+    def work_on_projects(self, orders: Sequence[HelpedOrder], lanes: int) -> BatchResult:
+        """Work on a batch of projects."""
+        return ProjectBatch(self._shop, lanes, self._announce).work(orders)
+
+    def _announce(self, announced: Sequence[Announced]) -> set[NormalizedName]:
+        self._connection.send(_Announcement(announced))
+        refused: set[NormalizedName] = self._connection.recv()
+        return refused
 
 
 class _StopOnce:

@@ -23,7 +23,7 @@ from bandersnatch.package import Package
 from bandersnatch.publisher import Publication
 from bandersnatch.report import Failure, Outcome
 from bandersnatch.todo import TodoEntry
-from bandersnatch.workshop import PlannedWork, Workshop
+from bandersnatch.workshop import Prepared, Workshop
 
 
 class Inspected(Struct, frozen=True):
@@ -60,7 +60,7 @@ class Inspection:
     def _report_not_compared(self, outcome: Outcome) -> None:
         self._tell(Inspected(self._project, (), outcome, is_compared=False))
 
-    def _look(self, planned: PlannedWork) -> None:
+    def _look(self, planned: Prepared) -> None:
         """Read the files in doubt, each in a task of its own."""
         doubtful = [task for task in planned.plan.tasks if self._is_doubtful(task)]
         if not doubtful:
@@ -81,7 +81,7 @@ class Inspection:
         has_metadata = task.wants_metadata and self._shop.storage.stat(metadata_path(task.path)) is not None
         return task.work is FileWork.CHECK or (has_metadata and task.work is not FileWork.FETCH)
 
-    def _read(self, task: FileTask, planned: PlannedWork) -> None:
+    def _read(self, task: FileTask, planned: Prepared) -> None:
         """Read one file, and its core metadata; whoever ends last draws the conclusion."""
         error: Exception | None = None
         try:
@@ -120,7 +120,7 @@ class Inspection:
             with self._guard:
                 self._bad[path] = problem
 
-    def _conclude(self, planned: PlannedWork) -> None:
+    def _conclude(self, planned: Prepared) -> None:
         """Say what is wrong, or have it put right first."""
         work = [task for task in planned.plan.tasks if self._needs_work(task)]
         findings = [
@@ -142,7 +142,7 @@ class Inspection:
         Package(order, shop).start()
 
     @staticmethod
-    def _is_of_another_serial(planned: PlannedWork) -> bool:
+    def _is_of_another_serial(planned: Prepared) -> bool:
         return planned.record is None or planned.record.serial != planned.wanted.page.serial
 
     def _needs_work(self, task: FileTask) -> bool:
@@ -153,7 +153,7 @@ class Inspection:
             task.work is FileWork.KEEP and not task.wants_metadata  # its time is wrong
         )
 
-    def _file_findings(self, task: FileTask, planned: PlannedWork) -> Iterator[Finding]:
+    def _file_findings(self, task: FileTask, planned: Prepared) -> Iterator[Finding]:
         """Yield what is wrong with a file and its core metadata, as far as they should be here: not what is new upstream."""
         held = planned.held.paths if planned.held is not None else None
         storage = self._shop.storage
@@ -170,7 +170,7 @@ class Inspection:
             elif path in self._bad:
                 yield Finding(path, self._bad[path], self._project)
 
-    def _page_findings(self, planned: PlannedWork, *, has_file_work: bool) -> Iterator[Finding]:
+    def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Iterator[Finding]:
         """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
         page, held = planned.wanted.page, planned.held
         if has_file_work and self._shop.pages.digest_name != "sha256":

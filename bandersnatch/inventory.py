@@ -11,7 +11,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,16 @@ class Inventory:
 
     def put(self, held: HeldProject) -> None:
         """Record a project whose pages are in place, and settle it."""
+        self.put_some([held])
+
+    def put_some(self, held: Collection[HeldProject]) -> None:
+        """Record projects whose pages are in place, and settle them."""
+        if not held:
+            return
         with self._transaction() as cursor:
-            cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(held))
-            self._settle(cursor, held.name)
+            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, held))
+            for project in held:
+                self._settle(cursor, project.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record all projects of a new inventory at once, and only then let it count as one."""
@@ -164,10 +171,10 @@ class Inventory:
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL, serial = 0")
 
-    def note_unsettled(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
-        """Note files of a project that are about to be written or deleted."""
+    def note_unsettled(self, paths: Iterable[tuple[NormalizedName, StoredPath]]) -> None:
+        """Note files of projects that are about to be written or deleted."""
         with self._transaction() as cursor:
-            cursor.executemany("INSERT OR IGNORE INTO unsettled VALUES (?, ?)", ((project, path) for path in paths))
+            cursor.executemany("INSERT OR IGNORE INTO unsettled VALUES (?, ?)", paths)
 
     def unsettled(self, project: NormalizedName) -> set[StoredPath]:
         """Return the files that earlier runs may have left half-done for a project."""

@@ -23,7 +23,7 @@ from bandersnatch.routes import Route, host_of, target_of
 
 logger = logging.getLogger(__name__)
 
-_PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+", re.ASCII)
+_PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+/?", re.ASCII)
 """A path that needs no escape, and no second look at dots, queries or fragments."""
 OK, NOT_MODIFIED, GONE = 200, 304, (404, 410)
 _SHORT_BYTES = 64 * 1024

@@ -122,7 +122,7 @@ class Publisher(Struct, frozen=True):
     def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
         """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
         doomed = self.files_of(project, keep_listed=keep_files)
-        self.inventory.note_unsettled(project, doomed)
+        self.inventory.note_unsettled((project, path) for path in doomed)
         for path in json_paths(project):
             self.storage.delete(path)
         for folder in self._folders(project):

@@ -184,7 +184,7 @@ class Verification:
             Inspection(order, shop, crew.report, repairs=not self._settings.dry_run).start()
 
         window = self._pace.orders_per_worker * self._config.threads
-        crew = Crew[Inspected](start, window, self._is_out_of_time)
+        crew = Crew[Inspected](self._is_out_of_time)
         publisher = Publisher(
             self._equipment.upstream,
             self._storage,
@@ -201,9 +201,8 @@ class Verification:
             check_digests=self._settings.check_digests,
             is_stopped=self._is_over,
         )
-        for inspected in crew.work(
-            InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
-        ):
+        orders = InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
+        for inspected in crew.work(orders, start, window):
             self._take(inspected)
             if time.monotonic() >= self._next_mark:
                 self._mark()

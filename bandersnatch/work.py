@@ -8,8 +8,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.brake import Removals
@@ -28,6 +28,7 @@ from bandersnatch.errors import (
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
+from bandersnatch.order import Order
 from bandersnatch.package import Package
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
@@ -106,8 +107,7 @@ class Work:
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
-        window = self._pace.orders_per_worker * self._config.threads
-        crew = Crew[Outcome](lambda order: Package(order, shop).start(), window, self._equipment.stop.is_set)
+        crew = Crew[Outcome](self._equipment.stop.is_set)
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         shop = build_workshop(
             self._config,
@@ -117,23 +117,25 @@ class Work:
             check_digests=check_digests,
             is_stopped=self._is_ending,
         )
-        with self._helped(shop, len(plan.todo)) as shop:
+        with self._begun(shop, len(plan.todo)) as (start, window):
+            work_on = partial(self._work_on, partial(crew.work, start=start, window=window), plan)
             self._progress.start(len(plan.todo))
-            self._work_on(crew, plan, plan.todo, may_remove=self._allow_removals)
-            self._work_on(crew, plan, self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
+            work_on(plan.todo, may_remove=self._allow_removals)
+            work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
             if self.removals and not self._is_withheld() and not self._ended_early:
-                self._work_on(crew, plan, list(self.removals.files), may_remove=True)
+                work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
-    def _helped(self, shop: Workshop, projects: int) -> Iterator[Workshop]:
-        """Let other processes fetch the small files of a long todo list."""
+    def _begun(self, shop: Workshop, projects: int) -> Iterator[tuple[Callable[[Order], None], int]]:
+        """Give what starts the work on a project, and how many may be under way at a time; a long todo list is helped."""
+        window = self._pace.orders_per_worker * self._config.threads
         if projects < self._pace.helped_projects:
-            yield shop
+            yield lambda order: Package(order, shop).start(), window
             return
-        from bandersnatch.helpers import helping  # noqa: PLC0415 - a run with nothing new shall import little
+        from bandersnatch.dispatch import dispatching  # noqa: PLC0415 - a run with nothing new shall import little
 
-        with helping(shop.file_sync, self._config.http) as together:
-            yield replace(shop, together=together)
+        with dispatching(shop, self._config.http, window) as (start, helped_window):
+            yield start, helped_window
 
     def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects that failed because upstream removed them, or all their files, after the plan was made.
@@ -158,11 +160,16 @@ class Work:
         return sorted(projects)
 
     def _work_on(
-        self, crew: Crew[Outcome], plan: RunPlan, projects: Iterable[NormalizedName], *, may_remove: bool
+        self,
+        work: Callable[[Schedule], Iterator[Outcome]],
+        plan: RunPlan,
+        projects: Iterable[NormalizedName],
+        *,
+        may_remove: bool,
     ) -> None:
         delays = self._pace.stale_delays_seconds
         schedule = Schedule(plan.todo, projects, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
-        for outcome in crew.work(schedule):
+        for outcome in work(schedule):
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 

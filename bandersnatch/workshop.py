@@ -22,12 +22,18 @@ from bandersnatch.upstream import Upstream
 from bandersnatch.wanted_page import PageChooser, WantedPage
 
 
-class PlannedWork(Struct, frozen=True):
-    """What a package would do, where only that was asked: ``wanted`` is what it would publish, ``held`` what is here."""
+class Prepared(Struct, frozen=True):
+    """What is to be done for a project: the page that it shall have, and what its files need.
+
+    ``etag`` is that of upstream's page, ``required_serial`` what the legacy JSON owes; ``held`` and ``record`` are what is
+    here now.
+    """
 
     wanted: WantedPage
-    etag: str | None
     plan: FilePlan
+    etag: str | None
+    display_name: str
+    required_serial: int
     held: HeldPage | None
     record: HeldProject | None
 
@@ -46,7 +52,7 @@ class Workshop(Struct, frozen=True):
     """What all packages of a run work with. ``report`` is called once for each package, from any thread.
 
     ``together`` works on many small files at once: ``file_sync`` itself, or helper processes. With ``take_plan`` packages
-    only plan: it is called in place of ``report`` where there is a plan.
+    only prepare the work: it is called in place of ``report`` where there is some.
     """
 
     upstream: Upstream
@@ -62,7 +68,7 @@ class Workshop(Struct, frozen=True):
     deleted: DeletedPolicy
     is_stopped: Callable[[], bool]
     report: Callable[[Outcome], None]
-    take_plan: Callable[[PlannedWork], None] | None = None
+    take_plan: Callable[[Prepared], None] | None = None
 
 
 def build_workshop(

@@ -48,15 +48,15 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         1,
         "filters.registry",
-        "filters.filters filters.metadata filters.names filters.platforms filters.releases filters.requirements"
-        " filters.settings filters.upload_time suggestions",
+        "filters.filters filters.metadata filters.names filters.platforms filters.releases"
+        " filters.requirements filters.settings filters.upload_time suggestions",
     ),
     (1, "config_file", "errors filters.settings ini option_tables suggestions"),
     (
         1,
         "config",
-        "config_file errors filters.filters filters.registry filters.settings ini mirror_section option_tables options"
-        " suggestions",
+        "config_file errors filters.filters filters.registry filters.settings ini mirror_section"
+        " option_tables options suggestions",
     ),
     (1, "layout", "errors model"),
     (1, "forecast", ""),
@@ -76,12 +76,12 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "routes", "config option_readers"),
     (2, "body", "config errors"),
     (2, "turns", ""),
-    (2, "lane", "errors routes"),
+    (2, "lane", "body errors routes"),
     (2, "plain_body", "body config errors lane"),
-    (2, "bulk", "config errors lane plain_body retries routes turns"),
+    (2, "bulk", "body config errors lane plain_body retries routes turns"),
     (2, "fetch", "__init__ body bulk config errors lane plain_body retries routes turns"),
     (2, "changelog", "changes errors fetch model project_list"),
-    (2, "upstream", "body changelog changes errors fetch model plain_body turns"),
+    (2, "upstream", "body changelog changes errors fetch lane model plain_body turns"),
     (2, "legacy_json", "errors upstream"),
     (2, "run_lock", "errors layout"),
     (2, "sink", "errors layout"),
@@ -99,33 +99,46 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "holdings", "adoption errors inventory layout rebuild root_index simple stop storage"),
     (2, "equipment", "progress stop storage upstream"),
     (2, "order", "layout todo"),
+    (3, "core_metadata", "errors file_plan file_sources layout storage upstream wheel_metadata"),
     (
         3,
         "file_sync",
-        "body errors file_plan file_sources inventory layout progress sink storage upstream wheel_metadata",
+        "body core_metadata errors file_plan file_sources inventory lane layout progress sink storage upstream",
     ),
-    (3, "helpers", "config errors fetch file_plan file_sync layout logs progress upstream"),
     (3, "publisher", "config held_page inventory layout legacy_json model page_store simple storage upstream"),
     (3, "held_files", "filters.selection held_page layout model storage"),
     (
         3,
         "wanted_page",
-        "filters.facts filters.filters filters.selection filters.verdict held_files held_page layout legacy_json model"
-        " options retention storage upstream",
+        "filters.facts filters.filters filters.selection filters.verdict held_files held_page layout"
+        " legacy_json model options retention storage upstream",
     ),
     (
         3,
         "workshop",
-        "config equipment file_plan file_sources file_sync held_page inventory layout options"
-        " publisher report storage upstream wanted_page",
+        "config equipment file_plan file_sources file_sync held_page inventory layout options publisher"
+        " report storage upstream wanted_page",
     ),
     (3, "soundness", "held_page inventory layout order workshop"),
     (
         3,
-        "package",
-        "changes errors file_plan file_sync filters.verdict held_page inventory layout model options order"
-        " page_rules publisher report soundness upstream wanted_page workshop",
+        "preparation",
+        "changes errors file_plan filters.verdict held_page inventory layout model order page_rules report"
+        " soundness upstream workshop",
     ),
+    (3, "completion", "file_plan file_sync layout options publisher report workshop"),
+    (3, "package", "completion errors file_plan file_sync order preparation report workshop"),
+    (
+        3,
+        "project_batch",
+        "body completion errors file_plan file_sync inventory lane layout order preparation report upstream workshop",
+    ),
+    (
+        3,
+        "helpers",
+        "config errors fetch file_plan file_sync layout logs progress project_batch storage upstream workshop",
+    ),
+    (3, "dispatch", "config errors helpers order package project_batch report workshop"),
     (3, "explain", "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream"),
     (3, "schedule", "changes order todo"),
     (3, "crew", "errors order"),
@@ -133,8 +146,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "work",
-        "brake changes config crew equipment errors helpers inventory layout options package publisher report"
-        " run_plan schedule todo workshop",
+        "brake changes config crew dispatch equipment errors inventory layout options order package publisher"
+        " report run_plan schedule todo workshop",
     ),
     (
         3,
@@ -145,14 +158,14 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "dry_run",
-        "brake changes config crew dry equipment errors file_plan forecast held_page inventory layout mirror options"
-        " order package publisher report run_plan schedule state storage workshop",
+        "brake changes config crew dry equipment errors file_plan forecast held_page inventory layout mirror"
+        " options order package publisher report run_plan schedule state storage workshop",
     ),
     (
         3,
         "sync",
-        "changes config disk_options equipment errors filters.filters holdings inventory layout options report"
-        " root_index run_lock run_plan state todo work",
+        "changes config disk_options equipment errors filters.filters holdings inventory layout options"
+        " report root_index run_lock run_plan state todo work",
     ),
     (
         3,
@@ -172,9 +185,9 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "verification",
-        "account brake config crew disk_options dry equipment errors filters.filters findings holdings inspection"
-        " inventory layout order publisher report root_index root_inspection run_lock run_plan state"
-        " unlisted_deletion workshop",
+        "account brake config crew disk_options dry equipment errors filters.filters findings holdings"
+        " inspection inventory layout order publisher report root_index root_inspection run_lock run_plan"
+        " state unlisted_deletion workshop",
     ),
     (4, "invocation", "config deadline equipment exit_status fetch logs progress report stop storage upstream"),
     (4, "commands.__init__", ""),

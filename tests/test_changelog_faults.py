@@ -185,6 +185,7 @@ xml_values = st.recursive(
 @unhurried
 @given(xml_values)
 @example("<bigdecimal>x</bigdecimal>")
+@example("<struct><member><int>1</int><int>1</int></member></struct>")
 @example("<array><data><value><array><data/></array></value></data></array>")
 def test_any_xml_is_an_answer_or_malformed(patient_pypi: FakePyPI, xml: str) -> None:
     for method in (LAST, SINCE, LIST):

@@ -18,13 +18,16 @@ from typing import IO
 import pytest
 from msgspec.structs import replace
 
-from bandersnatch.config import HttpConfig
+from bandersnatch.config import Config, HttpConfig
 from bandersnatch.equipment import Pace
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.helpers import helping
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import INVENTORY
+from bandersnatch.publisher import Publisher
 from bandersnatch.stop import StopFlag
+from bandersnatch.workshop import Workshop, build_workshop
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
-from tests.file_bench import Bench, make_bench
 from tests.rig import HURRIED, Rig
 from tests.umask import umask
 
@@ -101,32 +104,43 @@ def no_more_descriptors() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(pypi: FakePyPI, tmp_path: Path) -> Iterator[Bench]:
-    yield from make_bench(pypi, tmp_path / "mirror", lambda: False)
+def workshop(rig: Rig) -> Iterator[Workshop]:
+    config = Config.load(rig.write_config())
+    config.directory.mkdir()
+    with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
+        inventory.open()
+        publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)
+        yield build_workshop(
+            config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False
+        )
 
 
 # Whether there are any
 
 
-def test_a_run_does_without_helpers_that_can_not_be_started(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    with no_more_descriptors(), helping(bench.sync, HttpConfig(bench.pypi.url)) as together:
-        assert together is bench.sync
+def test_a_run_does_without_helpers_that_can_not_be_started(
+    pypi: FakePyPI, workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with no_more_descriptors(), helping(workshop, HttpConfig(pypi.url)) as found:
+        assert found is None
         assert helpers() == []
     assert "a helper process can't be started: [Errno 24] Too many open files" in caplog.text
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
-def test_there_is_a_helper_for_each_core_but_none_for_few_workers(bench: Bench, workers: int, expected: int) -> None:
-    with helping(bench.sync, HttpConfig(bench.pypi.url, workers=workers)) as together:
+def test_there_is_a_helper_for_each_core_but_none_for_few_workers(
+    pypi: FakePyPI, workshop: Workshop, workers: int, expected: int
+) -> None:
+    with helping(workshop, HttpConfig(pypi.url, workers=workers)) as found:
         assert len(helpers()) == expected
-        assert (together is bench.sync) == (expected == 0)
+        assert (found is None) == (expected == 0)
     assert helpers() == []
 
 
-def test_there_is_none_where_there_is_one_core(bench: Bench) -> None:
-    with one_core(), helping(bench.sync, HttpConfig(bench.pypi.url, workers=10)) as together:
+def test_there_is_none_where_there_is_one_core(pypi: FakePyPI, workshop: Workshop) -> None:
+    with one_core(), helping(workshop, HttpConfig(pypi.url, workers=10)) as found:
         assert helpers() == []
-        assert together is bench.sync
+        assert found is None
 
 
 @pytest.mark.parametrize(("pace", "expected"), [(HELPED, True), (HURRIED, False)])

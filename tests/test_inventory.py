@@ -32,7 +32,7 @@ inventory = Inventory(Path(sys.argv[1]))
 inventory.open()
 inventory.put_all([])
 inventory.put(HeldProject("sample", "Sample", 7, None, 0, 0))
-inventory.note_unsettled("other", ["web/packages/aa/x.whl"])
+inventory.note_unsettled([("other", "web/packages/aa/x.whl")])
 os.kill(os.getpid(), 9)
 """
 
@@ -114,7 +114,7 @@ def test_projects_may_be_changed_while_they_come(inventory: Inventory) -> None:
 
 def test_the_etag_of_a_half_written_file_is_noted_until_its_project_is_settled(inventory: Inventory) -> None:
     (path, other) = sorted(PATHS)
-    inventory.note_unsettled(SAMPLE, [path])
+    inventory.note_unsettled([(SAMPLE, path)])
     inventory.note_partial(path, '"one"')
     inventory.note_partial(path, '"two"')
     inventory.note_partial(other, '"three"')
@@ -126,7 +126,7 @@ def test_the_etag_of_a_half_written_file_is_noted_until_its_project_is_settled(i
 
 def test_a_project_that_is_removed_is_forgotten(inventory: Inventory) -> None:
     inventory.put_all([HELD, OTHER])
-    inventory.note_unsettled(SAMPLE, PATHS)
+    inventory.note_unsettled((SAMPLE, path) for path in PATHS)
     inventory.remove(SAMPLE)
     assert list(inventory.projects()) == [OTHER]
     assert inventory.unsettled(SAMPLE) == set()
@@ -144,9 +144,9 @@ def test_etags_can_be_forgotten_all_at_once(inventory: Inventory) -> None:
 
 
 def test_unsettled_files_are_noted_until_their_project_is_put(inventory: Inventory) -> None:
-    inventory.note_unsettled(SAMPLE, PATHS)
-    inventory.note_unsettled(SAMPLE, PATHS)
-    inventory.note_unsettled(OTHER.name, [StoredPath("web/packages/bb/y.whl")])
+    inventory.note_unsettled((SAMPLE, path) for path in PATHS)
+    inventory.note_unsettled((SAMPLE, path) for path in PATHS)
+    inventory.note_unsettled([(OTHER.name, StoredPath("web/packages/bb/y.whl"))])
     assert inventory.unsettled(SAMPLE) == PATHS
     inventory.put(HELD)
     assert inventory.unsettled(SAMPLE) == set()
@@ -154,7 +154,7 @@ def test_unsettled_files_are_noted_until_their_project_is_put(inventory: Invento
 
 
 def test_notes_are_not_lost_by_recording_many_projects(inventory: Inventory) -> None:
-    inventory.note_unsettled(SAMPLE, PATHS)
+    inventory.note_unsettled((SAMPLE, path) for path in PATHS)
     inventory.put_all([HELD])
     assert inventory.unsettled(SAMPLE) == PATHS
 
@@ -237,7 +237,7 @@ def test_full_inventory_names_its_cause(inventory: Inventory) -> None:
     inventory._connection.execute(f"PRAGMA max_page_count = {pages}")
     paths = [StoredPath(f"packages/{number:05}/{'x' * 200}") for number in range(5000)]
     with pytest.raises(StorageError, match="No space left on device"):
-        inventory.note_unsettled(SAMPLE, paths)
+        inventory.note_unsettled((SAMPLE, path) for path in paths)
 
 
 def test_an_inventory_that_can_not_be_made_is_a_storage_error(path: Path) -> None:

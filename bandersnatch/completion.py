@@ -1,0 +1,47 @@
+"""The end of the work on one project, whose files are all in place: its page is published, and that is its outcome."""
+
+from collections.abc import Mapping
+
+from bandersnatch.file_plan import FileWork
+from bandersnatch.file_sync import SyncedFile
+from bandersnatch.layout import is_metadata
+from bandersnatch.options import DeletedPolicy
+from bandersnatch.publisher import Publication
+from bandersnatch.report import Settled
+from bandersnatch.workshop import Prepared, Workshop
+
+
+def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Workshop) -> Settled:
+    """Publish a project's page; ``synced`` has, by name, what was done for each file that needed work.
+
+    Raises:
+        UpstreamError: the legacy JSON could not be fetched, or is older than required.
+        StorageError: the disk refused.
+    """
+    page, plan, held = prepared.wanted.page, prepared.plan, prepared.held
+    held_paths = frozenset(held.paths) if held is not None else frozenset()
+    # What was never on a page, or what a filter drops, is not what upstream deleted, and goes in any case.
+    keeps_bytes = workshop.deleted is not DeletedPolicy.REMOVE
+    deletions = plan.deletions - (held_paths - prepared.wanted.filtered_out) if keeps_bytes else plan.deletions
+    fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
+    changed = workshop.publisher.publish(
+        Publication(
+            page=page,
+            display_name=prepared.display_name,
+            etag=prepared.etag,
+            required_serial=prepared.required_serial,
+            held=held,
+            deletions=deletions,
+            fetched={task.path for task in fetched},
+            lost_metadata={name for name, file in synced.items() if not file.has_metadata},
+            legacy_json=prepared.wanted.legacy_json,
+        )
+    )
+    return Settled(
+        project=page.name,
+        serial=page.serial or 0,
+        changed=changed or any(task.work is FileWork.FETCH for task in plan.tasks),
+        files=len(fetched),
+        size_bytes=sum(file.size_bytes for file in synced.values()),
+        deleted_files=sum(not is_metadata(path) for path in deletions),
+    )

@@ -1,0 +1,185 @@
+"""From an order for one project to what is to be done for it: which page it shall have, and what its files need.
+
+Upstream is asked for the page, and no more is done. Whoever has prepared a project, a package of the main process or
+a helper, sees to its files and publishes it (``completion.py``).
+"""
+
+from collections.abc import Callable, Set
+
+from msgspec.structs import replace
+
+from bandersnatch.changes import Owed
+from bandersnatch.errors import NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.file_plan import FilePlan, FileWork, plan_files, wanted_paths
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.held_page import HeldPage, read_held_page
+from bandersnatch.inventory import HeldProject
+from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path
+from bandersnatch.model import ProjectPage
+from bandersnatch.order import Order
+from bandersnatch.page_rules import check_page
+from bandersnatch.report import Gone, Outcome, Settled, Shrinks
+from bandersnatch.soundness import Soundness
+from bandersnatch.upstream import FetchedPage
+from bandersnatch.workshop import Prepared, Workshop
+
+Ask = Callable[[str | None], FetchedPage]
+"""Asks upstream for the project's page, unless it still has the given ETag."""
+
+
+class Preparation:
+    """The preparation of one project; ``record`` and ``unsettled`` are what the inventory has of it."""
+
+    def __init__(
+        self, order: Order, workshop: Workshop, record: HeldProject | None, unsettled: Set[StoredPath]
+    ) -> None:
+        self._order, self._shop, self._record, self._unsettled = order, workshop, record, unsettled
+        self._project, self._entry = order.project, order.entry
+        self._held: HeldPage | None = None
+        is_unlisted = (
+            record is not None and order.entry.serial == 0
+        )  # upstream's list does not have it, nor its spelling
+        self._display_name = record.display_name if record and is_unlisted else order.entry.display_name
+
+    def outcome_without_page(self) -> Outcome | None:
+        """Return the outcome where upstream's page does not matter."""
+        if self._was_never_held():
+            return Settled(self._project, self._entry.serial, changed=False)
+        if self._entry.owed is Owed.EXCLUDED:
+            return Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
+        return None
+
+    def look(self) -> str | None:
+        """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
+        self._held = self._read_held_page()
+        is_known = self._record is not None and not self._unsettled and self._soundness.seems_whole()
+        return self._record.etag if self._record is not None and is_known else None
+
+    def prepare(self, etag: str | None, ask: Ask) -> Prepared | Outcome:
+        """Ask for the page, with the ETag that ``look`` returned; return what is to be done, or the outcome if nothing is.
+
+        Raises:
+            UpstreamError: the page could not be fetched, is not the one that is owed, or is suspicious.
+            StorageError: the disk refused.
+        """
+        answer = self._fetch_page(etag, ask)
+        if isinstance(answer, FetchedPage) and answer.page is None and not self._soundness.has_right_digests():
+            answer = self._fetch_page(None, ask)  # the whole page says how to mend that
+        if not isinstance(answer, FetchedPage):
+            return answer
+        if answer.page is None:
+            return self._settle_unchanged(answer.serial)
+        page = replace(answer.page, serial=answer.serial)
+        is_of_this_index = self._record is not None and self._record.serial > 0
+        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
+        required_serial = self._required_json_serial(page)
+        wanted = self._shop.chooser.choose(page, required_serial)
+        if isinstance(wanted, Verdict):
+            never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
+            return Gone(self._project, wanted) if self._record or self._unsettled else never_here
+        plan = self._plan(wanted.page)
+        return Prepared(wanted, plan, answer.etag, self._display_name, required_serial, self._held, self._record)
+
+    def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
+        """Return what the inventory must note as unsettled before anything of the work is done."""
+        return {*prepared.plan.touched, Layout(self._shop.pages.hash_index).page_folder(self._project)}
+
+    def begin(self, prepared: Prepared) -> Shrinks | None:
+        """Clear away what earlier runs left half-written; or return that the order does not give leave to remove files."""
+        dropped = self._dropped_files(prepared.plan)
+        if dropped and not self._order.may_remove:
+            return Shrinks(self._project, dropped)
+        fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
+        self._shop.storage.sweep(self._unsettled - fetched)
+        return None
+
+    def _was_never_held(self) -> bool:
+        """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
+        is_removed = self._entry.owed is Owed.REMOVED and self._entry.serial > 0
+        return is_removed and self._record is None and not self._unsettled
+
+    def _read_held_page(self) -> HeldPage | None:
+        """Return what is held, also from where it lay before ``hash-index`` was changed."""
+        layout, storage = Layout(self._shop.pages.hash_index), self._shop.storage
+        held = read_held_page(storage, layout.page_folder(self._project))
+        return held or read_held_page(storage, layout.other_page_folder(self._project))
+
+    @property
+    def _soundness(self) -> Soundness:
+        return Soundness(self._shop, self._order, self._record, self._held)
+
+    def _fetch_page(self, etag: str | None, ask: Ask) -> FetchedPage | Outcome:
+        """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
+
+        Raises:
+            ProjectNotFoundError: there is no page, although nothing said that the project was removed.
+            StaleMetadataError: the page is older than it must be.
+        """
+        entry, owed, record = self._entry, self._entry.owed, self._record
+        unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
+        try:
+            fetched = ask(etag)
+        except NotFoundError as error:
+            if owed is Owed.REMOVED:
+                return Gone(self._project)
+            if owed is Owed.ROLES:
+                return unchanged
+            raise ProjectNotFoundError(self._project, error.url) from error
+        required = 0 if owed is Owed.ROLES else entry.serial
+        serial = fetched.serial if fetched.serial is not None else 0
+        if fetched.page is None and fetched.serial is None and record is not None:
+            serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
+        if owed is Owed.REMOVED and serial < required:
+            return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
+        if record is not None and serial < record.serial:
+            if owed is Owed.ROLES:
+                return unchanged
+            raise StaleMetadataError(self._project, max(required, record.serial), fetched.serial)
+        if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
+            raise StaleMetadataError(self._project, required, fetched.serial)
+        return fetched
+
+    def _settle_unchanged(self, serial: int | None) -> Settled:
+        assert self._record is not None, "only a conditional request is answered with 304"
+        reached = max(self._record.serial, serial or 0)
+        self._shop.inventory.put(replace(self._record, display_name=self._display_name, serial=reached))
+        return Settled(self._project, reached, changed=False)
+
+    def _plan(self, page: ProjectPage) -> FilePlan:
+        shop = self._shop
+        wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
+        stored = {path: None if path in self._order.wrong else shop.storage.stat(path) for path in wanted}
+        suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
+        held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
+        if not shop.pages.release_files:  # what such pages link to was never here, but for files of before
+            held = frozenset(path for path in held if shop.storage.stat(path) is not None)
+        return plan_files(wanted, stored, held, suspects, shop.rules)
+
+    def _held_digests(self, page: ProjectPage) -> dict[str, str]:
+        """Return the digests that the held page tells, without those that the files themselves belie: then it is damaged."""
+        digests = self._held.digests if self._held is not None else {}
+        for file in page.files:
+            if digests.get(file.filename, file.sha256) != file.sha256:
+                path = file_path(file)
+                stored = self._shop.storage.stat(path)
+                if stored is not None and stored.size == file.size and self._digest(path) == file.sha256:
+                    digests[file.filename] = file.sha256
+        return digests
+
+    def _digest(self, path: StoredPath) -> str:
+        return self._shop.storage.digest(path, "sha256", self._shop.is_stopped)
+
+    def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
+        """Return the distribution files that the held page lists and the new one would not."""
+        listed = {file.path for file in self._held.files} if self._held is not None else set()
+        return tuple(sorted(plan.deletions & listed))
+
+    def _required_json_serial(self, page: ProjectPage) -> int:
+        """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
+        match self._entry.owed:
+            case Owed.CONTENT | Owed.REMOVALS:
+                return self._entry.serial
+            case Owed.LISTED if not self._order.is_last_attempt:
+                return page.serial or 0
+            case _:
+                return 0
