@@ -217,7 +217,7 @@ class Bulk:
         except _FAILURES as error:
             self._fail(lane, error)
             return None
-        self._health.succeeded(host_of(lane.origin))
+        self._health.succeeded(lane.host)
         return answer
 
     def _fail(self, lane: Lane, error: Exception) -> None:

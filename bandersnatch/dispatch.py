@@ -137,14 +137,14 @@ class Dispatcher:
         self._shop.inventory.note_unsettled([(each.project, path) for each in announced for path in each.paths])
         for each in announced:
             if each.handed_back is not None:
-                self._package(left.pop(each.project)).go_on(each.handed_back, {})
+                self._package(left.pop(each.project)).go_on(each.handed_back)
 
     def _take(self, result: BatchResult, left: dict[NormalizedName, Order]) -> None:
         for outcome in result.outcomes:
             del left[outcome.project]
             self._shop.report(outcome)
         for each in result.unfinished:
-            self._package(left.pop(each.project)).go_on(each.prepared, each.synced)
+            self._package(left.pop(each.project)).finish(each.prepared, each.synced)
 
     def _start_packages(self, orders: Iterable[Order]) -> None:
         for order in orders:

@@ -33,15 +33,15 @@ _MOST_DIGITS = 19
 _FIRST_BYTES = 256 * 1024
 _HEAD_BYTES = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
-_FIELD_NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-_NO_FIELD_VALUE = re.compile(rb"[\r\n\0]")
-_NO_SENT_VALUE = re.compile(r"[\r\n\0]")
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
-"""What says how much of what follows is the document."""
+_HEAD = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*+)?+(?:\r\n[\w!#$%&'*+.^`|~-]++:[^\r\n\0]*+)*+", re.ASCII)
+"""RFC 9112, sections 4 and 5. A line that goes on the one before it begins with a blank, and so has no name."""
+_KNOWN_FIELD = re.compile(
+    rb"\r\n(content-length|transfer-encoding|content-encoding|connection|etag|content-type|x-pypi-last-serial):([^\r\n]*+)",
+    re.IGNORECASE,
+)
+"""What says how much of what follows is the document, and which one it is; the other fields mean nothing here."""
 _TOLD = frozenset({b"etag", b"content-type", b"x-pypi-last-serial"})
-"""What says which document it is; the other fields mean nothing here."""
-_KNOWN = _FRAMING | _TOLD
+_NO_SENT_VALUE = re.compile(r"[\r\n\0]")
 
 
 def is_plain(url: str) -> bool:
@@ -79,8 +79,8 @@ class Lane:
     """
 
     def __init__(self, origin: str, route: Route, timeout_seconds: float, limit_seconds: float) -> None:
-        self.origin, self._limit_seconds = origin, limit_seconds
-        self._behind_target = f" HTTP/1.1\r\n{_lines({'Host': host_of(origin), **route.headers})}"
+        self.origin, self.host, self._limit_seconds = origin, host_of(origin), limit_seconds
+        self._behind_target = f" HTTP/1.1\r\n{_lines({'Host': self.host, **route.headers})}"
         self.socket = route.connect(timeout_seconds)
         self.question, self._asked = Question("", 0), 0.0
         self._is_open = True
@@ -120,7 +120,8 @@ class Lane:
         self.end_answer(is_last=head.is_last)
         if head.is_compressed and not head.is_gone:
             document = _decompressed(document, self.question.size_bytes * _MOST_TIMES_LARGER)
-        return Answer(without_credentials(self.question.url), head.status, head.headers, document)
+        headers = {} if self.question.is_known else head.headers  # then all is known but its bytes; and there are many
+        return Answer(without_credentials(self.question.url), head.status, headers, document)
 
     def begin_answer(self) -> tuple["PlainHead", bytes]:
         """Return the head of an answer that is the document, and what has come of the document so far.
@@ -196,20 +197,14 @@ class PlainHead:
     """The head of an answer of known length, which may be compressed; any other raises ``UnfitAnswerError``."""
 
     def __init__(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        status_line = _STATUS_LINE.fullmatch(first)
-        if status_line is None:
-            raise UnfitAnswerError(f"upstream's answer begins with {first[:80]!r}")
-        fields: dict[bytes, bytes] = {}
-        for line in lines:
-            given, colon, value = line.partition(b":")
-            name = given.lower()
-            # RFC 9112, section 5. A line that goes on the one before it begins with a blank, and so with no name.
-            if not (colon and _FIELD_NAME.fullmatch(name)) or _NO_FIELD_VALUE.search(value) or name in fields:
-                raise UnfitAnswerError(f"upstream's answer has the header {line[:80]!r}")
-            if name in _KNOWN:
-                fields[name] = value.strip(b" \t")
-        self.status = int(status_line[2])
+        found = _HEAD.fullmatch(head)
+        if found is None:
+            raise UnfitAnswerError(f"upstream's answer begins with {head[:80]!r}")
+        known = _KNOWN_FIELD.findall(head)
+        fields = {name.lower(): value.strip(b" \t") for name, value in known}
+        if len(fields) < len(known):
+            raise UnfitAnswerError("upstream's answer has a header twice")
+        self.status = int(found[2])
         # A 304 has no body, whatever the length is that it tells (RFC 9110, section 8.6).
         length = b"0" if self.status == NOT_MODIFIED else fields.get(b"content-length", b"")
         if not length.isdigit() or len(length) > _MOST_DIGITS:
@@ -220,7 +215,7 @@ class PlainHead:
         self.length = int(length)
         self.is_compressed = encoding == b"gzip" and self.length > 0
         self._fields = fields
-        connection = fields.get(b"connection", b"keep-alive" if status_line[1] == b"1" else b"close")
+        connection = fields.get(b"connection", b"keep-alive" if found[1] == b"1" else b"close")
         self.is_last = connection.lower() != b"keep-alive"
         """Whether the server closes the connection behind it, or might."""
 

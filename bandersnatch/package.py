@@ -38,13 +38,14 @@ class Package:
         """Hand the first task to the pool; the outcome is reported when all is done."""
         self._submit(self._begin)
 
-    def go_on(self, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> None:
-        """Go on with a project that a helper has prepared, and of whose files it has ``synced`` some, by their names.
-
-        If there are any, it has tried to get the others, too.
-        """
-        self._synced |= synced
+    def go_on(self, prepared: Prepared) -> None:
+        """Go on with a project that a helper has prepared."""
         self._submit(partial(self._work_on_files, prepared))
+
+    def finish(self, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> None:
+        """Finish a project of whose files a helper has ``synced`` some, by their names, and has tried to get the others."""
+        self._synced |= synced
+        self._submit(partial(self._work_on_files, prepared, are_easy=False))
 
     def _submit(self, task: Callable[[], None]) -> None:
         try:
@@ -82,16 +83,15 @@ class Package:
         shop.inventory.note_unsettled((project, path) for path in preparation.paths_to_note(prepared))
         return self._work_on_files(prepared)
 
-    def _work_on_files(self, prepared: Prepared) -> None:
-        """Hand each file's work to the pool."""
+    def _work_on_files(self, prepared: Prepared, *, are_easy: bool = True) -> None:
+        """Hand each file's work to the pool, and small files together, if they may come easily."""
         tasks = [task for task in prepared.plan.tasks if task.file.filename not in self._synced]
         complete = partial(self._complete, prepared)
         if not tasks:
             return complete()
         self._left = len(tasks)
-        # Those that did not come with the others need more care each.
-        small = [] if self._synced else [task for task in tasks if self._shop.file_sync.is_small(task)]
-        self._submit_files((task for task in tasks if not (small and self._shop.file_sync.is_small(task))), complete)
+        small = [task for task in tasks if are_easy and self._shop.file_sync.is_small(task)]
+        self._submit_files((task for task in tasks if not (are_easy and self._shop.file_sync.is_small(task))), complete)
         *batches, last = [small[begin : begin + FILES_TOGETHER] for begin in range(0, len(small) or 1, FILES_TOGETHER)]
         for batch in batches:
             self._submit(partial(self._sync_together, batch, complete))

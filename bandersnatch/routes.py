@@ -4,6 +4,7 @@ requests looks all of that up anew for each request, which takes three quarters 
 (docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
 """
 
+import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ KEPT_CONNECTIONS = 100
 """For each host; workers beyond that would connect anew for each request."""
 SOCKS_VARIABLES = ("socks5", "socks4", "socks")
 """``SOCKS5_PROXY`` and so on, in the order in which they are asked; requests knows those of HTTP proxies only."""
+_ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
 KEPT_ROUTES = 32
 """Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
 
@@ -145,20 +147,19 @@ def _with_names_resolved_there(proxy: str) -> str:
 
 def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL, as they stand there."""
-    return url[: len(url) - len(target_of(url))]
+    found = _ORIGIN.match(url)
+    assert found is not None, "it matches nothing at all, too"
+    return found[0]
 
 
 def target_of(url: str) -> str:
     """Return what follows the host in a URL."""
-    begin = url.find("://") + 3
-    ends = [end for end in (url.find(mark, begin) for mark in "/?#\\") if end >= 0]
-    return url[min(ends) :] if ends else ""
+    return url[len(origin_of(url)) :]
 
 
 def host_of(url: str) -> str:
     """Return host and port of a URL; an impossible one is found out when it is asked for."""
-    begin = url.find("://") + 3
-    return url[begin : len(url) - len(target_of(url))].rpartition("@")[2]
+    return origin_of(url).partition("://")[2].rpartition("@")[2]
 
 
 def _server_of(url: str) -> tuple[str | None, str | None, int | None]:
