@@ -43,7 +43,9 @@ class Account:
         if not self._settings.dry_run:
             earlier = self._storage.pieces(REMOVALS_OF_VERIFY) if self._withheld else ()
             pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
-            self._storage.write_pieces(REMOVALS_OF_VERIFY, chain(earlier, pieces))
+            with self._storage.rewrite(REMOVALS_OF_VERIFY) as sink:
+                for piece in chain(earlier, pieces):
+                    sink.write(piece)
             listed = f". {self._storage.root / REMOVALS_OF_VERIFY} lists it all"
         self._withheld.append(too_much)
         self.report.withheld = (

@@ -63,7 +63,7 @@ class Holdings(Struct, frozen=True):
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        self.root_index.write(lambda: self._indexed(gone), serial)
+        self.root_index.write(self._indexed(gone), serial)
 
     def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:
         """Yield what ``write_root_index`` would change in the root index, and whether it is there at all.
@@ -78,7 +78,7 @@ class Holdings(Struct, frozen=True):
             if self.stop.is_set():
                 raise InterruptedRunError
             if row[0] not in gone:
-                yield IndexedProject(*row)
+                yield IndexedProject._make(row)
 
     def _doubtful(self) -> Iterator[StoredPath]:
         yield from (STATE, TODO, LAST_MODIFIED)

@@ -2,6 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from itertools import tee, zip_longest
 
 from msgspec import Struct
 
@@ -9,6 +12,7 @@ from bandersnatch.config import PagesConfig
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, StoredPath, page_path
 from bandersnatch.simple import IndexedProject, page_names, render_root_html, render_root_json
+from bandersnatch.sink import Sink
 from bandersnatch.storage import FilesystemStorage
 
 
@@ -41,23 +45,28 @@ class RootIndex(Struct, frozen=True):
             if not is_there or self._digest(path, is_stopped) != digests[is_html]:
                 yield path, is_there
 
-    def write(self, projects: Callable[[], Iterable[IndexedProject]], serial: int) -> None:
+    def write(self, projects: Iterable[IndexedProject], serial: int) -> None:
         """Write all forms that differ from what is there, and delete those that are not configured.
 
-        ``projects()`` yields them in the order of their names, anew for each form; ``serial`` is the one that all of them
-        have reached.
+        ``projects`` come in the order of their names; ``serial`` is the one that all of them have reached.
         """
         names = page_names(self.config)
         for name in ALL_PAGES:
             if name not in names:
                 self.storage.delete(page_path(SIMPLE, name))
-        if JSON_PAGE in names:
-            self.storage.write_pieces(page_path(SIMPLE, JSON_PAGE), render_root_json(projects(), serial))
-        first, *others = (page_path(SIMPLE, name) for name in HTML_PAGES)
-        if HTML_PAGES[0] in names:
-            self.storage.write_pieces(first, render_root_html(projects()))
-            for other in others:  # they are alike, and to render them takes longer than to read one
-                self.storage.write_pieces(other, self.storage.pieces(first))
+        forms = ((HTML_PAGES, render_root_html), ((JSON_PAGE,), partial(render_root_json, serial=serial)))
+        wanted = [(form, render) for form, render in forms if form[0] in names]
+        with ExitStack() as writing:
+            sinks = [[writing.enter_context(self._rewrite(name)) for name in form] for form, _ in wanted]
+            # The projects are gone through once, which takes longer than to render them.
+            documents = [render(each) for (_, render), each in zip(wanted, tee(projects, len(wanted)), strict=True)]
+            for pieces in zip_longest(*documents, fillvalue=b""):
+                for piece, targets in zip(pieces, sinks, strict=True):
+                    for sink in targets:
+                        sink.write(piece)
+
+    def _rewrite(self, name: str) -> AbstractContextManager[Sink]:
+        return self.storage.rewrite(page_path(SIMPLE, name))
 
     def _digest(self, path: StoredPath, is_stopped: Callable[[], bool]) -> str | None:
         """Return the SHA-256 of a stored page, or None where it can't be read."""

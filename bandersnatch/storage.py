@@ -161,17 +161,13 @@ class FilesystemStorage(StoredTree):
             sink.write(data)
         return True
 
-    def write_pieces(self, path: StoredPath, pieces: Iterable[bytes]) -> bool:
-        """Write a large file piece by piece, unless it is there with the same bytes; return whether it was written."""
-        try:
-            with self.write(path) as sink:
-                for piece in pieces:
-                    sink.write(piece)
-                if self._is_same(path, sink):
-                    raise _UnchangedError
-        except _UnchangedError:
-            return False
-        return True
+    @contextmanager
+    def rewrite(self, path: StoredPath) -> Iterator[Sink]:
+        """Write a large file, as ``write`` does, unless it is there with the same bytes."""
+        with suppress(_UnchangedError), self.write(path) as sink:
+            yield sink
+            if self._is_same(path, sink):
+                raise _UnchangedError
 
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
         """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""

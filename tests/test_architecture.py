@@ -94,7 +94,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (2, "page_store", "layout storage"),
     (2, "adoption", "layout model page_store storage"),
     (2, "disk_options", "config errors layout storage"),
-    (2, "root_index", "config errors layout simple storage"),
+    (2, "root_index", "config errors layout simple sink storage"),
     (2, "dry", "errors inventory layout model sink storage"),
     (2, "holdings", "adoption errors inventory layout rebuild root_index simple stop storage"),
     (2, "equipment", "progress stop storage upstream"),

@@ -58,7 +58,7 @@ def test_a_project_is_found_by_html_alone(storage: FilesystemStorage) -> None:
 
 def test_names_are_spelled_as_in_the_root_index(storage: FilesystemStorage) -> None:
     write(storage, make_page(serial=5))
-    RootIndex(storage, PagesConfig()).write(lambda: [IndexedProject(SAMPLE, "Sample", 5)], 5)
+    RootIndex(storage, PagesConfig()).write([IndexedProject(SAMPLE, "Sample", 5)], 5)
     assert held(storage) == [HeldProject(SAMPLE, "Sample", 5, None, 0, 0)]
 
 

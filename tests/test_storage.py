@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -194,15 +194,21 @@ def test_an_empty_file_is_written_once(storage: FilesystemStorage) -> None:
     assert not storage.write_bytes(PATH, b"")
 
 
+def rewrite(storage: FilesystemStorage, pieces: Iterable[bytes]) -> None:
+    with storage.rewrite(PATH) as sink:
+        for piece in pieces:
+            sink.write(piece)
+
+
 def test_a_large_file_is_written_piece_by_piece(storage: FilesystemStorage) -> None:
-    assert storage.write_pieces(PATH, iter([b"con", b"", b"tent"]))
+    rewrite(storage, [b"con", b"", b"tent"])
     assert files(storage) == {PATH: CONTENT}
 
 
 def test_a_large_file_with_unchanged_bytes_is_not_rewritten(storage: FilesystemStorage) -> None:
     storage.write_bytes(PATH, CONTENT, mtime=1_000_000_000.0)
     before = (storage.root / PATH).stat()
-    assert not storage.write_pieces(PATH, [b"cont", b"ent"])
+    rewrite(storage, [b"cont", b"ent"])
     after = (storage.root / PATH).stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert files(storage) == {PATH: CONTENT}
@@ -211,7 +217,7 @@ def test_a_large_file_with_unchanged_bytes_is_not_rewritten(storage: FilesystemS
 @pytest.mark.parametrize("pieces", [[b"CONTENT"], [b"content", b"!"], []])
 def test_a_large_file_with_changed_bytes_is_rewritten(storage: FilesystemStorage, pieces: list[bytes]) -> None:
     storage.write_bytes(PATH, CONTENT)
-    assert storage.write_pieces(PATH, pieces)
+    rewrite(storage, pieces)
     assert files(storage) == {PATH: b"".join(pieces)}
 
 
@@ -222,7 +228,7 @@ def test_a_large_file_whose_pieces_fail_leaves_the_old_one(storage: FilesystemSt
 
     storage.write_bytes(PATH, CONTENT)
     with pytest.raises(ValueError, match="x"):
-        storage.write_pieces(PATH, pieces())
+        rewrite(storage, pieces())
     assert files(storage) == {PATH: CONTENT}
 
 
