@@ -11,7 +11,7 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI
-from tests.rig import Rig
+from tests.rig import HELPED, HURRIED, Rig
 
 
 @pytest.fixture
@@ -23,6 +23,12 @@ def pypi() -> Iterator[FakePyPI]:
 @pytest.fixture
 def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
     return Rig(pypi, tmp_path)
+
+
+@pytest.fixture(params=[HURRIED, HELPED], ids=["alone", "with helpers"])
+def helped_or_not(rig: Rig, request: pytest.FixtureRequest) -> None:
+    """Let runs have helper processes, and let them have none."""
+    rig.pace = request.param
 
 
 @pytest.fixture

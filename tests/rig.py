@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bandersnatch.config import Config
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.fetch import Fetcher
@@ -24,6 +26,8 @@ from tests.mirror_check import assert_mirror_matches
 
 IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
 HURRIED = Pace(stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0)
+HELPED = replace(HURRIED, helped_projects=1)
+"""With helper processes, however short the todo list is."""
 WITH_UNDERSCORES = ("root_uri", "digest_name", "keep_index_versions")
 
 
@@ -35,6 +39,7 @@ class Rig:
         self.directory = folder / "mirror"
         self.web = self.directory / "web"
         self.make_storage: Callable[[Path], FilesystemStorage] = FilesystemStorage
+        self.pace = HURRIED
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
         self.filters = ""
         """The sections of the configuration that are about filters."""
@@ -53,7 +58,7 @@ class Rig:
         self,
         *,
         stop: StopFlag | None = None,
-        pace: Pace = HURRIED,
+        pace: Pace | None = None,
         policy: RetryPolicy = IMPATIENT,
         allow_removals: bool = False,
         **options: str,
@@ -61,7 +66,7 @@ class Rig:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
         with self.equipment(config, stop or StopFlag(), policy) as equipment:
-            return Mirror(config, equipment, pace, allow_removals=allow_removals).run()
+            return Mirror(config, equipment, pace or self.pace, allow_removals=allow_removals).run()
 
     @contextmanager
     def equipment(

@@ -15,6 +15,7 @@ from urllib3.util.wait import wait_for_read
 from bandersnatch.body import Answer as Answered
 from bandersnatch.fetch import Fetcher
 from bandersnatch.lane import Question
+from bandersnatch.routes import target_of
 from tests.builders import make_fetcher
 from tests.fakepypi import (
     Body,
@@ -307,9 +308,40 @@ def test_urls_that_need_a_second_look_are_left_and_the_others_are_not(
     assert sorted(asked(pypi)) == sorted(plain)
 
 
-def test_urls_of_another_server_are_left(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
-    sizes = {**urls(pypi, files), f"{CLOSED_PORT}/packages/x": 1}
-    assert fetch(fetcher, sizes) == contents(pypi, files)
+def test_documents_of_several_servers_come_together(
+    pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]
+) -> None:
+    with FakePyPI() as other:
+        more = [other.add_file("other", f"{number}.0", kind="sdist") for number in range(9)]
+        sizes = [*urls(pypi, files).items(), *urls(other, more).items(), (f"{CLOSED_PORT}/packages/x", 1)]
+        mixed = dict(sorted(sizes, key=lambda item: item[0].rpartition("/")))
+        assert fetch(fetcher, mixed) == contents(pypi, files) | contents(other, more)
+        assert sorted(other.url + request.path for request in other.requests) == sorted(urls(other, more))
+
+
+def test_whoever_takes_an_answer_may_want_more(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
+    wanted = questions(urls(pypi, files[:1]))
+    had = []
+    with closing(fetcher.bulk.documents(wanted, LANES)) as documents:
+        for question, answer in documents:
+            had.append(answer.body)
+            assert question.url == pypi.url + files[len(had) - 1].url_path
+            wanted.extend(questions(urls(pypi, files[len(had) : len(had) + 1])))
+    assert had == [file.content for file in files]
+    assert free_turns(fetcher) == LANES
+
+
+@pytest.mark.parametrize("is_page", [True, False], ids=["pages", "files"])
+def test_pages_and_files_of_a_server_do_not_rest_together(
+    pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile], is_page: bool
+) -> None:
+    of_page = Question(f"{pypi.url}/simple/sample/", 10**6, is_known=False)
+    of_file = Question(pypi.url + files[0].url_path, files[0].size)
+    bad, good = (of_page, of_file) if is_page else (of_file, of_page)
+    pypi.fault(target_of(bad.url), Status(503))
+    assert list(fetcher.bulk.documents(deque([bad]), LANES)) == []
+    assert not fetcher.bulk.may_have(bad)
+    assert [answer.status for _, answer in fetcher.bulk.documents(deque([good]), LANES)] == [200]
 
 
 def test_http_is_not_asked_where_it_is_not_allowed(pypi: FakePyPI, files: list[UploadedFile]) -> None:

@@ -8,6 +8,8 @@ from tests.fakepypi import Body, FakePyPI, Status
 from tests.mirror_check import assert_mirror_matches
 from tests.rig import Rig
 
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
 
 def listed(option: str, *entries: str, section: str = "allowlist", plugin: str = "allowlist_project") -> str:
     """Return the sections that enable one filter, with a list for it."""

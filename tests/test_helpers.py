@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from msgspec.structs import replace
 
 from bandersnatch.config import Config, HttpConfig
 from bandersnatch.equipment import Pace
@@ -28,10 +27,9 @@ from bandersnatch.publisher import Publisher
 from bandersnatch.stop import StopFlag
 from bandersnatch.workshop import Workshop, build_workshop
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
-from tests.rig import HURRIED, Rig
+from tests.rig import HELPED, HURRIED, Rig
 from tests.umask import umask
 
-HELPED = replace(HURRIED, helped_projects=1)
 CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
 pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need Linux and two cores")
 

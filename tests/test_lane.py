@@ -1,5 +1,6 @@
 """A plain answer is read, however it is cut into pieces; and nothing else is taken for one."""
 
+import gzip
 import itertools
 import socket
 from collections import deque
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPConnectionPool
 
+from bandersnatch.body import Answer
 from bandersnatch.lane import GoneAnswerError, Lane, PlainHead, Question, UnfitAnswerError
 from bandersnatch.routes import Route
 from tests.builders import unhurried
@@ -185,3 +187,98 @@ def test_the_headers_that_say_nothing_of_the_document_change_nothing(others: dic
     head = "HTTP/1.1 200 OK\r\n" + "\r\n".join(f"{name}: {value}" for name, value in fields.items())
     answer = PlainHead(head.encode())
     assert (answer.status, answer.length, answer.etag, answer.is_last) == (200, length, None, False)
+
+
+# Pages: of unknown size, perhaps compressed, perhaps unchanged
+
+PAGE = b'{"files": []}' * 20
+ETAG = {"If-None-Match": '"x"'}
+
+
+def page(lane: Lane, most: int = 1000, headers: Mapping[str, str] | None = None) -> Answer:
+    lane.ask(Question(f"{lane.origin}/simple/x/", most, is_known=False, headers=headers or {}))
+    return lane.answer()
+
+
+def answer_with(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body
+
+
+def test_a_page_comes_with_what_tells_which_one_it_is() -> None:
+    fields = ("ETAG: W/x", "content-type:  text/plain ; x=y", "X-PyPI-Last-Serial: 7", "Server: x")
+    found = page(lane_to([answer_with(PAGE, *fields)]))
+    assert (found.status, found.body, found.url) == (200, PAGE, "http://index.example:8080/simple/x/")
+    assert found.headers["ETag"] == "W/x"
+    assert found.headers["Content-Type"] == "text/plain ; x=y"
+    assert found.headers["X-PyPI-Last-Serial"] == "7"
+
+
+def test_a_page_is_asked_for_with_its_headers_and_may_be_compressed() -> None:
+    lane = lane_to([answer_with(gzip.compress(PAGE), "Content-Encoding: GZIP"), answer_with(PAGE)])
+    assert page(lane, headers=ETAG).body == PAGE
+    assert cast(Pieces, lane.socket).sent == (
+        b'GET /simple/x/ HTTP/1.1\r\nHost: index.example:8080\r\nAccept-Encoding: gzip\r\nIf-None-Match: "x"\r\n\r\n'
+    )
+    assert page(lane).body == PAGE
+
+
+@pytest.mark.parametrize("fields", [(), ("Content-Encoding: gzip",)])
+def test_an_unchanged_page_has_no_body_whatever_length_it_tells(fields: tuple[str, ...]) -> None:
+    unchanged = answer_with(PAGE, *fields, status="304 Not Modified").removesuffix(PAGE)
+    lane = lane_to([unchanged, b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", answer_with(PAGE)])
+    assert (page(lane, headers=ETAG).status, page(lane, headers=ETAG).body, page(lane).body) == (304, b"", PAGE)
+
+
+def test_a_page_that_is_gone_may_say_so_compressed() -> None:
+    lane = lane_to([answer_with(gzip.compress(b"gone"), "Content-Encoding: gzip", status="404 Not Found")])
+    assert page(lane).status == 404
+    assert lane.is_open()
+
+
+UNFIT_PAGES = {
+    "larger than it may be": answer_with(b"x" * 1001),
+    "larger than it may be, decompressed": answer_with(gzip.compress(bytes(8001)), "Content-Encoding: gzip"),
+    "compressed in another way": answer_with(b"x", "Content-Encoding: br"),
+    "compressed twice": answer_with(b"x", "Content-Encoding: gzip, gzip"),
+    "not compressed": answer_with(PAGE, "Content-Encoding: gzip"),
+    "half compressed": answer_with(gzip.compress(PAGE)[:-1], "Content-Encoding: gzip"),
+    "compressed, and more": answer_with(gzip.compress(PAGE) + b"x", "Content-Encoding: gzip"),
+    "in chunks": answer_with(PAGE, "Transfer-Encoding: chunked"),
+    "with two types": answer_with(PAGE, "Content-Type: a", "content-type: b"),
+    "with two ETags": answer_with(PAGE, "ETag: a", "ETag: b"),
+    "partial": answer_with(PAGE, status="206 Partial Content"),
+    "no content": answer_with(b"", status="204 No Content"),
+    "unchanged, and more": b"HTTP/1.1 304 Not Modified\r\n\r\n" + PAGE,
+}
+
+
+@pytest.mark.parametrize("answer", UNFIT_PAGES.values(), ids=UNFIT_PAGES)
+def test_a_page_that_does_not_come_plainly_is_refused(answer: bytes) -> None:
+    with pytest.raises(UnfitAnswerError):
+        page(lane_to([answer]))
+
+
+@pytest.mark.parametrize("value", ["x\r\nHost: y", "x\ny", "x\0"])
+def test_a_header_that_would_be_two_is_not_sent(value: str) -> None:
+    lane = lane_to([])
+    with pytest.raises(ValueError, match="no value of a header"):
+        page(lane, headers={"If-None-Match": value})
+    assert cast(Pieces, lane.socket).sent == b""
+
+
+@unhurried
+@given(st.binary(max_size=2000), st.data())
+def test_any_page_comes_whole_compressed_or_not_and_however_it_is_cut(body: bytes, data: st.DataObject) -> None:
+    sent = answer_with(body)
+    if data.draw(st.booleans()):
+        sent = answer_with(gzip.compress(body), "Content-Encoding: gzip")
+    at = data.draw(st.lists(st.integers(0, len(sent)), max_size=5))
+    assert page(lane_to([piece for piece in cut(sent, at) if piece]), most=3000).body == body
+
+
+@unhurried
+@given(st.binary(max_size=300))
+def test_whatever_is_said_to_be_compressed_is_a_page_or_refused(body: bytes) -> None:
+    with suppress(UnfitAnswerError):
+        page(lane_to([answer_with(body, "Content-Encoding: gzip")]))

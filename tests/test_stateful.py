@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from bandersnatch.equipment import Pace
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.stop import StopFlag
 from tests.fakepypi import Call, FakePyPI, Reset, ShortBody, Status, WrongBytes
-from tests.rig import Rig
+from tests.rig import HELPED, HURRIED, Rig
 
 PROJECTS = ("Foo.Bar", "baz", "Qux_Quux")
 SPELLINGS = {"Foo.Bar": ("Foo.Bar", "foo-bar", "FOO_BAR"), "baz": ("baz", "Baz"), "Qux_Quux": ("Qux_Quux", "qux.quux")}
@@ -144,6 +145,10 @@ class MirrorMachine(RuleBasedStateMachine):
         self.pypi.fault(path, Call(lambda: self.pypi.add_file(project, f"2.{next(self.versions)}")))
         self.rig.run()
         self.pypi.clear_faults()
+
+    @rule(pace=st.sampled_from([HURRIED, HELPED]))
+    def let_runs_be_helped_or_not(self, pace: Pace) -> None:
+        self.rig.pace = pace
 
     @rule()
     def resync(self) -> None:

@@ -10,6 +10,8 @@ from tests.fakepypi import FakePyPI, Status
 from tests.mirror_check import assert_mirror_matches
 from tests.rig import Rig
 
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
 
 def test_html_only(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from bandersnatch.equipment import Pace
 from bandersnatch.run_lock import run_lock
 from bandersnatch.soundness import LITTLE_FILES
 from tests.fakepypi import FakePyPI, Status, UploadedFile
-from tests.rig import HURRIED, Rig
-
-HELPED = replace(HURRIED, helped_projects=1)
+from tests.rig import HELPED, HURRIED, Rig
 
 
 def spoil(stored: Path) -> None:

@@ -1,7 +1,11 @@
 """What fails, or is older than it must be, holds nobody back and is made up for."""
 
+import pytest
+
 from tests.fakepypi import Call, FakePyPI, Status
 from tests.rig import Rig
+
+pytestmark = pytest.mark.usefixtures("helped_or_not")
 
 
 def test_one_failing_project_never_holds_the_others_back(rig: Rig, pypi: FakePyPI) -> None:

@@ -5,6 +5,8 @@ import pytest
 from tests.fakepypi import Call, FakePyPI, Status
 from tests.rig import Rig
 
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
 
 def test_first_run_mirrors_everything(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("Foo.Bar", "1.0", requires_python=">=3.8,<4")

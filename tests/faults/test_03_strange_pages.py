@@ -9,6 +9,8 @@ from bandersnatch.errors import MalformedResponseError, StaleMetadataError, Susp
 from tests.fakepypi import Body, Edit, FakePyPI, SerialHeader
 from tests.rig import Rig
 
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
 Page = dict[str, Any]
 
 

@@ -5,6 +5,8 @@ import pytest
 from tests.fakepypi import FakePyPI
 from tests.rig import Rig
 
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
 
 @pytest.fixture
 def ten(rig: Rig, pypi: FakePyPI) -> FakePyPI:
