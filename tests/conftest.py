@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from bandersnatch.config import Config
 from bandersnatch.fetch import Fetcher
+from bandersnatch.inventory import Inventory
+from bandersnatch.layout import INVENTORY
+from bandersnatch.publisher import Publisher
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
+from bandersnatch.workshop import Workshop, build_workshop
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI
 from tests.rig import HELPED, HURRIED, Rig
@@ -29,6 +34,19 @@ def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
 def helped_or_not(rig: Rig, request: pytest.FixtureRequest) -> None:
     """Let runs have helper processes, and let them have none."""
     rig.pace = request.param
+
+
+@pytest.fixture
+def workshop(rig: Rig) -> Iterator[Workshop]:
+    """What packages of the mirror work with; their outcomes go nowhere."""
+    config = Config.load(rig.write_config())
+    config.directory.mkdir()
+    with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
+        inventory.open()
+        publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)
+        yield build_workshop(
+            config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False
+        )
 
 
 @pytest.fixture

@@ -17,15 +17,12 @@ from typing import IO
 
 import pytest
 
-from bandersnatch.config import Config, HttpConfig
+from bandersnatch.config import HttpConfig
 from bandersnatch.equipment import Pace
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.helpers import helping
-from bandersnatch.inventory import Inventory
-from bandersnatch.layout import INVENTORY
-from bandersnatch.publisher import Publisher
 from bandersnatch.stop import StopFlag
-from bandersnatch.workshop import Workshop, build_workshop
+from bandersnatch.workshop import Workshop
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.rig import HELPED, HURRIED, Rig
 from tests.umask import umask
@@ -99,18 +96,6 @@ def no_more_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.fixture
-def workshop(rig: Rig) -> Iterator[Workshop]:
-    config = Config.load(rig.write_config())
-    config.directory.mkdir()
-    with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
-        inventory.open()
-        publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)
-        yield build_workshop(
-            config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False
-        )
 
 
 # Whether there are any
