@@ -24,7 +24,7 @@ import urllib3
 from bandersnatch.body import Answer
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, without_credentials
-from bandersnatch.lane import GoneAnswerError, Lane, Question, UnfitAnswerError, is_plain
+from bandersnatch.lane import GoneAnswerError, Lane, Question, TooLargeAnswerError, UnfitAnswerError, is_plain
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
@@ -60,10 +60,10 @@ class Bulk:
             while self._parked:
                 self._parked.pop().close()
 
-    def documents(self, wanted: deque[Question], most_lanes: int) -> Generator[tuple[Question, Answer]]:
+    def documents(self, wanted: deque[Question], most_lanes: Callable[[], int]) -> Generator[tuple[Question, Answer]]:
         """Ask for documents, and yield the answers as they come; a document may turn out to be gone.
 
-        Up to ``most_lanes`` requests are under way at a time, and one at least. Whoever takes an answer may add to what is
+        Up to ``most_lanes()`` requests are under way at a time, and one at least. Whoever takes an answer may add to what is
         wanted, but must not make requests of its own in between, since all turns may be taken here.
 
         What is not yielded was not had.
@@ -72,7 +72,7 @@ class Bulk:
             lanes = asked.get_map()
             try:
                 while True:
-                    while len(lanes) < most_lanes and self._begin(asked, wanted):
+                    while len(lanes) < most_lanes() and self._begin(asked, wanted):
                         pass
                     if not lanes:
                         return
@@ -214,6 +214,9 @@ class Bulk:
     def _answer(self, lane: Lane) -> Answer | None:
         try:
             answer = lane.answer()
+        except TooLargeAnswerError:
+            lane.close()
+            return None
         except _FAILURES as error:
             self._fail(lane, error)
             return None

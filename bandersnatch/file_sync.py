@@ -155,7 +155,7 @@ class FileSync(Struct, frozen=True):
         by_url = {task.file.url: task for task in tasks}
         wanted = deque(Question(url, task.file.size) for url, task in by_url.items())
         without_metadata: list[FileTask] = []
-        with closing(self.upstream.documents(wanted, lanes)) as documents:
+        with closing(self.upstream.documents(wanted, lambda: lanes)) as documents:
             for question, answer in documents:
                 if self.is_stopped():
                     raise InterruptedRunError

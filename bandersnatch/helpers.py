@@ -34,7 +34,7 @@ from bandersnatch.file_sync import SyncedFile
 from bandersnatch.layout import ALL_PAGES, SIMPLE, StoredPath, metadata_path, page_path
 from bandersnatch.logs import keep_records, log_kept
 from bandersnatch.progress import SilentProgress
-from bandersnatch.project_batch import Announce, Announced, BatchResult, HelpedOrder, ProjectBatch
+from bandersnatch.project_batch import Announce, Announced, BatchResult, HelpedOrder, Leave, ProjectBatch
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from bandersnatch.workshop import Workshop
@@ -96,7 +96,7 @@ class Helpers:
             if helper.has_ended:
                 return None
 
-            def announce(announced: Sequence[Announced]) -> set[NormalizedName]:
+            def announce(announced: Sequence[Announced]) -> Leave:
                 take_note(announced)
                 refused: set[NormalizedName] = set()
                 for each in announced:
@@ -106,10 +106,10 @@ class Helpers:
                         refused.add(each.project)
                     else:
                         touched.extend(each.paths if each.handed_back is None else ())
-                return refused
+                return Leave(frozenset(refused), turns.take_more())
 
-            with self._turns.several(self._lanes) as lanes:
-                result = helper.work_on_projects(orders, lanes, announce)
+            with self._turns.several(self._lanes) as turns:
+                result = helper.work_on_projects(orders, turns.number, announce)
             self._tell_changes(helper, touched)
         if result is not None:
             self._shop.file_sync.progress.received(result.size_bytes)
@@ -126,10 +126,10 @@ class Helpers:
                 return self._shop.file_sync.sync_together(tasks, self._lanes)
             try:
                 with (
-                    self._turns.several(self._lanes) as lanes,
+                    self._turns.several(self._lanes) as turns,
                     self._storage.claimed(task.path for task in tasks),
                 ):
-                    synced = helper.sync_together(tasks, lanes)
+                    synced = helper.sync_together(tasks, turns.number)
                     self._tell_changes(
                         helper, [path for task in tasks for path in (task.path, metadata_path(task.path))]
                     )
@@ -172,7 +172,7 @@ class Helpers:
 
 
 class _Announcement(Struct, frozen=True):
-    """What a helper is about to touch; it waits to hear which projects it shall leave."""
+    """What a helper is about to touch; it waits for leave."""
 
     announced: Sequence[Announced]
 
@@ -316,10 +316,10 @@ class _Duties:
         """Work on a batch of projects."""
         return ProjectBatch(self._shop, lanes, self._announce).work(orders)
 
-    def _announce(self, announced: Sequence[Announced]) -> set[NormalizedName]:
+    def _announce(self, announced: Sequence[Announced]) -> Leave:
         self._connection.send(_Announcement(announced))
-        refused: set[NormalizedName] = self._connection.recv()
-        return refused
+        leave: Leave = self._connection.recv()
+        return leave
 
 
 class _StopOnce:

@@ -66,6 +66,10 @@ class UnfitAnswerError(Exception):
     """Upstream answered, but not plainly with the document: a redirect, trouble, another size than it must have."""
 
 
+class TooLargeAnswerError(UnfitAnswerError):
+    """A document is larger than it may be here, which says nothing of the next one."""
+
+
 class GoneAnswerError(UnfitAnswerError):
     """Upstream has no such document, which is no trouble of the server's."""
 
@@ -153,7 +157,9 @@ class Lane:
         if question.is_known:
             is_fit = head.status == OK and head.length == question.size_bytes and not head.is_compressed
         else:
-            is_fit = head.status in (OK, NOT_MODIFIED) and head.length <= question.size_bytes
+            is_fit = head.status in (OK, NOT_MODIFIED)
+            if is_fit and head.length > question.size_bytes:
+                raise TooLargeAnswerError(f"the document has {head.length} bytes")
         if not is_fit:
             raise UnfitAnswerError(f"upstream answered {head.status} with {head.length} bytes")
 
@@ -259,6 +265,8 @@ def _decompressed(data: bytes, limit_bytes: int) -> bytes:
         document = stream.decompress(data, limit_bytes)
     except zlib.error as error:
         raise UnfitAnswerError(f"upstream's answer can't be decompressed: {error}") from error
+    if not stream.eof and len(document) == limit_bytes:
+        raise TooLargeAnswerError(f"the document has {limit_bytes} bytes or more")
     if not stream.eof or stream.unused_data:
         raise UnfitAnswerError("upstream's answer is not one compressed document")
     return document

@@ -8,7 +8,7 @@ whatever does not come at the first try is left to a package.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from msgspec import Struct, field
@@ -78,8 +78,15 @@ class BatchResult(Struct):
         return sum(settled) + sum(synced)
 
 
-Announce = Callable[[Sequence[Announced]], Set[NormalizedName]]
-"""Has paths noted, and returns the projects that are not to be worked on here all the same."""
+class Leave(Struct, frozen=True):
+    """What is answered to an announcement: what is not to be touched all the same, and how many lanes there may be now."""
+
+    refused: frozenset[NormalizedName]
+    lanes: int
+
+
+Announce = Callable[[Sequence[Announced]], Leave]
+"""Has paths noted before they are touched."""
 
 
 class _Project:
@@ -113,7 +120,7 @@ class _KeptRecords(Inventory):
 
 
 class ProjectBatch:
-    """The work on one batch, with up to ``lanes`` requests under way at a time."""
+    """The work on one batch, with up to ``lanes`` requests under way at a time, and more where others leave their turns."""
 
     def __init__(self, shop: Workshop, lanes: int, announce: Announce) -> None:
         self._result = BatchResult()
@@ -134,7 +141,7 @@ class ProjectBatch:
         for helped in orders:
             self._ask_for_page(helped)
         while self._wanted:
-            with closing(self._shop.upstream.documents(self._wanted, self._lanes)) as documents:
+            with closing(self._shop.upstream.documents(self._wanted, lambda: self._lanes)) as documents:
                 for question, answer in documents:
                     project, task = self._asked[question.url]
                     if task is None:
@@ -194,12 +201,13 @@ class ProjectBatch:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        refused = self._announce([self._announced(project) for project in waiting])
+        leave = self._announce([self._announced(project) for project in waiting])
+        self._lanes = leave.lanes
         for project in waiting:
             if project.prepared is None or not self._is_easy(project.prepared):
                 continue  # handed back
             self._begun.append(project)
-            if project.name not in refused:
+            if project.name not in leave.refused:
                 with self._going_well(project):
                     self._begin(project, project.prepared)
 

@@ -26,21 +26,34 @@ class Turns:
         return True
 
     @contextmanager
-    def several(self, most: int) -> Iterator[int]:
-        """Wait for a turn, and take as many more as nobody has; give their number, and them back at the end."""
+    def several(self, most: int) -> Iterator["SeveralTurns"]:
+        """Wait for a turn, and take as many more as nobody has; give them back at the end of the block."""
         self.take()
-        number = 1
-        while number < most and self.take_free():
-            number += 1
+        several = SeveralTurns(self, most)
         try:
-            yield number
+            several.take_more()
+            yield several
         finally:
-            for _ in range(number):
+            for _ in range(several.number):
                 self.give_back()
 
     def give_back(self) -> None:
         """Let the next request begin."""
         self._free.put(None)
+
+
+class SeveralTurns:
+    """A ``number`` of turns that one thread has."""
+
+    def __init__(self, turns: Turns, most: int) -> None:
+        self._turns, self._most = turns, most
+        self.number = 1
+
+    def take_more(self) -> int:
+        """Take more turns, if nobody has them and there are not enough; return how many there are now."""
+        while self.number < self._most and self._turns.take_free():
+            self.number += 1
+        return self.number
 
 
 class Turn:

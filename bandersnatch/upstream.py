@@ -164,7 +164,7 @@ class Upstream:
         """Whether ``documents`` may yield an answer, for all that is known."""
         return self._fetcher.bulk.may_have(question)
 
-    def documents(self, wanted: deque[Question], most_lanes: int) -> Generator[tuple[Question, Answer]]:
+    def documents(self, wanted: deque[Question], most_lanes: Callable[[], int]) -> Generator[tuple[Question, Answer]]:
         """Yield the answers to questions as they come, over so many connections (see ``Bulk.documents``).
 
         What is not yielded did not come at the first try, and is to be asked for with ``file`` or ``project_page``.

@@ -78,7 +78,7 @@ def bodies(documents: Iterator[tuple[Question, Answered]]) -> dict[str, bytes]:
 def fetch(fetcher: Fetcher, sizes: Mapping[str, int], lanes: int = LANES) -> dict[str, bytes]:
     """Fetch documents, each of which comes at most once; afterwards nobody has a turn."""
     had: dict[str, bytes] = {}
-    with closing(fetcher.bulk.documents(questions(sizes), lanes)) as documents:
+    with closing(fetcher.bulk.documents(questions(sizes), lambda: lanes)) as documents:
         for question, answer in documents:
             assert question.url not in had
             if answer.status == 200:
@@ -127,7 +127,7 @@ def test_passwords_stand_in_no_log_line(
 
 def test_one_turn_is_enough(pypi: FakePyPI, files: list[UploadedFile]) -> None:
     with closing(make_fetcher(workers=1)) as fetcher:
-        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) == contents(pypi, files)
+        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lambda: LANES)) == contents(pypi, files)
         assert free_turns(fetcher) == 1
 
 
@@ -150,7 +150,7 @@ def test_as_many_requests_are_under_way_as_there_are_lanes_and_turns(
     files = files[: most * 2]
     pypi.fault("/packages/*", Call(meet), times=None)
     with closing(make_fetcher(workers=workers)) as fetcher:
-        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lanes)) == contents(pypi, files)
+        assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lambda: lanes)) == contents(pypi, files)
         assert len(open_sockets(pypi)) == most
     assert under_way == [0, most]
 
@@ -158,7 +158,7 @@ def test_as_many_requests_are_under_way_as_there_are_lanes_and_turns(
 def test_a_turn_that_another_has_is_left_to_it(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     for _ in range(LANES - 1):
         fetcher.turns.take()
-    assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) == contents(pypi, files)
+    assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lambda: LANES)) == contents(pypi, files)
     assert len(open_sockets(pypi)) == 1
     assert free_turns(fetcher) == 1
 
@@ -197,7 +197,7 @@ def test_a_connection_that_upstream_has_closed_is_not_used(
 
 
 def test_whoever_has_enough_leaves_nothing_behind(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
-    with closing(fetcher.bulk.documents(questions(urls(pypi, files)), LANES)) as documents:
+    with closing(fetcher.bulk.documents(questions(urls(pypi, files)), lambda: LANES)) as documents:
         next(documents)
     assert free_turns(fetcher) == LANES
     fetcher.close()
@@ -261,7 +261,7 @@ def test_an_upstream_that_says_nothing_at_all_is_left(pypi: FakePyPI, files: lis
         origin = f"http://127.0.0.1:{mute.getsockname()[1]}"
         workers = free_turns(fetcher)
         sizes = {f"{origin}/packages/{number}": 1 for number in range(9)}
-        assert list(fetcher.bulk.documents(questions(sizes), LANES)) == []
+        assert list(fetcher.bulk.documents(questions(sizes), lambda: LANES)) == []
         assert free_turns(fetcher) == workers
 
 
@@ -322,13 +322,33 @@ def test_documents_of_several_servers_come_together(
 def test_whoever_takes_an_answer_may_want_more(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     wanted = questions(urls(pypi, files[:1]))
     had = []
-    with closing(fetcher.bulk.documents(wanted, LANES)) as documents:
+    with closing(fetcher.bulk.documents(wanted, lambda: LANES)) as documents:
         for question, answer in documents:
             had.append(answer.body)
             assert question.url == pypi.url + files[len(had) - 1].url_path
             wanted.extend(questions(urls(pypi, files[len(had) : len(had) + 1])))
     assert had == [file.content for file in files]
     assert free_turns(fetcher) == LANES
+
+
+def test_a_document_that_is_too_large_does_not_keep_the_others_away(
+    pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]
+) -> None:
+    pages = [Question(f"{pypi.url}/simple/sample/", most, is_known=False) for most in (10**6, 10, 10**6)]
+    found = list(fetcher.bulk.documents(deque(pages), lambda: 1))
+    assert [answer.status for _, answer in found] == [200, 200]
+    assert files[0].filename.encode() in found[0][1].body
+    assert free_turns(fetcher) == LANES
+
+
+def test_more_lanes_may_come_to_be_allowed(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
+    allowed = [1]
+    bodies = []
+    for _, answer in fetcher.bulk.documents(questions(urls(pypi, files)), lambda: allowed[0]):
+        bodies.append(answer.body)
+        allowed[0] = 3
+    assert sorted(bodies) == sorted(contents(pypi, files).values())
+    assert len(open_sockets(pypi)) == 3
 
 
 @pytest.mark.parametrize("is_page", [True, False], ids=["pages", "files"])
@@ -339,9 +359,9 @@ def test_pages_and_files_of_a_server_do_not_rest_together(
     of_file = Question(pypi.url + files[0].url_path, files[0].size)
     bad, good = (of_page, of_file) if is_page else (of_file, of_page)
     pypi.fault(target_of(bad.url), Status(503))
-    assert list(fetcher.bulk.documents(deque([bad]), LANES)) == []
+    assert list(fetcher.bulk.documents(deque([bad]), lambda: LANES)) == []
     assert not fetcher.bulk.may_have(bad)
-    assert [answer.status for _, answer in fetcher.bulk.documents(deque([good]), LANES)] == [200]
+    assert [answer.status for _, answer in fetcher.bulk.documents(deque([good]), lambda: LANES)] == [200]
 
 
 def test_http_is_not_asked_where_it_is_not_allowed(pypi: FakePyPI, files: list[UploadedFile]) -> None:

@@ -43,9 +43,22 @@ def test_whoever_finds_no_turn_gets_the_next_that_is_given_back() -> None:
 def test_several_are_as_many_as_are_wanted_and_free(most: int, free: int, number: int) -> None:
     turns = Turns(free)
     with turns.several(most) as taken:
-        assert taken == number
+        assert taken.number == number
         assert free_turns(turns) == free - number
     assert free_turns(turns) == free
+
+
+def test_several_may_become_more_when_others_need_theirs_no_longer() -> None:
+    turns = Turns(5)
+    for _ in range(4):
+        turns.take()
+    with turns.several(3) as taken:
+        assert taken.take_more() == 1
+        for _ in range(4):
+            turns.give_back()
+        assert taken.take_more() == 3
+        assert free_turns(turns) == 2
+    assert free_turns(turns) == 5
 
 
 def test_several_are_given_back_after_an_error() -> None:
@@ -62,8 +75,8 @@ def test_several_waits_for_one_and_for_no_other() -> None:
     with ThreadPoolExecutor(1) as executor:
 
         def take_several() -> int:
-            with turns.several(2) as number:
-                return number
+            with turns.several(2) as taken:
+                return taken.number
 
         waiting = executor.submit(take_several)
         turns.give_back()
