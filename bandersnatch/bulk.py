@@ -24,7 +24,7 @@ import urllib3
 from bandersnatch.body import Answer
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, without_credentials
-from bandersnatch.lane import GoneAnswerError, Lane, Question, TooLargeAnswerError, UnfitAnswerError, is_plain
+from bandersnatch.lane import GoneAnswerError, Lane, Question, UneasyDocumentError, UnfitAnswerError, is_plain
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 REST_SECONDS = 60.0
 """So long a server is not asked in this way, after it did not answer as it should."""
+UNFIT_PAGES = 3
+"""So many pages in a row; one may have a trouble of its own, and there are hundreds of thousands."""
 
 _FAILURES = (
     UnfitAnswerError,
@@ -53,6 +55,7 @@ class Bulk:
         self._parked: deque[Lane] = deque()
         self._guard = threading.Lock()
         self._rests_until: dict[tuple[str, bool], float] = {}
+        self._unfit_pages = 0
 
     def close(self) -> None:
         """Close all connections."""
@@ -77,7 +80,9 @@ class Bulk:
                     if not lanes:
                         return
                     for lane in self._ready(asked):
-                        question, answer = lane.question, self._answer(lane)
+                        question, answer = lane.question, self._receive(lane)
+                        if answer is None and lane.is_open():
+                            continue  # there is more to come
                         if not self._goes_on(lane, wanted):
                             asked.unregister(lane.socket)
                             self._end(lane)
@@ -140,13 +145,17 @@ class Bulk:
             lane.close()
 
     def _ready(self, asked: selectors.BaseSelector) -> list[Lane]:
-        """Wait for an answer; where none comes, close all lanes, so that their answers are broken-off ones."""
-        ready = [key.data for key, _ in asked.select(self._config.timeout_seconds)]
-        if not ready:
-            ready = [key.data for key in asked.get_map().values()]
-            for lane in ready:
-                self._rest(lane.question, f"no answer for {self._config.timeout_seconds:g} s")
+        """Wait until something has come; close the lanes that were silent for too long, so that their answers broke off."""
+        timeout = self._config.timeout_seconds
+        lanes: list[Lane] = [key.data for key in asked.get_map().values()]
+        patience = min(lane.heard for lane in lanes) + timeout - time.monotonic()
+        ready: list[Lane] = [key.data for key, _ in asked.select(max(0.0, patience))]
+        silent_since = time.monotonic() - timeout
+        for lane in lanes:
+            if lane.heard <= silent_since and lane not in ready:
+                self._rest(lane.question, f"no answer for {timeout:g} s")
                 lane.close()
+                ready.append(lane)
         return ready
 
     def _way_to(self, question: Question) -> Route | None:
@@ -211,21 +220,27 @@ class Bulk:
             return False
         return True
 
-    def _answer(self, lane: Lane) -> Answer | None:
+    def _receive(self, lane: Lane) -> Answer | None:
+        """Return the answer if it is whole; a lane whose answer is of no use is closed."""
         try:
-            answer = lane.answer()
-        except TooLargeAnswerError:
+            answer = lane.receive()
+        except UneasyDocumentError as error:
+            logger.debug("%s: %s", without_credentials(lane.question.url), error)
             lane.close()
             return None
         except _FAILURES as error:
             self._fail(lane, error)
             return None
-        self._health.succeeded(lane.host)
+        if answer is not None:
+            self._health.succeeded(lane.host)
+            self._unfit_pages = self._unfit_pages if lane.question.is_known else 0
         return answer
 
     def _fail(self, lane: Lane, error: Exception) -> None:
-        self._rest(lane.question, error)
         lane.close()
+        self._unfit_pages += not lane.question.is_known
+        if lane.question.is_known or self._unfit_pages >= UNFIT_PAGES:
+            self._rest(lane.question, error)
 
     def _end(self, lane: Lane) -> None:
         """Give the turn back, and keep the connection for the next documents."""

@@ -1,51 +1,41 @@
 """Gives orders to helpers, many at a time; what is too much for them, or does not come easily, goes to packages."""
 
-import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from bandersnatch.changes import Owed
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.helpers import Helpers, helping
 from bandersnatch.order import Order
-from bandersnatch.package import Package
+from bandersnatch.package import Package, Packages
 from bandersnatch.project_batch import Announced, BatchResult, HelpedOrder
 from bandersnatch.report import Failure, Outcome
 from bandersnatch.workshop import Workshop
 
-logger = logging.getLogger(__name__)
-
 ORDERS_TOGETHER = 32
 """So many projects make one batch: enough that the end of it, when not all lanes have work, does not count."""
-REST_SECONDS = 60.0
-"""So long helpers are given no projects, after nothing came of a batch: this index does not answer plainly."""
 
 
 @contextmanager
-def dispatching(
-    workshop: Workshop, config: HttpConfig, most_packages: int
-) -> Iterator[tuple[Callable[[Order], None], int]]:
-    """Have helpers for the length of the block; give what starts the work on a project, and how many may be under way.
+def dispatching(workshop: Workshop, config: HttpConfig, most_packages: int) -> Iterator["Packages | Dispatcher"]:
+    """Have helpers for the length of the block; give what starts the work on projects.
 
     To be called before other threads of the process hold locks.
     """
     with helping(workshop, config) as helpers:
         if helpers is None:
-            yield lambda order: Package(order, workshop).start(), most_packages
-            return
-        helped = replace(workshop, together=helpers)
-        if is_easy_to_ask(workshop):
-            dispatcher = Dispatcher(helpers, helped, most_packages)
-            yield dispatcher.start, dispatcher.window
+            yield Packages(workshop, most_packages)
+        elif is_easy_to_ask(workshop):
+            yield Dispatcher(helpers, replace(workshop, together=helpers), most_packages)
         else:
-            yield lambda order: Package(order, helped).start(), most_packages
+            yield Packages(replace(workshop, together=helpers), most_packages)
 
 
 def is_easy_to_ask(workshop: Workshop) -> bool:
@@ -58,7 +48,8 @@ def is_easy_to_ask(workshop: Workshop) -> bool:
 class Dispatcher:
     """Starts the work on projects. Thread-safe; ``start`` is called by one thread.
 
-    Not more than ``most_packages`` of those that helpers hand back are under way at a time.
+    While ``most_packages`` of those that helpers have handed back are under way, helpers get no further ones. A helper may
+    hand back all of its batch, so there can be more by as many as helpers work on.
     """
 
     def __init__(self, helpers: Helpers, workshop: Workshop, most_packages: int) -> None:
@@ -67,7 +58,6 @@ class Dispatcher:
         self._guard = threading.Lock()
         self._waiting: deque[Order] = deque()
         self._serving = self._packages = 0
-        self._rests_until = 0.0
 
     @property
     def window(self) -> int:
@@ -80,75 +70,84 @@ class Dispatcher:
             self._waiting.append(order)
         self._call_up()
 
+    def withdraw(self, keeps: Set[Owed]) -> int:
+        """Give no order to a helper that has none yet, but for those that are kept; return how many that were."""
+        withdrawn = self._take_waiting(keeps)
+        self._fail(withdrawn, InterruptedRunError())
+        return len(withdrawn)
+
     def _call_up(self) -> None:
         """Let another thread serve a helper, if there is something to do for it."""
         with self._guard:
-            if self._serving == self._helpers.number or not self._waiting or self._packages >= self._most_packages:
+            if self._serving >= self._helpers.number or not self._waiting or self._packages >= self._most_packages:
                 return
             self._serving += 1
         try:
             self._shop.executor.submit(self._serve)
-        except RuntimeError:  # the pool was shut down: the run is being stopped
+        except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no thread can be started
             with self._guard:
-                self._serving -= 1
-                orders = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            self._fail(orders, InterruptedRunError())
+                self._serve_no_more()
+            self._fail(self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else error)
 
     def _serve(self) -> None:
         while orders := self._next_orders():
-            if self._shop.is_stopped():
-                self._fail(orders, InterruptedRunError())
-            elif time.monotonic() < self._rests_until:
-                self._start_packages(orders)
-            else:
-                self._work_together(orders)
+            left = {order.project: order for order in orders}
+            try:
+                self._work_together(left)
+            except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
+                self._fail(left.values(), error)
 
     def _next_orders(self) -> list[Order]:
         """Return the next orders for a helper, fewer towards the end; where there are none, this thread serves no more."""
         with self._guard:
-            if self._packages >= self._most_packages or not self._waiting:
-                self._serving -= 1
-                return []
-            number = min(ORDERS_TOGETHER, -(-len(self._waiting) // self._helpers.number))
-            return [self._waiting.popleft() for _ in range(number)]
+            if self._packages < self._most_packages and self._waiting:
+                number = min(ORDERS_TOGETHER, -(-len(self._waiting) // self._helpers.number))
+                return [self._waiting.popleft() for _ in range(number)]
+            self._serve_no_more()
+            return []
 
-    def _work_together(self, orders: Sequence[Order]) -> None:
-        """Have a helper work on projects, and take over what it leaves."""
-        left = {order.project: order for order in orders}
+    def _serve_no_more(self) -> None:
+        self._serving = max(0, self._serving - 1)  # a pool that can't start a thread may do the task all the same
+
+    def _take_waiting(self, keeps: Set[Owed] = frozenset()) -> list[Order]:
+        """Return the orders that wait, but for the ones that are kept, and which wait on."""
+        with self._guard:
+            taken = [order for order in self._waiting if order.entry.owed not in keeps]
+            kept = [order for order in self._waiting if order.entry.owed in keeps]
+            self._waiting = deque(kept)
+        return taken
+
+    def _work_together(self, left: dict[NormalizedName, Order]) -> None:
+        """Have a helper work on projects, and take over what it leaves; whatever has an outcome is no longer ``left``."""
+        if self._shop.is_stopped():
+            raise InterruptedRunError
         inventory = self._shop.inventory
-        try:
-            helped = [
-                HelpedOrder(order, inventory.get(project), frozenset(inventory.unsettled(project)))
-                for project, order in left.items()
-            ]
-            result = self._helpers.work_on_projects(helped, partial(self._take_note, left))
-            inventory.put_some(result.records if result is not None else ())
-        except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
-            return self._fail(left.values(), error)
+        helped = [
+            HelpedOrder(order, inventory.get(project), frozenset(inventory.unsettled(project)))
+            for project, order in left.items()
+        ]
+        result = self._helpers.work_on_projects(helped, partial(self._take_note, left))
         if result is not None:
+            inventory.put_some(result.records)
             self._take(result, left)
-            if len(left) == len(orders):
-                logger.debug("nothing came of a batch of projects; for a while each is worked on by itself")
-                self._rests_until = time.monotonic() + REST_SECONDS
-        return self._start_packages(left.values())
+        while left:
+            _, order = left.popitem()
+            self._package(order).start()
 
     def _take_note(self, left: dict[NormalizedName, Order], announced: Sequence[Announced]) -> None:
         """Note what is about to be touched, and go on with the projects that are too much for a helper."""
         self._shop.inventory.note_unsettled([(each.project, path) for each in announced for path in each.paths])
         for each in announced:
-            if each.handed_back is not None:
-                self._package(left.pop(each.project)).go_on(each.handed_back)
+            if each.handed_back is not None and (order := left.pop(each.project, None)):
+                self._package(order).go_on(each.handed_back)
 
     def _take(self, result: BatchResult, left: dict[NormalizedName, Order]) -> None:
         for outcome in result.outcomes:
-            del left[outcome.project]
-            self._shop.report(outcome)
+            if left.pop(outcome.project, None):
+                self._shop.report(outcome)
         for each in result.unfinished:
-            self._package(left.pop(each.project)).finish(each.prepared, each.synced)
-
-    def _start_packages(self, orders: Iterable[Order]) -> None:
-        for order in orders:
-            self._package(order).start()
+            if order := left.pop(each.project, None):
+                self._package(order).finish(each.prepared, each.synced)
 
     def _package(self, order: Order) -> Package:
         with self._guard:

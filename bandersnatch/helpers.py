@@ -1,42 +1,34 @@
 """Processes that work on projects and small files beside the main one, so that more than one core computes.
 
 One interpreter computes on one core at a time, and for small files computing is most of the work. A helper is given a
-batch of projects (``project_batch.py``), or of one project's files (``FileSync.sync_together`` and ``digests``), and returns
-what came of it. It keeps no record: what is to be noted before files are touched, and recorded when a project is done, it
-tells the main process, which alone writes them down. What it did not get, for whatever reason, the main process works on as
-if there were no helpers.
+batch of projects, or of one project's files, and returns what came of it (``helper_process.py``). It keeps no record: what
+is to be noted before files are touched, and recorded when a project is done, it tells the main process, which alone writes
+that down. What it did not get, for whatever reason, the main process works on as if there were no helpers.
 """
 
-import ctypes
-import gc
 import logging
 import multiprocessing
 import os
-import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pickle import UnpicklingError
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
-from msgspec import Struct
-from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, PathConflictError
-from bandersnatch.fetch import Fetcher
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import SyncedFile
+from bandersnatch.helper_process import Announcement, be_helper
 from bandersnatch.layout import ALL_PAGES, SIMPLE, StoredPath, metadata_path, page_path
-from bandersnatch.logs import keep_records, log_kept
-from bandersnatch.progress import SilentProgress
-from bandersnatch.project_batch import Announce, Announced, BatchResult, HelpedOrder, Leave, ProjectBatch
-from bandersnatch.storage import FilesystemStorage
-from bandersnatch.upstream import Upstream
+from bandersnatch.logs import log_kept
+from bandersnatch.project_batch import Announce, Announced, BatchResult, HelpedOrder, Leave
 from bandersnatch.workshop import Workshop
 
 logger = logging.getLogger(__name__)
@@ -44,7 +36,6 @@ logger = logging.getLogger(__name__)
 HELPERS_MAX = 4
 """Beyond that, the main process has not enough batches to give away."""
 END_SECONDS = 0.5
-_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -76,7 +67,9 @@ class Helpers:
     def __init__(self, workshop: Workshop, helpers: Sequence["_Helper"], lanes: int) -> None:
         self._shop, self._lanes = workshop, lanes
         self._storage, self._turns = workshop.storage, workshop.upstream.turns
+        self._guard = threading.Lock()
         self.number = len(helpers)
+        """How many there are, of those that have ended one at the most."""
         self._free: SimpleQueue[_Helper] = SimpleQueue()
         for helper in helpers:
             self._free.put(helper)
@@ -108,9 +101,11 @@ class Helpers:
                         touched.extend(each.paths if each.handed_back is None else ())
                 return Leave(frozenset(refused), turns.take_more())
 
-            with self._turns.several(self._lanes) as turns:
-                result = helper.work_on_projects(orders, turns.number, announce)
-            self._tell_changes(helper, touched)
+            try:
+                with self._turns.several(self._lanes) as turns:
+                    result = helper.work_on_projects(orders, turns.number, announce)
+            finally:
+                self._tell_changes(helper, touched)
         if result is not None:
             self._shop.file_sync.progress.received(result.size_bytes)
         return result
@@ -156,7 +151,11 @@ class Helpers:
                 raise InterruptedRunError
             yield helper
         finally:
-            self._free.put(helper)
+            with self._guard:
+                is_one_of_many = self.number > 1
+                self.number -= helper.has_ended and is_one_of_many
+            if not (helper.has_ended and is_one_of_many):  # else nobody would wait for it, and it would get every batch
+                self._free.put(helper)
 
     def _tell_changes(self, helper: "_Helper", touched: Sequence[StoredPath]) -> None:
         """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""
@@ -169,20 +168,6 @@ class Helpers:
         storage.sweep([*files, *(page_path(folder, name) for folder in folders for name in ALL_PAGES)])
         pages = [page for folder in folders for page in storage.files_below(folder, lambda _: True)]
         storage.tell(path for path in (*files, *pages) if storage.stat(path) is not None)
-
-
-class _Announcement(Struct, frozen=True):
-    """What a helper is about to touch; it waits for leave."""
-
-    announced: Sequence[Announced]
-
-
-class _Reply(Struct, frozen=True):
-    """What a helper's work has come to: its result, which paths have changed, and what is to be logged."""
-
-    result: Any
-    changed: list[StoredPath]
-    logged: list[logging.LogRecord]
 
 
 class _Helper:
@@ -211,21 +196,30 @@ class _Helper:
         return found
 
     def _ask(self, method: str, *arguments: object, announce: Announce | None = None) -> Any:
-        """Let the process call a method of its ``_Duties``, and return what that returns; or None where it can't."""
+        """Let the process call a method of its ``Duties``, and return what that returns; or None where it has ended."""
         self.changed = []
         if self.has_ended:
             return None
         try:
             self._connection.send((method, arguments))
-            while isinstance(message := self._connection.recv(), _Announcement):
+            while isinstance(message := self._connection.recv(), Announcement):
                 assert announce is not None, "files of one project are noted before"
                 self._connection.send(announce(message.announced))
-        except (EOFError, OSError):
-            self.has_ended = True
+        except (EOFError, OSError, UnpicklingError):
+            self._give_up()
             return None
+        except BaseException:  # it waits for an answer that does not come
+            self._give_up()
+            raise
         self.changed = message.changed
         log_kept(message.logged)
         return message.result
+
+    def _give_up(self) -> None:
+        """See to it that the process touches nothing any more."""
+        self.has_ended = True
+        self._process.kill()
+        self._process.join()
 
     def ask_to_end(self) -> None:
         """Tell the process to end; what it has half-written, it deletes."""
@@ -252,83 +246,7 @@ def _start_all(workshop: Workshop, config: HttpConfig, number: int) -> list[_Hel
 def _start(workshop: Workshop, config: HttpConfig) -> _Helper:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_help, args=(theirs, workshop, config, os.getpid()), daemon=True)
+    process = context.Process(target=be_helper, args=(theirs, workshop, config, os.getpid()), daemon=True)
     process.start()
     theirs.close()  # the process has its own; so that we notice when that one is closed
     return _Helper(process, ours)
-
-
-def _help(connection: Connection, workshop: Workshop, config: HttpConfig, parent: int) -> None:
-    """The life of a helper."""
-    gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
-    if os.getppid() != parent:
-        return
-    logged = keep_records()
-    changed: list[StoredPath] = []
-    storage = workshop.storage.twin()
-    storage.tell_changes(changed.append)
-    try:
-        stop = _StopOnce()
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
-        with closing(Fetcher(config)) as fetcher:
-            upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
-            duties = _Duties(_own(workshop, upstream, storage), connection)
-            while True:
-                method, arguments = connection.recv()
-                try:
-                    result = getattr(duties, method)(*arguments)
-                except InterruptedRunError:
-                    connection.send(_Reply(None, changed, logged.take()))  # what was put in place is told all the same
-                    raise
-                connection.send(_Reply(result, changed, logged.take()))
-                changed.clear()
-    except (EOFError, OSError, InterruptedRunError):
-        pass  # the run has ended, or is to be ended
-
-
-def _own(workshop: Workshop, upstream: Upstream, storage: FilesystemStorage) -> Workshop:
-    """Return what a helper works with: as the main process does, but with connections of its own, and storage."""
-    sync = replace(
-        workshop.file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
-    )
-    return replace(
-        workshop,
-        upstream=upstream,
-        storage=storage,
-        file_sync=sync,
-        together=sync,
-        publisher=replace(workshop.publisher, upstream=upstream, storage=storage),
-        chooser=replace(workshop.chooser, upstream=upstream, storage=storage),
-        is_stopped=lambda: False,
-    )
-
-
-class _Duties:
-    """What a helper is asked for."""
-
-    def __init__(self, workshop: Workshop, connection: Connection) -> None:
-        self._shop, self._connection = workshop, connection
-        self.sync_together, self.digests = workshop.file_sync.sync_together, workshop.file_sync.digests
-
-    def work_on_projects(self, orders: Sequence[HelpedOrder], lanes: int) -> BatchResult:
-        """Work on a batch of projects."""
-        return ProjectBatch(self._shop, lanes, self._announce).work(orders)
-
-    def _announce(self, announced: Sequence[Announced]) -> Leave:
-        self._connection.send(_Announcement(announced))
-        leave: Leave = self._connection.recv()
-        return leave
-
-
-class _StopOnce:
-    """Raises at the first signal; a second one, as of a terminal and of the main process, shall not end the cleaning up."""
-
-    def __init__(self) -> None:
-        self._has_raised = False
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._has_raised:
-            self._has_raised = True
-            raise InterruptedRunError

@@ -26,7 +26,11 @@ logger = logging.getLogger(__name__)
 _PLAIN_TARGET = re.compile(r"(?:/[\w~!$&'()*+,;=:@%-][\w.~!$&'()*+,;=:@%-]*)+/?", re.ASCII)
 """A path that needs no escape, and no second look at dots, queries or fragments."""
 OK, NOT_MODIFIED, GONE = 200, 304, (404, 410)
+_REFUSED = (400, 401, 403, 405, 451)
+"""What is said of one document, and not of a server in trouble."""
 _SHORT_BYTES = 64 * 1024
+EASY_SECONDS = 60.0
+"""What takes longer does not come easily, and keeps others waiting."""
 _MOST_TIMES_LARGER = 8
 """A compressed document may be so many times as large as the most that may be sent, and no more."""
 _MOST_DIGITS = 19
@@ -66,8 +70,8 @@ class UnfitAnswerError(Exception):
     """Upstream answered, but not plainly with the document: a redirect, trouble, another size than it must have."""
 
 
-class TooLargeAnswerError(UnfitAnswerError):
-    """A document is larger than it may be here, which says nothing of the next one."""
+class UneasyDocumentError(UnfitAnswerError):
+    """A document is too large or too slow to come easily, or refused, which says nothing of the next one."""
 
 
 class GoneAnswerError(UnfitAnswerError):
@@ -86,8 +90,17 @@ class Lane:
         self.origin, self.host, self._limit_seconds = origin, host_of(origin), limit_seconds
         self._behind_target = f" HTTP/1.1\r\n{_lines({'Host': self.host, **route.headers})}"
         self.socket = route.connect(timeout_seconds)
-        self.question, self._asked = Question("", 0), 0.0
         self._is_open = True
+        self.heard = 0.0
+        """When anything came last, or was asked for, by ``time.monotonic``."""
+        self._begin(Question("", 0))
+
+    def _begin(self, question: Question) -> None:
+        self.question = question
+        self._asked = self.heard = time.monotonic()
+        self._head: PlainHead | None = None
+        self._pieces: list[bytes] = []
+        self._left = 0
 
     def is_open(self) -> bool:
         """Whether another request may be made."""
@@ -95,8 +108,11 @@ class Lane:
 
     def is_stale(self) -> bool:
         """Whether upstream has closed the connection, or sent something, while nothing was asked of it."""
-        is_decrypted = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
-        return is_decrypted or wait_for_read(self.socket, timeout=0.0)
+        return self._has_decrypted() or wait_for_read(self.socket, timeout=0.0)
+
+    def _has_decrypted(self) -> bool:
+        """Whether something has come that a selector does not tell of."""
+        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     def ask(self, question: Question) -> None:
         """Send the request for a document.
@@ -105,22 +121,27 @@ class Lane:
             OSError: upstream does not take it.
             ValueError: a header can't be sent as it stands.
         """
-        self.question, self._asked = question, time.monotonic()
+        self._begin(question)
         encoding = "identity" if question.is_known else "gzip"
         fields = _lines({"Accept-Encoding": encoding, **question.headers})
         self.socket.sendall(f"GET {target_of(question.url)}{self._behind_target}{fields}\r\n".encode("latin-1"))
 
-    def answer(self) -> Answer:
-        """Return the document that was asked for, or that there is none, or that it is the known one.
+    def receive(self) -> Answer | None:
+        """Take what has come of the answer, or wait for something; return the answer when it is whole.
+
+        It is the document that was asked for, or that there is none, or that it is the known one.
 
         Raises:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: the answer broke off, or takes too long.
         """
-        head, received = self._head()
-        if not head.is_gone:
-            self._check(head)
-        document = self._rest(received, head.length)
+        while not self._take_piece():
+            if time.monotonic() - self._asked > EASY_SECONDS:
+                raise UneasyDocumentError(f"not all was there after {EASY_SECONDS:g} s")
+            if not self._has_decrypted():
+                return None
+        head, document = self._head, b"".join(self._pieces)
+        assert head is not None, "it is part of what is whole"
         self.end_answer(is_last=head.is_last)
         if head.is_compressed and not head.is_gone:
             document = _decompressed(document, self.question.size_bytes * _MOST_TIMES_LARGER)
@@ -137,60 +158,66 @@ class Lane:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: there is no answer.
         """
-        head, received = self._head()
-        if head.is_gone:
-            self._rest(received, head.length)
-            self.end_answer(is_last=head.is_last)
-            raise GoneAnswerError(f"upstream answered {head.status}")
-        self._check(head)
-        if len(received) > head.length:
-            raise UnfitAnswerError("upstream sends more than the document")
-        return head, received
+        is_whole = False
+        while self._head is None or (self._head.is_gone and not is_whole):
+            is_whole = self._take_piece()
+        if self._head.is_gone:
+            self.end_answer(is_last=self._head.is_last)
+            raise GoneAnswerError(f"upstream answered {self._head.status}")
+        return self._head, b"".join(self._pieces)
 
     def end_answer(self, *, is_last: bool) -> None:
         """Be ready for the next request, unless the server has no more answers."""
         if is_last:
             self.close()
 
-    def _check(self, head: "PlainHead") -> None:
-        question = self.question
-        if question.is_known:
-            is_fit = head.status == OK and head.length == question.size_bytes and not head.is_compressed
+    def _take_piece(self) -> bool:
+        """Receive once; return whether the answer is whole. Its head comes with all of a small file, most of the time."""
+        if self._head is not None:
+            self._pieces.append(self._receive(self._left))
+            self._left -= len(self._pieces[-1])
         else:
-            is_fit = head.status in (OK, NOT_MODIFIED)
-            if is_fit and head.length > question.size_bytes:
-                raise TooLargeAnswerError(f"the document has {head.length} bytes")
-        if not is_fit:
-            raise UnfitAnswerError(f"upstream answered {head.status} with {head.length} bytes")
+            most = min(self.question.size_bytes, _FIRST_BYTES) + _HEAD_BYTES
+            received = b"".join((*self._pieces, self._receive(most)))
+            end = received.find(_HEAD_END)
+            if end < 0 and len(received) <= _HEAD_BYTES:
+                self._pieces = [received]
+                return False
+            if not 0 <= end <= _HEAD_BYTES:
+                raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
+            self._head = self._read_head(received[:end])
+            self._pieces = [received[end + len(_HEAD_END) :]]
+            self._left = self._head.length - len(self._pieces[0])
+        if self._left < 0:
+            raise UnfitAnswerError("upstream sends more than the document")
+        return self._left == 0
 
-    def _head(self) -> tuple["PlainHead", bytes]:
-        """Return the answer's head, and what has come behind it, which is all of a small file most of the time."""
-        received = b""
-        while (end := received.find(_HEAD_END)) < 0 and len(received) <= _HEAD_BYTES:
-            received += self._receive(min(self.question.size_bytes, _FIRST_BYTES) + _HEAD_BYTES)
-        if not 0 <= end <= _HEAD_BYTES:
-            raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
-        head = PlainHead(received[:end])
+    def _read_head(self, received: bytes) -> "PlainHead":
+        head = PlainHead(received)
         if logger.isEnabledFor(logging.DEBUG):
             seconds, url = time.monotonic() - self._asked, without_credentials(self.question.url)
             logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, head.status, head.length, seconds)
-        return head, received[end + len(_HEAD_END) :]
+        if not head.is_gone:
+            self._check(head)
+        return head
 
-    def _rest(self, begin: bytes, length: int) -> bytes:
-        pieces, left = [begin], length - len(begin)
-        while left > 0:
-            pieces.append(self._receive(left))
-            left -= len(pieces[-1])
-        if left < 0:
-            raise UnfitAnswerError("upstream sends more than the document")
-        return begin if len(pieces) == 1 else b"".join(pieces)
+    def _check(self, head: "PlainHead") -> None:
+        question, told = self.question, f"upstream answered {head.status} with {head.length} bytes"
+        if question.is_known:
+            if head.status != OK or head.length != question.size_bytes or head.is_compressed:
+                raise UnfitAnswerError(told)
+        elif head.status in _REFUSED or (head.status == OK and head.length > question.size_bytes):
+            raise UneasyDocumentError(told)
+        elif head.status not in (OK, NOT_MODIFIED):
+            raise UnfitAnswerError(told)
 
     def _receive(self, most: int) -> bytes:
-        if time.monotonic() - self._asked > self._limit_seconds:
-            raise TimeoutError(f"not all was there after {self._limit_seconds:g} s")
         piece = self.socket.recv(most)
         if not piece:
             raise IncompleteRead(b"")
+        self.heard = time.monotonic()
+        if self.heard - self._asked > self._limit_seconds:
+            raise TimeoutError(f"not all was there after {self._limit_seconds:g} s")
         return piece
 
     def close(self) -> None:
@@ -266,7 +293,7 @@ def _decompressed(data: bytes, limit_bytes: int) -> bytes:
     except zlib.error as error:
         raise UnfitAnswerError(f"upstream's answer can't be decompressed: {error}") from error
     if not stream.eof and len(document) == limit_bytes:
-        raise TooLargeAnswerError(f"the document has {limit_bytes} bytes or more")
+        raise UneasyDocumentError(f"the document has {limit_bytes} bytes or more")
     if not stream.eof or stream.unused_data:
         raise UnfitAnswerError("upstream's answer is not one compressed document")
     return document

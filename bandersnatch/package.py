@@ -6,9 +6,12 @@ worker busy, and no number of workers can deadlock.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 
+from msgspec import Struct
+
+from bandersnatch.changes import Owed
 from bandersnatch.completion import complete
 from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.file_plan import FileTask
@@ -140,3 +143,18 @@ class Package:
 
     def _complete(self, prepared: Prepared) -> None:
         self._report(complete(prepared, self._synced, self._shop))
+
+
+class Packages(Struct, frozen=True):
+    """Starts the work on projects, each by itself; ``window`` is how many may be under way at a time."""
+
+    workshop: Workshop
+    window: int
+
+    def start(self, order: Order) -> None:
+        """See to it that a project is worked on; its outcome is reported when all is done."""
+        Package(order, self.workshop).start()
+
+    def withdraw(self, keeps: Set[Owed]) -> int:  # noqa: ARG002 - as a dispatcher has it
+        """Return that no order waits here."""
+        return 0

@@ -142,7 +142,7 @@ class Preparation:
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"
         reached = max(self._record.serial, serial or 0)
-        self._shop.inventory.put(replace(self._record, display_name=self._display_name, serial=reached))
+        self._shop.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 
     def _plan(self, page: ProjectPage) -> FilePlan:

@@ -17,10 +17,10 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.body import Answer
 from bandersnatch.completion import complete
-from bandersnatch.errors import InterruptedRunError, UpstreamError
+from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamError
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sync import SyncedFile
-from bandersnatch.inventory import HeldProject, Inventory
+from bandersnatch.inventory import HeldProject
 from bandersnatch.lane import OK, Question
 from bandersnatch.layout import StoredPath
 from bandersnatch.order import Order
@@ -109,23 +109,12 @@ class _SecondQuestionError(Exception):
     """The page must be asked for once more, without an ETag."""
 
 
-class _KeptRecords(Inventory):
-    """In place of an inventory: takes note of what is to be recorded."""
-
-    def __init__(self, records: list[HeldProject]) -> None:
-        self._records = records
-
-    def put(self, held: HeldProject) -> None:
-        self._records.append(held)
-
-
 class ProjectBatch:
     """The work on one batch, with up to ``lanes`` requests under way at a time, and more where others leave their turns."""
 
     def __init__(self, shop: Workshop, lanes: int, announce: Announce) -> None:
         self._result = BatchResult()
-        inventory = _KeptRecords(self._result.records)
-        self._shop = replace(shop, inventory=inventory, publisher=replace(shop.publisher, inventory=inventory))
+        self._shop = replace(shop, publisher=replace(shop.publisher, takes_records=self._result.records.append))
         self._lanes, self._announce = lanes, announce
         self._wanted: deque[Question] = deque()
         self._asked: dict[str, tuple[_Project, FileTask | None]] = {}
@@ -205,7 +194,8 @@ class ProjectBatch:
         self._lanes = leave.lanes
         for project in waiting:
             if project.prepared is None or not self._is_easy(project.prepared):
-                continue  # handed back
+                project.prepared = None  # it is handed back, and may be large
+                continue
             self._begun.append(project)
             if project.name not in leave.refused:
                 with self._going_well(project):
@@ -262,5 +252,7 @@ class ProjectBatch:
             yield
         except InterruptedRunError:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug of ours, too, is better told by the main process
+        except MirrorError as error:
             logger.debug("%s: %s; it is worked on by itself", project.name, error)
+        except Exception:  # a bug of ours, which the main process may not have
+            logger.exception("%s: it is worked on by itself", project.name)

@@ -54,7 +54,8 @@ class Publication(Struct, frozen=True):
 class Publisher(Struct, frozen=True):
     """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time.
 
-    Without ``notes_etags`` the next request for each page that is published is not conditional.
+    Without ``notes_etags`` the next request for each page that is published is not conditional. ``takes_records`` is given
+    what the inventory is to record, where another process does that.
     """
 
     upstream: Upstream
@@ -63,6 +64,11 @@ class Publisher(Struct, frozen=True):
     config: PagesConfig
     is_stopped: Callable[[], bool]
     notes_etags: bool = True
+    takes_records: Callable[[HeldProject], None] | None = None
+
+    def record(self, held: HeldProject) -> None:
+        """Record a project whose pages are in place, and settle it."""
+        (self.takes_records or self.inventory.put)(held)
 
     def publish(self, publication: Publication) -> bool:
         """Publish a page and record it; return whether anything on disk changed.
@@ -76,7 +82,8 @@ class Publisher(Struct, frozen=True):
         layout = Layout(self.config.hash_index)
         changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
         changed.append(self._pages.write(layout.page_folder(project), pages, page.serial or 0))
-        self._pages.delete(layout.other_page_folder(project))
+        if self.storage.stat(other := layout.other_page_folder(project)):
+            self._pages.delete(other)
         if self.config.cleanup:
             self._clean_up(project, publication.display_name)
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
@@ -84,7 +91,7 @@ class Publisher(Struct, frozen=True):
         # With core metadata missing, the next request must not be conditional: upstream may have it by then.
         etag = publication.etag if self.notes_etags and not publication.lost_metadata else None
         size_bytes = sum(file.size for file in page.files)
-        self.inventory.put(
+        self.record(
             HeldProject(
                 project,
                 publication.display_name,
@@ -167,11 +174,15 @@ class Publisher(Struct, frozen=True):
         words = canonicalize_name(filename).split("-")
         for count in range(1, len(words)):
             other = NormalizedName("-".join(words[:count]))
-            if other != project and self.inventory.get(other) is not None:
+            if other != project and self._may_be_held(other):
                 held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
                 if held is not None and path in held.paths:
                     return True
         return False
+
+    def _may_be_held(self, project: NormalizedName) -> bool:
+        """Whether a project may have a page: one that a helper has published is recorded some time later."""
+        return self.inventory.get(project) is not None or bool(self.inventory.unsettled(project))
 
     def _folders(self, project: NormalizedName) -> tuple[StoredPath, StoredPath]:
         layout = Layout(self.config.hash_index)

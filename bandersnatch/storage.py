@@ -22,6 +22,7 @@ from bandersnatch.stored_tree import StoredTree
 logger = logging.getLogger(__name__)
 
 PART_SUFFIX = ".part"
+_TRIES = 100
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 PUBLIC_MODE = 0o644
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
@@ -281,13 +282,20 @@ class FilesystemStorage(StoredTree):
             try:
                 return os.open(part, _NEW_FILE, 0o666)
             except FileNotFoundError:
-                with self._folders:  # no other thread deletes the folder, empty as it is, before it is used
-                    _make_folder(part.rpartition("/")[0])
-                    return os.open(part, _NEW_FILE, 0o666)
+                return self._open_in_new_folder(part)
         except NotADirectoryError as error:
             raise PathConflictError(part, "a file lies where its folder would be") from error
         except OSError as error:
             raise StorageError(path, "write", error) from error
+
+    def _open_in_new_folder(self, part: str) -> int:
+        """Make the folder of a temporary file, and open that before anybody deletes the folder, empty as it is."""
+        with self._folders:  # no other thread does
+            for _ in range(_TRIES):  # another process may
+                with suppress(FileNotFoundError):
+                    _make_folder(part.rpartition("/")[0])
+                    return os.open(part, _NEW_FILE, 0o666)
+            return os.open(part, _NEW_FILE, 0o666)
 
     def _rename(self, part: str, path: StoredPath) -> None:
         try:

@@ -6,9 +6,10 @@ the progress.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
@@ -28,14 +29,16 @@ from bandersnatch.errors import (
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
-from bandersnatch.order import Order
-from bandersnatch.package import Package
+from bandersnatch.package import Packages
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
 from bandersnatch.todo import TodoList
 from bandersnatch.workshop import Workshop, build_workshop
+
+if TYPE_CHECKING:
+    from bandersnatch.dispatch import Dispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Work:
         self._allow_removals = allow_removals
         self._ended_early = self._left_out = self._is_index_down = False
         self._next_checkpoint = 0.0
+        self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.removals = Removals()
@@ -117,8 +121,9 @@ class Work:
             check_digests=check_digests,
             is_stopped=self._is_ending,
         )
-        with self._begun(shop, len(plan.todo)) as (start, window):
-            work_on = partial(self._work_on, partial(crew.work, start=start, window=window), plan)
+        with self._starting(shop, len(plan.todo)) as starter:
+            self._withdraw = starter.withdraw
+            work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
             self._progress.start(len(plan.todo))
             work_on(plan.todo, may_remove=self._allow_removals)
             work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
@@ -126,16 +131,16 @@ class Work:
                 work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
-    def _begun(self, shop: Workshop, projects: int) -> Iterator[tuple[Callable[[Order], None], int]]:
-        """Give what starts the work on a project, and how many may be under way at a time; a long todo list is helped."""
+    def _starting(self, shop: Workshop, projects: int) -> Iterator["Packages | Dispatcher"]:
+        """Give what starts the work on projects; a long todo list is helped."""
         window = self._pace.orders_per_worker * self._config.threads
         if projects < self._pace.helped_projects:
-            yield lambda order: Package(order, shop).start(), window
+            yield Packages(shop, window)
             return
         from bandersnatch.dispatch import dispatching  # noqa: PLC0415 - a run with nothing new shall import little
 
-        with dispatching(shop, self._config.http, window) as (start, helped_window):
-            yield start, helped_window
+        with dispatching(shop, self._config.http, window) as starter:
+            yield starter
 
     def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects that failed because upstream removed them, or all their files, after the plan was made.
@@ -240,7 +245,8 @@ class Work:
             self._tell(failure)
         if self._config.stop_on_error:
             self._ended_early = True
-            self._left_out = self._left_out or not schedule.is_empty()
+            withdrawn = self._withdraw(frozenset())
+            self._left_out = self._left_out or withdrawn > 0 or not schedule.is_empty()
             schedule.clear()
 
     def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
@@ -252,6 +258,7 @@ class Work:
             schedule.clear()
         else:
             schedule.keep(_REMOVALS)
+            self._withdraw(_REMOVALS)
 
     def _tell(self, failure: Failure) -> None:
         bug = None if isinstance(failure.error, MirrorError) else failure.error

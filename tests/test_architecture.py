@@ -123,22 +123,19 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "preparation",
-        "changes errors file_plan filters.verdict held_page inventory layout model order page_rules report"
-        " soundness upstream workshop",
+        "changes errors file_plan filters.verdict held_page inventory layout model order page_rules report soundness"
+        " upstream workshop",
     ),
     (3, "completion", "file_plan file_sync layout options publisher report workshop"),
-    (3, "package", "completion errors file_plan file_sync order preparation report workshop"),
+    (3, "package", "changes completion errors file_plan file_sync order preparation report workshop"),
     (
         3,
         "project_batch",
         "body completion errors file_plan file_sync inventory lane layout order preparation report upstream workshop",
     ),
-    (
-        3,
-        "helpers",
-        "config errors fetch file_plan file_sync layout logs progress project_batch storage upstream workshop",
-    ),
-    (3, "dispatch", "config errors helpers order package project_batch report workshop"),
+    (3, "helper_process", "config errors fetch layout logs progress project_batch storage upstream workshop"),
+    (3, "helpers", "config errors file_plan file_sync helper_process layout logs project_batch workshop"),
+    (3, "dispatch", "changes config errors helpers order package project_batch report workshop"),
     (3, "explain", "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream"),
     (3, "schedule", "changes order todo"),
     (3, "crew", "errors order"),
@@ -146,8 +143,8 @@ TABLE: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "work",
-        "brake changes config crew dispatch equipment errors inventory layout options order package publisher"
-        " report run_plan schedule todo workshop",
+        "brake changes config crew dispatch equipment errors inventory layout options package publisher report run_plan"
+        " schedule todo workshop",
     ),
     (
         3,

@@ -13,6 +13,7 @@ import pytest
 from urllib3.util.wait import wait_for_read
 
 from bandersnatch.body import Answer as Answered
+from bandersnatch.bulk import UNFIT_PAGES
 from bandersnatch.fetch import Fetcher
 from bandersnatch.lane import Question
 from bandersnatch.routes import target_of
@@ -341,6 +342,31 @@ def test_a_document_that_is_too_large_does_not_keep_the_others_away(
     assert free_turns(fetcher) == LANES
 
 
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 405, 410, 451])
+def test_pages_that_are_refused_say_nothing_of_the_next_one(pypi: FakePyPI, fetcher: Fetcher, code: int) -> None:
+    pages = [Question(f"{pypi.url}/simple/{name}/", 10**6, is_known=False) for name in "abcdef"]
+    for name in "abcde":
+        pypi.fault(f"/simple/{name}/", Status(code))
+    pypi.add_file("f", "1.0")
+    found = [answer.status for _, answer in fetcher.bulk.documents(deque(pages), lambda: 1)]
+    assert found == ([code] * 5 if code in (404, 410) else []) + [200]
+
+
+def test_a_page_that_comes_slowly_does_not_keep_others_waiting(pypi: FakePyPI, fetcher: Fetcher) -> None:
+    for name in ("slow", "other"):
+        pypi.add_file(name, "1.0")
+    go_on = threading.Event()
+    pypi.fault("/simple/slow/", Stall(after_bytes=10, event=go_on))
+    pages = [Question(f"{pypi.url}/simple/{name}/", 10**6, is_known=False) for name in ["slow", *["other"] * 5]]
+    found = []
+    for question, answer in fetcher.bulk.documents(deque(pages), lambda: 2):
+        found.append(question.url.rpartition("/simple/")[2])
+        assert answer.status == 200
+        if len(found) == 5:
+            go_on.set()
+    assert found == ["other/"] * 5 + ["slow/"]
+
+
 def test_more_lanes_may_come_to_be_allowed(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     allowed = [1]
     bodies = []
@@ -358,8 +384,10 @@ def test_pages_and_files_of_a_server_do_not_rest_together(
     of_page = Question(f"{pypi.url}/simple/sample/", 10**6, is_known=False)
     of_file = Question(pypi.url + files[0].url_path, files[0].size)
     bad, good = (of_page, of_file) if is_page else (of_file, of_page)
-    pypi.fault(target_of(bad.url), Status(503))
-    assert list(fetcher.bulk.documents(deque([bad]), lambda: LANES)) == []
+    pypi.fault(target_of(bad.url), Status(503), times=None)
+    for _ in range(UNFIT_PAGES if is_page else 1):
+        assert fetcher.bulk.may_have(bad)
+        assert list(fetcher.bulk.documents(deque([bad]), lambda: LANES)) == []
     assert not fetcher.bulk.may_have(bad)
     assert [answer.status for _, answer in fetcher.bulk.documents(deque([good]), lambda: LANES)] == [200]
 

@@ -91,16 +91,6 @@ def test_what_a_helper_does_not_settle_is_settled_by_a_package(rig: Rig, pypi: F
     assert len(list((rig.web / "simple").iterdir())) == 8
 
 
-def test_an_index_of_which_nothing_comes_is_not_asked_in_batches_for_a_while(workshop: Workshop) -> None:
-    stand = Stand(workshop, leave_all)
-    stand.start(1)
-    stand.take(1)
-    before = list(stand.batches)
-    stand.start(100)
-    assert all(isinstance(outcome, Failure) for outcome in stand.take(100))  # upstream has none of them
-    assert stand.batches == before
-
-
 def test_the_last_orders_are_shared_by_all_helpers(workshop: Workshop) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -136,12 +126,45 @@ def test_what_is_not_begun_when_the_run_ends_has_an_outcome_all_the_same(worksho
     assert stand.batches == []
 
 
-def test_a_pool_that_was_shut_down_is_an_end_too(workshop: Workshop) -> None:
+@pytest.mark.parametrize(("is_stopped", "error"), [(True, InterruptedRunError), (False, RuntimeError)])
+def test_a_pool_that_takes_no_task_is_told(workshop: Workshop, is_stopped: bool, error: type[Exception]) -> None:
+    """It was shut down, or can't start a thread; then the projects have failed, and nobody asked for it."""
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
-    stand = Stand(replace(workshop, executor=executor), settle_all)
+    stand = Stand(replace(workshop, executor=executor, is_stopped=lambda: is_stopped), settle_all)
     stand.start(3)
-    assert {type(outcome.error) for outcome in stand.take(3) if isinstance(outcome, Failure)} == {InterruptedRunError}
+    assert {type(outcome.error) for outcome in stand.take(3) if isinstance(outcome, Failure)} == {error}
+
+
+def test_orders_that_wait_can_be_withdrawn_but_for_some(workshop: Workshop) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(orders: Sequence[HelpedOrder]) -> BatchResult:
+        begun.set()
+        go_on.wait(30)
+        return settle_all(orders)
+
+    stand = Stand(workshop, work, number=1)
+    stand.start(1)
+    begun.wait(30)
+    for number, owed in enumerate([Owed.CONTENT, Owed.REMOVED, Owed.LISTED]):
+        stand.dispatcher.start(Order(named(f"waits-{number}"), TodoEntry("x", 1, owed)))
+    assert stand.dispatcher.withdraw({Owed.REMOVED}) == 2
+    withdrawn = stand.take(2)
+    assert [outcome.project for outcome in withdrawn] == ["waits-0", "waits-2"]
+    assert {type(outcome.error) for outcome in withdrawn if isinstance(outcome, Failure)} == {InterruptedRunError}
+    go_on.set()
+    assert {outcome.project for outcome in stand.take(2)} == {"project-0", "waits-1"}
+
+
+def test_what_nobody_asked_for_is_no_outcome(workshop: Workshop) -> None:
+    def work(orders: Sequence[HelpedOrder]) -> BatchResult:
+        return BatchResult([*settle_all(orders).outcomes, Settled(named("stranger"), 1, changed=False)])
+
+    stand = Stand(workshop, work)
+    stand.start(3)
+    assert "stranger" not in {outcome.project for outcome in stand.take(3)}
+    assert stand.outcomes.empty()
 
 
 def test_no_more_orders_are_taken_while_too_many_packages_are_under_way(pypi: FakePyPI, workshop: Workshop) -> None:

@@ -1,5 +1,6 @@
 """Helper processes: the mirror is the same with them, and whatever becomes of them."""
 
+import itertools
 import logging
 import multiprocessing
 import os
@@ -9,19 +10,26 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import IO
 
 import pytest
+from packaging.utils import NormalizedName
 
+from bandersnatch.changes import Owed
 from bandersnatch.config import HttpConfig
 from bandersnatch.equipment import Pace
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.helpers import helping
+from bandersnatch.layout import StoredPath
+from bandersnatch.order import Order
+from bandersnatch.project_batch import Announced, HelpedOrder
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
+from bandersnatch.todo import TodoEntry
 from bandersnatch.workshop import Workshop
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.rig import HELPED, HURRIED, Rig
@@ -265,6 +273,52 @@ def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
 
 
 # What becomes of them
+
+
+def test_a_helper_whose_announcement_can_not_be_noted_is_given_up(pypi: FakePyPI, workshop: Workshop) -> None:
+    """Else it would take the next task for the answer that it waits for, and touch what was never noted."""
+    orders = []
+    for number in range(4):
+        project = NormalizedName(f"project-{number}")
+        pypi.add_file(project, "1.0", kind="sdist")
+        orders.append(HelpedOrder(Order(project, TodoEntry(project, 1, Owed.CONTENT)), None, frozenset()))
+
+    def fail(_: Sequence[Announced]) -> None:
+        raise StorageError("inventory", "use the inventory", "database is locked")
+
+    with helping(workshop, HttpConfig(pypi.url, workers=10, allow_non_https=True)) as found:
+        assert found is not None
+        for number in range(found.number, 0, -1):
+            assert found.number == number
+            with pytest.raises(StorageError):
+                found.work_on_projects(orders, fail)
+            assert len(helpers()) == number - 1
+        assert found.work_on_projects(orders, fail) is None  # all have ended
+        assert found.digests([StoredPath("web/nothing")]) == [None]
+    assert not list(workshop.storage.root.rglob("*.tar.gz"))
+    assert not list(workshop.storage.root.rglob("index.html"))
+
+
+def test_a_folder_that_another_process_deletes_as_empty_is_made_again(storage: FilesystemStorage) -> None:
+    """A helper that publishes "foo" looks whether ``simple/f`` is empty, which is the folder of a project "f"."""
+    page, other = StoredPath("web/simple/f/index.html"), StoredPath("web/simple/f/foo/index.html")
+    (storage.root / "web/simple").mkdir(parents=True)
+
+    def publish() -> None:
+        twin = storage.twin()
+        for number in itertools.count():
+            twin.write_bytes(StoredPath("web/simple/foo/index.html"), str(number).encode())
+            twin.delete(other)
+
+    process = multiprocessing.get_context("fork").Process(target=publish, daemon=True)
+    process.start()
+    try:
+        for number in range(2_000):
+            storage.write_bytes(page, str(number).encode())
+            storage.delete(page)
+    finally:
+        process.kill()
+        process.join()
 
 
 def kill_helpers() -> None:

@@ -62,8 +62,15 @@ def lane_to(pieces: Sequence[bytes], limit_seconds: float = 30, headers: Mapping
 def ask(lane: Lane, size: int = len(BYTES)) -> bytes | None:
     """Ask for a document of known size; None stands for one that is gone."""
     lane.ask(Question(f"{lane.origin}/packages/x", size))
-    answer = lane.answer()
+    answer = whole(lane)
     return answer.body if answer.status == 200 else None
+
+
+def whole(lane: Lane) -> Answer:
+    """Receive until the answer is whole."""
+    while (answer := lane.receive()) is None:
+        pass
+    return answer
 
 
 def cut(whole: bytes, at: Sequence[int]) -> list[bytes]:
@@ -197,7 +204,7 @@ ETAG = {"If-None-Match": '"x"'}
 
 def page(lane: Lane, most: int = 1000, headers: Mapping[str, str] | None = None) -> Answer:
     lane.ask(Question(f"{lane.origin}/simple/x/", most, is_known=False, headers=headers or {}))
-    return lane.answer()
+    return whole(lane)
 
 
 def answer_with(body: bytes, *fields: str, status: str = "200 OK") -> bytes:

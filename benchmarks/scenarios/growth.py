@@ -26,22 +26,23 @@ class Growth:
 
     def run(self, bench: Bench) -> None:
         """Measure."""
-        self._measure(bench, start_case(), Size("B10-start", 1, 1, FILE_BYTES, has_legacy=False), "ours")
+        start = Size("B10-start", 1, 1, FILE_BYTES, has_legacy=False)
+        for _ in range(bench.settings.runs):
+            self._measure(bench, start_case(), start, "ours")
         for projects in PROJECTS:
-            for files in FILES:
+            runs = 1 if projects >= LONG else bench.settings.runs
+            # In turns, since a machine may be slower some minutes later, and what a file costs is the difference.
+            for files in FILES * runs:
                 size = Size(f"B10-{projects}-{files}", projects, projects * files, FILE_BYTES, has_legacy=False)
                 self._measure(bench, case_of(projects, files), size, "ours", "curl")
 
     def _measure(self, bench: Bench, case: str, size: Size, *keys: str) -> None:
         index = bench.index(size)
-        expected = Expected(index.projects)
-        runs = 1 if size.projects >= LONG else bench.settings.runs
         with bench.serving(index) as server:
-            for _ in range(runs):
-                for client in bench.who(*keys):
-                    tree = bench.empty_tree(index, client)
-                    bench.sync(case, client, server, tree, expected)
-                    remove(tree)
+            for client in bench.who(*keys):
+                tree = bench.empty_tree(index, client)
+                bench.sync(case, client, server, tree, Expected(index.projects))
+                remove(tree)
 
     def targets(self, results: Results) -> list[Target]:
         """Compare."""
