@@ -128,7 +128,7 @@ class Dispatcher:
         ]
         result = self._helpers.work_on_projects(helped, partial(self._take_note, left))
         if result is not None:
-            inventory.put_some(result.records)
+            inventory.put(*result.records)
             self._take(result, left)
         while left:
             _, order = left.popitem()

@@ -11,7 +11,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -131,14 +131,8 @@ class Inventory:
             projects, files = cursor.execute("SELECT count(*), total(files) FROM project").fetchone()
         return int(projects), int(files)
 
-    def put(self, held: HeldProject) -> None:
-        """Record a project whose pages are in place, and settle it."""
-        self.put_some([held])
-
-    def put_some(self, held: Collection[HeldProject]) -> None:
+    def put(self, *held: HeldProject) -> None:
         """Record projects whose pages are in place, and settle them."""
-        if not held:
-            return
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, held))
             for project in held:

@@ -15,17 +15,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
-from bandersnatch.layout import PACKAGES, SIMPLE, WEB, StoredPath
+from bandersnatch.folders import Folders, make_folder
+from bandersnatch.layout import WEB, StoredPath
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.stored_tree import StoredTree
 
 logger = logging.getLogger(__name__)
 
 PART_SUFFIX = ".part"
-_TRIES = 100
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 PUBLIC_MODE = 0o644
-_KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
 
 class _UnchangedError(Exception):
@@ -39,7 +37,7 @@ class FilesystemStorage(StoredTree):
         super().__init__(root)
         self._open_parts: set[str] = set()
         self._guard = threading.Lock()
-        self._folders = threading.Lock()
+        self._folders = Folders(str(root))
         self._abandoned = False
         self._promised_bytes = 0
         self._file_mode: int | None = None
@@ -118,7 +116,7 @@ class FilesystemStorage(StoredTree):
                     sink.close()
             if not isinstance(error, partial.kept_after):
                 self._unlink(part)
-                self._delete_empty_folders(path)
+                self._folders.delete_empty(path)
             raise
         finally:
             with self._guard:
@@ -208,7 +206,7 @@ class FilesystemStorage(StoredTree):
             was_there = False
         except OSError as error:
             raise StorageError(path, "delete", error) from error
-        self._delete_empty_folders(path)
+        self._folders.delete_empty(path)
         if was_there and self._tell is not None:
             self._tell(path)
         return was_there
@@ -226,14 +224,14 @@ class FilesystemStorage(StoredTree):
     def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
         """Give a folder another place, by one rename; return False where that was not done, since something is there."""
         with self._translated(path, "rename"):
-            _make_folder(os.path.dirname(self._absolute(new_path)))
+            make_folder(os.path.dirname(self._absolute(new_path)))
             try:
                 os.rename(self._absolute(path), self._absolute(new_path))
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     return False
                 raise
-        self._delete_empty_folders(path)
+        self._folders.delete_empty(path)
         return True
 
     def sweep(self, paths: Iterable[StoredPath]) -> int:
@@ -255,7 +253,7 @@ class FilesystemStorage(StoredTree):
     def _sweep_one(self, path: StoredPath) -> bool:
         is_deleted = self._unlink(self._part_of(path))
         if is_deleted:
-            self._delete_empty_folders(path)
+            self._folders.delete_empty(path)
         return is_deleted
 
     @staticmethod
@@ -275,27 +273,12 @@ class FilesystemStorage(StoredTree):
             self._open_parts.add(part)
 
     def _open_part(self, path: StoredPath, part: str, *, is_new: bool) -> int:
-        """Open a temporary file; its folder is only made where the open fails, which saves a call for most files."""
         try:
-            if not is_new:
-                return os.open(part, os.O_RDWR)
-            try:
-                return os.open(part, _NEW_FILE, 0o666)
-            except FileNotFoundError:
-                return self._open_in_new_folder(part)
+            return self._folders.open_new(part) if is_new else os.open(part, os.O_RDWR)
         except NotADirectoryError as error:
             raise PathConflictError(part, "a file lies where its folder would be") from error
         except OSError as error:
             raise StorageError(path, "write", error) from error
-
-    def _open_in_new_folder(self, part: str) -> int:
-        """Make the folder of a temporary file, and open that before anybody deletes the folder, empty as it is."""
-        with self._folders:  # no other thread does
-            for _ in range(_TRIES):  # another process may
-                with suppress(FileNotFoundError):
-                    _make_folder(part.rpartition("/")[0])
-                    return os.open(part, _NEW_FILE, 0o666)
-            return os.open(part, _NEW_FILE, 0o666)
 
     def _rename(self, part: str, path: StoredPath) -> None:
         try:
@@ -304,18 +287,6 @@ class FilesystemStorage(StoredTree):
             raise PathConflictError(path, "a folder lies where the file would be") from error
         except OSError as error:
             raise StorageError(path, "write", error) from error
-
-    def _delete_empty_folders(self, path: StoredPath) -> None:
-        folder = os.path.dirname(path)
-        with self._folders:
-            while folder not in _KEPT_FOLDERS:
-                try:
-                    os.rmdir(self._absolute(folder))
-                except FileNotFoundError:
-                    pass  # a run that was killed may have got this far
-                except OSError:
-                    return  # not empty, most of the time; or a link that an operator made
-                folder = os.path.dirname(folder)
 
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:
         return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256
@@ -329,18 +300,6 @@ class FilesystemStorage(StoredTree):
     def _part_of(self, path: StoredPath) -> str:
         folder, _, name = self._absolute(path).rpartition("/")
         return f"{folder}/.{name}{PART_SUFFIX}"
-
-
-def _make_folder(folder: str) -> None:
-    """Make a folder, and those above it that are missing, of which there are few: so the lowest is tried first."""
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        _make_folder(folder.rpartition("/")[0])
-        with suppress(FileExistsError):
-            os.mkdir(folder)
 
 
 def _sync_filesystem(descriptor: int) -> None:
