@@ -66,7 +66,7 @@ class Bulk:
     def documents(self, wanted: deque[Question], most_lanes: Callable[[], int]) -> Generator[tuple[Question, Answer]]:
         """Ask for documents, and yield the answers as they come; a document may turn out to be gone.
 
-        Up to ``most_lanes()`` requests are under way at a time, and one at least. Whoever takes an answer may add to what is
+        Up to ``most_lanes()`` requests are under way at a time. Whoever takes an answer may add to what is
         wanted, but must not make requests of its own in between, since all turns may be taken here.
 
         What is not yielded was not had.
@@ -80,7 +80,7 @@ class Bulk:
                     if not lanes:
                         return
                     for lane in self._ready(asked):
-                        question, answer = lane.question, self._receive(lane)
+                        question, answer = lane.question, self._receive(lane) if lane.is_open() else None
                         if answer is None and lane.is_open():
                             continue  # there is more to come
                         if not self._goes_on(lane, wanted):
@@ -145,7 +145,7 @@ class Bulk:
             lane.close()
 
     def _ready(self, asked: selectors.BaseSelector) -> list[Lane]:
-        """Wait until something has come; close the lanes that were silent for too long, so that their answers broke off."""
+        """Wait until something has come; return those lanes, and, closed, those that were silent for too long."""
         timeout = self._config.timeout_seconds
         lanes: list[Lane] = [key.data for key in asked.get_map().values()]
         patience = min(lane.heard for lane in lanes) + timeout - time.monotonic()
@@ -153,8 +153,7 @@ class Bulk:
         silent_since = time.monotonic() - timeout
         for lane in lanes:
             if lane.heard <= silent_since and lane not in ready:
-                self._rest(lane.question, f"no answer for {timeout:g} s")
-                lane.close()
+                self._fail(lane, TimeoutError(f"no answer for {timeout:g} s"))
                 ready.append(lane)
         return ready
 

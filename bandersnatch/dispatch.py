@@ -87,7 +87,9 @@ class Dispatcher:
         except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no thread can be started
             with self._guard:
                 self._serve_no_more()
-            self._fail(self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else error)
+                is_served = self._serving > 0
+            if not is_served:
+                self._fail(self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else error)
 
     def _serve(self) -> None:
         while orders := self._next_orders():

@@ -50,6 +50,8 @@ def make_folder(folder: str) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        make_folder(folder.rpartition("/")[0])
+        if not (above := folder.rpartition("/")[0]):
+            raise
+        make_folder(above)
         with suppress(FileExistsError):
             os.mkdir(folder)

@@ -21,6 +21,7 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.logs import keep_records
 from bandersnatch.progress import SilentProgress
 from bandersnatch.project_batch import Announced, BatchResult, HelpedOrder, Leave, ProjectBatch
+from bandersnatch.retries import RetryPolicy
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from bandersnatch.workshop import Workshop
@@ -56,7 +57,7 @@ def be_helper(connection: Connection, workshop: Workshop, config: HttpConfig, pa
         stop = _StopOnce()
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        with closing(Fetcher(config)) as fetcher:
+        with closing(Fetcher(config, RetryPolicy(attempts=1))) as fetcher:  # packages have the retries
             upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
             duties = Duties(_own(workshop, upstream, storage), connection)
             while True:

@@ -124,10 +124,11 @@ class Helpers:
                     self._turns.several(self._lanes) as turns,
                     self._storage.claimed(task.path for task in tasks),
                 ):
-                    synced = helper.sync_together(tasks, turns.number)
-                    self._tell_changes(
-                        helper, [path for task in tasks for path in (task.path, metadata_path(task.path))]
-                    )
+                    touched = [path for task in tasks for path in (task.path, metadata_path(task.path))]
+                    try:
+                        synced = helper.sync_together(tasks, turns.number)
+                    finally:
+                        self._tell_changes(helper, touched)
             except PathConflictError:  # to be told by whoever works on the file alone
                 return {}
         self._shop.file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
@@ -217,6 +218,7 @@ class _Helper:
 
     def _give_up(self) -> None:
         """See to it that the process touches nothing any more."""
+        logger.debug("a helper process has ended; the run goes on without it")
         self.has_ended = True
         self._process.kill()
         self._process.join()

@@ -135,7 +135,7 @@ class Lane:
             UnfitAnswerError: upstream has something else to say.
             OSError, HTTPException: the answer broke off, or takes too long.
         """
-        while not self._take_piece():
+        while not self._take_what_has_come():
             if time.monotonic() - self._asked > EASY_SECONDS:
                 raise UneasyDocumentError(f"not all was there after {EASY_SECONDS:g} s")
             if not self._has_decrypted():
@@ -170,6 +170,19 @@ class Lane:
         """Be ready for the next request, unless the server has no more answers."""
         if is_last:
             self.close()
+
+    def _take_what_has_come(self) -> bool:
+        """Receive, but wait for nothing where only a part of TLS's own has come, which a selector does not tell apart."""
+        if not isinstance(self.socket, ssl.SSLSocket):
+            return self._take_piece()
+        timeout = self.socket.gettimeout()
+        self.socket.settimeout(0)
+        try:
+            return self._take_piece()
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            self.socket.settimeout(timeout)
 
     def _take_piece(self) -> bool:
         """Receive once; return whether the answer is whole. Its head comes with all of a small file, most of the time."""

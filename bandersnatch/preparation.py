@@ -36,9 +36,8 @@ class Preparation:
         self._order, self._shop, self._record, self._unsettled = order, workshop, record, unsettled
         self._project, self._entry = order.project, order.entry
         self._held: HeldPage | None = None
-        is_unlisted = (
-            record is not None and order.entry.serial == 0
-        )  # upstream's list does not have it, nor its spelling
+        # Upstream's list does not have the project, nor how it is spelt.
+        is_unlisted = record is not None and order.entry.serial == 0
         self._display_name = record.display_name if record and is_unlisted else order.entry.display_name
 
     def outcome_without_page(self) -> Outcome | None:

@@ -2,7 +2,7 @@
 
 This is what a helper does for the main process. It prepares and completes a project as a package does, in the same order,
 but has no inventory: it announces what it is about to touch, and returns what is to be recorded. It is for what goes well.
-A project with large files, with very many, or with files to be deleted is handed back as soon as its page is read, and
+A project with large files, with very many, or with files to be deleted is handed back soon after its page is read, and
 whatever does not come at the first try is left to a package.
 """
 
@@ -193,13 +193,15 @@ class ProjectBatch:
         leave = self._announce([self._announced(project) for project in waiting])
         self._lanes = leave.lanes
         for project in waiting:
-            if project.prepared is None or not self._is_easy(project.prepared):
+            prepared = project.prepared
+            assert prepared is not None, "only such projects wait"
+            if not self._is_easy(prepared):
                 project.prepared = None  # it is handed back, and may be large
                 continue
             self._begun.append(project)
             if project.name not in leave.refused:
                 with self._going_well(project):
-                    self._begin(project, project.prepared)
+                    self._begin(project, prepared)
 
     def _announced(self, project: _Project) -> Announced:
         prepared = project.prepared

@@ -174,15 +174,18 @@ class Publisher(Struct, frozen=True):
         words = canonicalize_name(filename).split("-")
         for count in range(1, len(words)):
             other = NormalizedName("-".join(words[:count]))
-            if other != project and self._may_be_held(other):
-                held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
-                if held is not None and path in held.paths:
+            if other == project:
+                continue
+            # A page that is being published is noted first, and when the note goes, the project is recorded.
+            if noted := self.inventory.unsettled(other):
+                if path in noted:
                     return True
+            elif self.inventory.get(other) is None:
+                continue
+            held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
+            if held is not None and path in held.paths:
+                return True
         return False
-
-    def _may_be_held(self, project: NormalizedName) -> bool:
-        """Whether a project may have a page: one that a helper has published is recorded some time later."""
-        return self.inventory.get(project) is not None or bool(self.inventory.unsettled(project))
 
     def _folders(self, project: NormalizedName) -> tuple[StoredPath, StoredPath]:
         layout = Layout(self.config.hash_index)

@@ -46,7 +46,7 @@ def main() -> int:
         step("Stop the upstream, serve the mirror, and install six from it, with its hashes required")
         with static_server(folder / "mirror" / "web") as url:
             install_six(folder, f"{url}/simple/")
-    print("\nDone. pip has checked that what came out of the mirror is, byte for byte, what was uploaded.")
+    print("\nDone. pip has checked that six, as it came out of the mirror, is byte for byte what was uploaded.")
     return 0
 
 

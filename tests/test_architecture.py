@@ -134,7 +134,7 @@ TABLE: tuple[tuple[int, str, str], ...] = (
         "project_batch",
         "body completion errors file_plan file_sync inventory lane layout order preparation report upstream workshop",
     ),
-    (3, "helper_process", "config errors fetch layout logs progress project_batch storage upstream workshop"),
+    (3, "helper_process", "config errors fetch layout logs progress project_batch retries storage upstream workshop"),
     (3, "helpers", "config errors file_plan file_sync helper_process layout logs project_batch workshop"),
     (3, "dispatch", "changes config errors helpers order package project_batch report workshop"),
     (3, "explain", "errors filters.facts filters.filters filters.selection filters.verdict legacy_json model upstream"),

@@ -367,6 +367,16 @@ def test_a_page_that_comes_slowly_does_not_keep_others_waiting(pypi: FakePyPI, f
     assert found == ["other/"] * 5 + ["slow/"]
 
 
+def test_one_page_that_does_not_come_says_nothing_of_the_next_one(pypi: FakePyPI) -> None:
+    for name in ("mute", "other"):
+        pypi.add_file(name, "1.0")
+    pypi.fault("/simple/mute/", Stall())
+    pages = [Question(f"{pypi.url}/simple/{name}/", 10**6, is_known=False) for name in ("mute", "other")]
+    with closing(make_fetcher(timeout_seconds=0.2)) as fetcher:
+        found = [question.url for question, _ in fetcher.bulk.documents(deque(pages), lambda: 1)]
+    assert found == [pages[1].url]
+
+
 def test_more_lanes_may_come_to_be_allowed(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     allowed = [1]
     bodies = []

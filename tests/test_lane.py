@@ -2,17 +2,22 @@
 
 import gzip
 import itertools
+import random
 import socket
+import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import IncompleteRead
+from pathlib import Path
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPConnectionPool
+from urllib3.util.wait import wait_for_read
 
 from bandersnatch.body import Answer
 from bandersnatch.lane import GoneAnswerError, Lane, PlainHead, Question, UnfitAnswerError
@@ -241,6 +246,32 @@ def test_a_page_that_is_gone_may_say_so_compressed() -> None:
     lane = lane_to([answer_with(gzip.compress(b"gone"), "Content-Encoding: gzip", status="404 Not Found")])
     assert page(lane).status == 404
     assert lane.is_open()
+
+
+def test_a_lane_does_not_wait_where_only_a_part_of_tls_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server's session tickets, which come behind every handshake: others' answers would wait with it."""
+    certificate = str(Path(__file__).parent / "data" / "loopback.pem")
+    server_side, client_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    server_side.load_cert_chain(certificate)
+    client_side.load_verify_locations(certificate)
+    ours, theirs = socket.socketpair()
+    with ThreadPoolExecutor(1) as executor, ours, theirs:
+        serving = executor.submit(server_side.wrap_socket, theirs, server_side=True)
+        with client_side.wrap_socket(ours, server_hostname="127.0.0.1") as client, serving.result() as server:
+            client.settimeout(30)
+            monkeypatch.setattr(Way, "connect", lambda *_: client)
+            lane = lane_to([])
+            lane.ask(Question(f"{lane.origin}/simple/x/", 10**6, is_known=False))
+            assert server.recv(10_000).startswith(b"GET /simple/x/")
+            assert wait_for_read(client, timeout=30), "the tickets"
+            assert lane.receive() is None
+            body = random.Random(1).randbytes(100_000)
+            sending = executor.submit(server.sendall, answer_with(body))
+            while (answer := lane.receive()) is None:
+                wait_for_read(client, timeout=30)
+            sending.result()
+            assert answer.body == body
+            assert client.gettimeout() == 30
 
 
 UNFIT_PAGES = {

@@ -183,6 +183,16 @@ def test_an_index_that_never_answers_plainly_is_not_asked_in_batches_for_long(ri
     rig.assert_matches()
 
 
+def test_core_metadata_that_does_not_come_is_tried_again_by_packages_alone(rig: Rig, pypi: FakePyPI) -> None:
+    wheels = [pypi.add_file("foo", f"{number}.0", metadata_in_wheel=False) for number in range(3)]
+    pypi.fault(f"{wheels[1].url_path}.metadata", Status(503))
+    assert rig.run().failures == []
+    assert sorted(request.path for request in pypi.metadata_requests()) == sorted(
+        f"{wheels[number].url_path}.metadata" for number in (0, 1, 1, 2)
+    )
+    rig.assert_matches()
+
+
 def test_a_file_that_does_not_come_is_fetched_without_asking_for_the_page_again(rig: Rig, pypi: FakePyPI) -> None:
     files = [pypi.add_file("foo", f"{number}.0") for number in range(4)]
     pypi.fault(files[2].url_path, Status(503))
@@ -210,7 +220,8 @@ def test_two_projects_that_list_one_file_do_not_disturb_each_other(rig: Rig, pyp
     assert (rig.web / shared.url_path[1:]).read_bytes() == shared.content
 
 
-def test_a_file_on_a_page_that_is_not_recorded_yet_is_not_deleted(rig: Rig, pypi: FakePyPI) -> None:
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_file_of_a_page_that_is_not_recorded_yet_is_not_deleted(rig: Rig, pypi: FakePyPI, is_published: bool) -> None:
     """A helper publishes a page some time before its project is recorded, but after it was noted."""
     shared = pypi.add_file("foo-bar", "1.0", kind="sdist")
     pypi.add_file("foo", "1.0", kind="sdist")
@@ -221,7 +232,11 @@ def test_a_file_on_a_page_that_is_not_recorded_yet_is_not_deleted(rig: Rig, pypi
     with closing(Inventory(rig.directory / INVENTORY)) as inventory:
         inventory.open()
         inventory.remove(NormalizedName("foo-bar"))
-        inventory.note_unsettled([(NormalizedName("foo-bar"), StoredPath("web/simple/foo-bar"))])
+        noted = "web/simple/foo-bar" if is_published else f"web{shared.url_path}"
+        inventory.note_unsettled([(NormalizedName("foo-bar"), StoredPath(noted))])
+    if not is_published:
+        for page_path in (rig.web / "simple/foo-bar").iterdir():
+            page_path.unlink()
     pypi.clear_faults()
     pypi.add_file("foo", "2.0", kind="sdist")
     assert rig.run(allow_removals=True).failures == []

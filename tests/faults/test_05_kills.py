@@ -11,25 +11,27 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from bandersnatch.equipment import Pace
 from bandersnatch.errors import StorageError
 from tests.fakepypi import Call, FakePyPI
 from tests.faults.failing_storage import FailingStorage
 from tests.rig import Rig
 
 ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
-KILLS = 200 if ALL else 21
+KILLS, HELPED_KILLS = (200, 100) if ALL else (21, 6)
 EVERY_WHICH_OPERATION = 1 if ALL else 5
 KINDS = ("first", "news", "removals", "news", "removals", "resync")
-PROJECTS = 200
+HELPED_KINDS = ("first", "resync")
+PROJECTS, HELPED_PROJECTS = 200, Pace().helped_projects + 20
 
 
-def build_world(pypi: FakePyPI) -> None:
-    for number in range(PROJECTS):
+def build_world(pypi: FakePyPI, projects: int) -> None:
+    for number in range(projects):
         pypi.add_file(f"project-{number}", "1.0")
         if number % 4 == 0:
             pypi.add_file(f"project-{number}", "1.0", kind="sdist", size=20_000)
@@ -99,13 +101,20 @@ def finished_files(web: Path) -> set[str]:
 
 
 @pytest.mark.timeout(3600)
-def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("projects", "kinds", "kills"),
+    [(PROJECTS, KINDS, KILLS), (HELPED_PROJECTS, HELPED_KINDS, HELPED_KILLS)],
+    ids=["alone", "with helpers"],
+)
+def test_killed_runs_are_mended_by_one_plain_run(
+    pypi: FakePyPI, tmp_path: Path, projects: int, kinds: Sequence[str], kills: int
+) -> None:
     chance = random.Random(20261123)
     killer = Killer(chance)
-    build_world(pypi)
+    build_world(pypi, projects)
     rig = Rig(pypi, tmp_path)
-    for turn in range(20 * KILLS):
-        kind = KINDS[turn % len(KINDS)]
+    for turn in range(20 * kills):
+        kind = kinds[turn % len(kinds)]
         if kind == "first":
             rig = Rig(pypi, tmp_path / str(turn))
             rig.folder.mkdir()
@@ -122,11 +131,11 @@ def test_killed_runs_are_mended_by_one_plain_run(pypi: FakePyPI, tmp_path: Path)
         assert (result.returncode, result.stderr) == (0, "")
         rig.assert_matches()
         assert not finished & {request.path for request in pypi.file_requests()}
-        if killer.kills.total() == KILLS:
+        if killer.kills.total() == kills:
             break
     print(f"killed: {dict(killer.kills)}")
-    assert killer.kills.total() == KILLS
-    assert min(killer.kills[kind] for kind in KINDS) >= KILLS // 20
+    assert killer.kills.total() == kills
+    assert min(killer.kills[kind] for kind in kinds) >= kills // 20
 
 
 def test_folders_of_a_deletion_that_was_cut_short_go_too(pypi: FakePyPI, tmp_path: Path) -> None:
