@@ -31,7 +31,7 @@ def touch_free_memory() -> None:
     it would pay for that: on one machine 3 s for each GB, which is more than all else that a run does.
     """
     free = [_memory_bytes("MemFree"), *(limit // 2 for limit in _memory_limits())]
-    size = int(0.8 * min(free))
+    size = int(0.95 * min(free))
     with mmap.mmap(-1, size) as memory:
         for begin in range(0, size, mmap.PAGESIZE):
             memory[begin] = 1
