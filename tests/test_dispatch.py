@@ -66,6 +66,18 @@ def be_dead(_: Sequence[HelpedOrder]) -> None:
     return None
 
 
+class BusyHelper:
+    """Begins a batch, and settles it when it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def work(self, orders: Sequence[HelpedOrder]) -> BatchResult:
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return settle_all(orders)
+
+
 @pytest.mark.parametrize("work", [settle_all, settle_half, leave_all, be_dead])
 @pytest.mark.parametrize("number", [1, 5, 3 * ORDERS_TOGETHER])
 def test_each_order_has_one_outcome(rig: Rig, pypi: FakePyPI, workshop: Workshop, work: Work, number: int) -> None:
@@ -92,19 +104,13 @@ def test_what_a_helper_does_not_settle_is_settled_by_a_package(rig: Rig, pypi: F
 
 
 def test_the_last_orders_are_shared_by_all_helpers(workshop: Workshop) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def work(orders: Sequence[HelpedOrder]) -> BatchResult:
-        begun.set()
-        go_on.wait(30)
-        return settle_all(orders)
-
-    stand = Stand(workshop, work, number=1)
+    helper = BusyHelper()
+    stand = Stand(workshop, helper.work, number=1)
     stand.start(1)
-    begun.wait(30)
+    assert helper.begun.wait(30)
     stand.number = 4
     stand.start(8)
-    go_on.set()
+    helper.go_on.set()
     stand.take(9)
     assert sorted(stand.batches, reverse=True)[0] <= 2  # a fourth of eight
 
@@ -137,23 +143,17 @@ def test_a_pool_that_takes_no_task_is_told(workshop: Workshop, is_stopped: bool,
 
 
 def test_orders_that_wait_can_be_withdrawn_but_for_some(workshop: Workshop) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def work(orders: Sequence[HelpedOrder]) -> BatchResult:
-        begun.set()
-        go_on.wait(30)
-        return settle_all(orders)
-
-    stand = Stand(workshop, work, number=1)
+    helper = BusyHelper()
+    stand = Stand(workshop, helper.work, number=1)
     stand.start(1)
-    begun.wait(30)
+    assert helper.begun.wait(30)
     for number, owed in enumerate([Owed.CONTENT, Owed.REMOVED, Owed.LISTED]):
         stand.dispatcher.start(Order(named(f"waits-{number}"), TodoEntry("x", 1, owed)))
     assert stand.dispatcher.withdraw({Owed.REMOVED}) == 2
     withdrawn = stand.take(2)
     assert [outcome.project for outcome in withdrawn] == ["waits-0", "waits-2"]
     assert {type(outcome.error) for outcome in withdrawn if isinstance(outcome, Failure)} == {InterruptedRunError}
-    go_on.set()
+    helper.go_on.set()
     assert {outcome.project for outcome in stand.take(2)} == {"project-0", "waits-1"}
 
 
