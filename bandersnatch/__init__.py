@@ -1,3 +1,3 @@
 """A mirror client for the Python Package Index: keeps a static, checked copy of it under ``web/``."""
 
-__version__ = "0.1.0"
+__version__ = "9.0.0"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bandersnatch import __version__
 from bandersnatch.commands import completion, config, delete, mirror, sync, verify
 from bandersnatch.config import DEFAULT_PATH, write_example
 from bandersnatch.errors import (
@@ -82,6 +81,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return STOPPED
 
 
+class _Version(argparse.Action):
+    """Shows the versions and ends; they are looked up only when somebody asks for them."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from bandersnatch.about import about  # noqa: PLC0415 - 10 ms of imports that no other call needs
+
+        print(about())  # noqa: T201 - what was asked for
+        parser.exit()
+
+
 def console() -> None:
     """Run the command and end the process, also where a thread still waits for a silent upstream."""
     end_process(main())
@@ -95,7 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{EXAMPLES}\n{EXIT_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"bandersnatch {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the versions of bandersnatch, Python and its libraries"
+    )
     config_option = parser.add_argument(
         "-c",
         "--config",

@@ -120,6 +120,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (3, "inspection"),
     (3, "verification"),
     (4, "invocation"),
+    (4, "about"),
     (4, "commands.__init__"),
     (4, "commands.names"),
     (4, "commands.not_needed"),

@@ -1,6 +1,7 @@
 """The command as users, cron and schedulers meet it: output, signals and exit status."""
 
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -8,14 +9,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from bandersnatch import __version__
+from bandersnatch.about import LIBRARIES
 from tests.fakepypi import Call, FakePyPI, Stall, Status
 from tests.rig import Rig
 
+REPOSITORY = Path(__file__).parents[1]
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
 SUMMARY = re.compile(
     r"synced to serial (\d+): (\d+) updated, (\d+) removed, (\d+) failed, (\d+) files, (\d+) bytes in \d+\.\d s$"
@@ -36,7 +40,15 @@ def test_help_tells_the_exit_status() -> None:
 
 
 def test_version() -> None:
-    assert bandersnatch("--version").stdout == f"bandersnatch {__version__}\n"
+    shown = bandersnatch("--version").stdout.splitlines()
+    assert shown[0] == f"bandersnatch {__version__}"
+    assert shown[1].startswith(f"{platform.python_implementation()} {platform.python_version()} on ")
+    assert shown[2:] == [f"{name} {version(name)}" for name in sorted(LIBRARIES)]
+
+
+def test_version_tells_of_each_library_that_is_needed() -> None:
+    text = (REPOSITORY / "requirements.txt").read_text("utf-8")
+    assert re.findall(r"^[A-Za-z0-9_-]+", text, re.MULTILINE) == list(LIBRARIES)
 
 
 def test_without_arguments_there_is_the_help() -> None:
