@@ -16,6 +16,8 @@ from bandersnatch.changes import Owed, owed_after
 from bandersnatch.errors import (
     InterruptedRunError,
     MalformedResponseError,
+    NotFoundError,
+    UpstreamError,
     UpstreamUnavailableError,
     shown,
     without_credentials,
@@ -45,6 +47,7 @@ ProjectRule = Callable[[NormalizedName, str], bool]
 _RATE_LIMIT = "HTTPTooManyRequests"
 _RESET_TIME = re.compile(r"reset in (\d+) seconds")
 _TRANSIENT_FAULT = -32500
+_METHOD_REFUSED = (405, 501)
 
 
 class Changelog:
@@ -157,6 +160,12 @@ class Changelog:
 
     def _malformed(self, reason: str) -> MalformedResponseError:
         return MalformedResponseError(self._url, reason)
+
+
+def is_without_xmlrpc(error: UpstreamError) -> bool:
+    """Whether a call failed because the index has no XML-RPC at all, as a server of plain files has none."""
+    has_refused = isinstance(error, UpstreamUnavailableError) and error.status in _METHOD_REFUSED
+    return has_refused or isinstance(error, NotFoundError)
 
 
 def _read_answer(body: bytes) -> object:

@@ -77,9 +77,9 @@ class UpstreamError(MirrorError):
 class UpstreamUnavailableError(UpstreamError):
     """A request got no usable answer: no connection, a time-out, a broken body or an error status."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, status: int | None = None) -> None:
         super().__init__(f"{url}: {reason}")
-        self.url, self.reason = url, reason
+        self.url, self.reason, self.status = url, reason, status
 
 
 class BrokenBodyError(UpstreamUnavailableError):

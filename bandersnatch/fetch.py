@@ -224,4 +224,5 @@ def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping
     if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
         raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
-        raise UpstreamUnavailableError(without_credentials(url), f"upstream answered {status} {response.reason}")
+        reason = f"upstream answered {status} {response.reason}"
+        raise UpstreamUnavailableError(without_credentials(url), reason, status)

@@ -8,18 +8,20 @@ the same, since the filters have changed, it stays on the list to be removed.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.changelog import is_without_xmlrpc
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
 from bandersnatch.filters.filters import Filters
+from bandersnatch.index_plan import plan_from_index
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath
-from bandersnatch.model import ListedProject
 from bandersnatch.options import ApiMethod
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
@@ -75,11 +77,12 @@ def plan_run(
         logger.info("full sync with %s: every project is checked", upstream.url)
     todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
     read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
-    not_read_since: int | None = None
+    goes_by_index = api_method is ApiMethod.SIMPLE
+    was_told_by_index = goes_by_index or saved.changelog_serial is not None
+    from_index = partial(plan_from_index, todo, upstream, held, is_full=is_full)
     try:
-        if api_method is ApiMethod.SIMPLE:
-            newest = _plan_from_index(todo, upstream, held.serials(), is_full=is_full)
-            not_read_since = None if is_full else read_up_to
+        if goes_by_index:
+            newest = from_index(was_told_by_index=True)
         elif is_full:
             newest = _plan_everything(todo, upstream, held, filters)
         else:
@@ -89,11 +92,16 @@ def plan_run(
     except UpstreamError as error:
         if api_method is not ApiMethod.AUTO:
             raise
-        newest = _plan_after_error(todo, upstream, held.serials(), error, is_full=is_full)
-        not_read_since = None if is_full else read_up_to
+        goes_by_index = True
+        newest = _plan_after_error(
+            upstream, error, partial(from_index, was_told_by_index=was_told_by_index or is_without_xmlrpc(error))
+        )
     _exclude(todo, held, filters)
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
+    not_read_since = (todo.target_serial if is_full else read_up_to) if goes_by_index else None
+    if not is_full and not_read_since == todo.target_serial:
+        not_read_since = saved.changelog_serial  # the index, which is old, has told nothing
     return RunPlan(todo, saved.serial is None, is_new, not_read_since)
 
 
@@ -125,67 +133,29 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     )
     serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
     for name, project in listed:
-        _add_listed(todo, name, project)
+        todo.add_listed(name, project)
     newest, changes = upstream.changes_since(min(first, list_serial), at_least=first)
     todo.merge(changes)
-    _add_missing(todo, serials)
+    todo.add_missing(serials)
     return max(first, newest)
 
 
-def _plan_after_error(
-    todo: TodoList,
-    upstream: Upstream,
-    serials: Mapping[NormalizedName, int],
-    why: UpstreamError,
-    *,
-    is_full: bool,
-) -> int:
+def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
     """Go by the root index where XML-RPC has failed, and return the index's serial.
 
     Raises:
+        SerialMovedBackError: upstream is older than the serial that is reached.
         UpstreamError: the first error, where the index can't be had either.
     """
     try:
-        newest = _plan_from_index(todo, upstream, serials, is_full=is_full)
-    except InterruptedRunError:
+        newest = plan_from_index()
+    except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
         logger.warning("%s; and the root index can't take its place: %s", why, error)
         raise why from error
     logger.warning("%s; this run goes by the root index %s/simple/ in its place", why, upstream.url)
     return newest
-
-
-def _plan_from_index(
-    todo: TodoList, upstream: Upstream, serials: Mapping[NormalizedName, int], *, is_full: bool
-) -> int:
-    """Add what differs between the root index and what is held, and return the index's serial."""
-    serial, listed = upstream.root_index()
-    for name, project in listed.items():
-        if is_full or project.serial > serials.get(name, 0):
-            _add_listed(todo, name, project)
-    # The index may be older than what is known of a project; then it says nothing about it.
-    for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
-        todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
-    _add_missing(todo, (name for name, at in serials.items() if name not in listed and at <= serial))
-    return serial
-
-
-def _add_listed(todo: TodoList, name: NormalizedName, project: ListedProject) -> None:
-    """Add a project as the list tells of it; what the changelog told of it before stays owed."""
-    entry = todo.get(name)
-    if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
-        todo.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
-    elif entry.serial < project.serial:
-        owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
-        todo.add(name, TodoEntry(project.display_name, project.serial, owed))
-
-
-def _add_missing(todo: TodoList, missing: Iterable[NormalizedName]) -> None:
-    """Add the projects that are held but not listed; their pages will tell whether they are gone."""
-    for name in missing:
-        if name not in todo:
-            todo.add(name, TodoEntry(name, 0, Owed.REMOVED))
 
 
 def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) -> set[NormalizedName]:

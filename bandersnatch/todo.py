@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MirrorError
-from bandersnatch.model import ChangelogEntry, parse_project_name, parse_serial
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
 
 
 class TodoFormatError(MirrorError):
@@ -65,6 +65,21 @@ class TodoList:
         for change, owed in sorted(changes, key=lambda pair: pair[0].serial):
             self._entries[change.project] = _after(self._entries.get(change.project), change, owed)
             self.target_serial = max(self.target_serial, change.serial)
+
+    def add_listed(self, name: NormalizedName, project: ListedProject) -> None:
+        """Add a project as the list of all tells of it; what the changelog told of it before stays owed."""
+        entry = self.get(name)
+        if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
+            self.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
+        elif entry.serial < project.serial:
+            owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
+            self.add(name, TodoEntry(project.display_name, project.serial, owed))
+
+    def add_missing(self, missing: Iterable[NormalizedName]) -> None:
+        """Add projects that are held but not listed; their pages will tell whether they are gone."""
+        for name in missing:
+            if name not in self:
+                self.add(name, TodoEntry(name, 0, Owed.REMOVED))
 
     def to_lines(self) -> Iterator[str]:
         """Yield the text form: the target serial, then a line ``name serial [why]`` for each project."""

@@ -15,7 +15,7 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
 from bandersnatch.workshop import Workshop, build_workshop
 from tests.builders import make_fetcher
-from tests.fakepypi import FakePyPI
+from tests.fakepypi import FakePyPI, Status
 from tests.rig import HELPED, HURRIED, Rig
 
 
@@ -34,6 +34,18 @@ def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
 def helped_or_not(rig: Rig, request: pytest.FixtureRequest) -> None:
     """Let runs have helper processes, and let them have none."""
     rig.pace = request.param
+
+
+WAYS = {"by the journal": "auto", "by the index": "simple", "without XML-RPC": "auto"}
+
+
+@pytest.fixture(params=WAYS)
+def way(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> str:
+    """Let runs learn what has changed in each of the ways that there are; of all, the same must come."""
+    rig.options["api-method"] = WAYS[request.param]
+    if request.param == "without XML-RPC":
+        pypi.fault("rpc:*", Status(404), times=None)
+    return str(request.param)
 
 
 @pytest.fixture

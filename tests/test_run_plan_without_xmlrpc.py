@@ -42,12 +42,20 @@ def test_what_is_newer_than_an_old_root_index_is_not_taken_for_gone(pypi: FakePy
     assert owed(plan(upstream, SavedState(2, None), {A: 2, B: 9})) == {}
 
 
-def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream) -> None:
+def test_a_full_plan_asks_about_all_that_is_not_listed_however_new_it_is(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     without_rpc(pypi)
-    made = plan(upstream, saved_todo(9, b=TodoEntry("b", 8)), {A: 2})
-    assert made.todo.target_serial == 9
-    assert owed(made) == {"b": (8, Owed.CONTENT)}
+    assert owed(plan(upstream, held={A: 2, B: 9})) == {"a": (2, Owed.LISTED), "b": (0, Owed.REMOVED)}
+
+
+def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.freeze_list()
+    pypi.create_project("b")
+    without_rpc(pypi)
+    made = plan(upstream, saved_todo(4, b=TodoEntry("b", 4)), {A: 2})
+    assert made.todo.target_serial == 4
+    assert owed(made) == {"b": (4, Owed.CONTENT)}
 
 
 @pytest.mark.parametrize("kind", [Owed.CONTENT, Owed.REMOVALS])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from .model import Kind, Project, Release, UploadedFile
+from .model import Kind, Listing, Project, Release, UploadedFile
 from .uploads import FileStory, Upload, upload_from_disk, upload_from_story
 from .world import TICK, World
 
@@ -183,10 +183,10 @@ class Story(World):
         with self.lock:
             del self._frozen_pages[canonicalize_name(name)]
 
-    def freeze_list(self) -> None:
-        """Let both lists of all projects answer what they say now."""
+    def freeze_list(self, listing: Listing | None = None) -> None:
+        """Let both lists of all projects answer what they say now, or what they said before."""
         with self.lock:
-            self._frozen_list = self.fresh_listing()
+            self._frozen_list = listing or self.fresh_listing()
 
     def thaw_list(self) -> None:
         with self.lock:

@@ -6,6 +6,7 @@ in `story`. Nothing here knows about HTTP. All methods are thread-safe.
 
 import bisect
 import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import RLock
 
@@ -15,6 +16,15 @@ from .model import JournalEntry, ListedProject, Listing, Project, Release, Uploa
 
 FIRST_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 TICK = timedelta(seconds=61, microseconds=17235)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What a world was at some time, but for the bytes of its files."""
+
+    projects: dict[str, Project]
+    journal: list[JournalEntry]
+    next_serial: int
 
 
 class World:
@@ -50,6 +60,22 @@ class World:
             if project is not None and project.name == name:
                 project.last_serial = entry.serial
             return entry.serial
+
+    # Backups
+
+    def back_up(self) -> "Backup":
+        """Return a copy of projects and journal."""
+        with self.lock:
+            return Backup(copy.deepcopy(self._projects), list(self._journal), self._next_serial)
+
+    def restore(self, backup: "Backup") -> None:
+        """Go back to a copy: what was written after it is lost, and its serials are given once more."""
+        with self.lock:
+            self._projects, self._journal = copy.deepcopy(backup.projects), list(backup.journal)
+            self._next_serial = backup.next_serial
+            self._used_filenames = {
+                name for project in self._projects.values() for each in project.releases.values() for name in each.files
+            }
 
     # Reading
 

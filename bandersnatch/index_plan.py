@@ -1,0 +1,97 @@
+"""What a run has to do, from the root index: it tells the serial of each project, but nothing of what was removed.
+
+The index may come from a cache and be older than what is known here; then it says nothing about what is newer. It may also
+be older because upstream itself has gone back, and such an upstream is not followed.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Owed
+from bandersnatch.errors import NotFoundError, SerialMovedBackError
+from bandersnatch.model import ListedProject
+from bandersnatch.todo import TodoEntry, TodoList
+from bandersnatch.upstream import Upstream
+
+
+class HasSerials(Protocol):
+    """What the mirror holds."""
+
+    def serials(self) -> Mapping[NormalizedName, int]:
+        """Return the serials of all projects that are held."""
+
+
+_WITNESSES = 5
+"""So many pages of each kind are asked for, to tell an old index from an old upstream."""
+
+
+def plan_from_index(
+    todo: TodoList,
+    upstream: Upstream,
+    held: HasSerials,
+    *,
+    is_full: bool,
+    was_told_by_index: bool,
+) -> int:
+    """Add what differs between the root index and what is held, and return the index's serial.
+
+    ``was_told_by_index`` says that the serial that is reached came from the root index too.
+
+    Raises:
+        SerialMovedBackError: upstream is older than the serial that is reached.
+        UpstreamError: the root index can't be had, or tells no serials.
+    """
+    serial, listed = upstream.root_index()
+    serials = held.serials()
+    if serial < todo.target_serial:
+        _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
+    for name, project in listed.items():
+        if is_full or project.serial > serials.get(name, 0):
+            todo.add_listed(name, project)
+    for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
+        todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
+    todo.add_missing(name for name, at in serials.items() if name not in listed and (is_full or at <= serial))
+    return serial
+
+
+class _Witnesses:
+    """The projects whose pages tell whether upstream is as old as its root index, which has this serial."""
+
+    def __init__(
+        self,
+        serial: int,
+        todo: TodoList,
+        held: Mapping[NormalizedName, int],
+        listed: Mapping[NormalizedName, ListedProject],
+    ) -> None:
+        self.held = _newest({name: at for name, at in held.items() if at > serial})
+        """Those held at a newer serial than the index has."""
+        announced = _newest({name: todo[name].serial for name in todo if todo[name].serial > serial})
+        self._others = [*announced, *_newest({name: project.serial for name, project in listed.items()})]
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(dict.fromkeys([*self.held, *self._others]))
+
+
+def _newest(serials: Mapping[NormalizedName, int]) -> list[NormalizedName]:
+    return heapq.nlargest(_WITNESSES, serials, key=serials.__getitem__)
+
+
+def _check_age(ours: int, theirs: int, upstream: Upstream, witnesses: _Witnesses, was_told_by_index: bool) -> None:
+    """Accept an index that is older than this mirror because it comes from a cache; refuse one of an older upstream.
+
+    Pages come from other caches: one that is newer than the index shows that the index alone is old. Where none is,
+    and something newer is held, or the index itself was newer before, upstream has gone back.
+    """
+    for name in witnesses:
+        try:
+            page = upstream.project_page(name, None)
+        except NotFoundError:
+            continue
+        if page.serial is not None and page.serial > theirs:
+            return
+    if witnesses.held or was_told_by_index:
+        raise SerialMovedBackError(upstream.url, ours, theirs)
