@@ -128,7 +128,7 @@ class DryRun:
 
     def _add_planned(self, forecast: Forecast, planned: Prepared, inventory: Inventory) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
-        fetched = [task.file.size for task in plan.tasks if task.work is FileWork.FETCH]
+        fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
         dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
         self._dropped_files += dropped

@@ -139,6 +139,14 @@ class MalformedResponseError(UpstreamError):
         self.url, self.reason = url, reason
 
 
+class UnsupportedVersionError(MalformedResponseError):
+    """Upstream answered in another version of the simple API than the one that is read here (PEP 629, PEP 691)."""
+
+    def __init__(self, url: str, version: str) -> None:
+        super().__init__(url, f"it is of version {version!r} of the simple API; only version 1 is known here")
+        self.version = version
+
+
 class SuspiciousPageError(UnexplainedError):
     """A page contradicts what upstream said before, in a way that an attack or an accident would too."""
 

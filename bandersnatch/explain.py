@@ -91,7 +91,8 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
         if not _is_meant(target, release):
             continue
         found = True
-        subject, verdicts = f"{project}=={release.version}", selection.release_verdicts(release)
+        subject = f"{project}=={release.version}" if release.is_known else f"{project}, files of no release"
+        verdicts = selection.release_verdicts(release)
         yield from _told(subject, verdicts, gone_project)
         gone = gone_project or (subject if _is_dropped(verdicts) else None)
         for file in release.files:

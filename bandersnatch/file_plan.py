@@ -81,7 +81,7 @@ def plan_files(
         found = stored[path]
         wants_metadata = False
         work = FileWork.KEEP
-        if found is None or found.size != file.size:
+        if found is None or file.size not in (found.size, None):
             work = FileWork.FETCH
         elif rules.check_digests or path in suspects:
             work = FileWork.CHECK

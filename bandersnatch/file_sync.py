@@ -28,6 +28,7 @@ from bandersnatch.progress import Progress
 from bandersnatch.sink import Partial
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.upstream import Upstream
+from bandersnatch.wire import MAX_FILE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,15 @@ class FileSync(Struct, frozen=True):
         elif task.file.mtime is not None:
             self.storage.set_mtime(task.path, task.file.mtime)
         has_metadata = self._core_metadata.sync(task, content) if task.wants_metadata else True
-        return SyncedFile(task.file.size if was_fetched else 0, was_fetched, has_metadata)
+        return SyncedFile(self._size_of(task) if was_fetched else 0, was_fetched, has_metadata)
 
     def is_small(self, task: FileTask) -> bool:
-        """Whether a file is one for ``sync_together``."""
-        return task.file.size < SMALL_BYTES and (task.work is not FileWork.FETCH or not self.sources.mirror)
+        """Whether a file is one for ``sync_together``; what may be of any size is none."""
+        return (
+            task.file.size is not None
+            and task.file.size < SMALL_BYTES
+            and (task.work is not FileWork.FETCH or not self.sources.mirror)
+        )
 
     def sync_together(self, tasks: Sequence[FileTask], lanes: int = LANES) -> dict[str, SyncedFile]:
         """Work on small files; return, by their names, those that were right, or came from upstream at the first try.
@@ -127,7 +132,7 @@ class FileSync(Struct, frozen=True):
         self._keep(task, content)
         if task.wants_metadata and not self._core_metadata.keep(task, content):
             return None
-        return SyncedFile(task.file.size, was_fetched=True, has_metadata=True)
+        return SyncedFile(len(content), was_fetched=True, has_metadata=True)
 
     def complete(self, task: FileTask) -> SyncedFile:
         """Put the core metadata of a file in place that was not in the wheel.
@@ -136,7 +141,8 @@ class FileSync(Struct, frozen=True):
             UpstreamError: it could not be fetched.
             StorageError: the disk refused.
         """
-        return SyncedFile(task.file.size, was_fetched=True, has_metadata=self._core_metadata.sync(task, None))
+        has_metadata = self._core_metadata.sync(task, None)
+        return SyncedFile(self._size_of(task), was_fetched=True, has_metadata=has_metadata)
 
     def settle(self, task: FileTask) -> SyncedFile | None:
         """Return what became of a file that is there, if it is right, and its core metadata too; upstream is asked nothing.
@@ -153,7 +159,7 @@ class FileSync(Struct, frozen=True):
 
     def _fetch_together(self, tasks: Sequence[FileTask], lanes: int, synced: dict[str, SyncedFile]) -> None:
         by_url = {task.file.url: task for task in tasks}
-        wanted = deque(Question(url, task.file.size) for url, task in by_url.items())
+        wanted = deque(Question(url, task.file.size or 0) for url, task in by_url.items())
         without_metadata: list[FileTask] = []
         with closing(self.upstream.documents(wanted, lambda: lanes)) as documents:
             for question, answer in documents:
@@ -179,7 +185,7 @@ class FileSync(Struct, frozen=True):
         """Put a small file in place, if it is the right one."""
         file = task.file
         with (
-            self.storage.room_for(task.path, file.size, self.reserve_bytes),
+            self.storage.room_for(task.path, len(content), self.reserve_bytes),
             self.storage.write(task.path, file.mtime) as sink,
         ):
             sink.write(content)
@@ -228,25 +234,34 @@ class FileSync(Struct, frozen=True):
                 if broken == MAX_ATTEMPTS:
                     raise
 
+    def _size_of(self, task: FileTask) -> int:
+        """Return how large a file is that has come."""
+        if task.file.size is not None:
+            return task.file.size
+        stored = self.storage.stat(task.path)
+        return stored.size if stored is not None else 0
+
     def _partial_size(self, task: FileTask) -> int:
         """Return how much of a file is there to go on with; a small one always begins anew."""
-        return self.storage.partial_size(task.path) if task.file.size >= RESUME_MIN_BYTES else 0
+        return self.storage.partial_size(task.path) if _is_resumable(task) else 0
 
     def _resume(self, task: FileTask) -> Resume | None:
         """Return from where an earlier attempt, of an earlier run perhaps, can be gone on with."""
-        size = self._partial_size(task)
-        if size == 0:
+        size, whole_size = self._partial_size(task), task.file.size
+        if size == 0 or whole_size is None:
             return None
         etag = self.inventory.partial_etag(task.path)
-        is_useful = 0 < size < task.file.size and etag is not None and not etag.startswith("W/")
-        return Resume(size, etag, task.file.size) if is_useful and etag is not None else None
+        is_useful = 0 < size < whole_size and etag is not None and not etag.startswith("W/")
+        return Resume(size, etag, whole_size) if is_useful and etag is not None else None
 
     def _fetch_once(self, url: str, task: FileTask, resume: Resume | None) -> bytes | None:
         file = task.file
+        most = MAX_FILE_BYTES if file.size is None else file.size
+        is_little = file.size is not None and file.size < RESUME_MIN_BYTES
         pieces: list[bytes] = []
-        room = self.storage.room_for(task.path, file.size, self.reserve_bytes)
-        with room, self.upstream.file(url, file.size, resume) as body:
-            is_resumable = file.size >= RESUME_MIN_BYTES and body.etag is not None
+        room = self.storage.room_for(task.path, file.size or 0, self.reserve_bytes)
+        with room, self.upstream.file(url, file.size or 0, resume) as body:
+            is_resumable = _is_resumable(task) and body.etag is not None
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)
             partial = Partial(body.offset, (BrokenBodyError,) if is_resumable else ())
@@ -254,15 +269,19 @@ class FileSync(Struct, frozen=True):
                 for chunk in body.chunks():
                     if self.is_stopped():
                         raise InterruptedRunError
-                    if sink.size + len(chunk) > file.size:
-                        raise IntegrityError(url, "size", file.size, f"{sink.size + len(chunk)} or more")
+                    if sink.size + len(chunk) > most:
+                        raise IntegrityError(url, "size", most, f"{sink.size + len(chunk)} or more")
                     sink.write(chunk)
                     self.progress.received(len(chunk))
-                    if file.size < RESUME_MIN_BYTES:
+                    if is_little:
                         pieces.append(bytes(chunk))
                 sink.expect(url, file.size, file.sha256)
-        return b"".join(pieces) if file.size < RESUME_MIN_BYTES else None
+        return b"".join(pieces) if is_little else None
 
     @property
     def _core_metadata(self) -> CoreMetadata:
         return CoreMetadata(self.upstream, self.storage, self.sources)
+
+
+def _is_resumable(task: FileTask) -> bool:
+    return task.file.size is not None and task.file.size >= RESUME_MIN_BYTES

@@ -5,6 +5,7 @@ means that more is checked, never that more is deleted.
 """
 
 import re
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -12,8 +13,9 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
-from bandersnatch.model import MAX_FILE_BYTES, ProjectPage, parse_project_page, parse_serial, parse_time
+from bandersnatch.model import ProjectPage, parse_project_page, parse_serial, parse_time
 from bandersnatch.storage import FilesystemStorage
+from bandersnatch.wire import plain_hashes, read_size
 
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
 
@@ -124,14 +126,14 @@ def read_held_project(
 
 class _File(msgspec.Struct, rename="kebab"):
     url: str
-    hashes: dict[str, str] = {}
-    size: int | None = None
-    core_metadata: bool | dict[str, str] = False
+    hashes: dict[str, str | None] = {}
+    size: int | str | None = None
+    core_metadata: bool | dict[str, str | None] | None = None
     upload_time: str | None = None
 
 
 class _Meta(msgspec.Struct):
-    last_serial: int | str = msgspec.field(default=0, name="_last-serial")
+    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
 
 
 class _Page(msgspec.Struct):
@@ -145,7 +147,7 @@ _decoder = msgspec.json.Decoder(_Page)
 def _read_json(body: bytes) -> HeldPage | None:
     try:
         page = _decoder.decode(body)
-        serial = parse_serial(page.meta.last_serial)
+        serial = parse_serial(page.meta.last_serial) if page.meta.last_serial is not None else 0
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return None
     if serial is None:
@@ -175,15 +177,17 @@ def html_serial(body: bytes) -> int | None:
 
 def _held(
     url: str,
-    size: int | None,
-    hashes: dict[str, str],
-    core_metadata: bool | dict[str, str],
+    told_size: int | str | None,
+    hashes: dict[str, str | None],
+    core_metadata: bool | dict[str, str | None] | None,
     upload_time: str | None = None,
 ) -> HeldFile | None:
-    if size is not None and not 0 <= size <= MAX_FILE_BYTES:
-        size = None
-    metadata_sha256 = core_metadata.get("sha256") if isinstance(core_metadata, dict) else None
+    size = None
+    with suppress(ValueError):
+        size = read_size(told_size)
+    metadata_sha256 = plain_hashes(core_metadata).get("sha256") if isinstance(core_metadata, dict) else None
     try:
-        return HeldFile(stored_path(url), size, hashes, bool(core_metadata), metadata_sha256, upload_time)
+        path = stored_path(url)
+        return HeldFile(path, size, plain_hashes(hashes), bool(core_metadata), metadata_sha256, upload_time)
     except MalformedResponseError:
         return None

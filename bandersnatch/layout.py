@@ -12,7 +12,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import DistributionFile
+from bandersnatch.model import DistributionFile, has_unsafe_characters
 
 StoredPath = NewType("StoredPath", str)
 """A path relative to the mirror's directory, with forward slashes; made by this module only."""
@@ -140,12 +140,12 @@ def link_below(root_uri: str, path: StoredPath) -> str:
 
 
 def _is_plain(path: str) -> bool:
-    """Whether a path is names in folders and nothing else: nothing empty, no dot-file, no other separator, printable."""
+    """Whether a path is names in folders and nothing else: nothing empty, no dot-file, no other separator, no control."""
     segments = path.split("/")
     return (
         len(segments) > 1
         and all(segments)
-        and path.isprintable()
+        and not has_unsafe_characters(path)
         and "\\" not in path
         and "/." not in path
         and not path.startswith(".")

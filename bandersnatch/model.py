@@ -1,20 +1,23 @@
 """Frozen values: changelog entry, project page, distribution file; parsed once from untrusted bytes.
 
-Above this module nothing looks at JSON. Every field is checked here, and an error names the wrong one; keys that we do
-not know are ignored on purpose, because the index API grows.
+Above this module nothing looks at JSON (``wire.py`` has its shape). Every field is checked here, and an error names the
+wrong one. A file whose name or link is of no use is left out, and its project goes on.
 """
 
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import msgspec
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.errors import MalformedResponseError, shown
+from bandersnatch import wire
+from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError, shown
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +25,12 @@ QUARANTINED = "quarantined"
 MAX_FILENAME_BYTES = 240
 """Room for ``.metadata`` and for the temporary name below the 255 bytes that filesystems allow."""
 
-MAX_FILE_BYTES = 2**50
-"""No file of an index is anywhere near; PyPI allows 100 MB, and some gigabytes on request."""
-
 MAX_SERIAL = 2**63 - 1
 MAX_SERIAL_DIGITS = 20
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What ends lines, moves a terminal's cursor or turns the direction of a text, and what UTF-8 can't write."""
 _STATUS = re.compile(r"[a-z][a-z-]{0,39}")
 
 
@@ -52,14 +53,14 @@ class ListedProject(Struct, frozen=True):
 class DistributionFile(Struct, frozen=True):
     """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
 
-    ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is None where there is no ``.metadata`` file;
-    ``upload_time`` is upstream's own text.
+    ``size`` is None where upstream does not tell it; ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is
+    None where there is no ``.metadata`` file; ``upload_time`` is upstream's own text.
     """
 
     filename: str
     url: str
     hashes: Mapping[str, str]
-    size: int
+    size: int | None
     requires_python: str | None
     upload_time: str | None
     yanked: bool | str
@@ -78,7 +79,10 @@ class DistributionFile(Struct, frozen=True):
 
 
 class ProjectPage(Struct, frozen=True):
-    """A project's page, PEP 691 with the additions of PEP 700, 740 and 792."""
+    """A project's page, PEP 691 with the additions of PEP 700, 740 and 792.
+
+    ``left_out`` are the names of files that upstream lists in a way that allows no path, or no link.
+    """
 
     name: NormalizedName
     serial: int | None
@@ -86,6 +90,7 @@ class ProjectPage(Struct, frozen=True):
     status_reason: str | None
     versions: tuple[str, ...]
     files: tuple[DistributionFile, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_quarantined(self) -> bool:
@@ -110,7 +115,7 @@ def parse_project_name(name: str) -> NormalizedName | None:
 
 
 def belongs_to(filename: str, project: NormalizedName) -> bool:
-    """Whether a file's name begins with its project's; installers take no other file from a project's page.
+    """Whether a file's name begins with its project's, as nearly all do; installers take no other from a project's page.
 
     A wheel's name is its first part (binary distribution format); that of anything else may hold dashes itself.
     """
@@ -123,95 +128,62 @@ def filename_problem(filename: str) -> str | None:
     """Say why a file of this name can't be stored, or None: it becomes a path, a link and a line of a log."""
     if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):
         return "is no plain file name"
-    if not filename.isprintable():
+    if has_unsafe_characters(filename):
         return "has control characters"
-    if filename.endswith((".metadata", ".part")):
-        return "looks like a file that the mirror makes itself"
+    if filename.endswith(".metadata"):
+        return "looks like the core metadata of another file"
     if len(filename.encode("utf-8", "replace")) > MAX_FILENAME_BYTES:
         return f"is longer than {MAX_FILENAME_BYTES} bytes"
     return None
 
 
-class _Meta(Struct):
-    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+def has_unsafe_characters(text: str) -> bool:
+    """Whether a text has characters that may stand in no path, link or log."""
+    return not text.isprintable() and _UNSAFE_CHARACTER.search(text) is not None
 
 
-class _Status(Struct):
-    status: str = "active"
-    reason: str | None = None
+_page_decoder = msgspec.json.Decoder(wire.Page)
+_index_decoder = msgspec.json.Decoder(wire.Index)
+_legacy_decoder = msgspec.json.Decoder(wire.LegacyJson)
+_meta_decoder = msgspec.json.Decoder(wire.HasMeta)
 
-
-class _File(Struct, rename="kebab"):
-    filename: str
-    url: str
-    hashes: dict[str, str]
-    size: int
-    requires_python: str | None = None
-    upload_time: str | None = None
-    yanked: bool | str = False
-    core_metadata: bool | dict[str, str] | None = None
-    data_dist_info_metadata: bool | dict[str, str] | None = None
-    provenance: str | None = None
-
-
-class _Page(Struct, rename="kebab"):
-    name: str
-    files: list[_File]
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-    project_status: _Status = msgspec.field(default_factory=_Status)
-    versions: list[str] = msgspec.field(default_factory=list)
-
-
-class _IndexedProject(Struct):
-    name: str
-    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
-
-
-class _Index(Struct):
-    projects: list[_IndexedProject]
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-
-
-class _LegacyInfo(Struct):
-    name: str
-
-
-class _LegacyJson(Struct):
-    info: _LegacyInfo
-    last_serial: int
-
-
-_page_decoder = msgspec.json.Decoder(_Page)
-_index_decoder = msgspec.json.Decoder(_Index)
-_legacy_decoder = msgspec.json.Decoder(_LegacyJson)
+_T = TypeVar("_T", wire.Page, wire.Index)
 
 
 def parse_project_page(body: bytes, project: NormalizedName, url: str) -> ProjectPage:
     """Read a PEP 691 page of ``project``.
 
     Raises:
+        UnsupportedVersionError: it is of another version of that API.
         MalformedResponseError: naming the first field that is missing, wrong or hostile.
     """
-    try:
-        wire = _page_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise MalformedResponseError(url, f"no PEP 691 page: {error}") from error
-    if canonicalize_name(wire.name) != project:
-        raise MalformedResponseError(url, f"the page is of project {wire.name!r}")
-    if _STATUS.fullmatch(wire.project_status.status) is None:
-        raise MalformedResponseError(url, f"strange project-status {wire.project_status.status!r}")
-    names = {file.filename for file in wire.files}
-    if len(names) != len(wire.files):
-        twice = next(name for name in names if sum(file.filename == name for file in wire.files) > 1)
+    page = _decode(_page_decoder, body, url, "no PEP 691 page")
+    if canonicalize_name(page.name) != project:
+        raise MalformedResponseError(url, f"the page is of project {page.name!r}")
+    status = page.project_status or wire.Status()
+    if _STATUS.fullmatch(status.status) is None:
+        raise MalformedResponseError(url, f"strange project-status {status.status!r}")
+    names = {file.filename for file in page.files}
+    if len(names) != len(page.files):
+        twice = next(name for name in names if sum(file.filename == name for file in page.files) > 1)
         raise MalformedResponseError(url, f"the file {twice!r} stands there twice")
     links = _Links(url)
+    files: list[DistributionFile] = []
+    left_out: list[str] = []
+    for each in page.files:
+        try:
+            files.append(_parse_file(each, url, links))
+        except _NoUseError as error:
+            logger.warning("%s: the file '%s' %s; it is left out", url, shown(each.filename, 80), error)
+            left_out.append(each.filename)
     return ProjectPage(
         name=project,
-        serial=_required_serial(wire.meta.last_serial, url),
-        status=wire.project_status.status,
-        status_reason=wire.project_status.reason,
-        versions=tuple(wire.versions),
-        files=tuple(_parse_file(file, url, links) for file in wire.files if _is_expected(file, project, url)),
+        serial=_required_serial((page.meta or wire.Meta()).last_serial, url),
+        status=status.status,
+        status_reason=status.reason,
+        versions=tuple(page.versions or ()),
+        files=tuple(files),
+        left_out=tuple(left_out),
     )
 
 
@@ -222,12 +194,12 @@ def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
         MalformedResponseError: where it is none, or of another project.
     """
     try:
-        wire = _legacy_decoder.decode(body)
+        document = _legacy_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedResponseError(url, f"no JSON of a project: {error}") from error
-    if canonicalize_name(wire.info.name) != project:
-        raise MalformedResponseError(url, f"the JSON is of project {wire.info.name!r}")
-    return wire.last_serial
+    if canonicalize_name(document.info.name) != project:
+        raise MalformedResponseError(url, f"the JSON is of project {document.info.name!r}")
+    return document.last_serial
 
 
 def parse_display_name(body: bytes) -> str:
@@ -239,18 +211,16 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
     """Read a PEP 691 root index: its serial, and every project with its own.
 
     Raises:
+        UnsupportedVersionError: it is of another version of that API.
         MalformedResponseError: where it is no root index. A project without a serial has serial 0.
     """
-    try:
-        wire = _index_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise MalformedResponseError(url, f"no PEP 691 root index: {error}") from error
+    index = _decode(_index_decoder, body, url, "no PEP 691 root index")
     projects: dict[NormalizedName, ListedProject] = {}
-    for entry in wire.projects:
+    for entry in index.projects:
         name = parse_project_name(entry.name)
         if name is not None:
             projects[name] = ListedProject(entry.name, _required_serial(entry.last_serial, url) or 0)
-    return _required_serial(wire.meta.last_serial, url), projects
+    return _required_serial((index.meta or wire.Meta()).last_serial, url), projects
 
 
 def parse_serial(value: int | str | None) -> int | None:
@@ -274,12 +244,26 @@ def _required_serial(value: int | str | None, url: str) -> int | None:
     return serial
 
 
-def _is_expected(file: _File, project: NormalizedName, url: str) -> bool:
-    """Leave out what no installer would take from this page, rather than refuse the project because of it."""
-    if filename_problem(file.filename) is not None or belongs_to(file.filename, project):
-        return True  # a hostile name is no mistake: with it the whole page is refused
-    logger.warning("%s: the file '%s' is of another project; it is left out", url, shown(file.filename, 80))
-    return False
+def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes, url: str, wrong: str) -> _T:
+    """Decode a document of the simple API; one of another major version may have any shape (PEP 629)."""
+    try:
+        document = decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            _check_version(_meta_decoder.decode(body).meta, url)
+        raise MalformedResponseError(url, f"{wrong}: {error}") from error
+    _check_version(document.meta, url)
+    return document
+
+
+def _check_version(meta: wire.Meta | None, url: str) -> None:
+    version = meta.api_version if meta is not None else None
+    if not wire.is_known_version(version):
+        raise UnsupportedVersionError(url, shown(str(version), 20))
+
+
+class _NoUseError(Exception):
+    """A file's name or link is of no use; the message goes on after the name."""
 
 
 class _Links:
@@ -294,48 +278,63 @@ class _Links:
         self._known_origin = "no origin"
 
     def absolute(self, link: str) -> str:
-        """Return the URL that a link means; what else it may and may not be, ``fetch`` and ``layout`` check."""
+        """Return the URL that a link means; what else it may and may not be, ``fetch`` and ``layout`` check.
+
+        Raises:
+            _NoUseError: it means none.
+        """
         if link.startswith(self._known_origin) and "#" not in link and link.isprintable():
             return link
         try:
             joined = urldefrag(urljoin(self._page_url, link)).url
             parts = urlsplit(joined)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-                raise MalformedResponseError(self._page_url, f"links to {link!r}")
+                raise _NoUseError(f"has the link {shown(link)!r}")
         except ValueError as error:
-            raise MalformedResponseError(self._page_url, f"links to {link!r}") from error
+            raise _NoUseError(f"has the link {shown(link)!r}") from error
         self._known_origin = f"{parts.scheme}://{parts.netloc}/"
         return joined
 
 
-def _parse_file(wire: _File, url: str, links: _Links) -> DistributionFile:
-    def wrong(reason: str) -> MalformedResponseError:
-        return MalformedResponseError(url, f"file '{shown(wire.filename, 80)}' {reason}")
+def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
+    """Read a file of a page.
 
-    if problem := filename_problem(wire.filename):
-        raise wrong(problem)
-    if _SHA256.fullmatch(wire.hashes.get("sha256", "")) is None:
-        raise wrong(f"has no SHA-256 digest: hashes are {wire.hashes!r}")
-    if not 0 <= wire.size <= MAX_FILE_BYTES:
-        raise wrong(f"has size {wire.size}")
-    if wire.upload_time is not None:
+    Raises:
+        _NoUseError: its name can't be a path, or its link none.
+        MalformedResponseError: another field is wrong.
+    """
+    if problem := filename_problem(told.filename):
+        raise _NoUseError(problem)
+    link = links.absolute(told.url)
+
+    def wrong(reason: str) -> MalformedResponseError:
+        return MalformedResponseError(url, f"file '{shown(told.filename, 80)}' {reason}")
+
+    hashes = wire.plain_hashes(told.hashes)
+    if not wire.is_sha256(hashes.get("sha256")):
+        raise wrong(f"has no SHA-256 digest: hashes are {told.hashes!r}")
+    try:
+        size = wire.read_size(told.size)
+    except ValueError as error:
+        raise wrong(f"has size {told.size!r}") from error
+    upload_time = told.upload_time or None
+    if upload_time is not None:
         try:
-            parse_time(wire.upload_time)
+            parse_time(upload_time)
         except (ValueError, OverflowError) as error:
-            raise wrong(f"has upload-time {wire.upload_time!r}") from error
-    metadata = wire.core_metadata if wire.core_metadata is not None else wire.data_dist_info_metadata
-    metadata_sha256 = metadata.get("sha256") if isinstance(metadata, dict) else None
-    if metadata_sha256 is not None and _SHA256.fullmatch(metadata_sha256) is None:
+            raise wrong(f"has upload-time {upload_time!r}") from error
+    metadata = told.core_metadata if told.core_metadata is not None else told.data_dist_info_metadata
+    metadata_sha256 = wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
+    if metadata_sha256 is not None and not wire.is_sha256(metadata_sha256):
         raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
     return DistributionFile(
-        filename=wire.filename,
-        url=links.absolute(wire.url),
-        hashes=wire.hashes,
-        size=wire.size,
-        requires_python=wire.requires_python,
-        upload_time=wire.upload_time,
-        # PEP 592: an empty reason marks the file as yanked all the same.
-        yanked=True if wire.yanked == "" else wire.yanked,
+        filename=told.filename,
+        url=link,
+        hashes=hashes,
+        size=size,
+        requires_python=told.requires_python,
+        upload_time=upload_time,
+        yanked=wire.read_yanked(told.yanked),
         core_metadata_sha256=metadata_sha256,
-        provenance=wire.provenance,
+        provenance=told.provenance,
     )

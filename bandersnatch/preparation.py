@@ -4,12 +4,13 @@ Upstream is asked for the page, and no more is done. Whoever has prepared a proj
 a helper, sees to its files and publishes it (``completion.py``).
 """
 
+import logging
 from collections.abc import Callable, Set
 
 from msgspec.structs import replace
 
 from bandersnatch.changes import Owed
-from bandersnatch.errors import NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, StaleMetadataError
 from bandersnatch.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.held_page import HeldPage, read_held_page
@@ -22,6 +23,8 @@ from bandersnatch.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.soundness import Soundness
 from bandersnatch.upstream import FetchedPage
 from bandersnatch.workshop import Prepared, Workshop
+
+logger = logging.getLogger(__name__)
 
 Ask = Callable[[str | None], FetchedPage]
 """Asks upstream for the project's page, unless it still has the given ETag."""
@@ -68,7 +71,7 @@ class Preparation:
             return answer
         if answer.page is None:
             return self._settle_unchanged(answer.serial)
-        page = replace(answer.page, serial=answer.serial)
+        page = replace(self._without_strays(answer.page), serial=answer.serial)
         is_of_this_index = self._record is not None and self._record.serial > 0
         check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
         required_serial = self._required_json_serial(page)
@@ -138,6 +141,29 @@ class Preparation:
             raise StaleMetadataError(self._project, required, fetched.serial)
         return fetched
 
+    def _without_strays(self, page: ProjectPage) -> ProjectPage:
+        """Return the page without the files that have no place here, which are told; it is no page if that is all of them.
+
+        Raises:
+            MalformedResponseError: no file of it has a place.
+        """
+        if not (self._shop.pages.release_files or self._shop.pages.root_uri):
+            return page  # with links to upstream, wherever they lead
+        files, errors = [], {}
+        for file in page.files:
+            try:
+                file_path(file)
+                files.append(file)
+            except MalformedResponseError as error:
+                errors[file.filename] = error
+        if not errors:
+            return page
+        if not files:
+            raise next(iter(errors.values()))
+        for reason in errors.values():
+            logger.warning("%s: %s; the file is left out", self._project, reason)
+        return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
+
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"
         reached = max(self._record.serial, serial or 0)
@@ -161,7 +187,8 @@ class Preparation:
             if digests.get(file.filename, file.sha256) != file.sha256:
                 path = file_path(file)
                 stored = self._shop.storage.stat(path)
-                if stored is not None and stored.size == file.size and self._digest(path) == file.sha256:
+                has_size = stored is not None and file.size in (stored.size, None)
+                if has_size and self._digest(path) == file.sha256:
                     digests[file.filename] = file.sha256
         return digests
 

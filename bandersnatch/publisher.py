@@ -26,7 +26,7 @@ from bandersnatch.layout import (
     page_path,
 )
 from bandersnatch.legacy_json import LegacyJson, fetch_legacy_json
-from bandersnatch.model import ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.page_store import PageStore
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
@@ -77,8 +77,9 @@ class Publisher(Struct, frozen=True):
             UpstreamError: the legacy JSON could not be fetched, or is older than required.
             StorageError: the disk refused.
         """
-        page, project = publication.page, publication.page.name
-        legacy_json, pages = self._render(publication)
+        page = self._as_held(publication)
+        project = page.name
+        legacy_json, pages = self._render(publication, page)
         layout = Layout(self.config.hash_index)
         changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
         changed.append(self._pages.write(layout.page_folder(project), pages, page.serial or 0))
@@ -88,9 +89,10 @@ class Publisher(Struct, frozen=True):
             self._clean_up(project, publication.display_name)
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
-        # With core metadata missing, the next request must not be conditional: upstream may have it by then.
-        etag = publication.etag if self.notes_etags and not publication.lost_metadata else None
-        size_bytes = sum(file.size for file in page.files)
+        # With anything missing, the next request must not be conditional: upstream, or we, may have mended that by then.
+        is_complete = not publication.lost_metadata and not page.left_out
+        etag = publication.etag if self.notes_etags and is_complete else None
+        size_bytes = sum(file.size or 0 for file in page.files)
         self.record(
             HeldProject(
                 project,
@@ -106,7 +108,7 @@ class Publisher(Struct, frozen=True):
 
     def differing_pages(self, publication: Publication) -> list[StoredPath]:
         """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises."""
-        legacy_json, pages = self._render(publication)
+        legacy_json, pages = self._render(publication, self._as_held(publication))
         project = publication.page.name
         folder = Layout(self.config.hash_index).page_folder(project)
         wanted = dict.fromkeys(json_paths(project), legacy_json)
@@ -191,9 +193,8 @@ class Publisher(Struct, frozen=True):
         layout = Layout(self.config.hash_index)
         return layout.page_folder(project), layout.other_page_folder(project)
 
-    def _render(self, publication: Publication) -> tuple[bytes | None, dict[str, bytes]]:
+    def _render(self, publication: Publication, page: ProjectPage) -> tuple[bytes | None, dict[str, bytes]]:
         """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
-        page = self._without_lost_metadata(publication)
         legacy_json = self._legacy_json(publication).body if self.config.legacy_json else None
         return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
 
@@ -217,15 +218,24 @@ class Publisher(Struct, frozen=True):
             return publication.legacy_json
         return fetch_legacy_json(self.upstream, publication.page.name, publication.required_serial)
 
-    def _without_lost_metadata(self, publication: Publication) -> ProjectPage:
-        lost = publication.lost_metadata
-        if not lost:
-            return publication.page
+    def _as_held(self, publication: Publication) -> ProjectPage:
+        """Return the page without core metadata that is lost, and with the sizes that upstream does not tell."""
+        page, lost = publication.page, publication.lost_metadata
+        if not lost and all(file.size is not None for file in page.files):
+            return page
         files = (
-            replace(file, core_metadata_sha256=None) if file.filename in lost else file
-            for file in publication.page.files
+            replace(
+                file,
+                core_metadata_sha256=None if file.filename in lost else file.core_metadata_sha256,
+                size=file.size if file.size is not None else self._stored_size(file),
+            )
+            for file in page.files
         )
-        return replace(publication.page, files=tuple(files))
+        return replace(page, files=tuple(files))
+
+    def _stored_size(self, file: DistributionFile) -> int | None:
+        stored = self.storage.stat(file_path(file)) if self.config.release_files else None
+        return stored.size if stored is not None else None
 
     def _digests(self, publication: Publication) -> dict[str, str]:
         """Return the configured digest of each file for which upstream does not tell it: the held page's, or a new one."""

@@ -61,10 +61,11 @@ def kept_versions(filters: Filters, page: ProjectPage, document: ProjectDocument
     kept = list(selection.page.versions)
     # What is told of a release and its files must be what is done.
     for release in selection.releases:
-        assert all(verdict.keeps for verdict in selection.release_verdicts(release)) == (release.version in kept)
+        is_kept = all(verdict.keeps for verdict in selection.release_verdicts(release))
+        assert is_kept == (release.version in kept) or not release.is_known
         names = {file.filename for file in selection.page.files}
         for file in release.files:
-            stays = release.version in kept and all(each.keeps for each in selection.file_verdicts(release, file))
+            stays = is_kept and all(each.keeps for each in selection.file_verdicts(release, file))
             assert stays == (file.filename in names)
     return kept
 

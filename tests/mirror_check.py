@@ -212,7 +212,8 @@ def _check_nothing_else(directory: Path, wanted: set[str]) -> None:
     for path in sorted(directory.rglob("*")):
         where = path.relative_to(directory).as_posix()
         _require(where == ".lock" or not path.name.startswith("."), f"{where}: a hidden file was left over")
-        _require(not path.name.endswith(TEMPORARY_SUFFIXES), f"{where}: a temporary file was left over")
+        is_temporary = path.name.endswith(TEMPORARY_SUFFIXES) and where not in wanted
+        _require(not is_temporary, f"{where}: a temporary file was left over")
         if packages not in path.parents:
             continue
         if path.is_dir():

@@ -29,6 +29,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (1, "option_readers"),
     (1, "option_tables"),
     (1, "mirror_section"),
+    (1, "wire"),
     (1, "model"),
     (1, "filters.__init__"),
     (1, "filters.verdict"),

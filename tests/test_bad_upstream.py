@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.errors import MalformedResponseError, NotFoundError, SerialMovedBackError, UpstreamError
+from bandersnatch.errors import (
+    MalformedResponseError,
+    NotFoundError,
+    SerialMovedBackError,
+    SuspiciousPageError,
+    UpstreamError,
+)
 from tests.fakepypi import (
     Body,
     Edit,
@@ -77,25 +83,25 @@ HOSTILE_PAGES: list[tuple[str, Fault, str]] = [
     ("status", edit_page(lambda page: page.update({"project-status": {"status": "<b>"}})), "project-status '<b>'"),
     ("duplicates", edit_page(lambda page: page["files"].append(page["files"][0])), "stands there twice"),
     ("no name", drop_field("filename"), "missing required field `filename` - at `$.files[0]`"),
-    ("no size", drop_field("size"), "missing required field `size`"),
-    ("size as text", edit_file(size="12"), "Expected `int`, got `str` - at `$.files[0].size`"),
+    ("size in words", edit_file(size="twelve"), "has size 'twelve'"),
     ("negative size", edit_file(size=-1), "has size -1"),
     ("huge size", edit_file(size=10**30), "has size 1000000"),
     ("no hash", edit_file(hashes={}), "has no SHA-256 digest"),
     ("weak hash only", edit_file(hashes={"md5": "0" * 32}), "has no SHA-256 digest"),
     ("short hash", edit_file(hashes={"sha256": "abc"}), "has no SHA-256 digest"),
-    ("upper-case hash", edit_file(hashes={"sha256": "A" * 64}), "has no SHA-256 digest"),
     ("metadata hash", edit_file(core_metadata={"sha256": "x"}), "core-metadata digest 'x'"),
     ("time", edit_file(upload_time="yesterday"), "upload-time 'yesterday'"),
     ("yanked", edit_file(yanked=7), "at `$.files[0].yanked`"),
-    ("name with slash", edit_file(filename="../foo-1.0.tar.gz"), "is no plain file name"),
-    ("name with backslash", edit_file(filename="..\\foo-1.0.tar.gz"), "is no plain file name"),
-    ("dot-file", edit_file(filename=".htaccess"), "is no plain file name"),
-    ("name with newline", edit_file(filename="foo\n-1.0.tar.gz"), "has control characters"),
-    ("name with escape", edit_file(filename="foo\x1b[2J.whl"), "has control characters"),
-    ("name with NUL", edit_file(filename="foo\x00.whl"), "has control characters"),
-    ("long name", edit_file(filename="f" * 300), "is longer than 240 bytes"),
-    ("metadata as file", edit_file(filename="foo-1.0.whl.metadata"), "that the mirror makes itself"),
+]
+HOSTILE_NAMES = [
+    pytest.param("../foo-1.0.tar.gz", id="name with slash"),
+    pytest.param("..\\foo-1.0.tar.gz", id="name with backslash"),
+    pytest.param(".htaccess", id="dot-file"),
+    pytest.param("foo\n-1.0.tar.gz", id="name with newline"),
+    pytest.param("foo\x1b[2J.whl", id="name with escape"),
+    pytest.param("foo\x00.whl", id="name with NUL"),
+    pytest.param("f" * 300, id="long name"),
+    pytest.param("foo-1.0.whl.metadata", id="metadata as file"),
 ]
 HOSTILE_URLS = [
     "/etc/passwd",
@@ -125,6 +131,64 @@ def test_strange_page_changes_nothing(rig: Rig, changed: FakePyPI, fault: Fault,
     rig.assert_matches()
 
 
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_name_that_can_be_no_path_does_not_take_the_place_of_a_held_file(
+    rig: Rig, changed: FakePyPI, name: str
+) -> None:
+    changed.fault("/simple/foo/", edit_file(filename=name), times=None)
+    assert_project_fails_and_nothing_changes(rig, "which is of no use, and foo-1.0-py3-none-any.whl no more")
+    changed.clear_faults()
+    rig.run()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_name_that_can_be_no_path_is_left_out_alone(
+    rig: Rig, changed: FakePyPI, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents)
+    changed.fault("/simple/foo/", edit_page(lambda page: page["files"].append(page["files"][0] | {"filename": name})))
+    assert rig.run().failures == []
+    assert "it is left out" in caplog.text
+    rig.assert_matches()
+    assert sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents) == before
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_new_file_whose_url_leads_elsewhere_is_left_out_alone(
+    rig: Rig, changed: FakePyPI, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents)
+
+    def add(page: Page) -> None:
+        name = "foo-6.6-py3-none-any.whl"
+        page["files"].append(page["files"][0] | {"filename": name, "url": url.replace("X", name)})
+
+    changed.fault("/simple/foo/", edit_page(add))
+    assert rig.run().failures == []
+    assert "left out" in caplog.text
+    rig.assert_matches()
+    assert sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents) == before
+
+
+def test_page_of_which_no_file_has_a_place_is_refused(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", edit_file(url="/files/foo-1.0-py3-none-any.whl"), times=None)
+    (failure,) = rig.run().failures
+    assert "the URL leads to no place below packages/" in str(failure.error)
+    assert not (rig.web / "simple/foo").exists()
+
+
+def test_page_that_had_something_left_out_is_asked_for_without_its_etag(rig: Rig, changed: FakePyPI) -> None:
+    changed.fault("/simple/foo/", edit_page(lambda page: page["files"].append(page["files"][0] | {"filename": ".x"})))
+    rig.run()
+    rig.resync()
+    changed.clear_requests()
+    rig.run()
+    conditional = {r.path: "If-None-Match" in r.headers for r in changed.page_requests()}
+    assert conditional == {"/simple/foo/": False, "/simple/other/": True}
+
+
 @pytest.mark.parametrize("url", HOSTILE_URLS)
 def test_url_that_leads_elsewhere_changes_nothing(rig: Rig, changed: FakePyPI, url: str, tmp_path: Path) -> None:
     outside = sorted(tmp_path.rglob("*"))
@@ -135,10 +199,8 @@ def test_url_that_leads_elsewhere_changes_nothing(rig: Rig, changed: FakePyPI, u
     changed.fault("/simple/foo/", edit_page(point_to), times=None)
     before = sorted(path for path in outside if rig.directory not in path.parents)
     report = rig.run()
-    assert [type(failure.error) for failure in report.failures] == [MalformedResponseError]
-    assert "links to" in str(report.failures[0].error) or "leads to no place below packages/" in str(
-        report.failures[0].error
-    )
+    assert [type(failure.error) for failure in report.failures] == [SuspiciousPageError]
+    assert "with a link that leads nowhere; what is here stays as it is" in str(report.failures[0].error)
     assert sorted(p for p in tmp_path.rglob("*") if rig.directory not in p.parents and p != rig.directory) == [
         path for path in before if path != rig.directory
     ]
@@ -161,7 +223,7 @@ def test_query_of_a_url_is_sent_and_is_no_part_of_the_path(rig: Rig, changed: Fa
 
 def test_url_that_ends_in_another_name_is_refused(rig: Rig, changed: FakePyPI) -> None:
     changed.fault("/simple/foo/", edit_file(url="/packages/aa/bb/cc/another.whl"), times=None)
-    assert_project_fails_and_nothing_changes(rig, "does not end in the file's name")
+    assert_project_fails_and_nothing_changes(rig, "with a link that leads nowhere")
 
 
 BAD_FILES: list[tuple[str, Fault, str]] = [

@@ -19,7 +19,8 @@ WITH_METADATA = make_file(upload_time=TIME, core_metadata_sha256=SHA256)
 PATH = file_path(FILE)
 METADATA = metadata_path(PATH)
 MTIME = FILE.mtime or 0.0
-RIGHT = StoredFile(FILE.size, MTIME)
+SIZE = FILE.size or 0
+RIGHT = StoredFile(SIZE, MTIME)
 SMALL = StoredFile(9, MTIME)
 
 Disk = dict[StoredPath, StoredFile]
@@ -50,11 +51,15 @@ def test_a_missing_file_is_fetched() -> None:
     assert task_for(FILE, None) == FileTask(FILE, PATH, FileWork.FETCH, wants_metadata=False)
 
 
-@pytest.mark.parametrize("size", [0, FILE.size - 1, FILE.size + 1])
+@pytest.mark.parametrize("size", [0, SIZE - 1, SIZE + 1])
 def test_a_file_of_another_size_is_fetched(size: int) -> None:
     task = task_for(FILE, StoredFile(size, MTIME))
     assert task is not None
     assert task.work is FileWork.FETCH
+
+
+def test_where_upstream_tells_no_size_any_size_is_right() -> None:
+    assert task_for(msgspec.structs.replace(FILE, size=None), StoredFile(SIZE + 1, MTIME)) is None
 
 
 def test_a_file_that_is_right_needs_nothing() -> None:
@@ -63,15 +68,15 @@ def test_a_file_that_is_right_needs_nothing() -> None:
 
 def test_a_file_at_another_time_only_gets_its_time() -> None:
     expected = FileTask(FILE, PATH, FileWork.KEEP, wants_metadata=False)
-    assert task_for(FILE, StoredFile(FILE.size, MTIME + 1)) == expected
+    assert task_for(FILE, StoredFile(SIZE, MTIME + 1)) == expected
 
 
 def test_parts_of_a_second_do_not_count() -> None:
-    assert task_for(FILE, StoredFile(FILE.size, MTIME + 0.25)) is None
+    assert task_for(FILE, StoredFile(SIZE, MTIME + 0.25)) is None
 
 
 def test_where_upstream_tells_no_time_any_time_is_right() -> None:
-    assert task_for(msgspec.structs.replace(FILE, upload_time=None), StoredFile(FILE.size, 5.0)) is None
+    assert task_for(msgspec.structs.replace(FILE, upload_time=None), StoredFile(SIZE, 5.0)) is None
 
 
 def test_a_file_is_checked_where_all_are_to_be_checked() -> None:
@@ -152,7 +157,7 @@ def test_the_plan_touches_what_it_fetches_makes_and_deletes() -> None:
 
 
 def test_setting_a_time_touches_nothing() -> None:
-    assert plan(make_page(FILE), {PATH: StoredFile(FILE.size, 0.0)}).touched == set()
+    assert plan(make_page(FILE), {PATH: StoredFile(SIZE, 0.0)}).touched == set()
 
 
 def applied(plan: FilePlan, disk: Disk) -> Disk:
@@ -162,7 +167,7 @@ def applied(plan: FilePlan, disk: Disk) -> Disk:
         old = disk.get(task.path)
         mtime = task.file.mtime
         kept_mtime = old.mtime if old is not None else 1.0
-        disk[task.path] = StoredFile(task.file.size, mtime if mtime is not None else kept_mtime)
+        disk[task.path] = StoredFile(task.file.size or 0, mtime if mtime is not None else kept_mtime)
         if task.wants_metadata:
             disk[metadata_path(task.path)] = StoredFile(1, 1.0)
     return disk

@@ -19,7 +19,7 @@ from bandersnatch.layout import (
     page_path,
     stored_path,
 )
-from bandersnatch.model import DistributionFile, parse_project_name
+from bandersnatch.model import DistributionFile, has_unsafe_characters, parse_project_name
 from tests.builders import FOLDER, WHEEL, distribution_files, make_file, named, unhurried
 
 HOSTILE_PIECES = [
@@ -35,7 +35,7 @@ def assert_is_inside_packages(path: str) -> None:
     assert os.path.normpath(path) == path
     assert path.startswith(f"{PACKAGES}/")
     assert not os.path.isabs(path)
-    assert path.isprintable()
+    assert not has_unsafe_characters(path)
     assert "\\" not in path
     assert not any(segment.startswith(".") for segment in path.split("/"))
     assert all(0 < len(segment.encode()) <= 255 for segment in path.split("/"))

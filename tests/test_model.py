@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.model import belongs_to, filename_problem, parse_project_name, parse_project_page
+from bandersnatch.model import (
+    belongs_to,
+    filename_problem,
+    has_unsafe_characters,
+    parse_project_name,
+    parse_project_page,
+)
 from tests.builders import (
     FOLDER,
     PAGE_URL,
@@ -146,13 +152,25 @@ def test_the_fragment_of_a_link_is_no_part_of_the_url() -> None:
     assert page.files[0].url.endswith(f"/packages/{FOLDER}/{WHEEL}")
 
 
-def test_a_file_of_another_project_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    page = parse(wire_page(wire_file("other-1.0.tar.gz"), wire_file(), wire_file("samples-1.0-py3-none-any.whl")))
-    assert [file.filename for file in page.files] == [WHEEL]
-    assert caplog.messages == [
-        f"{PAGE_URL}: the file 'other-1.0.tar.gz' is of another project; it is left out",
-        f"{PAGE_URL}: the file 'samples-1.0-py3-none-any.whl' is of another project; it is left out",
-    ]
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "other-1.0.tar.gz",
+        "samples-1.0-py3-none-any.whl",
+        "python-sample_0.0_all.deb",
+        "sample 1.0.zip",
+        "sample2.0.tar.gz",
+        "日本-0.3.1.tar.gz",
+        "café_übung-1.5rc1.tar.gz",
+        "no\u00a0break-1.0.zip",
+        "sample\u30001.0.zip",
+        "100%25 #?&;<>\"'.zip",
+        "sample-1.0.part",
+        "-",
+    ],
+)
+def test_a_file_may_have_any_name_that_can_be_a_path(filename: str) -> None:
+    assert [file.filename for file in parse(wire_page(wire_file(filename))).files] == [filename]
 
 
 @pytest.mark.parametrize(
@@ -226,5 +244,5 @@ def test_a_normalized_name_is_always_one_plain_segment_of_a_path(name: str) -> N
 def test_a_filename_without_a_problem_fits_beside_its_metadata_and_its_temporary_name(name: str) -> None:
     if filename_problem(name) is None:
         assert 0 < len(f".{name}.metadata.part".encode()) <= 255
-        assert name.isprintable()
+        assert not has_unsafe_characters(name)
         assert "/" not in name

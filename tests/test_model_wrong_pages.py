@@ -54,7 +54,6 @@ def changed(value: dict[str, Any], key: str, new: object) -> dict[str, Any]:
         ("project-status", {"status": '"><script>'}, "project-status"),
         ("project-status", {"status": "active\n"}, "project-status"),
         ("project-status", {"status": "active", "reason": 1}, "reason"),
-        ("versions", None, "$.versions"),
         ("versions", "1.0", "$.versions"),
         ("versions", [1], "$.versions[0]"),
     ],
@@ -71,28 +70,8 @@ def test_a_wrong_field_of_a_page_is_named(key: str, new: object, words: str) -> 
     [
         ("filename", MISSING, "filename"),
         ("filename", 1, "filename"),
-        ("filename", "", "is no plain file name"),
-        ("filename", ".", "is no plain file name"),
-        ("filename", "..", "is no plain file name"),
-        ("filename", ".hidden", "is no plain file name"),
-        ("filename", "a/b.whl", "is no plain file name"),
-        ("filename", "..\\b.whl", "is no plain file name"),
-        ("filename", "a\0.whl", "has control characters"),
-        ("filename", "a\n.whl", "has control characters"),
-        ("filename", "a\x1b[2J.whl", "has control characters"),
-        ("filename", "a\u202e.whl", "has control characters"),
-        ("filename", f"{WHEEL}.metadata", "looks like a file that the mirror makes itself"),
-        ("filename", f"{WHEEL}.part", "looks like a file that the mirror makes itself"),
-        ("filename", "a" * (MAX_FILENAME_BYTES + 1), f"is longer than {MAX_FILENAME_BYTES} bytes"),
-        ("filename", "ü" * (MAX_FILENAME_BYTES // 2 + 1), f"is longer than {MAX_FILENAME_BYTES} bytes"),
         ("url", MISSING, "url"),
         ("url", None, "url"),
-        ("url", "ftp://files.example/packages/a/b", "links to 'ftp://"),
-        ("url", "file:///etc/passwd", "links to 'file:///"),
-        ("url", "javascript:alert(1)", "links to 'javascript:"),
-        ("url", "http:///packages/a/b", "links to 'http:///"),
-        ("url", "https://user:secret@files.example/packages/a/b", "links to "),
-        ("url", "https://[/packages/a/b", "links to 'https://["),
         ("hashes", MISSING, "hashes"),
         ("hashes", None, "hashes"),
         ("hashes", {}, "SHA-256"),
@@ -102,9 +81,9 @@ def test_a_wrong_field_of_a_page_is_named(key: str, new: object, words: str) -> 
         ("hashes", {"sha256": "0" * 63 + "\n"}, "SHA-256"),
         ("hashes", {"sha256": "0" * 63 + "g"}, "SHA-256"),
         ("hashes", {"sha256": None}, "hashes"),
-        ("size", MISSING, "size"),
-        ("size", None, "size"),
-        ("size", "7", "size"),
+        ("size", "7 bytes", "has size '7 bytes'"),
+        ("size", "", "has size ''"),
+        ("size", "9" * 30, "has size '9999"),
         ("size", 7.5, "size"),
         ("size", True, "size"),
         ("size", -1, "has size -1"),
@@ -112,9 +91,7 @@ def test_a_wrong_field_of_a_page_is_named(key: str, new: object, words: str) -> 
         ("requires-python", 3, "requires-python"),
         ("upload-time", 5, "upload-time"),
         ("upload-time", "yesterday", "has upload-time 'yesterday'"),
-        ("upload-time", "", "has upload-time ''"),
         ("upload-time", "2024-13-01T00:00:00Z", "has upload-time"),
-        ("yanked", None, "yanked"),
         ("yanked", 1, "yanked"),
         ("core-metadata", 1, "core-metadata"),
         ("core-metadata", {"sha256": 1}, "core-metadata"),
@@ -128,6 +105,45 @@ def test_a_wrong_field_of_a_file_is_named(key: str, new: object, words: str) -> 
         parse(wire_page(changed(wire_file(), key, new)))
     assert str(caught.value).startswith(f"{PAGE_URL}: ")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "new", "words"),
+    [
+        ("filename", "", "is no plain file name"),
+        ("filename", ".", "is no plain file name"),
+        ("filename", "..", "is no plain file name"),
+        ("filename", ".hidden", "is no plain file name"),
+        ("filename", "a/b.whl", "is no plain file name"),
+        ("filename", "..\\b.whl", "is no plain file name"),
+        ("filename", "a\0.whl", "has control characters"),
+        ("filename", "a\n.whl", "has control characters"),
+        ("filename", "a\x1b[2J.whl", "has control characters"),
+        ("filename", "a\u202e.whl", "has control characters"),
+        ("filename", f"{WHEEL}.metadata", "looks like the core metadata of another file"),
+        ("filename", "a" * (MAX_FILENAME_BYTES + 1), f"is longer than {MAX_FILENAME_BYTES} bytes"),
+        ("filename", "ü" * (MAX_FILENAME_BYTES // 2 + 1), f"is longer than {MAX_FILENAME_BYTES} bytes"),
+        ("url", "ftp://files.example/packages/a/b", "has the link 'ftp://"),
+        ("url", "file:///etc/passwd", "has the link 'file:///"),
+        ("url", "javascript:alert(1)", "has the link 'javascript:"),
+        ("url", "http:///packages/a/b", "has the link 'http:///"),
+        ("url", "https://user:secret@files.example/packages/a/b", "has the link "),
+        ("url", "https://[/packages/a/b", "has the link 'https://["),
+    ],
+)
+def test_a_file_whose_name_or_link_is_of_no_use_is_left_out_alone(
+    key: str, new: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = changed(wire_file("sample-1.1.tar.gz"), key, new)
+    page = parse(wire_page(wire_file(), strange))
+    assert [file.filename for file in page.files] == [WHEEL]
+    assert page.left_out == (strange["filename"],)
+    (message,) = caplog.messages
+    assert message.startswith(f"{PAGE_URL}: the file '")
+    assert words in message
+    assert message.endswith("; it is left out")
+    assert message.isprintable()
+    assert len(message) < 500
 
 
 def test_the_message_names_the_file_of_the_wrong_field() -> None:

@@ -47,3 +47,26 @@ def test_a_quarantined_page_has_no_files(owed: Owed) -> None:
 @pytest.mark.parametrize("owed", Owed)
 def test_a_page_that_never_had_files_may_have_none(owed: Owed) -> None:
     check_page(make_page(), {}, owed)
+
+
+@pytest.mark.parametrize("owed", Owed)
+def test_a_held_file_is_not_lost_because_its_link_is_of_no_use_now(owed: Owed) -> None:
+    with pytest.raises(SuspiciousPageError, match=f"upstream lists {WHEEL} with a link that leads nowhere"):
+        check_page(make_page(left_out=(WHEEL,)), {WHEEL: SHA256}, owed)
+
+
+@pytest.mark.parametrize("owed", [Owed.CONTENT, Owed.ROLES])
+def test_what_is_of_no_use_does_not_take_the_place_of_a_held_file(owed: Owed) -> None:
+    page = make_page(make_file("sample-2.0.tar.gz"), left_out=("../evil",))
+    with pytest.raises(SuspiciousPageError, match=f"lists '../evil', which is of no use, and {WHEEL} no more"):
+        check_page(page, {WHEEL: SHA256}, owed)
+
+
+@pytest.mark.parametrize("owed", Owed)
+def test_what_is_of_no_use_keeps_nothing_else_from_coming(owed: Owed) -> None:
+    check_page(make_page(make_file(), make_file("sample-2.0.tar.gz"), left_out=("../evil",)), {WHEEL: SHA256}, owed)
+
+
+@pytest.mark.parametrize("owed", [Owed.REMOVALS, Owed.REMOVED, Owed.LISTED])
+def test_a_file_may_go_from_a_page_with_what_is_of_no_use_where_some_were_removed(owed: Owed) -> None:
+    check_page(make_page(left_out=("../evil",)), {WHEEL: SHA256}, owed)

@@ -34,14 +34,24 @@ class ProjectDocument(Struct, frozen=True):
 
 
 NO_DOCUMENT = ProjectDocument()
+NO_RELEASE = ""
+"""The version of files that are of no release, as far as anyone can tell."""
 
 
 class Release(Struct, frozen=True):
-    """One version with its files; ``parsed`` is None where the version is none of PEP 440."""
+    """One version with its files; ``parsed`` is None where the version is none of PEP 440.
+
+    The files that are of no release are one ``Release``, too, with ``NO_RELEASE`` as its version.
+    """
 
     version: str
     parsed: Version | None
     files: tuple[DistributionFile, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a release; filters of releases have no say in files that are of none."""
+        return self.version != NO_RELEASE
 
     @property
     def is_prerelease(self) -> bool:
@@ -87,7 +97,7 @@ class FileFacts(Struct, frozen=True):
         }
         return {
             "info": self.document.tree.get("info"),
-            "release": self.version,
+            "release": self.version or None,
             "release_file": {**self.entry, **page_entry},
         }
 

@@ -154,7 +154,7 @@ class MaxSize(Struct, frozen=True):
 
     @staticmethod
     def _size(facts: ProjectFacts) -> int:
-        return sum(file.size for file in facts.page.files)
+        return sum(file.size or 0 for file in facts.page.files)
 
 
 class VersionsCount(Struct, frozen=True):

@@ -26,12 +26,17 @@ class OnlyReleases(Struct, frozen=True):
     place: str
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:
-        """Whether an entry for the project asks for the release; what is no version of PEP 440 is never asked for."""
+        """Whether an entry for the project asks for the release; what is no version of PEP 440 is never asked for.
+
+        Files of no release stay where the project does.
+        """
+        if not release.is_known:
+            return project in self.specifiers
         return _contains(self.specifiers.get(project, frozenset()), release.parsed)
 
     def reason(self, project: NormalizedName, release: Release) -> str:
         """Say what the list asks for."""
-        return f"{self.place} asks for {_shown(self.specifiers, project)}, the release is {shown(release.version)}"
+        return f"{self.place} asks for {_shown(self.specifiers, project)}, {_subject(release)}"
 
     def pins(self, project: NormalizedName) -> bool:
         """Whether an entry for the project says which versions."""
@@ -51,7 +56,7 @@ class NotReleases(Struct, frozen=True):
     def reason(self, project: NormalizedName, release: Release) -> str:
         """Say what the list names."""
         listed = _shown(self.specifiers, project)
-        return f"[blocklist] packages names {listed}, the release is {shown(release.version)}"
+        return f"[blocklist] packages names {listed}, {_subject(release)}"
 
 
 class NoPrereleases(Struct, frozen=True):
@@ -68,7 +73,7 @@ class NoPrereleases(Struct, frozen=True):
         """Say whether the release is a pre-release."""
         if self.names and project not in self.names:
             return f"[filter_prerelease] packages does not name {project}"
-        return f"{shown(release.version)} is {'a' if release.is_prerelease else 'no'} pre-release"
+        return f"{_shown_version(release)} is {'a' if release.is_prerelease else 'no'} pre-release"
 
 
 class VersionMatchesNone(Struct, frozen=True):
@@ -78,15 +83,15 @@ class VersionMatchesNone(Struct, frozen=True):
     patterns: tuple[re.Pattern[str], ...]
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002 - all release filters are asked alike
-        """Whether no pattern matches."""
-        return not any(pattern.match(release.version) for pattern in self.patterns)
+        """Whether no pattern matches; where there is no release, there is nothing to match."""
+        return not release.is_known or not any(pattern.match(release.version) for pattern in self.patterns)
 
     def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002 - all release filters are asked alike
         """Say which pattern matches."""
         for pattern in self.patterns:
-            if pattern.match(release.version):
+            if release.is_known and pattern.match(release.version):
                 return f"[filter_regex] releases has {shown(pattern.pattern)!r}, which matches {shown(release.version)}"
-        return f"no pattern of [filter_regex] releases matches {shown(release.version)}"
+        return f"no pattern of [filter_regex] releases matches {_shown_version(release)}"
 
 
 class SortBy(Enum):
@@ -208,6 +213,14 @@ def _read_specifiers(settings: Settings, section: str) -> Specifiers:
 
 def _contains(specifiers: frozenset[SpecifierSet], version: Version | None) -> bool:
     return version is not None and any(each.contains(version, prereleases=True) for each in specifiers)
+
+
+def _shown_version(release: Release) -> str:
+    return shown(release.version) if release.is_known else "what is of no release"
+
+
+def _subject(release: Release) -> str:
+    return f"the release is {shown(release.version)}" if release.is_known else "the files are of no release"
 
 
 def _shown(specifiers: Specifiers, project: NormalizedName) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.filters.facts import NO_DOCUMENT, FileFacts, ProjectDocument, Release
+from bandersnatch.filters.facts import NO_DOCUMENT, NO_RELEASE, FileFacts, ProjectDocument, Release
 from bandersnatch.filters.filters import Filters, ReleaseFilter
 from bandersnatch.filters.release_of import releases_of
 from bandersnatch.filters.verdict import UNFILTERED, Verdict
@@ -21,7 +21,8 @@ class Selection(Struct, frozen=True, dict=True):
     """What the filters make of a project's page.
 
     Files are judged first, then the releases of which some files stay, and of these the latest are chosen. Where
-    requirements pin the project, they alone decide on its releases.
+    requirements pin the project, they alone decide on its releases. Files of no release are never among the latest ones,
+    nor do they take their places.
     """
 
     filters: Filters
@@ -61,7 +62,7 @@ class Selection(Struct, frozen=True, dict=True):
         ]
         if release.files and not self._kept_files[release.version]:
             verdicts.append(replace(UNFILTERED, keeps=False, reason="all its files are dropped"))
-        if all(each.keeps for each in verdicts):
+        if release.is_known and all(each.keeps for each in verdicts):
             verdicts += [
                 Verdict(release.version in kept, latest.filter_name, latest.reason(kept, release))
                 for latest, kept in zip(self._latest, self._chosen, strict=True)
@@ -116,13 +117,13 @@ class Selection(Struct, frozen=True, dict=True):
     @cached_property
     def _chosen(self) -> tuple[frozenset[str], ...]:
         """The versions that each of the filters for the latest releases chooses; one without files takes no place."""
-        candidates = [release for release in self._candidates if release.files]
+        candidates = [release for release in self._candidates if release.files and release.is_known]
         return tuple(each.select(candidates) for each in self._latest)
 
     @cached_property
     def _kept_versions(self) -> frozenset[str]:
         kept = frozenset(release.version for release in self._candidates)
-        return kept.intersection(*self._chosen)
+        return kept.intersection(*self._chosen) | (kept & {NO_RELEASE})
 
     def _stays(self, release: Release, file: DistributionFile) -> bool:
         return release.version in self._kept_versions and file.filename in self._kept_files[release.version]

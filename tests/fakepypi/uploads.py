@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b, md5, sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from . import wheels
 from .model import CHUNK_BYTES, Kind, UploadedFile
+
+_PATH_SAFE = "~!$&'()*+,;=:@"
+"""What PyPI's web framework leaves as it is in the last part of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,8 @@ def _uploaded_file(
         version=version,
         kind=kind,
         python_version=python_version,
-        url_path="/" + (path or f"packages/{blake2[:2]}/{blake2[2:4]}/{blake2[4:]}/{filename}").lstrip("/"),
+        url_path="/"
+        + (path or f"packages/{blake2[:2]}/{blake2[2:4]}/{blake2[4:]}/{quote(filename, _PATH_SAFE)}").lstrip("/"),
         size=size,
         upload_time=upload_time,
         metadata=metadata,

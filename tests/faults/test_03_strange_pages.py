@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.errors import MalformedResponseError, StaleMetadataError, SuspiciousPageError
+from bandersnatch.errors import MalformedResponseError, StaleMetadataError, SuspiciousPageError, UpstreamError
 from tests.fakepypi import Body, Edit, FakePyPI, SerialHeader
 from tests.rig import Rig
 
@@ -149,20 +149,39 @@ def test_file_with_another_digest_than_before_is_refused(rig: Rig, pypi: FakePyP
     rig.assert_matches()
 
 
-def test_file_of_another_project_is_left_out(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
-    pypi.add_file("foo", "1.0", kind="sdist")
-    other = pypi.add_file("pip", "99.0")
+def test_page_that_is_written_in_its_own_way_is_mirrored(rig: Rig, pypi: FakePyPI) -> None:
+    """Digests in upper case, null where there is nothing to tell, sizes that are not told: the mirror tells them."""
+    for version, size in (("1.0", 5_000), ("1.1", 300_000), ("1.2", 2_000_000)):
+        pypi.add_file("foo", version, size=size)
 
     def edit(page: Page) -> Page:
-        stranger = dict(page["files"][0], filename=other.filename, url=other.url_path, size=other.size)
-        page["files"].append(stranger | {"hashes": {"sha256": other.sha256}})
+        for file in page["files"]:
+            file["hashes"] = {"sha256": file["hashes"]["sha256"].upper(), "md5": None}
+            file["core-metadata"] = {"sha256": file["core-metadata"]["sha256"].upper()}
+            file |= {"size": None, "yanked": None, "requires-python": None, "provenance": None}
         return page
 
     pypi.fault("/simple/foo/", Edit(edit), times=None)
     assert rig.run().failures == []
-    assert f"the file '{other.filename}' is of another project; it is left out" in caplog.text
-    pypi.clear_faults()
     rig.assert_matches()
+    pypi.clear_requests()
+    rig.resync()
+    assert rig.run(compare_method="hash").failures == []
+    assert pypi.file_requests() == []
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("path", ["/simple/foo/", "/simple/"])
+def test_another_version_of_the_simple_api_is_named(rig: Rig, pypi: FakePyPI, path: str) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault(path, Edit(lambda page: page | {"meta": {"api-version": "2.0"}}), times=None)
+    words = "it is of version '2.0' of the simple API; only version 1 is known here"
+    if path == "/simple/":
+        with pytest.raises(UpstreamError, match=words):
+            rig.run(api_method="simple")
+    else:
+        assert words in str(failure(rig))
+    assert not (rig.web / "simple/foo").exists()
 
 
 @pytest.mark.parametrize(
