@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
+from bandersnatch import strangers
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import StoredPath
 
@@ -48,6 +49,7 @@ _VERIFIED_SCHEMA = (
 class HeldProject(Struct, frozen=True):
     """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
     conditional; ``pages_digest`` is what all that was published of the project shall hash to, and None where nobody knows.
+    ``strangers`` are its files whose names do not begin with its own, or None, which leaves those as they are noted.
     """
 
     name: NormalizedName
@@ -57,6 +59,7 @@ class HeldProject(Struct, frozen=True):
     files: int
     size_bytes: int
     pages_digest: bytes | None = None
+    strangers: tuple[StoredPath, ...] | None = None
 
 
 class Inventory:
@@ -134,20 +137,22 @@ class Inventory:
     def put(self, *held: HeldProject) -> None:
         """Record projects whose pages are in place, and settle them."""
         with self._transaction() as cursor:
-            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, held))
             for project in held:
+                self._put(cursor, project)
                 self._settle(cursor, project.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record all projects of a new inventory at once, and only then let it count as one."""
         with self._transaction() as cursor:
-            cursor.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, held))
+            for project in held:
+                self._put(cursor, project)
             cursor.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def remove(self, project: NormalizedName) -> None:
         """Forget a project that is held no more, and settle it."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM project WHERE name = ?", (project,))
+            strangers.note(cursor, project, ())
             self._settle(cursor, project)
 
     def forget_etags(self) -> None:
@@ -164,6 +169,11 @@ class Inventory:
         """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL, serial = 0")
+
+    def with_stranger(self, path: StoredPath) -> list[NormalizedName]:
+        """Return the projects that list a file whose name does not begin with theirs."""
+        with self._cursor() as cursor:
+            return strangers.projects_with(cursor, path)
 
     def note_unsettled(self, paths: Iterable[tuple[NormalizedName, StoredPath]]) -> None:
         """Note files of projects that are about to be written or deleted."""
@@ -233,6 +243,13 @@ class Inventory:
         self._path.unlink(missing_ok=True)
 
     @staticmethod
+    def _put(cursor: sqlite3.Cursor, held: HeldProject) -> None:
+        *row, paths = astuple(held)
+        cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        if paths is not None:
+            strangers.note(cursor, held.name, paths)
+
+    @staticmethod
     def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
         cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
         cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
@@ -252,11 +269,15 @@ class Inventory:
 
     @staticmethod
     def _is_usable(connection: sqlite3.Connection) -> bool:
-        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION)
+        if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
+            return False
+        for statement in strangers.SCHEMA:
+            connection.execute(statement)
+        return True
 
     @staticmethod
     def _make_tables(connection: sqlite3.Connection) -> None:
-        connection.executescript(_SCHEMA)
+        connection.executescript(";".join((_SCHEMA, *strangers.SCHEMA)))
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:

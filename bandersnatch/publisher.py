@@ -30,6 +30,7 @@ from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.page_store import PageStore
 from bandersnatch.simple import page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
+from bandersnatch.strangers import strangers_of
 from bandersnatch.upstream import Upstream
 
 
@@ -102,6 +103,7 @@ class Publisher(Struct, frozen=True):
                 len(page.files),
                 size_bytes,
                 _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
+                strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
             )
         )
         return any(changed)
@@ -170,12 +172,12 @@ class Publisher(Struct, frozen=True):
     def _is_listed_elsewhere(self, project: NormalizedName, path: StoredPath) -> bool:
         """Whether another project's page lists a file: upstream may say so, although no index of honest people does.
 
-        Only a project whose name the file's name begins with may list it, so only those pages need to be read.
+        It is a project whose name the file's name begins with, or one of which it is noted; only those pages are read.
         """
-        filename = path.rpartition("/")[2].removesuffix(".metadata")
-        words = canonicalize_name(filename).split("-")
-        for count in range(1, len(words)):
-            other = NormalizedName("-".join(words[:count]))
+        file = StoredPath(path.removesuffix(".metadata"))
+        words = canonicalize_name(file.rpartition("/")[2]).split("-")
+        named = [NormalizedName("-".join(words[:count])) for count in range(1, len(words))]
+        for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
             if other == project:
                 continue
             # A page that is being published is noted first, and when the note goes, the project is recorded.

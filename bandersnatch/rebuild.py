@@ -10,6 +10,7 @@ from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import JSON_PAGE, SIMPLE, StoredPath, page_path
 from bandersnatch.model import ListedProject, parse_project_name, parse_root_index
 from bandersnatch.storage import FilesystemStorage
+from bandersnatch.strangers import strangers_of
 
 
 def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
@@ -21,7 +22,10 @@ def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
             listed = display_names.get(project)
             display_name = listed.display_name if listed is not None else project
             size_bytes = sum(file.size or 0 for file in page.files)
-            yield HeldProject(project, display_name, page.serial, None, len(page.files), size_bytes)
+            strangers = strangers_of(project, (file.path for file in page.files))
+            yield HeldProject(
+                project, display_name, page.serial, None, len(page.files), size_bytes, strangers=strangers or None
+            )
 
 
 def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName, StoredPath]]:

@@ -80,6 +80,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "stored_tree"),
     (2, "storage"),
     (2, "state"),
+    (2, "strangers"),
     (2, "inventory"),
     (2, "held_page"),
     (2, "rebuild"),

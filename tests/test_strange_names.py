@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fakepypi import FakePyPI, UploadedFile
+from tests.fakepypi import Edit, FakePyPI, UploadedFile
 from tests.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
@@ -87,4 +87,53 @@ def test_files_of_any_name_are_verified(rig: Rig, strangers: FakePyPI) -> None:
     for path in damaged:
         path.unlink()
     assert rig.command("verify").returncode == 6
+    rig.assert_matches()
+
+
+def list_also(pypi: FakePyPI, project: str, file: UploadedFile) -> None:
+    """Let the page of a project list a file of another one, too."""
+
+    def edit(page: dict[str, Any]) -> dict[str, Any]:
+        metadata = {"sha256": file.metadata_sha256} if file.metadata_sha256 else False
+        fields: dict[str, Any] = {
+            "filename": file.filename,
+            "url": file.url_path,
+            "hashes": {"sha256": file.sha256},
+            "size": file.size,
+        }
+        page["files"].append(
+            page["files"][0] | fields | {"core-metadata": metadata, "data-dist-info-metadata": metadata}
+        )
+        return page
+
+    pypi.fault(f"/simple/{project}/", Edit(edit), times=None)
+
+
+@pytest.mark.parametrize("loses_inventory", [False, True])
+def test_a_file_of_two_projects_stays_as_long_as_one_lists_it(rig: Rig, pypi: FakePyPI, loses_inventory: bool) -> None:
+    file = pypi.add_file("foo", "1.0")
+    pypi.add_file("zoo", "1.0")
+    list_also(pypi, "zoo", file)
+    rig.run()
+    if loses_inventory:
+        (rig.directory / "inventory.sqlite").unlink()
+    pypi.remove_project("foo")
+    assert rig.run(allow_removals=True).removed == 1
+    stored = rig.web / file.url_path.lstrip("/")
+    assert stored.is_file()
+    assert stored.with_name(f"{stored.name}.metadata").is_file()
+    pypi.clear_faults()
+    pypi.add_file("zoo", "1.1")
+    rig.run(allow_removals=True)
+    rig.assert_matches()
+
+
+def test_a_file_of_two_projects_stays_when_the_one_that_is_not_named_drops_it(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    pypi.add_file("zoo", "1.0")
+    list_also(pypi, "zoo", file)
+    rig.run()
+    pypi.clear_faults()
+    pypi.add_file("zoo", "1.1")
+    rig.run(allow_removals=True)
     rig.assert_matches()
