@@ -23,7 +23,7 @@ setup(
     python_requires=">=3.11",
     install_requires=(HERE / "requirements.txt").read_text().split(),
     extras_require={"socks": ["PySocks>=1.7"], "completion": ["shtab>=1.7"]},
-    entry_points={"console_scripts": ["bandersnatch = bandersnatch.main:console"]},
+    entry_points={"console_scripts": ["bandersnatch = bandersnatch.__main__:console"]},
     classifiers=[
         "Environment :: Console",
         "Intended Audience :: System Administrators",

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from bandersnatch.exit_status import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.logs import set_up_logging
+from bandersnatch.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from bandersnatch.storage import FilesystemStorage
 
 logger = logging.getLogger(__name__)
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Invocation(Struct, frozen=True):

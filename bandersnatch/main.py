@@ -19,7 +19,7 @@ from bandersnatch.errors import (
     UsageError,
 )
 from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
-from bandersnatch.invocation import Invocation, end_process
+from bandersnatch.invocation import Invocation
 from bandersnatch.logs import set_up_logging
 
 if TYPE_CHECKING:
@@ -89,11 +89,6 @@ class _Version(argparse.Action):
 
         print(about())  # noqa: T201 - what was asked for
         parser.exit()
-
-
-def console() -> None:
-    """Run the command and end the process, also where a thread still waits for a silent upstream."""
-    end_process(main())
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -122,6 +122,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (3, "unlisted_deletion"),
     (3, "inspection"),
     (3, "verification"),
+    (4, "signals"),
     (4, "invocation"),
     (4, "about"),
     (4, "commands.__init__"),

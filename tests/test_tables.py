@@ -42,8 +42,8 @@ def test_terminal_gets_a_drawn_table_with_names_as_they_are() -> None:
 
 
 def test_pipe_that_nobody_reads_is_no_traceback() -> None:
-    code = "from bandersnatch.main import console; import sys; sys.argv = ['bandersnatch', 'completion', 'bash']; console()"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "bandersnatch", "completion", "bash"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
