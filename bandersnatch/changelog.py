@@ -72,26 +72,37 @@ class Changelog:
         An answer may have been cut short without a word. It is taken for the last one where it is short and goes as far as
         ``at_least``; if it was not, the serial that is returned is the one up to which all was told.
 
-        Rows that are about no project, or about one whose name can't be, only count for the serial. The serial is the
-        one asked for where there is nothing new.
+        Rows that are about no project, or about one whose name can't be, only count for the serial. Those whose serial is
+        beyond the newest one of the journal do not count. The serial is the one asked for where there is nothing new.
         """
         changes: list[tuple[ChangelogEntry, Owed]] = []
-        newest = serial
+        newest, end = serial, at_least
         while True:
             asked = newest
             rows = self._call("changelog_since_serial", asked)
             if not isinstance(rows, list):
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
-            for row in rows:
-                newest = max(newest, self._read_row(row, asked, changes))
-            if not rows or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
+            read = [self._read_row(row, asked) for row in rows]
+            if any(serial > end for serial, _ in read):
+                end = self.last_serial()
+            if refused := [serial for serial, _ in read if serial > end]:
+                logger.warning(
+                    "%s: %d rows of the changelog, up to %d, are beyond its newest serial %d: they are left out",
+                    self._url, len(refused), max(refused), end,
+                )  # fmt: skip
+            changes += [change for serial, change in read if serial <= end and change is not None]
+            newest = max((serial for serial, _ in read if serial <= end), default=newest)
+            if newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
                 return newest, changes
             logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
 
-    def all_projects(self, keeps: ProjectRule) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
+    def all_projects(
+        self, keeps: ProjectRule, journal_end: int = 0
+    ) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
         """Return the newest serial of the list of all projects, and the projects that ``keeps`` lets pass.
 
-        Quarantined ones are included; upstream may answer from a cache of up to an hour's age.
+        Quarantined ones are included; upstream may answer from a cache of up to an hour's age. A project whose serial is
+        beyond the newest one of the journal, of which ``journal_end`` is known, has serial 0.
         """
         listed = self._call(
             "list_packages_with_serial", read=lambda body: read_project_list(body) or _read_answer(body)
@@ -100,25 +111,34 @@ class Changelog:
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
         if not all(isinstance(name, str) for name in listed):
             raise self._malformed("list_packages_with_serial has projects whose name is none")
-        if not all(map(_is_serial, listed.values())):
+        if not all(map(_is_count, listed.values())):
             raise self._malformed("list_packages_with_serial has projects whose serial is none")
+        if max(listed.values(), default=0) > journal_end:  # it may have grown since
+            journal_end = self.last_serial()
+        for name in [name for name, serial in listed.items() if serial > journal_end]:
+            logger.warning(
+                "%s: the list of all projects has %s at serial %d, beyond the newest serial %d: it is not believed",
+                self._url, shown(name), listed[name], journal_end,
+            )  # fmt: skip
+            listed[name] = 0
         names = ((parse_project_name(name), name) for name in listed)
         kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
         return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
 
-    def _read_row(self, row: object, after: int, changes: list[tuple[ChangelogEntry, Owed]]) -> int:
+    def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Owed] | None]:
+        """Return a row's serial, and the change, where it is about a project."""
         match row:
             case [name, version, _, action, int(serial)] if (
-                _is_serial(serial)
+                _is_count(serial)
                 and serial > after
                 and isinstance(name, str | None)
                 and isinstance(version, str | None)
                 and isinstance(action, str | None)
             ):
                 project = parse_project_name(name) if name is not None else None
-                if project is not None and name is not None:
-                    changes.append((ChangelogEntry(project, name, action or "", serial), owed_after(action, version)))
-                return serial
+                if project is None or name is None:
+                    return serial, None
+                return serial, (ChangelogEntry(project, name, action or "", serial), owed_after(action, version))
         raise self._malformed(f"changelog_since_serial({after}) has the row {row!r}")
 
     def _call(self, method: str, *args: int, read: Callable[[bytes], object] | None = None) -> object:
@@ -178,5 +198,9 @@ def _words(error: Exception) -> str:
     return "it holds no answer" if isinstance(error, xmlrpc_client.Error) else str(error)
 
 
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _is_serial(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and parse_serial(value) is not None
+    return _is_count(value) and parse_serial(value) is not None

@@ -12,7 +12,7 @@ from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.dry import DryStorage, InventoryCopy
 from bandersnatch.equipment import Equipment, Pace
-from bandersnatch.errors import HostDownError, MirrorError, StaleMetadataError
+from bandersnatch.errors import AheadOfJournalError, HostDownError, MirrorError, StaleMetadataError
 from bandersnatch.file_plan import FileWork
 from bandersnatch.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
 from bandersnatch.held_page import read_held_page
@@ -97,7 +97,14 @@ class DryRun:
             take_plan=crew.report,
         )
         delays = self._pace.stale_delays_seconds
-        schedule = Schedule(plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, stale_delays=delays)
+        schedule = Schedule(
+            plan.todo,
+            plan.todo,
+            recheck=plan.recheck,
+            may_remove=True,
+            is_resync=plan.is_resync,
+            stale_delays=delays,
+        )
         equipment.progress.start(len(plan.todo))
         try:
             for outcome in crew.work(schedule, start, self._pace.orders_per_worker * config.threads):
@@ -114,7 +121,9 @@ class DryRun:
                 self._add_planned(forecast, outcome, inventory)
             case Gone(project, verdict):
                 self._add_removal(forecast, project, inventory, is_excluded=verdict is not None)
-            case Failure(project, StaleMetadataError()) if schedule.postpone(project, time.monotonic()):
+            case Failure(project, StaleMetadataError() | AheadOfJournalError()) if schedule.postpone(
+                project, time.monotonic()
+            ):
                 return
             case Failure(_, HostDownError() as error):
                 raise error

@@ -131,6 +131,14 @@ class StaleMetadataError(UpstreamError):
         self.project, self.required, self.got = project, required, got
 
 
+class AheadOfJournalError(UpstreamError):
+    """Upstream answered with a serial that its own journal has not reached."""
+
+    def __init__(self, url: str, serial: int) -> None:
+        super().__init__(f"{url}: the page has serial {serial}, which is beyond the end of upstream's journal")
+        self.url, self.serial = url, serial
+
+
 class MalformedResponseError(UpstreamError):
     """Upstream's answer is not what its API promises, or is hostile."""
 

@@ -147,10 +147,8 @@ _decoder = msgspec.json.Decoder(_Page)
 def _read_json(body: bytes) -> HeldPage | None:
     try:
         page = _decoder.decode(body)
-        serial = parse_serial(page.meta.last_serial) if page.meta.last_serial is not None else 0
+        serial = parse_serial(page.meta.last_serial) or 0  # what it lists is here, whatever its serial says
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
-        return None
-    if serial is None:
         return None
     files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
     return HeldPage(serial, tuple(file for file in files if file is not None))

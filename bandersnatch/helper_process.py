@@ -58,7 +58,8 @@ def be_helper(connection: Connection, workshop: Workshop, config: HttpConfig, pa
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         with closing(Fetcher(config, RetryPolicy(attempts=1))) as fetcher:  # packages have the retries
-            upstream = Upstream(fetcher, config.upstream_url, lambda _: False)
+            journal_end = workshop.upstream.journal_end.twin()
+            upstream = Upstream(fetcher, config.upstream_url, lambda _: False, journal_end)
             duties = Duties(_own(workshop, upstream, storage), connection)
             while True:
                 method, arguments = connection.recv()

@@ -5,6 +5,7 @@ be older because upstream itself has gone back, and such an upstream is not foll
 """
 
 import heapq
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -12,16 +13,22 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.errors import NotFoundError, SerialMovedBackError
+from bandersnatch.journal_end import LEEWAY
 from bandersnatch.model import ListedProject
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
 
+logger = logging.getLogger(__name__)
 
-class HasSerials(Protocol):
+
+class HeldSerials(Protocol):
     """What the mirror holds."""
 
     def serials(self) -> Mapping[NormalizedName, int]:
         """Return the serials of all projects that are held."""
+
+    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
+        """Record that pages are older than was believed."""
 
 
 _WITNESSES = 5
@@ -31,7 +38,7 @@ _WITNESSES = 5
 def plan_from_index(
     todo: TodoList,
     upstream: Upstream,
-    held: HasSerials,
+    held: HeldSerials,
     *,
     is_full: bool,
     was_told_by_index: bool,
@@ -48,13 +55,44 @@ def plan_from_index(
     serials = held.serials()
     if serial < todo.target_serial:
         _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
+    serials = _without_wrong(serials, listed, serial, held)
     for name, project in listed.items():
-        if is_full or project.serial > serials.get(name, 0):
+        if is_full or project.serial > serials.get(name, 0) or project.serial == 0:
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
     todo.add_missing(name for name, at in serials.items() if name not in listed and (is_full or at <= serial))
+    newest = max((project.serial for project in listed.values()), default=0)
+    if serial - newest > LEEWAY:  # of so many rows some would be about projects that are there
+        logger.warning(
+            "%s: the root index has serial %d, but no project is newer than %d: it is not believed",
+            upstream.url, serial, newest,
+        )  # fmt: skip
+        return newest
     return serial
+
+
+def _without_wrong(
+    serials: Mapping[NormalizedName, int],
+    listed: Mapping[NormalizedName, ListedProject],
+    serial: int,
+    held: HeldSerials,
+) -> Mapping[NormalizedName, int]:
+    """Return the serials of what is held, without those that upstream can't have meant when it told them.
+
+    A serial that the index has passed is wrong where the project itself is listed with a lower one, and so is one far
+    beyond the index. Such a page would never be taken for older than upstream's.
+    """
+    wrong = {
+        name: listed[name].serial if name in listed else 0
+        for name, at in serials.items()
+        if at > serial + LEEWAY or (at <= serial and name in listed and 0 < listed[name].serial < at)
+    }
+    if not wrong:
+        return serials
+    logger.warning("%d projects have serials here that upstream's index belies: they are looked at again", len(wrong))
+    held.lower_serials(wrong)
+    return {**serials, **{name: at - 1 if at else 0 for name, at in wrong.items()}}
 
 
 class _Witnesses:

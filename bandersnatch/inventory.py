@@ -11,7 +11,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,12 @@ class Inventory:
         """Return the projects that list a file whose name does not begin with theirs."""
         with self._cursor() as cursor:
             return strangers.projects_with(cursor, path)
+
+    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
+        """Record that pages are older than was believed, so that the next ones need not be newer than that."""
+        with self._transaction() as cursor:
+            rows = ((serial, project) for project, serial in serials.items())
+            cursor.executemany("UPDATE project SET etag = NULL, serial = ? WHERE name = ?", rows)
 
     def note_unsettled(self, paths: Iterable[tuple[NormalizedName, StoredPath]]) -> None:
         """Note files of projects that are about to be written or deleted."""

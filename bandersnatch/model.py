@@ -25,7 +25,8 @@ QUARANTINED = "quarantined"
 MAX_FILENAME_BYTES = 240
 """Room for ``.metadata`` and for the temporary name below the 255 bytes that filesystems allow."""
 
-MAX_SERIAL = 2**63 - 1
+MAX_SERIAL = 2**31 - 1
+"""What XML-RPC can say, and PostgreSQL's journal of PyPI count to; PyPI was at 40 million in 2026."""
 MAX_SERIAL_DIGITS = 20
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
@@ -212,15 +213,18 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
 
     Raises:
         UnsupportedVersionError: it is of another version of that API.
-        MalformedResponseError: where it is no root index. A project without a serial has serial 0.
+        MalformedResponseError: where it is no root index.
+
+    The index has no serial where any of its projects has none. A project whose serial can't be has serial 0.
     """
     index = _decode(_index_decoder, body, url, "no PEP 691 root index")
     projects: dict[NormalizedName, ListedProject] = {}
     for entry in index.projects:
         name = parse_project_name(entry.name)
         if name is not None:
-            projects[name] = ListedProject(entry.name, _required_serial(entry.last_serial, url) or 0)
-    return _required_serial((index.meta or wire.Meta()).last_serial, url), projects
+            projects[name] = ListedProject(entry.name, parse_serial(entry.last_serial) or 0)
+    serial = _required_serial((index.meta or wire.Meta()).last_serial, url)
+    return None if any(entry.last_serial in (None, 0, "0") for entry in index.projects) else serial, projects
 
 
 def parse_serial(value: int | str | None) -> int | None:

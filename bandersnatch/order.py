@@ -12,7 +12,8 @@ class Order(Struct, frozen=True):
 
     ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
     upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
-    files is not published, but reported; ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
+    files is not published, but reported; in a resync a page that stays older than the one that is held is accepted, too;
+    ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
     known to be missing or bad.
     """
 
@@ -21,5 +22,6 @@ class Order(Struct, frozen=True):
     recheck: bool = False
     is_last_attempt: bool = False
     may_remove: bool = False
+    is_resync: bool = False
     fresh: bool = False
     wrong: frozenset[StoredPath] = frozenset()

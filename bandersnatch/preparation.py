@@ -133,10 +133,11 @@ class Preparation:
             serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
         if owed is Owed.REMOVED and serial < required:
             return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
-        if record is not None and serial < record.serial:
+        demanded = self._demanded_serial()
+        if serial < demanded:
             if owed is Owed.ROLES:
                 return unchanged
-            raise StaleMetadataError(self._project, max(required, record.serial), fetched.serial)
+            raise StaleMetadataError(self._project, max(required, demanded), fetched.serial)
         if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
             raise StaleMetadataError(self._project, required, fetched.serial)
         return fetched
@@ -163,6 +164,17 @@ class Preparation:
         for reason in errors.values():
             logger.warning("%s: %s; the file is left out", self._project, reason)
         return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
+
+    def _demanded_serial(self) -> int:
+        """Return the serial that a page must have because of the one that is held.
+
+        A record that upstream's journal does not bear out is not believed. And in a resync the held page may be what
+        upstream had before it was restored from a backup, so that in the end an older one is taken.
+        """
+        may_be_older = self._order.is_resync and self._order.is_last_attempt
+        if self._record is None or may_be_older or not self._shop.upstream.journal_end.reaches(self._record.serial):
+            return 0
+        return self._record.serial
 
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"

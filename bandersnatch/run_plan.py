@@ -8,7 +8,7 @@ the same, since the filters have changed, it stays on the list to be removed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from bandersnatch.changelog import is_without_xmlrpc
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
 from bandersnatch.filters.filters import Filters
-from bandersnatch.index_plan import plan_from_index
+from bandersnatch.index_plan import HeldSerials, plan_from_index
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath
 from bandersnatch.options import ApiMethod
@@ -30,11 +30,8 @@ from bandersnatch.upstream import Upstream
 logger = logging.getLogger(__name__)
 
 
-class HeldProjects(Protocol):
+class HeldProjects(HeldSerials, Protocol):
     """What the mirror holds, as the inventory tells it; all of it is only asked for where that matters."""
-
-    def serials(self) -> Mapping[NormalizedName, int]:
-        """Return the serials of all projects that are held."""
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what is held of a project, or None."""
@@ -52,6 +49,8 @@ class RunPlan(Struct, frozen=True):
     """Whether there is anything to do that was not recorded before: False where upstream has nothing new."""
     changelog_serial: int | None = None
     """Up to where the changelog was read, where that is not as far as the todo list goes."""
+    is_resync: bool = False
+    """Whether upstream may be older than what is held: the operator has had all records of earlier runs forgotten."""
 
 
 def plan_run(
@@ -102,7 +101,8 @@ def plan_run(
     not_read_since = (todo.target_serial if is_full else read_up_to) if goes_by_index else None
     if not is_full and not_read_since == todo.target_serial:
         not_read_since = saved.changelog_serial  # the index, which is old, has told nothing
-    return RunPlan(todo, saved.serial is None, is_new, not_read_since)
+    is_resync = saved.serial is None
+    return RunPlan(todo, is_resync, is_new, not_read_since, is_resync)
 
 
 def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:
@@ -112,7 +112,7 @@ def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:
     restored from a backup, and one more question tells.
     """
     begin = min(todo.target_serial, read_up_to)
-    newest, changes = upstream.changes_since(max(begin - 1, 0))
+    newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin)
     if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
         raise SerialMovedBackError(upstream.url, begin, last)
     todo.merge((change, owed) for change, owed in changes if change.serial > begin)
@@ -129,7 +129,7 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     if first < todo.target_serial:
         raise SerialMovedBackError(upstream.url, todo.target_serial, first)
     list_serial, listed = upstream.all_projects(
-        lambda name, display_name: filters.keeps_project(name, display_name) or name in serials
+        lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
     )
     serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
     for name, project in listed:
@@ -137,7 +137,13 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     newest, changes = upstream.changes_since(min(first, list_serial), at_least=first)
     todo.merge(changes)
     todo.add_missing(serials)
-    return max(first, newest)
+    newest = max(newest, list_serial)
+    if newest < first:
+        logger.warning(
+            "%s: the newest serial shall be %d, but the changelog ends at %d, and no project is newer: it is not believed",
+            upstream.url, first, newest,
+        )  # fmt: skip
+    return newest
 
 
 def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:

@@ -21,10 +21,12 @@ class Schedule:
         *,
         recheck: bool,
         may_remove: bool = False,
+        is_resync: bool = False,
         stale_delays: tuple[float, ...],
     ) -> None:
         self._todo = todo
-        self._recheck, self._may_remove, self._stale_delays = recheck, may_remove, stale_delays
+        self._recheck, self._may_remove, self._is_resync = recheck, may_remove, is_resync
+        self._stale_delays = stale_delays
         self._waiting = deque(sorted(projects, key=self._serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
         self._stale_attempts: dict[NormalizedName, int] = {}
@@ -71,4 +73,5 @@ class Schedule:
             recheck=self._recheck,
             is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
             may_remove=self._may_remove,
+            is_resync=self._is_resync,
         )

@@ -1,17 +1,20 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.body import Answer, Body, Resume
 from bandersnatch.changelog import Changelog, ProjectRule
 from bandersnatch.changes import Owed
-from bandersnatch.errors import MalformedResponseError, NotFoundError, without_credentials
+from bandersnatch.errors import AheadOfJournalError, MalformedResponseError, NotFoundError, without_credentials
 from bandersnatch.fetch import Fetcher
+from bandersnatch.journal_end import JournalEnd
 from bandersnatch.lane import GONE, NOT_MODIFIED, Question
 from bandersnatch.model import (
     ChangelogEntry,
@@ -25,6 +28,8 @@ from bandersnatch.model import (
 )
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.turns import Turns
+
+logger = logging.getLogger(__name__)
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SERIAL_HEADER = "X-PyPI-Last-Serial"
@@ -47,9 +52,16 @@ class FetchedPage(Struct, frozen=True):
 class Upstream:
     """The index that we copy. Thread-safe."""
 
-    def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        upstream_url: str,
+        wait: Callable[[float], bool],
+        journal_end: JournalEnd | None = None,
+    ) -> None:
         self._fetcher, self._base_url = fetcher, without_credentials(upstream_url)
         self._changelog = Changelog(fetcher, upstream_url, wait)
+        self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
 
     @property
     def url(self) -> str:
@@ -58,32 +70,46 @@ class Upstream:
 
     def last_serial(self) -> int:
         """Return the newest serial of the journal; 0 where it is empty."""
-        return self._changelog.last_serial()
+        serial = self._changelog.last_serial()
+        self.journal_end.learn(serial)
+        return serial
 
     def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
         """Return the newest serial that was told, ``at_least`` one that is known to be there, and all changes."""
-        return self._changelog.since(serial, at_least)
+        newest, changes = self._changelog.since(serial, at_least)
+        self.journal_end.learn(newest)
+        return newest, changes
 
-    def all_projects(self, keeps: ProjectRule) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
+    def all_projects(
+        self, keeps: ProjectRule, journal_end: int = 0
+    ) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
         """Return the newest serial of the list of all projects, perhaps an hour old, and those that ``keeps`` lets pass.
 
-        There are hundreds of thousands.
+        There are hundreds of thousands. ``journal_end`` is the newest serial that is known of; a project whose serial is
+        beyond the end of the journal has serial 0.
         """
-        return self._changelog.all_projects(keeps)
+        return self._changelog.all_projects(keeps, journal_end)
 
     def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:
         """Return the serial of the PEP 691 root index, perhaps half an hour old, and all its projects with theirs.
 
-        Quarantined projects are not among them.
+        Quarantined projects are not among them. A project whose serial is beyond that of the index has serial 0.
 
         Raises:
             UpstreamError: there is none, or one without serials.
         """
         answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
         serial, projects = parse_root_index(answer.body, answer.url)
-        if serial is None or any(project.serial == 0 for project in projects.values()):
+        if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
-        return serial, projects
+        wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
+        if wrong:
+            logger.warning(
+                "%s: %d projects, %s for one, have serials that are beyond %d, the index's own: they are not believed",
+                answer.url, len(wrong), wrong[0], serial,
+            )  # fmt: skip
+        self.journal_end.learn_from_index(serial)
+        return serial, projects | {name: replace(projects[name], serial=0) for name in wrong}
 
     def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
         """Fetch a project's page, unless it still has the given ETag.
@@ -106,10 +132,13 @@ class Upstream:
         Raises:
             NotFoundError: there is no such project.
             MalformedResponseError: the answer is no page of this project.
+            AheadOfJournalError: its serial is beyond the end of the journal.
         """
         if answer.status in GONE:
             raise NotFoundError(answer.url)
         header_serial = _serial_header(answer)
+        if header_serial is not None and not self.journal_end.reaches(header_serial):
+            raise AheadOfJournalError(answer.url, header_serial)
         if answer.status == NOT_MODIFIED:
             if etag is None:
                 raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
@@ -118,6 +147,8 @@ class Upstream:
         if not kind.startswith((SIMPLE_JSON, "application/json")):
             raise MalformedResponseError(answer.url, f"no PEP 691 page, but {kind or 'something of no type'}")
         page = parse_project_page(answer.body, project, answer.url)
+        if page.serial is not None and not self.journal_end.reaches(page.serial):
+            raise AheadOfJournalError(answer.url, page.serial)
         return FetchedPage(page, page.serial if page.serial is not None else header_serial, answer.headers.get("ETag"))
 
     def project_json(self, project: NormalizedName) -> tuple[bytes, int]:

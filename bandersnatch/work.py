@@ -19,6 +19,7 @@ from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import (
+    AheadOfJournalError,
     HostDownError,
     InterruptedRunError,
     MirrorError,
@@ -173,7 +174,14 @@ class Work:
         may_remove: bool,
     ) -> None:
         delays = self._pace.stale_delays_seconds
-        schedule = Schedule(plan.todo, projects, recheck=plan.recheck, may_remove=may_remove, stale_delays=delays)
+        schedule = Schedule(
+            plan.todo,
+            projects,
+            recheck=plan.recheck,
+            may_remove=may_remove,
+            is_resync=plan.is_resync,
+            stale_delays=delays,
+        )
         for outcome in work(schedule):
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
@@ -212,7 +220,9 @@ class Work:
             case Shrinks(project, files):
                 self.removals.files[project] = files
                 return
-            case Failure(project, StaleMetadataError() as error) if schedule.postpone(project, time.monotonic()):
+            case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
+                project, time.monotonic()
+            ):
                 logger.debug("%s; it is asked for again later in this run", error)
                 return
             case Failure(_, InterruptedRunError()):

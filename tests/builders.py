@@ -126,7 +126,7 @@ filenames = (
     .filter(lambda name: filename_problem(name) is None)
 )
 upload_times = st.datetimes(timezones=st.just(UTC)).map(lambda time: f"{time:%Y}".zfill(4) + f"{time:-%m-%dT%H:%M:%SZ}")
-serials = st.integers(0, 2**62)
+serials = st.integers(0, 2**31 - 1)
 
 
 @st.composite

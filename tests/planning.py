@@ -27,9 +27,13 @@ class Held:
     at: Mapping[NormalizedName, int]
     unfinished: tuple[NormalizedName, ...] = ()
     display_names: Mapping[NormalizedName, str] = field(default_factory=dict)
+    lowered: dict[NormalizedName, int] = field(default_factory=dict)
 
     def serials(self) -> Mapping[NormalizedName, int]:
         return self.at
+
+    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
+        self.lowered.update(serials)
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         if project not in self.at:

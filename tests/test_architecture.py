@@ -72,6 +72,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "bulk"),
     (2, "fetch"),
     (2, "changelog"),
+    (2, "journal_end"),
     (2, "upstream"),
     (2, "legacy_json"),
     (2, "run_lock"),

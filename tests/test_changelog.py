@@ -84,7 +84,7 @@ def test_the_recorded_journal_of_pypi_is_read(pypi: FakePyPI, changelog: Changel
     body = (RECORDED / "06-final" / "xmlrpc-changelog_since_serial-0.body").read_bytes()
     ((rows,), _) = xmlrpc.client.loads(body)
     pypi.fault(SINCE, Body(body))
-    newest, changes = changelog.since(0)
+    newest, changes = changelog.since(0, at_least=10**6)
     assert isinstance(rows, list)
     assert newest == rows[-1][4]
     assert [(change.display_name, change.action, change.serial) for change, _ in changes] == [
@@ -197,7 +197,7 @@ def test_the_recorded_list_of_pypi_is_read(pypi: FakePyPI, changelog: Changelog)
     ((listed,), _) = xmlrpc.client.loads(body)
     pypi.fault(LIST, Body(body))
     assert isinstance(listed, dict)
-    assert dict(changelog.all_projects(everything)[1]) == {
+    assert dict(changelog.all_projects(everything, 10**6)[1]) == {
         named(name): ListedProject(name, serial) for name, serial in listed.items()
     }
     assert len(listed) > 20
@@ -205,27 +205,27 @@ def test_the_recorded_list_of_pypi_is_read(pypi: FakePyPI, changelog: Changelog)
 
 def test_a_name_that_can_not_be_is_left_out_of_the_list(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.fault(LIST, response({"../evil": 1, "fine": 2}))
-    assert dict(changelog.all_projects(everything)[1]) == {named("fine"): ListedProject("fine", 2)}
+    assert dict(changelog.all_projects(everything, 10**6)[1]) == {named("fine"): ListedProject("fine", 2)}
 
 
 @pytest.mark.parametrize("serial", [None, -1, "7", True, 1.5, []])
 def test_a_listed_serial_that_is_none_is_malformed(pypi: FakePyPI, changelog: Changelog, serial: object) -> None:
     pypi.fault(LIST, response({"sample": serial}))
     with pytest.raises(MalformedResponseError, match="list_packages_with_serial has projects whose serial is none"):
-        list(changelog.all_projects(everything)[1])
+        list(changelog.all_projects(everything, 10**6)[1])
 
 
 @pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), ([], "list"), ("", "str")])
 def test_a_list_that_is_no_struct_is_malformed(pypi: FakePyPI, changelog: Changelog, value: object, kind: str) -> None:
     pypi.fault(LIST, response(value))
     with pytest.raises(MalformedResponseError, match=f"list_packages_with_serial is {kind}, no struct"):
-        list(changelog.all_projects(everything)[1])
+        list(changelog.all_projects(everything, 10**6)[1])
 
 
 def test_only_the_projects_that_are_wanted_are_listed(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.fault(LIST, response({"Wanted": 2, "other": 7}))
     newest, listed = changelog.all_projects(
-        lambda project, display_name: (project, display_name) == ("wanted", "Wanted")
+        lambda project, display_name: (project, display_name) == ("wanted", "Wanted"), 7
     )
     assert dict(listed) == {named("wanted"): ListedProject("Wanted", 2)}
     assert newest == 7

@@ -24,7 +24,7 @@ def test_the_root_index_of_pypi_is_read() -> None:
 
 def test_the_root_index_of_another_bandersnatch_has_names_only() -> None:
     body = encoded({"meta": {"_last-serial": 9, "api-version": "1.1"}, "projects": [{"name": "foo"}]})
-    assert parse_root_index(body, PAGE_URL) == (9, {named("foo"): ListedProject("foo", 0)})
+    assert parse_root_index(body, PAGE_URL) == (None, {named("foo"): ListedProject("foo", 0)})
 
 
 def test_a_name_that_can_not_be_is_left_out_of_the_root_index() -> None:
