@@ -6,7 +6,7 @@ from contextlib import closing
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.brake import excess
+from bandersnatch.brake import Doomed, excess
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
 from bandersnatch.crew import Crew
@@ -41,7 +41,9 @@ class DryRun:
         self._storage: FilesystemStorage = DryStorage(config.directory)
         self._equipment = replace(equipment, storage=self._storage)
         self._must_check_all = must_check_all
-        self._dropped_files = self._more_files = self._new_projects = 0
+        self._dropped_files = self._filtered_files = self._shrinking = 0
+        self._more_files = self._new_projects = 0
+        self._excluded: set[NormalizedName] = set()
 
     def run(self, *, fetch_pages: bool) -> Forecast:
         """Return what a run would do now.
@@ -61,7 +63,7 @@ class DryRun:
                 self._fetch_pages(forecast, plan, inventory)
             else:
                 self._guess(forecast, plan, inventory)
-            self._apply_brake(forecast, inventory)
+            self._apply_brake(forecast, plan, inventory)
             forecast.updates.sort(key=lambda update: update.project)
             forecast.removals.sort(key=lambda removal: removal.project)
             return forecast
@@ -140,7 +142,11 @@ class DryRun:
         fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
         dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
+        filtered = sum(not is_metadata(path) for path in plan.deletions & held_paths & planned.wanted.filtered_out)
+        dropped = 0 if page.is_quarantined else dropped  # which waits for nobody's leave
         self._dropped_files += dropped
+        self._filtered_files += filtered
+        self._shrinking += dropped > filtered
         if (
             not dropped
         ):  # such pages are in place when the run counts what it holds; those that lose files wait for that
@@ -189,7 +195,10 @@ class DryRun:
         policy = DeletedPolicy.REMOVE if is_excluded else self._config.removals.deleted
         if record is None or policy is DeletedPolicy.KEEP:
             forecast.unchanged += 1
-        elif policy is DeletedPolicy.HIDE:
+            return
+        if is_excluded:
+            self._excluded.add(project)
+        if policy is DeletedPolicy.HIDE:
             forecast.removals.append(PlannedRemoval(project, FileCount()))
         else:
             is_known = record.size_bytes > 0 and self._config.pages.release_files
@@ -208,11 +217,22 @@ class DryRun:
         sizes = [found.size for found in stored if found is not None]
         return FileCount(len(sizes), sum(sizes))
 
-    def _apply_brake(self, forecast: Forecast, inventory: Inventory) -> None:
+    def _apply_brake(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
         """Say where a run would withhold its removals; files count one by one only on pages that stay."""
         projects, files = inventory.totals()
+        gone = [removal.project for removal in forecast.removals]
+        unlisted = sum(plan.todo[project].is_unlisted for project in gone if project not in self._excluded)
+        doomed = Doomed(
+            projects=len(gone),
+            concluded=unlisted + (len(self._excluded) if plan.reconfigured else 0),
+            files=self._dropped_files if forecast.is_full else None,
+            filtered_files=self._filtered_files,
+            shrinking=self._shrinking,
+            is_reconfigured=bool(plan.reconfigured),
+        )
         forecast.withheld = excess(
             self._config.removals.limit,
-            (len(forecast.removals), projects + self._new_projects),
-            (self._dropped_files if forecast.is_full else None, files + self._more_files),
+            doomed,
+            projects + self._new_projects,
+            files + self._more_files,
         )

@@ -228,6 +228,19 @@ class SerialMovedBackError(UpstreamError):
         self.ours, self.theirs = ours, theirs
 
 
+class LostProjectsError(UpstreamError):
+    """Upstream's list of all projects is empty, or lacks most of what is held: an outage, for all that is known."""
+
+    stops_run = True
+
+    def __init__(self, url: str, missing: int, held: int) -> None:
+        super().__init__(
+            f"{url}: upstream no longer lists {missing} of the {held} projects that are held, which is taken for an outage: "
+            "nothing was changed. If they are to be removed: bandersnatch mirror --allow-removals"
+        )
+        self.missing, self.held = missing, held
+
+
 class PathConflictError(UpstreamError):
     """Two files of upstream claim places that exclude each other."""
 

@@ -12,23 +12,29 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bandersnatch.adoption import adopt
-from bandersnatch.config import Config
+from bandersnatch.config import INDEX, Config, changed_between
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
+from bandersnatch.errors import LostProjectsError
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
+from bandersnatch.options import ApiMethod
 from bandersnatch.report import Report
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
 from bandersnatch.todo import TodoList
+from bandersnatch.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from bandersnatch.work import Work
 
 logger = logging.getLogger(__name__)
+
+
+_MANY = 1000
 
 
 class Mirror:
@@ -50,6 +56,7 @@ class Mirror:
         self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
+        self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
 
     def run(self) -> Report:
@@ -113,10 +120,32 @@ class Mirror:
             must_check_all=differs,
             api_method=self._config.http.api_method,
         )
-        if self._states.load_fingerprints()[0] is None:  # no run of ours has come to its end here
+        before = self._states.load_fingerprints()[0]
+        if before is None:  # no run of ours has come to its end here
             plan = replace(plan, recheck=True)
+        else:
+            plan = replace(plan, reconfigured=changed_between(before, self._config.fingerprint))
+        self._check_for_outage(plan)
+        if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists what is here again
+            is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
+            plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
+
+    def _check_for_outage(self, plan: RunPlan) -> None:
+        """Refuse to go by a list of all projects that lacks most of what is held, where that is much.
+
+        Else the page of each is asked for, and the brake holds back what would be removed. For many, that would be a flood
+        of requests to an upstream that is not well.
+
+        Raises:
+            LostProjectsError: it is such a list.
+        """
+        unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
+        missing = sum(self._inventory.get(project) is not None for project in unlisted)
+        held, _ = self._inventory.totals()
+        if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._allow_removals:
+            raise LostProjectsError(self._upstream.url, missing, held)
 
     def _configuration_differs(self, saved: SavedState) -> bool:
         """Whether the pages are of other options, other filters or another index, and no todo list mends that."""
@@ -158,6 +187,7 @@ class Mirror:
         is_complete = len(todo) == len(gone)
         self._holdings.write_root_index(todo.target_serial if is_complete else saved.serial or 0, gone)
         work.remove_gone(todo)
+        self._unconfirmed.save(work.unconfirmed)
         if work.report.withheld is None:
             self._storage.delete(REMOVALS)
         self._storage.flush()

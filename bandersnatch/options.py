@@ -45,14 +45,25 @@ class DeletedPolicy(Enum):
 
 
 class RemovalLimit(Struct, frozen=True):
-    """How much one run may remove: a number, or a percentage of what is held; of both, the larger."""
+    """How much one run may remove: a number, or a percentage of what is held."""
 
     number: int = 0
     percent: float = 0.0
 
     def allows(self, removals: int, held: int) -> bool:
-        """Whether so many may be removed out of so many held."""
+        """Whether so many may be removed out of so many held, where the larger of number and percentage counts."""
         return removals <= max(self.number, held * self.percent / 100)
+
+    def allows_share(self, removals: int, held: int, at_least: int) -> bool:
+        """Whether so many may be removed of however few, where the percentage counts, or ``at_least`` that many.
+
+        A number alone counts as it is, up to half of what is held.
+        """
+        if removals <= min(self.number, at_least):
+            return True
+        if not self.percent:
+            return removals <= min(self.number, held / 2)
+        return removals <= held * self.percent / 100
 
 
 class OptionError(Exception):

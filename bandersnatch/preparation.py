@@ -89,8 +89,9 @@ class Preparation:
     def begin(self, prepared: Prepared) -> Shrinks | None:
         """Clear away what earlier runs left half-written; or return that the order does not give leave to remove files."""
         dropped = self._dropped_files(prepared.plan)
-        if dropped and not self._order.may_remove:
-            return Shrinks(self._project, dropped)
+        # What is quarantined may be harmful: its page waits for nobody's leave.
+        if dropped and not self._order.may_remove and not prepared.wanted.page.is_quarantined:
+            return Shrinks(self._project, dropped, len(prepared.wanted.filtered_out.intersection(dropped)))
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
         self._shop.storage.sweep(self._unsettled - fetched)
         return None

@@ -31,10 +31,14 @@ class Gone(Struct, frozen=True):
 
 
 class Shrinks(Struct, frozen=True):
-    """A project's new page no longer lists some files that are held; it waits for leave to remove them."""
+    """A project's new page no longer lists some files that are held; it waits for leave to remove them.
+
+    So many of them, ``filtered``, upstream still has, and filters drop them.
+    """
 
     project: NormalizedName
     files: tuple[StoredPath, ...]
+    filtered: int = 0
 
 
 class Failure(Struct, frozen=True):

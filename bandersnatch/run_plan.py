@@ -51,6 +51,8 @@ class RunPlan(Struct, frozen=True):
     """Up to where the changelog was read, where that is not as far as the todo list goes."""
     is_resync: bool = False
     """Whether upstream may be older than what is held: the operator has had all records of earlier runs forgotten."""
+    reconfigured: tuple[str, ...] = ()
+    """What has changed in the configuration since the pages were written, in words."""
 
 
 def plan_run(

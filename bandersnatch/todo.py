@@ -28,6 +28,11 @@ class TodoEntry(Struct, frozen=True):
     serial: int
     owed: Owed = Owed.CONTENT
 
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether only a list of all projects told, by not having it, that the project may be gone."""
+        return self.owed is Owed.REMOVED and self.serial == 0
+
 
 class TodoList:
     """The work left for ``target_serial``, by normalized name. Not thread-safe: only the main thread has it."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from bandersnatch.account import Account
-from bandersnatch.brake import excess
+from bandersnatch.brake import Doomed, excess
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
 from bandersnatch.findings import Finding, Problem, VerifySettings
 from bandersnatch.inventory import Inventory
@@ -68,7 +68,9 @@ class UnlistedDeletion:
 
     def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
         _, held_files = self._inventory.totals()
-        too_much = None if self._settings.allow_removals else excess(self._limit, (0, 0), (number, held_files))
+        too_much = (
+            None if self._settings.allow_removals else excess(self._limit, Doomed(0, files=number), 0, held_files)
+        )
         if too_much is not None:
             self._account.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run

@@ -6,7 +6,7 @@ the progress.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from bandersnatch.errors import (
     UnexplainedError,
     UpstreamError,
 )
+from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
@@ -72,6 +73,8 @@ class Work:
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.removals = Removals()
+        self.unconfirmed: list[NormalizedName] = []
+        """What was removed although no journal told of it."""
 
     def carry_out(self, plan: RunPlan) -> None:
         """Work on all projects of the plan, as far as upstream allows it.
@@ -105,6 +108,8 @@ class Work:
             # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
             deleted_files = self.publisher.remove(project, keep_files=keep_files and verdict is None)
             self.report.removed += was_held
+            if was_held and project in self.removals.unlisted:
+                self.unconfirmed.append(project)
             why = "as upstream did" if verdict is None else f"as the configuration says: {verdict}"
             logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files)
             todo.discard(project)
@@ -128,7 +133,7 @@ class Work:
             self._progress.start(len(plan.todo))
             work_on(plan.todo, may_remove=self._allow_removals)
             work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
-            if self.removals and not self._is_withheld() and not self._ended_early:
+            if self.removals and not self._is_withheld(plan.reconfigured) and not self._ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
@@ -186,14 +191,18 @@ class Work:
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 
-    def _is_withheld(self) -> bool:
+    def _is_withheld(self, reconfigured: Sequence[str]) -> bool:
         """Whether the run would remove more than it may; then it removes nothing, and says what it would."""
-        limit = self._config.removals.limit
-        excess = None if self._allow_removals else self.removals.excess(limit, *self._inventory.totals())
+        if self._allow_removals:
+            return False
+        limit, totals = self._config.removals.limit, self._inventory.totals()
+        are_named = self._save_todo is None
+        excess = self.removals.excess(limit, *totals, is_reconfigured=bool(reconfigured), are_named=are_named)
         if excess is not None:
             self._storage.write_bytes(REMOVALS, self.removals.listing().encode())
+            why = f"since the configuration has changed ({', '.join(reconfigured)}), " if reconfigured else ""
             self.report.withheld = (
-                f"this run would remove {excess}, which max-removals forbids: nothing was removed. "
+                f"{why}this run would remove {excess}, which max-removals forbids: nothing was removed. "
                 f"{self._config.directory / REMOVALS} lists it all"
             )
             self.removals = Removals()
@@ -213,12 +222,9 @@ class Work:
             case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
                 todo.discard(project)
             case Gone(project, verdict):
-                self.removals.projects.append(project)
-                if verdict is not None:
-                    self.report.excluded += 1
-                    self.removals.excluded[project] = verdict
-            case Shrinks(project, files):
-                self.removals.files[project] = files
+                self._take_gone(project, verdict, todo)
+            case Shrinks(project, files, filtered):
+                self.removals.files[project], self.removals.filtered_files[project] = files, filtered
                 return
             case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
                 project, time.monotonic()
@@ -230,6 +236,18 @@ class Work:
             case Failure():
                 self._take_failure(outcome, schedule)
         self._progress.project_done()
+
+    def _take_gone(self, project: NormalizedName, verdict: Verdict | None, todo: TodoList) -> None:
+        is_held = self._inventory.get(project) is not None
+        if verdict is None and not is_held and not self._inventory.unsettled(project):
+            todo.discard(project)
+            return
+        self.removals.projects.append(project)
+        if verdict is not None:
+            self.report.excluded += 1
+            self.removals.excluded[project] = verdict
+        elif is_held and todo[project].is_unlisted:
+            self.removals.unlisted.add(project)
 
     def _take_settled(self, settled: Settled) -> None:
         self.report.count(settled)

@@ -106,7 +106,7 @@ def test_what_a_new_filter_drops_is_removed(rig: Rig, four: FakePyPI, caplog: py
     rig.run()
     four.clear_requests()
     rig.filters = only("alpha")
-    report = rig.run()
+    report = rig.run(allow_removals=True)
     assert report.removed == 3
     assert [(request.path, request.status) for request in four.page_requests()] == [("/simple/alpha/", 304)]
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
@@ -183,6 +183,50 @@ def test_removals_because_of_a_filter_are_under_the_brake(rig: Rig, four: FakePy
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
 
 
+def test_a_changed_filter_that_drops_more_than_the_percentage_waits_for_leave(rig: Rig, four: FakePyPI) -> None:
+    rig.run()
+    rig.filters = only("alpha", "beta")
+    for _ in range(2):
+        result = rig.command("mirror", max_removals="20% or 1000")
+        assert result.returncode == 5
+        assert "since the configuration has changed (filters of project names), this run would remove 2 of 4" in (
+            result.stderr
+        )
+        assert "to go on: bandersnatch mirror --allow-removals" in result.stderr
+    assert projects(rig) == {"alpha", "beta", "gamma", "delta"}
+    assert rig.command("mirror", "--allow-removals").returncode == 0
+    assert_mirror_matches(four, rig.directory, projects={"alpha", "beta"})
+
+
+def test_a_changed_filter_that_drops_a_single_project_needs_no_leave(rig: Rig, four: FakePyPI) -> None:
+    rig.run()
+    rig.filters = without("beta")
+    assert (rig.command("mirror").returncode, projects(rig)) == (0, {"alpha", "gamma", "delta"})
+
+
+def test_a_number_alone_lets_no_changed_filter_take_most_of_the_mirror(rig: Rig, four: FakePyPI) -> None:
+    rig.run()
+    rig.filters = only("alpha")
+    assert rig.run(max_removals="1000").withheld is not None
+    assert rig.run(max_removals="100%").removed == 3
+
+
+def test_a_changed_filter_of_files_that_drops_more_than_the_percentage_waits_for_leave(
+    rig: Rig, pypi: FakePyPI
+) -> None:
+    for number in range(5):
+        pypi.add_file("foo", f"{number}.0")
+    rig.run()
+    rig.filters = enabled("latest_release") + "[latest_release]\nkeep = 1\n"
+    assert rig.command("mirror").returncode == 5
+    assert len(files_of(rig, "foo")) == 5
+    assert rig.command("mirror", "--allow-removals").returncode == 0
+    for number in range(5, 8):  # each release takes the place of another, and asks nobody
+        pypi.add_file("foo", f"{number}.0")
+        assert rig.command("mirror").returncode == 0
+    assert files_of(rig, "foo") == ["foo-7.0-py3-none-any.whl"]
+
+
 def test_withheld_removals_are_forgotten_when_the_filter_goes(rig: Rig, four: FakePyPI) -> None:
     rig.run()
     rig.filters = only("alpha")
@@ -198,7 +242,7 @@ def test_what_a_filter_drops_goes_whatever_becomes_of_what_upstream_deletes(
 ) -> None:
     rig.run(deleted=deleted)
     rig.filters = only("alpha")
-    assert rig.run(deleted=deleted).removed == 3
+    assert rig.run(allow_removals=True, deleted=deleted).removed == 3
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
 
 
@@ -277,7 +321,7 @@ def test_dropped_releases_are_on_no_page_and_not_fetched(rig: Rig, sample: FakeP
 def test_releases_come_and_go_with_the_filters(rig: Rig, sample: FakePyPI) -> None:
     rig.run()
     rig.filters = enabled("latest_release") + "[latest_release]\nkeep = 1\n"
-    rig.run()
+    rig.run(allow_removals=True)
     assert files_of(rig) == ["sample-2.0-cp39-cp39-win_amd64.whl", "sample-2.0-py3-none-any.whl"]
     sample.add_file("sample", "4.0")
     rig.run()
@@ -304,7 +348,7 @@ def test_dropped_files_go_though_those_that_upstream_deletes_stay(rig: Rig, samp
     rig.run(deleted=deleted)
     sample.remove_release("sample", "1.0")
     rig.filters = enabled("exclude_platform") + "[blocklist]\nplatforms = windows\n"
-    rig.run(deleted=deleted)
+    rig.run(allow_removals=True, deleted=deleted)
     on_disk = {p.name for p in (rig.web / "packages").rglob("*.whl")}
     on_page = (rig.web / "simple/sample/index.html").read_text()
     assert "sample-2.0-cp39-cp39-win_amd64.whl" not in on_disk
@@ -327,7 +371,7 @@ def test_projects_are_dropped_by_their_metadata(rig: Rig, four: FakePyPI) -> Non
         enabled("regex_project_metadata") + "[regex_project_metadata]\nany:info.name =\n    [A-C]\n    gamma\n"
     )
     four.clear_requests()
-    report = rig.run()
+    report = rig.run(allow_removals=True)
     assert report.removed == 2
     assert len(four.requests_for("/pypi/")) >= 4
     assert_mirror_matches(four, rig.directory, projects={"alpha", "gamma"})

@@ -244,7 +244,7 @@ def test_excluded_project_comes_where_filters_are_ignored(behind: Rig, pypi: Fak
     assert behind.command("sync", "--ignore-filters", "new", "one").returncode == 0
     assert versions(behind, "new") == ["1.0"]
     assert versions(behind, "one") == ["1.0", "2.0"]
-    assert behind.command("mirror").returncode == 0
+    assert behind.command("mirror", "--allow-removals").returncode == 0
     assert {path.name for path in (behind.web / "simple").iterdir() if path.is_dir()} == {"two", "three"}
 
 

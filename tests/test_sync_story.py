@@ -102,6 +102,7 @@ def test_removed_project_leaves_the_mirror_in_the_same_run(rig: Rig, pypi: FakeP
 
 def test_removal_is_believed_although_a_cache_still_has_the_page(rig: Rig, pypi: FakePyPI, way: str) -> None:
     pypi.add_file("malware", "6.6.6")
+    pypi.add_file("other", "1.0")  # an index that lists nothing is an outage
     rig.run()
     pypi.freeze_page("malware")
     pypi.remove_project("malware")

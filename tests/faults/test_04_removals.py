@@ -85,10 +85,61 @@ def test_limit_holds_for_a_resync_too(rig: Rig, ten: FakePyPI) -> None:
     rig.assert_matches()
 
 
-def test_limit_is_generous_for_small_mirrors_by_default(rig: Rig, ten: FakePyPI) -> None:
-    for number in range(10):
+def test_half_of_a_small_mirror_may_go_where_the_journal_tells_of_each(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(5):
         ten.remove_project(f"project-{number}")
-    assert rig.run().removed == 10
+    assert rig.run().removed == 5
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("limit", ["5% or 1000", "40% or 1000"])
+def test_percentage_brakes_a_small_mirror_too(rig: Rig, ten: FakePyPI, limit: str) -> None:
+    for number in range(6):
+        ten.remove_project(f"project-{number}")
+    assert rig.command("mirror", max_removals=limit).returncode == 5
+    assert len(list((rig.web / "simple").glob("project-*"))) == 10
+    assert rig.command("mirror", "--allow-removals", max_removals=limit).returncode == 0
+    rig.assert_matches()
+
+
+def test_the_only_project_of_a_mirror_may_go_where_the_journal_tells_of_it(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.remove_project("foo")
+    assert rig.run().removed == 1
+    rig.assert_matches()
+
+
+def test_one_project_may_lose_most_files_of_a_small_mirror(rig: Rig, pypi: FakePyPI) -> None:
+    for tag in ("cp39", "cp310", "cp311"):
+        pypi.add_file("foo", "1.0", python_tag=tag)
+    pypi.add_file("foo", "2.0")
+    rig.run()
+    pypi.remove_release("foo", "1.0")
+    assert rig.run().withheld is None
+    rig.assert_matches()
+
+
+def test_pages_that_all_lose_their_files_are_braked(rig: Rig, ten: FakePyPI) -> None:
+    for number in range(10):
+        for version in ("1.0", "2.0"):
+            ten.remove_release(f"project-{number}", version)
+    before = rig.tree()
+    assert rig.command("mirror").returncode == 5
+    assert rig.tree() == before
+    assert rig.command("mirror", "--allow-removals").returncode == 0
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("limit", ["0", "5% or 1000"])
+def test_quarantine_waits_for_no_leave(rig: Rig, ten: FakePyPI, limit: str) -> None:
+    for number in range(30):
+        ten.add_file("large", f"{number}.0")
+    rig.run()
+    for name in ("large", *(f"project-{number}" for number in range(8))):
+        ten.quarantine_project(name)
+    report = rig.run(max_removals=limit)
+    assert (report.withheld, report.failures, report.updated) == (None, [], 9)
     rig.assert_matches()
 
 
