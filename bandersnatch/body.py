@@ -1,7 +1,9 @@
 """Answers of upstream: their bodies, read piece by piece or as a whole; and why one did not come, or broke off."""
 
+import io
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException, IncompleteRead
 
@@ -9,9 +11,13 @@ import urllib3
 from msgspec import Struct
 
 from bandersnatch.config import HttpConfig
-from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, without_credentials
+from bandersnatch.connections import EndlessAnswerError, TimeIsOverError, Watched, is_later
+from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, shown, without_credentials
 
 CHUNK_BYTES = 256 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_READABLE_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
+"""Only gzip is asked for."""
 _BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 
 
@@ -22,6 +28,8 @@ class Answer(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_later: bool = False
+    """Whether it was not the first one on its connection, and so may be the answer to another question."""
 
 
 class Body:
@@ -38,14 +46,17 @@ class Body:
         self._end = time.monotonic() + (config.global_timeout_seconds or math.inf)
         self.offset = 0
         self.received_bytes = 0
+        connection = response.connection
+        self._reader = connection.reader if isinstance(connection, Watched) else None
+        self.is_later = is_later(response)
 
     @property
     def etag(self) -> str | None:
         """The document's ETag, or None."""
         return self.headers.get("ETag")
 
-    def chunks(self, *, decode: bool = False) -> Iterator[bytes]:
-        """Yield the bytes as they come.
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes as they come, which may be compressed.
 
         Raises:
             BrokenBodyError: the body broke off, or upstream fell silent.
@@ -55,8 +66,10 @@ class Body:
         is_counted = isinstance(response, urllib3.HTTPResponse)
         read = response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
-            while chunk := read(CHUNK_BYTES, decode_content=decode):
+            while chunk := read(CHUNK_BYTES, decode_content=False):
                 self.received_bytes += len(chunk)
+                if self._reader is not None:
+                    self._reader.body_bytes += len(chunk)
                 if is_counted and response.length_remaining == 0:
                     self._received()  # before the last piece is written: the next request need not wait for the disk
                 yield chunk
@@ -64,21 +77,66 @@ class Body:
                     response.close()  # else the rest would be waited for, to use the connection again
                     raise TimeLimitError(self.url, self._config.global_timeout_seconds)
         except _BROKEN_BODY as error:
+            if any(isinstance(cause, TimeIsOverError) for cause in _causes(error)):
+                raise TimeLimitError(self.url, self._config.global_timeout_seconds) from error
             raise BrokenBodyError(self.url, reason_of(error, self._config.timeout_seconds)) from error
 
     def whole(self, limit_bytes: int) -> bytes:
-        """Return the decoded body.
+        """Return the decompressed body.
 
         Raises:
             BrokenBodyError: as ``chunks`` does.
-            MalformedResponseError: it is larger than ``limit_bytes``.
+            MalformedResponseError: it is larger than ``limit_bytes``, compressed or not.
         """
-        received: list[bytes] = []
-        for chunk in self.chunks(decode=True):
-            received.append(chunk)
-            if self.received_bytes > limit_bytes:
-                raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
-        return b"".join(received)
+        encoding = self.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _READABLE_ENCODINGS:
+            raise BrokenBodyError(self.url, f"compressed in a way that was not asked for: {shown(encoding)}")
+        unpacked = Unpacked() if encoding not in ("", "identity") else None
+        whole = io.BytesIO()  # which gives its bytes away without a copy
+        try:
+            for chunk in self.chunks():
+                for piece in unpacked.pieces(chunk) if unpacked is not None else (chunk,):
+                    whole.write(piece)
+                    if whole.tell() > limit_bytes:
+                        raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
+                if self.received_bytes > limit_bytes:  # compressed, and nothing comes of it
+                    raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
+        except zlib.error as error:
+            raise BrokenBodyError(self.url, f"the body can't be decompressed: {error}") from error
+        if unpacked is not None and not unpacked.is_whole and self.received_bytes:
+            raise BrokenBodyError(self.url, "the body broke off")
+        return whole.getvalue()
+
+
+class Unpacked:
+    """Decompresses gzip or deflate, of which a small piece may hold a thousand times as much, in pieces of bounded size."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the end has come."""
+        return self._stream.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield what the next bytes hold.
+
+        Raises:
+            zlib.error: they are nothing compressed.
+        """
+        while True:
+            if self._stream.eof:
+                data = data.lstrip(b"\0")  # as gzip allows behind its end
+                if not data:
+                    return
+                self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)  # RFC 1952: members follow each other
+            piece = self._stream.decompress(data, CHUNK_BYTES)
+            if piece:
+                yield piece
+            data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            if not data and (self._stream.eof or len(piece) < CHUNK_BYTES):
+                return
 
 
 class Resume(Struct, frozen=True):
@@ -97,6 +155,9 @@ class Resume(Struct, frozen=True):
 def reason_of(error: BaseException, timeout_seconds: float) -> str:
     """Say in a few words why a request failed; requests nests its causes several levels deep."""
     chain = _causes(error)
+    endless = next((cause for cause in chain if isinstance(cause, EndlessAnswerError)), None)
+    if endless is not None:
+        return f"no end of the answer: {endless}"
     through = "the proxy: " if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain) else ""
     for cause in chain:
         match cause:

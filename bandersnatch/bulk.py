@@ -20,11 +20,12 @@ from http.client import HTTPException
 
 import requests
 import urllib3
+from msgspec.structs import replace
 
 from bandersnatch.body import Answer
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, without_credentials
-from bandersnatch.lane import GoneAnswerError, Lane, Question, UneasyDocumentError, UnfitAnswerError, is_plain
+from bandersnatch.lane import GONE, GoneAnswerError, Lane, Question, UneasyDocumentError, UnfitAnswerError, is_plain
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
@@ -80,7 +81,7 @@ class Bulk:
                     if not lanes:
                         return
                     for lane in self._ready(asked):
-                        question, answer = lane.question, self._receive(lane) if lane.is_open() else None
+                        question, answer = lane.question, self._receive(lane, wanted) if lane.is_open() else None
                         if answer is None and lane.is_open():
                             continue  # there is more to come
                         if not self._goes_on(lane, wanted):
@@ -134,7 +135,10 @@ class Bulk:
         try:
             return PlainBody(lane, self._config, received)
         except GoneAnswerError:
-            raise
+            if not lane.is_later():
+                raise
+            lane.close()  # it may be the answer to another question
+            return None
         except _FAILURES as error:
             self._fail(lane, error)
             return None
@@ -196,7 +200,7 @@ class Bulk:
 
     def _goes_on(self, lane: Lane, wanted: deque[Question]) -> bool:
         """Ask for the next document on the same lane, if it is one of the same server; return whether that was done."""
-        if not lane.is_open() or not wanted or origin_of(wanted[0].url) != lane.origin:
+        if not wanted or wanted[0].is_doubted or origin_of(wanted[0].url) != lane.origin or not lane.is_reusable():
             return False
         return self._way_to(wanted[0]) is not None and self._ask(lane, wanted.popleft())
 
@@ -206,7 +210,8 @@ class Bulk:
         if route is None:
             return None
         try:
-            return self._unpark(origin) or Lane(origin, route, self._config.timeout_seconds, self._limit_seconds)
+            kept = self._unpark(origin) if route.trust.allows_any() and not question.is_doubted else None
+            return kept or Lane(origin, route, self._config.timeout_seconds, self._limit_seconds)
         except _FAILURES as error:
             self._rest(question, error)
             return None
@@ -219,8 +224,11 @@ class Bulk:
             return False
         return True
 
-    def _receive(self, lane: Lane) -> Answer | None:
-        """Return the answer if it is whole; a lane whose answer is of no use is closed."""
+    def _receive(self, lane: Lane, wanted: deque[Question]) -> Answer | None:
+        """Return the answer if it is whole; a lane whose answer is of no use is closed.
+
+        That a document is gone is believed where it is the first answer on its lane; else it is wanted once more.
+        """
         try:
             answer = lane.receive()
         except UneasyDocumentError as error:
@@ -230,7 +238,13 @@ class Bulk:
         except _FAILURES as error:
             self._fail(lane, error)
             return None
+        if answer is not None and answer.status in GONE and answer.is_later:
+            lane.close()
+            wanted.appendleft(replace(lane.question, is_doubted=True))
+            return None
         if answer is not None:
+            if lane.question.is_doubted and answer.status not in GONE:
+                lane.distrust()
             self._health.succeeded(lane.host)
             self._unfit_pages = self._unfit_pages if lane.question.is_known else 0
         return answer
@@ -261,7 +275,7 @@ class Bulk:
                 if lane is None:
                     return None
                 self._parked.remove(lane)
-            if not lane.is_stale():
+            if lane.is_reusable():
                 return lane
             lane.close()
 

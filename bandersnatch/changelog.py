@@ -13,6 +13,7 @@ from xml.parsers.expat import ExpatError
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed, owed_after
+from bandersnatch.connections import new_connections
 from bandersnatch.errors import (
     InterruptedRunError,
     MalformedResponseError,
@@ -144,7 +145,8 @@ class Changelog:
     def _call(self, method: str, *args: int, read: Callable[[bytes], object] | None = None) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
+            with new_connections():  # there are few calls, and much hangs on each
+                answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
             try:
                 return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:

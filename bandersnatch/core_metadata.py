@@ -68,12 +68,6 @@ class CoreMetadata(Struct, frozen=True):
     def _fetch_metadata(self, file_url: str, expected_sha256: str) -> bytes:
         *others, last = self.sources.urls(file_url)
         for url in others:
-            with suppress(NotFoundError, UpstreamUnavailableError, MalformedResponseError):
-                metadata = self.upstream.metadata(url)
-                if hashlib.sha256(metadata).hexdigest() == expected_sha256:
-                    return metadata
-        metadata = self.upstream.metadata(last)
-        digest = hashlib.sha256(metadata).hexdigest()
-        if digest != expected_sha256:
-            raise IntegrityError(f"{last}.metadata", "SHA-256", expected_sha256, digest)
-        return metadata
+            with suppress(NotFoundError, UpstreamUnavailableError, MalformedResponseError, IntegrityError):
+                return self.upstream.metadata(url, expected_sha256)
+        return self.upstream.metadata(last, expected_sha256)

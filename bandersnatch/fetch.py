@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from urllib.parse import urldefrag, urljoin
 
@@ -17,12 +18,14 @@ from bandersnatch import __version__
 from bandersnatch.body import Answer, Body, Resume, reason_of
 from bandersnatch.bulk import Bulk
 from bandersnatch.config import HttpConfig
+from bandersnatch.connections import is_later, new_connections
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,
     NotFoundError,
     RangeRefusedError,
     RefusedSchemeError,
+    TimeLimitError,
     UpstreamUnavailableError,
     without_credentials,
 )
@@ -44,6 +47,7 @@ SHORT_BODY_BYTES = 16 * 1024
 
 _NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
+_DOCUMENTS = (OK, NOT_MODIFIED, PARTIAL_CONTENT)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -58,6 +62,8 @@ class Fetcher:
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
         self._health = HostHealth(self._policy.failures_until_down)
         self._index_host = host_of(config.upstream_url)
+        self._believed = {*_DOCUMENTS, *_REDIRECTS, RANGE_NOT_SATISFIABLE, *self._policy.statuses}
+        """Statuses after which nothing is given up, or that have come again and again."""
         self.turns = Turns(config.workers)
         self.bulk = Bulk(config, self._routes, self.turns, self._health)
 
@@ -98,6 +104,10 @@ class Fetcher:
                 body.offset = resume.offset
             yield body
 
+    def distrust(self, url: str) -> None:
+        """The host of a URL has answered without being asked: use none of its connections again."""
+        self._routes.to(url).trust.lose()
+
     @contextmanager
     def stream_plainly(self, url: str, size: int) -> Iterator[PlainBody | None]:
         """Open a large document of that size where it comes easily; None stands for all other cases.
@@ -122,9 +132,9 @@ class Fetcher:
         for attempt in range(1, self._policy.attempts + 1):
             try:
                 with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, data) as body:
-                    return Answer(body.url, body.status, body.headers, body.whole(limit_bytes))
-            except BrokenBodyError:
-                if attempt == self._policy.attempts:
+                    return Answer(body.url, body.status, body.headers, body.whole(limit_bytes), body.is_later)
+            except BrokenBodyError as error:
+                if attempt == self._policy.attempts or isinstance(error, TimeLimitError):
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -179,25 +189,39 @@ class Fetcher:
         for _ in range(MAX_REDIRECTS + 1):
             if not self._config.may_ask(url):
                 raise RefusedSchemeError(without_credentials(url))
-            route = self._routes.to(url)
-            response = route.pool.urlopen(
-                method,
-                _target(url, route),
-                body=data,
-                headers={**route.headers, **headers},
-                retries=self._retries,
-                timeout=self._timeout,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
-            )
+            response = self._ask(method, url, headers, data)
             location = response.headers.get("Location") if response.status in _REDIRECTS else None
             if location is None:
                 return response
             _leave(response)
             url = urldefrag(urljoin(url, location)).url
         raise UpstreamUnavailableError(without_credentials(url), f"more than {MAX_REDIRECTS} redirects")
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Send a request; an answer that is no document, and may belong to another question, is had once more."""
+        route = self._routes.to(url)
+        send = partial(
+            route.pool.urlopen,
+            method,
+            _target(url, route),
+            body=data,
+            headers={**route.headers, **headers},
+            retries=self._retries,
+            timeout=self._timeout,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        response = send()
+        if not is_later(response) or response.status in self._believed:
+            return response
+        response.close()
+        with new_connections():
+            again = send()
+        if again.status != response.status:
+            route.trust.lose()
+        return again
 
 
 def _target(url: str, route: Route) -> str:

@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from msgspec import Struct, field
 
 from bandersnatch.body import Resume
+from bandersnatch.connections import new_connections
 from bandersnatch.core_metadata import CoreMetadata
 from bandersnatch.errors import (
     BrokenBodyError,
@@ -220,7 +221,10 @@ class FileSync(Struct, frozen=True):
         while True:
             before = self._partial_size(task)
             try:
-                return self._fetch_once(url, task, self._resume(task) if wrong_bodies == 0 else None)
+                if wrong_bodies == 0:
+                    return self._fetch_once(url, task, self._resume(task))
+                with new_connections():  # what was wrong may have been the answer to another question
+                    return self._fetch_once(url, task, None)
             except (IntegrityError, RangeRefusedError) as error:
                 logger.debug("%s; it begins anew", error)
                 wrong_bodies += 1

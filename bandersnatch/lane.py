@@ -15,9 +15,9 @@ from http.client import IncompleteRead
 
 from msgspec import Struct, field
 from urllib3 import HTTPHeaderDict
-from urllib3.util.wait import wait_for_read
 
 from bandersnatch.body import Answer
+from bandersnatch.connections import LEAST_BYTES_PER_SECOND, EndlessAnswerError, has_decrypted
 from bandersnatch.errors import without_credentials
 from bandersnatch.routes import Route, host_of, target_of
 
@@ -57,12 +57,14 @@ class Question(Struct, frozen=True):
     """A document to ask for, as it is and ``size_bytes`` long; ``headers`` go with the request.
 
     Where its size ``is_known`` only as the most that it may be, it may come compressed with gzip, or not at all since it is
-    the one that ``headers`` tell of already (304).
+    the one that ``headers`` tell of already (304). Where it ``is_doubted``, another connection has an answer that may not be
+    its own.
     """
 
     url: str
     size_bytes: int
     is_known: bool = True
+    is_doubted: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,14 +90,17 @@ class Lane:
 
     def __init__(self, origin: str, route: Route, timeout_seconds: float, limit_seconds: float) -> None:
         self.origin, self.host, self._limit_seconds = origin, host_of(origin), limit_seconds
+        self._timeout_seconds, self._trust = timeout_seconds, route.trust
         self._behind_target = f" HTTP/1.1\r\n{_lines({'Host': self.host, **route.headers})}"
         self.socket = route.connect(timeout_seconds)
         self._is_open = True
+        self._answers = 0
         self.heard = 0.0
         """When anything came last, or was asked for, by ``time.monotonic``."""
         self._begin(Question("", 0))
 
     def _begin(self, question: Question) -> None:
+        """Forget the last answer."""
         self.question = question
         self._asked = self.heard = time.monotonic()
         self._head: PlainHead | None = None
@@ -106,13 +111,17 @@ class Lane:
         """Whether another request may be made."""
         return self._is_open
 
-    def is_stale(self) -> bool:
-        """Whether upstream has closed the connection, or sent something, while nothing was asked of it."""
-        return self._has_decrypted() or wait_for_read(self.socket, timeout=0.0)
+    def is_reusable(self) -> bool:
+        """Whether another request may be made, now that nothing is asked: upstream has sent nothing since, nor closed it."""
+        return self._is_open and self._trust.allows(self.socket)
 
-    def _has_decrypted(self) -> bool:
-        """Whether something has come that a selector does not tell of."""
-        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+    def is_later(self) -> bool:
+        """Whether other answers came before this one, which may be to another question."""
+        return self._answers > 1
+
+    def distrust(self) -> None:
+        """Upstream has answered without being asked: use none of its connections again."""
+        self._trust.lose()
 
     def ask(self, question: Question) -> None:
         """Send the request for a document.
@@ -138,7 +147,7 @@ class Lane:
         while not self._take_what_has_come():
             if time.monotonic() - self._asked > EASY_SECONDS:
                 raise UneasyDocumentError(f"not all was there after {EASY_SECONDS:g} s")
-            if not self._has_decrypted():
+            if not has_decrypted(self.socket):
                 return None
         head, document = self._head, b"".join(self._pieces)
         assert head is not None, "it is part of what is whole"
@@ -146,7 +155,7 @@ class Lane:
         if head.is_compressed and not head.is_gone:
             document = _decompressed(document, self.question.size_bytes * _MOST_TIMES_LARGER)
         headers = {} if self.question.is_known else head.headers  # then all is known but its bytes; and there are many
-        return Answer(without_credentials(self.question.url), head.status, headers, document)
+        return Answer(without_credentials(self.question.url), head.status, headers, document, self.is_later())
 
     def begin_answer(self) -> tuple["PlainHead", bytes]:
         """Return the head of an answer that is the document, and what has come of the document so far.
@@ -189,12 +198,15 @@ class Lane:
         if self._head is not None:
             self._pieces.append(self._receive(self._left))
             self._left -= len(self._pieces[-1])
+            self._check_speed(self._head.length - self._left)
         else:
             most = min(self.question.size_bytes, _FIRST_BYTES) + _HEAD_BYTES
             received = b"".join((*self._pieces, self._receive(most)))
             end = received.find(_HEAD_END)
             if end < 0 and len(received) <= _HEAD_BYTES:
                 self._pieces = [received]
+                if self.heard - self._asked > self._timeout_seconds:
+                    raise EndlessAnswerError(f"its headers were not there after {self._timeout_seconds:g} s")
                 return False
             if not 0 <= end <= _HEAD_BYTES:
                 raise UnfitAnswerError(f"the answer begins with more than {_HEAD_BYTES} bytes of headers")
@@ -205,8 +217,15 @@ class Lane:
             raise UnfitAnswerError("upstream sends more than the document")
         return self._left == 0
 
+    def _check_speed(self, came: int) -> None:
+        """Leave what comes slowly to whoever measures that well."""
+        seconds = self.heard - self._asked
+        if self._left > 0 and seconds > self._timeout_seconds and came < LEAST_BYTES_PER_SECOND * seconds:
+            raise UneasyDocumentError(f"only {came} bytes came in {seconds:.1f} s")
+
     def _read_head(self, received: bytes) -> "PlainHead":
         head = PlainHead(received)
+        self._answers += 1
         if logger.isEnabledFor(logging.DEBUG):
             seconds, url = time.monotonic() - self._asked, without_credentials(self.question.url)
             logger.debug("GET %s: %d, %d bytes, answered after %.3f s", url, head.status, head.length, seconds)

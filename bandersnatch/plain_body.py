@@ -10,6 +10,7 @@ from http.client import HTTPException
 
 from bandersnatch.body import reason_of
 from bandersnatch.config import HttpConfig
+from bandersnatch.connections import LeastSpeed
 from bandersnatch.errors import BrokenBodyError, TimeLimitError, without_credentials
 from bandersnatch.lane import Lane
 
@@ -29,6 +30,7 @@ class PlainBody:
     def __init__(self, lane: Lane, config: HttpConfig, received: Callable[[], None]) -> None:
         self._lane, self._config, self._received = lane, config, received
         self._began = time.monotonic()
+        self._speed = LeastSpeed(config.timeout_seconds)
         self._answer, self._begin = lane.begin_answer()
         self.is_whole = False
         """Whether all of it is there, so that the lane is ready for another request."""
@@ -59,8 +61,11 @@ class PlainBody:
             piece = buffer[: self._receive(buffer[:left])]
 
     def _receive(self, buffer: memoryview) -> int:
+        begun = time.monotonic()
         try:
             count = self._lane.socket.recv_into(buffer)
+            if 0 < count < len(buffer):  # else it is the end, or comes fast
+                self._speed.count(time.monotonic() - begun, count)
         except (OSError, HTTPException) as error:
             raise BrokenBodyError(self.url, reason_of(error, self._config.timeout_seconds)) from error
         if count == 0:

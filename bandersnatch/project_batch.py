@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.body import Answer
 from bandersnatch.completion import complete
-from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamError
+from bandersnatch.errors import InterruptedRunError, MalformedResponseError, MirrorError, UpstreamError
 from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.file_sync import SyncedFile
 from bandersnatch.inventory import HeldProject
@@ -175,6 +175,8 @@ class ProjectBatch:
                 self._ask_for_page_with(None, project)
                 return
             except UpstreamError as error:  # a package would come to the same end
+                if answer.is_later and isinstance(error, MalformedResponseError):
+                    raise  # unless that is the answer to another question
                 self._result.outcomes.append(Failure(project.name, error))
                 return
             if not isinstance(prepared, Prepared):

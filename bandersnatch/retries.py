@@ -7,6 +7,8 @@ from msgspec import Struct
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
+from bandersnatch.connections import is_later
+
 if TYPE_CHECKING:
     from urllib3.connectionpool import ConnectionPool
     from urllib3.response import BaseHTTPResponse
@@ -76,6 +78,8 @@ class BudgetedRetry(Retry):
         _stacktrace: Any = None,
     ) -> Self:
         """Count an attempt; raises urllib3's ``MaxRetryError`` where there may be no other."""
+        if response is not None and is_later(response):
+            response.close()  # it may be the answer to another question: the next attempt gets a new connection
         following = super().increment(method, url, response, error, _pool, _stacktrace)
         if not self._budget.take():
             assert _pool is not None, "urllib3 always names the pool"

@@ -4,6 +4,7 @@ requests looks all of that up anew for each request, which takes three quarters 
 (docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
 """
 
+import math
 import re
 import socket
 import threading
@@ -21,6 +22,7 @@ from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
 from bandersnatch.config import HttpConfig
+from bandersnatch.connections import Trust, Watched, watched
 from bandersnatch.option_readers import NEEDS_SOCKS, lacks_socks
 
 KEPT_CONNECTIONS = 100
@@ -39,6 +41,8 @@ class Route(Struct, frozen=True):
     headers: Mapping[str, str]
     wants_whole_urls: bool
     """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
+    trust: Trust
+    """Whether its connections are used again."""
 
     @property
     def is_direct(self) -> bool:
@@ -62,6 +66,7 @@ class Routes:
     """The ways to all hosts, each found out once. Thread-safe."""
 
     def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
+        self._limit_seconds = config.global_timeout_seconds or math.inf
         self._proxy = _with_names_resolved_there(config.proxy or _socks_proxy_of_environment())
         parts = urlsplit(config.upstream_url)
         self._index = _server_of(config.upstream_url)
@@ -111,7 +116,15 @@ class Routes:
         assert isinstance(pool, HTTPConnectionPool), "there is no pool of another kind"
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
         wants_whole_urls = "://" in adapter.request_url(request, proxies)
-        return Route(pool, dict(request.headers), wants_whole_urls)
+        return Route(pool, dict(request.headers), wants_whole_urls, self._watch(pool))
+
+    def _watch(self, pool: HTTPConnectionPool) -> Trust:
+        """Have all connections of a pool watched; the pool of a proxy may serve several hosts."""
+        kind = pool.ConnectionCls
+        assert issubclass(kind, HTTPConnection), "there is no connection of another kind"
+        if not issubclass(kind, Watched):
+            pool.ConnectionCls = kind = watched(kind, Trust(pool.host), self._limit_seconds)
+        return kind.trust
 
     def _may_know_password(self, origin: str) -> bool:
         """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""

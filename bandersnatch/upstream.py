@@ -1,9 +1,12 @@
 """The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
 
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +15,14 @@ from packaging.utils import NormalizedName
 from bandersnatch.body import Answer, Body, Resume
 from bandersnatch.changelog import Changelog, ProjectRule
 from bandersnatch.changes import Owed
-from bandersnatch.errors import AheadOfJournalError, MalformedResponseError, NotFoundError, without_credentials
+from bandersnatch.connections import new_connections
+from bandersnatch.errors import (
+    AheadOfJournalError,
+    IntegrityError,
+    MalformedResponseError,
+    NotFoundError,
+    without_credentials,
+)
 from bandersnatch.fetch import Fetcher
 from bandersnatch.journal_end import JournalEnd
 from bandersnatch.lane import GONE, NOT_MODIFIED, Question
@@ -37,6 +47,7 @@ MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_EASY_PAGE_BYTES = 8 * 1024 * 1024
 """As it is sent; what may be larger is asked for by itself. The largest pages of PyPI are a quarter of it."""
+Read = TypeVar("Read")
 LARGE_BYTES = 1024 * 1024
 """From that on, a file is asked for in the way that costs less for each byte."""
 
@@ -98,7 +109,8 @@ class Upstream:
         Raises:
             UpstreamError: there is none, or one without serials.
         """
-        answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
+        with new_connections():
+            answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
         serial, projects = parse_root_index(answer.body, answer.url)
         if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
@@ -119,8 +131,8 @@ class Upstream:
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no page of this project.
         """
-        answer = self._fetcher.get(self._page_url(project), _page_headers(etag))
-        return self.read_page(project, etag, answer)
+        ask = partial(self._fetcher.get, self._page_url(project), _page_headers(etag))
+        return self._read(ask, partial(self.read_page, project, etag))
 
     def page_question(self, project: NormalizedName, etag: str | None) -> Question:
         """Return the question, one of ``documents``, for a project's page, unless it still has the given ETag."""
@@ -159,16 +171,28 @@ class Upstream:
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no JSON of this project.
         """
-        answer = self._fetcher.get(f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
-        return answer.body, parse_legacy_serial(answer.body, project, answer.url)
+        ask = partial(self._fetcher.get, f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
+        return self._read(ask, lambda answer: (answer.body, parse_legacy_serial(answer.body, project, answer.url)))
 
     def display_name(self, project: NormalizedName) -> str:
         """Return how upstream spells a project's name, as its legacy JSON tells; raises what ``project_json`` raises."""
         return parse_display_name(self.project_json(project)[0])
 
-    def metadata(self, file_url: str) -> bytes:
-        """Fetch the core metadata of a file (PEP 658); raises what ``project_page`` raises."""
-        return self._fetcher.get(f"{file_url}.metadata", {}, MAX_METADATA_BYTES).body
+    def metadata(self, file_url: str, sha256: str) -> bytes:
+        """Fetch the core metadata of a file (PEP 658).
+
+        Raises:
+            IntegrityError: it is not the one with that digest.
+            UpstreamError: as ``project_page`` does.
+        """
+
+        def read(answer: Answer) -> bytes:
+            digest = hashlib.sha256(answer.body).hexdigest()
+            if digest != sha256:
+                raise IntegrityError(answer.url, "SHA-256", sha256, digest)
+            return answer.body
+
+        return self._read(partial(self._fetcher.get, f"{file_url}.metadata", {}, MAX_METADATA_BYTES), read)
 
     @contextmanager
     def file(self, file_url: str, size: int, resume: Resume | None = None) -> Iterator[Body | PlainBody]:
@@ -201,6 +225,19 @@ class Upstream:
         What is not yielded did not come at the first try, and is to be asked for with ``file`` or ``project_page``.
         """
         return self._fetcher.bulk.documents(wanted, most_lanes)
+
+    def _read(self, ask: Callable[[], Answer], read: Callable[[Answer], Read]) -> Read:
+        """Ask, and read the answer; one that may belong to another question, and is not right, is had once more."""
+        answer = ask()
+        try:
+            return read(answer)
+        except (MalformedResponseError, IntegrityError):
+            if not answer.is_later:
+                raise
+        with new_connections():
+            found = read(ask())
+        self._fetcher.distrust(answer.url)
+        return found
 
     def _page_url(self, project: NormalizedName) -> str:
         return f"{self._base_url}/simple/{project}/"

@@ -63,6 +63,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (1, "brake"),
     (1, "deadline"),
     (2, "logs"),
+    (2, "connections"),
     (2, "retries"),
     (2, "routes"),
     (2, "body"),
@@ -147,7 +148,7 @@ OUTSIDERS = {
     "requests": {"bulk", "fetch", "routes"},
     "rich": {"invocation", "logs", "main", "progress", "tables"},
     "six": {"changelog"},
-    "urllib3": {"body", "bulk", "fetch", "lane", "retries", "routes"},
+    "urllib3": {"body", "bulk", "connections", "fetch", "lane", "retries", "routes"},
 }
 OPTIONAL = {"option_readers": {"socks"}, "commands.completion": {"shtab"}}
 

@@ -346,7 +346,7 @@ def test_a_document_that_is_too_large_does_not_keep_the_others_away(
 def test_pages_that_are_refused_say_nothing_of_the_next_one(pypi: FakePyPI, fetcher: Fetcher, code: int) -> None:
     pages = [Question(f"{pypi.url}/simple/{name}/", 10**6, is_known=False) for name in "abcdef"]
     for name in "abcde":
-        pypi.fault(f"/simple/{name}/", Status(code))
+        pypi.fault(f"/simple/{name}/", Status(code), times=None)
     pypi.add_file("f", "1.0")
     found = [answer.status for _, answer in fetcher.bulk.documents(deque(pages), lambda: 1)]
     assert found == ([code] * 5 if code in (404, 410) else []) + [200]

@@ -251,7 +251,7 @@ def test_a_place_that_is_taken_by_a_folder_is_a_conflict(pypi: FakePyPI, bench: 
 
 def test_a_file_that_is_gone_upstream_is_not_found(pypi: FakePyPI, bench: Bench) -> None:
     task = bench.task(pypi.add_file("sample", "1.0", kind="sdist"))
-    pypi.fault("/packages/*", Status(410))
+    pypi.fault("/packages/*", Status(410), times=None)
     with pytest.raises(NotFoundError):
         bench.sync.sync(task)
 

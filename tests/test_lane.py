@@ -20,6 +20,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.util.wait import wait_for_read
 
 from bandersnatch.body import Answer
+from bandersnatch.connections import Trust
 from bandersnatch.lane import GoneAnswerError, Lane, PlainHead, Question, UnfitAnswerError
 from bandersnatch.routes import Route
 from tests.builders import unhurried
@@ -58,10 +59,14 @@ class Way(Route, frozen=True):
         return cast(socket.socket, self.pieces)
 
 
+def way_to(pieces: Pieces, headers: Mapping[str, str] | None = None) -> Way:
+    pool = HTTPConnectionPool("index.example")
+    return Way(pool, headers or {}, wants_whole_urls=False, trust=Trust(pool.host), pieces=pieces)
+
+
 def lane_to(pieces: Sequence[bytes], limit_seconds: float = 30, headers: Mapping[str, str] | None = None) -> Lane:
     """Return a lane on which these pieces come."""
-    way = Way(HTTPConnectionPool("index.example"), headers or {}, wants_whole_urls=False, pieces=Pieces(pieces))
-    return Lane("http://index.example:8080", way, 10, limit_seconds)
+    return Lane("http://index.example:8080", way_to(Pieces(pieces), headers), 10, limit_seconds)
 
 
 def ask(lane: Lane, size: int = len(BYTES)) -> bytes | None:

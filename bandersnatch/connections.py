@@ -1,0 +1,234 @@
+"""Connections whose answers come to an end, and that are used again only while the server says nothing unasked.
+
+A time-out of a socket counts from one byte to the next, so a server that never falls silent holds a request for as long
+as it likes. Here the head of an answer has a deadline, and its body a least speed. ``http.client`` and urllib3 read
+through ``_Reader``, so that this holds for status lines, interim answers, headers, chunks and trailers alike.
+"""
+
+import io
+import logging
+import math
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse
+from typing import Any
+
+from urllib3 import BaseHTTPResponse
+from urllib3.connection import HTTPConnection
+from urllib3.util.wait import wait_for_read
+
+logger = logging.getLogger(__name__)
+
+LEAST_BYTES_PER_SECOND = 1000
+"""On average over a time-out. Twenty workers on a line of 160 kbit/s have that each."""
+MOST_HEAD_BYTES = 256 * 1024
+"""Interim answers included; PyPI's heads have about 2 KB."""
+MOST_FRAMING_BYTES = 16 * 1024 * 1024
+MOST_FRAMING_TIMES = 8
+"""What comes around the body, such as the sizes of its chunks, may be so many times as much, and so many bytes more."""
+
+LOST_SECONDS = 300.0
+"""What looked like an answer to another question may have been a change of upstream's mind."""
+
+_wants_new: ContextVar[bool] = ContextVar("wants_new", default=False)
+
+
+class EndlessAnswerError(TimeoutError):
+    """An answer keeps coming, and would hardly ever be whole."""
+
+
+class TimeIsOverError(EndlessAnswerError):
+    """An answer takes longer than any may."""
+
+
+@contextmanager
+def new_connections() -> Iterator[None]:
+    """Let no connection be used again by this thread within the block."""
+    token = _wants_new.set(True)
+    try:
+        yield
+    finally:
+        _wants_new.reset(token)
+
+
+class LeastSpeed:
+    """Measures how fast a body comes, without the time in which nobody waited for it."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout, self._waited, self._came = timeout_seconds, 0.0, 0
+
+    def count(self, seconds: float, size: int) -> None:
+        """So much came after so long a wait.
+
+        Raises:
+            EndlessAnswerError: it comes too slowly.
+        """
+        self._waited += seconds
+        self._came += size
+        if self._waited >= self._timeout:
+            if self._came < LEAST_BYTES_PER_SECOND * self._waited:
+                raise EndlessAnswerError(f"only {self._came} bytes came in {self._waited:.1f} s")
+            self._waited, self._came = 0.0, 0
+
+
+class Trust:
+    """Whether connections to a host are used again. Thread-safe.
+
+    An answer that comes without a question would be taken for the answer to the next one.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host, self._guard = host, threading.Lock()
+        self._lost_until: float | None = None
+
+    def lose(self) -> None:
+        """The host has sent what nobody asked for, or seems to have: use none of its connections again for a while."""
+        with self._guard:
+            is_news, self._lost_until = self._lost_until is None, time.monotonic() + LOST_SECONDS
+        if is_news:
+            logger.warning("%s sends answers that nobody asked for; requests get connections of their own", self._host)
+
+    def allows_any(self) -> bool:
+        """Whether this thread may use any of them again."""
+        is_lost = self._lost_until is not None and time.monotonic() < self._lost_until
+        return not is_lost and not _wants_new.get()
+
+    def allows(self, connection: socket.socket) -> bool:
+        """Whether a connection may be used again: the host is silent there, and has not closed it."""
+        if not self.allows_any():
+            return False
+        if not has_decrypted(connection) and not wait_for_read(connection, timeout=0.0):
+            return True
+        timeout = connection.gettimeout()
+        connection.settimeout(0)
+        try:
+            if connection.recv(1):
+                self.lose()
+        except (BlockingIOError, ssl.SSLWantReadError):  # only a part of TLS's own has come, such as a session ticket
+            connection.settimeout(timeout)
+            return True
+        except OSError:
+            pass  # closed, in one way or another
+        return False
+
+
+def has_decrypted(connection: socket.socket) -> bool:
+    """Whether something has come that a selector does not tell of."""
+    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+
+
+class Watched(HTTPConnection):
+    """What is put before urllib3's classes of connections."""
+
+    trust: Trust
+    limit_seconds: float
+    answers = 0
+    """How many answers have begun on the connection that is open now."""
+    reader: "_Reader"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it may be used again; if not, urllib3 closes it and connects anew."""
+        return self.sock is not None and self.trust.allows(self.sock)
+
+    def connect(self) -> None:
+        """Connect; what a proxy answers does not count."""
+        super().connect()
+        self.answers = 0
+
+    def response_class(  # type: ignore[override]  # it is called, and no more
+        self, sock: socket.socket, *args: Any, **kwargs: Any
+    ) -> HTTPResponse:
+        """Return an answer that is read with a deadline; ``http.client`` calls this, for the answer of a proxy too."""
+        response = _WatchedResponse(sock, *args, **kwargs)
+        response.reader = self.reader = _Reader(sock, self.limit_seconds)
+        assert response.fp is not None, "it was just opened"
+        response.fp.close()
+        response.fp = io.BufferedReader(self.reader)
+        self.answers += 1
+        return response
+
+
+def watched(kind: type[HTTPConnection], trust: Trust, limit_seconds: float) -> type[Watched]:
+    """Return a class of connections, of urllib3 or made of its classes, that watches over what comes."""
+    return type(f"Watched{kind.__name__}", (Watched, kind), {"trust": trust, "limit_seconds": limit_seconds})
+
+
+def is_later(response: BaseHTTPResponse) -> bool:
+    """Whether an answer that was just begun is not the first one on its connection."""
+    connection = response.connection
+    return isinstance(connection, Watched) and connection.answers > 1
+
+
+class _WatchedResponse(HTTPResponse):
+    reader: "_Reader"
+
+    def begin(self) -> None:
+        super().begin()
+        self.reader.end_head()
+
+
+class _Reader(io.RawIOBase):
+    """The bytes of one answer as they come."""
+
+    def __init__(self, sock: socket.socket, limit_seconds: float) -> None:
+        self._socket = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._timeout: float = sock.gettimeout() or math.inf
+        self._begun = time.monotonic()
+        self._limit_seconds = limit_seconds
+        self._speed: LeastSpeed | None = None
+        self._received = 0
+        self.body_bytes = 0
+        """How much of that was the body, as far as whoever reads it tells."""
+
+    def end_head(self) -> None:
+        """All of the head is there; what follows is the body."""
+        self._speed = LeastSpeed(self._timeout)
+        self._begun = time.monotonic()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._read_head(buffer) if self._speed is None else self._read_body(self._speed, buffer)
+        self._received += count
+        return count
+
+    def _read_head(self, buffer: Any) -> int:
+        left = self._begun + self._timeout - time.monotonic()
+        late = EndlessAnswerError(f"its headers were not there after {self._timeout:g} s")
+        if left <= 0:
+            raise late
+        if self._received > MOST_HEAD_BYTES:
+            raise EndlessAnswerError(f"it begins with more than {MOST_HEAD_BYTES} bytes of headers")
+        if math.isfinite(left):
+            self._socket.settimeout(left)
+        try:
+            return self._raw.readinto(buffer) or 0
+        except TimeoutError:
+            if self._received == 0:
+                raise  # it is silent, which has words of its own
+            raise late from None
+        finally:
+            self._socket.settimeout(self._timeout if math.isfinite(left) else None)
+
+    def _read_body(self, speed: LeastSpeed, buffer: Any) -> int:
+        begun = time.monotonic()
+        if begun - self._begun > self._limit_seconds:
+            raise TimeIsOverError(f"not whole after {self._limit_seconds:g} s")
+        if self._received - self.body_bytes > MOST_FRAMING_BYTES + MOST_FRAMING_TIMES * self.body_bytes:
+            raise EndlessAnswerError(f"of {self._received} bytes, only {self.body_bytes} are the body")
+        count = self._raw.readinto(buffer) or 0
+        if count:
+            speed.count(time.monotonic() - begun, count)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
