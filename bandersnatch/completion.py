@@ -44,4 +44,5 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
         files=len(fetched),
         size_bytes=sum(file.size_bytes for file in synced.values()),
         deleted_files=sum(not is_metadata(path) for path in deletions),
+        is_quarantined=page.is_quarantined,
     )

@@ -6,6 +6,7 @@ means that more is checked, never that more is deleted.
 
 import re
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -13,10 +14,11 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
-from bandersnatch.model import ProjectPage, parse_project_page, parse_serial, parse_time
+from bandersnatch.model import QUARANTINED, ProjectPage, parse_project_page, parse_serial, parse_time
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.wire import plain_hashes, read_size
 
+_QUARANTINED_MARK = re.compile(rb'<meta name="pypi:project-status" content="quarantined"')
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
 
 
@@ -41,6 +43,7 @@ class HeldPage(Struct, frozen=True):
 
     serial: int
     files: tuple[HeldFile, ...]
+    is_quarantined: bool = False
 
     @property
     def paths(self) -> set[StoredPath]:
@@ -136,9 +139,10 @@ class _Meta(msgspec.Struct):
     last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, rename="kebab"):
     files: list[_File]
     meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Page)
@@ -151,7 +155,8 @@ def _read_json(body: bytes) -> HeldPage | None:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return None
     files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
-    return HeldPage(serial, tuple(file for file in files if file is not None))
+    is_quarantined = isinstance(page.project_status, dict) and page.project_status.get("status") == QUARANTINED
+    return HeldPage(serial, tuple(file for file in files if file is not None), is_quarantined)
 
 
 def _read_html(body: bytes) -> HeldPage:
@@ -164,7 +169,7 @@ def _read_html(body: bytes) -> HeldPage:
         held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
         if held is not None:
             files.append(held)
-    return HeldPage(html_serial(body) or 0, tuple(files))
+    return HeldPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
 
 
 def html_serial(body: bytes) -> int | None:

@@ -19,7 +19,7 @@ from bandersnatch.layout import (
     json_paths,
     page_path,
 )
-from bandersnatch.rebuild import held_projects
+from bandersnatch.rebuild import held_projects, quarantined_of
 from bandersnatch.root_index import RootIndex
 from bandersnatch.simple import IndexedProject
 from bandersnatch.stop import StopFlag
@@ -39,6 +39,8 @@ class Holdings(Struct, frozen=True):
     def open(self) -> bool:
         """Open the inventory, and return whether it had to be rebuilt."""
         if self.inventory.open():
+            if (doubtful := self.inventory.without_files()) is not None:
+                self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
             return False
         self.inventory.put_all(held_projects(self.storage))
         return True

@@ -6,7 +6,7 @@ be older because upstream itself has gone back, and such an upstream is not foll
 
 import heapq
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Protocol
 
 from packaging.utils import NormalizedName
@@ -26,6 +26,9 @@ class HeldSerials(Protocol):
 
     def serials(self) -> Mapping[NormalizedName, int]:
         """Return the serials of all projects that are held."""
+
+    def quarantined(self) -> Set[NormalizedName]:
+        """Return the held projects that upstream has quarantined."""
 
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         """Record that pages are older than was believed."""
@@ -55,13 +58,14 @@ def plan_from_index(
     serials = held.serials()
     if serial < todo.target_serial:
         _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
-    serials = _without_wrong(serials, listed, serial, held)
+    serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
     for name, project in listed.items():
-        if is_full or project.serial > serials.get(name, 0) or project.serial == 0:
+        if is_full or project.serial > serials.get(name, 0) or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
-    todo.add_missing(name for name, at in serials.items() if name not in listed and (is_full or at <= serial))
+    missing = ((name, at) for name, at in serials.items() if name not in listed)
+    todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
     newest = max((project.serial for project in listed.values()), default=0)
     if serial - newest > LEEWAY:  # of so many rows some would be about projects that are there
         logger.warning(

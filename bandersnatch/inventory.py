@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
-from bandersnatch import strangers
+from bandersnatch import quarantines, strangers
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import StoredPath
 
@@ -49,7 +49,8 @@ _VERIFIED_SCHEMA = (
 class HeldProject(Struct, frozen=True):
     """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
     conditional; ``pages_digest`` is what all that was published of the project shall hash to, and None where nobody knows.
-    ``strangers`` are its files whose names do not begin with its own, or None, which leaves those as they are noted.
+    ``strangers`` are its files whose names do not begin with its own, or None, which leaves those as they are noted, as it
+    does with ``is_quarantined``.
     """
 
     name: NormalizedName
@@ -60,6 +61,7 @@ class HeldProject(Struct, frozen=True):
     size_bytes: int
     pages_digest: bytes | None = None
     strangers: tuple[StoredPath, ...] | None = None
+    is_quarantined: bool | None = None
 
 
 class Inventory:
@@ -109,8 +111,26 @@ class Inventory:
         )
 
     def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
-        """Yield name, display name and serial of all projects that are held, in the order of their names."""
-        return self._in_order("name, display_name, serial")
+        """Yield name, display name and serial of all held projects but the quarantined, in the order of their names."""
+        quarantined = self.quarantined()
+        return (row for row in self._in_order("name, display_name, serial") if row[0] not in quarantined)
+
+    def quarantined(self) -> set[NormalizedName]:
+        """Return the held projects that upstream has quarantined."""
+        with self._cursor() as cursor:
+            return quarantines.all_of(cursor)
+
+    def without_files(self) -> list[NormalizedName] | None:
+        """Return the projects that may be quarantined, where it is not known which are; else None."""
+        with self._cursor() as cursor:
+            if quarantines.are_known(cursor):
+                return None
+            return [NormalizedName(name) for (name,) in cursor.execute("SELECT name FROM project WHERE files = 0")]
+
+    def begin_quarantines(self, projects: Iterable[NormalizedName]) -> None:
+        """Record that these projects, and no others, are quarantined."""
+        with self._transaction() as cursor:
+            quarantines.begin(cursor, projects)
 
     def _in_order(self, columns: str) -> Iterator[Any]:
         last = ""
@@ -153,6 +173,7 @@ class Inventory:
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM project WHERE name = ?", (project,))
             strangers.note(cursor, project, ())
+            quarantines.note(cursor, project, is_quarantined=False)
             self._settle(cursor, project)
 
     def forget_etags(self) -> None:
@@ -250,10 +271,12 @@ class Inventory:
 
     @staticmethod
     def _put(cursor: sqlite3.Cursor, held: HeldProject) -> None:
-        *row, paths = astuple(held)
+        *row, paths, is_quarantined = astuple(held)
         cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         if paths is not None:
             strangers.note(cursor, held.name, paths)
+        if is_quarantined is not None:
+            quarantines.note(cursor, held.name, is_quarantined=is_quarantined)
 
     @staticmethod
     def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
@@ -283,7 +306,7 @@ class Inventory:
 
     @staticmethod
     def _make_tables(connection: sqlite3.Connection) -> None:
-        connection.executescript(";".join((_SCHEMA, *strangers.SCHEMA)))
+        connection.executescript(";".join((_SCHEMA, *strangers.SCHEMA, quarantines.SCHEMA)))
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:

@@ -71,6 +71,8 @@ class Preparation:
             return answer
         if answer.page is None:
             return self._settle_unchanged(answer.serial)
+        if answer.page.is_quarantined and self._record is None:
+            return self._settle_quarantined(answer.serial)
         page = replace(self._without_strays(answer.page), serial=answer.serial)
         is_of_this_index = self._record is not None and self._record.serial > 0
         check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
@@ -176,6 +178,12 @@ class Preparation:
         if self._record is None or may_be_older or not self._shop.upstream.journal_end.reaches(self._record.serial):
             return 0
         return self._record.serial
+
+    def _settle_quarantined(self, serial: int | None) -> Outcome:
+        """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""
+        if self._unsettled:
+            return Gone(self._project)
+        return Settled(self._project, serial or 0, changed=False, is_quarantined=True)
 
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"

@@ -104,6 +104,7 @@ class Publisher(Struct, frozen=True):
                 size_bytes,
                 _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
                 strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
+                page.is_quarantined,
             )
         )
         return any(changed)

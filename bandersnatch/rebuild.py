@@ -1,13 +1,13 @@
 """Rebuilds the inventory from the pages under ``web/``, after it was deleted or for a mirror of another bandersnatch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.held_page import read_held_page
 from bandersnatch.inventory import HeldProject
-from bandersnatch.layout import JSON_PAGE, SIMPLE, StoredPath, page_path
+from bandersnatch.layout import JSON_PAGE, SIMPLE, Layout, StoredPath, page_path
 from bandersnatch.model import ListedProject, parse_project_name, parse_root_index
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.strangers import strangers_of
@@ -24,8 +24,18 @@ def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
             size_bytes = sum(file.size or 0 for file in page.files)
             strangers = strangers_of(project, (file.path for file in page.files))
             yield HeldProject(
-                project, display_name, page.serial, None, len(page.files), size_bytes, strangers=strangers or None
-            )
+                project, display_name, page.serial, None, len(page.files), size_bytes, None, strangers or None,
+                True if page.is_quarantined else None,
+            )  # fmt: skip
+
+
+def quarantined_of(storage: FilesystemStorage, projects: Iterable[NormalizedName]) -> Iterator[NormalizedName]:
+    """Yield those of the projects whose pages say that they are quarantined."""
+    for project in projects:
+        folders = (Layout(hash_index).page_folder(project) for hash_index in (False, True))
+        pages = (read_held_page(storage, folder) for folder in folders)
+        if any(page is not None and page.is_quarantined for page in pages):
+            yield project
 
 
 def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName, StoredPath]]:

@@ -18,6 +18,7 @@ class Settled(Struct, frozen=True):
     size_bytes: int = 0
     deleted_files: int = 0
     excluded_by: Verdict | None = None
+    is_quarantined: bool = False
 
 
 class Gone(Struct, frozen=True):

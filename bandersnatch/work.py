@@ -255,7 +255,9 @@ class Work:
             self.report.excluded += 1
             level = logging.WARNING if self._save_todo is None else logging.DEBUG  # a run drops thousands
             logger.log(level, "%s: not mirrored, since %s", settled.project, settled.excluded_by)
-        if settled.changed:
+        if settled.is_quarantined:
+            _tell_quarantined(settled)
+        elif settled.changed:
             logger.info(
                 "%s: updated to serial %d, files fetched: %d (%d bytes), deleted: %d",
                 settled.project, settled.serial, settled.files, settled.size_bytes, settled.deleted_files,
@@ -311,3 +313,12 @@ class Work:
         spent = time.monotonic() - begin
         pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
         self._next_checkpoint = time.monotonic() + pause
+
+
+def _tell_quarantined(settled: Settled) -> None:
+    if settled.changed:
+        logger.info(
+            "%s: quarantined by upstream; its page stays, files deleted: %d", settled.project, settled.deleted_files
+        )
+    else:
+        logger.debug("%s: quarantined by upstream", settled.project)

@@ -32,6 +32,9 @@ class Held:
     def serials(self) -> Mapping[NormalizedName, int]:
         return self.at
 
+    def quarantined(self) -> set[NormalizedName]:
+        return set()
+
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         self.lowered.update(serials)
 

@@ -84,6 +84,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "state"),
     (2, "strangers"),
     (2, "unconfirmed"),
+    (2, "quarantines"),
     (2, "inventory"),
     (2, "held_page"),
     (2, "rebuild"),

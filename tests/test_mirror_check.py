@@ -18,7 +18,8 @@ def write_mirror(pypi: FakePyPI, directory: Path) -> None:
     """Write the tree of a perfect mirror."""
     simple = directory / "web" / "simple"
     simple.mkdir(parents=True)
-    rows = [{"_last-serial": pypi.project_serial(n), "name": pypi.display_name(n)} for n in pypi.project_names()]
+    listed = [name for name in pypi.project_names() if pypi.page(name)["project-status"]["status"] != "quarantined"]
+    rows = [{"_last-serial": pypi.project_serial(n), "name": pypi.display_name(n)} for n in listed]
     write_pages(simple, {"meta": {"_last-serial": pypi.serial, "api-version": "1.4"}, "projects": rows})
     for name in pypi.project_names():
         local = pypi.page(name)

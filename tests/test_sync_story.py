@@ -1,5 +1,7 @@
 """What upstream publishes is what the mirror holds, after every kind of event."""
 
+import sqlite3
+
 import pytest
 
 from tests.fakepypi import Call, FakePyPI, Status
@@ -153,9 +155,88 @@ def test_quarantined_project_keeps_its_page_and_loses_its_files(rig: Rig, pypi: 
     rig.assert_matches()
     assert b'content="quarantined"' in (rig.web / "simple/suspect/index.html").read_bytes()
     assert not (rig.web / file.url_path.lstrip("/")).exists()
+    for name in ("index.html", "index.v1_html", "index.v1_json"):
+        assert b"suspect" not in (rig.web / "simple" / name).read_bytes()
     pypi.clear_quarantine("suspect")
     rig.run()
     rig.assert_matches()
+
+
+def test_quarantined_project_is_not_asked_for_in_every_run(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("suspect", "1.0")
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    pypi.clear_requests()
+    pypi.add_file("other", "1.0")
+    rig.run()
+    rig.run()
+    assert [request.path for request in pypi.page_requests()] == ["/simple/other/"]
+    pypi.clear_quarantine("suspect")
+    rig.run()
+    pypi.remove_project("suspect")
+    assert rig.run().removed == 1
+    rig.assert_matches()
+
+
+def test_project_that_was_quarantined_before_the_mirror_had_it_is_taken_when_that_is_over(
+    rig: Rig, pypi: FakePyPI
+) -> None:
+    pypi.add_file("other", "1.0")
+    pypi.add_file("suspect", "1.0")
+    pypi.quarantine_project("suspect")
+    rig.run()
+    pypi.add_file("another", "1.0")
+    pypi.quarantine_project("another")
+    assert rig.run().failures == []
+    assert sorted(path.name for path in (rig.web / "simple").iterdir() if path.is_dir()) == ["other"]
+    rig.assert_matches()
+    pypi.clear_quarantine("suspect")
+    pypi.clear_quarantine("another")
+    rig.run()
+    rig.assert_matches()
+    assert (rig.web / "simple/another/index.html").exists()
+
+
+def test_full_resync_keeps_a_quarantined_project(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("suspect", "1.0")
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    rig.resync()
+    rig.run()
+    assert (rig.web / "simple/suspect/index.html").exists()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("simple_format", ["ALL", "HTML", "JSON"])
+def test_what_is_quarantined_is_found_out_from_the_pages_where_no_record_tells(
+    rig: Rig, pypi: FakePyPI, simple_format: str
+) -> None:
+    rig.options["simple-format"] = simple_format
+    pypi.add_file("suspect", "1.0")
+    pypi.create_project("empty")
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    with sqlite3.connect(rig.directory / "inventory.sqlite") as inventory:
+        inventory.execute("DROP TABLE quarantined")  # as in an inventory of an earlier version
+    for _ in range(2):
+        pypi.add_file("other", f"1.{pypi.serial}")
+        rig.run()
+        for page in (rig.web / "simple").glob("index.*"):
+            assert (b"suspect" in page.read_bytes(), b"empty" in page.read_bytes()) == (False, True)
+        (rig.directory / "inventory.sqlite").unlink()
+
+
+def test_quarantine_is_told_as_such(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    pypi.add_file("suspect", "1.0")
+    rig.run()
+    pypi.quarantine_project("suspect")
+    caplog.set_level("INFO")
+    rig.run()
+    assert "suspect: quarantined by upstream; its page stays, files deleted: 1" in caplog.text
+    assert "suspect: updated" not in caplog.text
 
 
 def test_quarantined_release_and_back(rig: Rig, pypi: FakePyPI) -> None:
