@@ -192,15 +192,12 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
 
 
 def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
-    """Return the filters; how each of them is read need not be imported where none is enabled."""
+    """Return the filters; how each of them is read need not be imported where none is configured."""
     settings, filters = Settings(ini), NO_FILTERS
-    if settings.has("plugins", "enabled"):
+    if settings.sections:
         from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - most of the import time of filters
 
         filters = read_filters(settings)
-    elif settings.sections:
-        sections = ", ".join(f"[{name}]" for name in settings.sections)
-        warnings.append(f"{ini.path}: {sections}: without effect, since [plugins] enabled names no filter")
     problems += settings.problems
     warnings += settings.warnings
     remarks += settings.remarks

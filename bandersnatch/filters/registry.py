@@ -1,6 +1,6 @@
 """The table of all filters, and how those that are enabled become one ``Filters``.
 
-It is imported only where a configuration enables filters: a run without any need not read all this.
+It is imported only where a configuration has sections of filters: a run without any need not read all this.
 """
 
 from collections.abc import Callable, Mapping
@@ -117,11 +117,26 @@ _NEEDS = {
     "versions_count_project_metadata": _Needs("versions_count_project_metadata", None),
 }
 """Of all filters but prerelease_release, which needs nothing."""
+_ALSO_READ = {
+    ("filter_prerelease", "packages"): {"prerelease_release"},
+    ("allowlist", "packages"): {"size_project_metadata", "versions_count_project_metadata"},
+    ("allowlist", "requirements_path"): {"project_requirements", "project_requirements_pinned"},
+    ("latest_release", "sort_by"): {"latest_release"},
+}
+"""The options that filters read, and can work without."""
+_ACTED_BY_THEMSELVES = {
+    ("allowlist", "packages"): "allowlist_project",
+    ("blocklist", "packages"): "blocklist_project and blocklist_release",
+    ("filter_regex", "packages"): "regex_project",
+    ("filter_regex", "releases"): "regex_release",
+}
+"""The lists that the versions 2.1 to 3.1 applied without being told, and what does that today."""
 
 
 def read_filters(settings: Settings) -> Filters:
     """Return the filters that ``[plugins] enabled`` asks for; what is wrong is noted in ``settings``."""
     names = _enabled(settings)
+    _check_idle(names, settings)
     return Filters(
         projects=_built(PROJECT_FILTERS, names, settings),
         metadata=_built(METADATA_FILTERS, names, settings),
@@ -145,12 +160,12 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
     if found is None and needs is not None:
         if needs.is_allowlist and not settings.is_wrong(needs.section, needs.option or ""):
             settings.problems.append(
-                f"{settings.place('plugins', 'enabled')}: {name}: {needs} is empty: "
+                f"{settings.place(*settings.enabling)}: {name}: {needs} is empty: "
                 "the mirror would have nothing, or everything"
             )
         elif not needs.are_met(settings):
             settings.warnings.append(
-                f"{settings.place('plugins', 'enabled')}: {name}: drops nothing, since there is no {needs}"
+                f"{settings.place(*settings.enabling)}: {name}: drops nothing, since there is no {needs}"
             )
     return found
 
@@ -158,10 +173,10 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
 def _enabled(settings: Settings) -> list[str]:
     """Return the names of the enabled filters, sorted; ``all`` stands for those that the file configures."""
     names: set[str] = set()
-    for entry in settings.entries("plugins", "enabled"):
+    for entry in settings.entries(*settings.enabling):
         name = OLD_NAMES.get(entry.text, entry.text)
         if name != entry.text:
-            place = settings.place("plugins", "enabled", entry.line)
+            place = settings.place(*settings.enabling, entry.line)
             settings.remarks.append(f"{place}: {entry.text}: its name is {name} today")
         if name == ALL:
             names |= {each for each in FILTER_NAMES if _is_configured(each, settings)}
@@ -175,7 +190,42 @@ def _enabled(settings: Settings) -> list[str]:
         else:
             hint = suggestion(name, sorted(FILTER_NAMES)) or f" ({ALL}, {', '.join(sorted(FILTER_NAMES))})"
             settings.add_problem(entry, f"expected the name of a filter{hint}")
+    if settings.enabling != ("plugins", "enabled"):
+        todays = f'"enabled = {", ".join(sorted(names))}", one name on each line' if names else '"enabled ="'
+        place = settings.place(*settings.enabling)
+        settings.add_warning(f"{place}: applied as versions up to 4 did; write it as [plugins] {todays}")
     return sorted(names)
+
+
+def _check_idle(names: list[str], settings: Settings) -> None:
+    """Say which options no enabled filter reads: whoever wrote them expects that they act."""
+    for section in settings.sections:
+        told: set[frozenset[str]] = set()
+        for option in settings.options(section):
+            readers = _readers(section, option)
+            if not readers or readers & set(names) or readers in told or not settings.has(section, option):
+                continue
+            told.add(readers)
+            place = settings.place(section, option)
+            todays = _ACTED_BY_THEMSELVES.get((section, option))
+            if todays is not None and settings.is_of_2_or_3(section) and not settings.says_what_is_enabled:
+                settings.problems.append(
+                    f"{place}: versions 2.1 to 3.1 applied it, newer ones only what [plugins] enables: "
+                    f"to apply it, write {todays} to [plugins] enabled; "
+                    'to mirror without it, take it out, or write "enabled =" there'
+                )
+            else:
+                wanted = todays or " or ".join(sorted(readers))
+                settings.add_warning(
+                    f"{place}: without effect, since no filter that reads it is enabled; "
+                    f"to apply it, write {wanted} to [plugins] enabled"
+                )
+
+
+def _readers(section: str, option: str) -> frozenset[str]:
+    """Return the filters that read an option."""
+    readers = {name for name, needs in _NEEDS.items() if needs.section == section and needs.option in (None, option)}
+    return frozenset(readers | _ALSO_READ.get((section, option), set()))
 
 
 def _is_configured(name: str, settings: Settings) -> bool:

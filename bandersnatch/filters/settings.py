@@ -44,7 +44,9 @@ METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
     "version_range_release_file_metadata": _FILE_ROOTS,
 }
 """With what such paths begin."""
-OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist"}
+OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist", "regex": "filter_regex"}
+_OLD_ENABLED = "plugins"
+"""Up to version 4 ``[blacklist] plugins`` enabled filters; where ``[plugins] enabled`` stood there too, it was overruled."""
 
 
 def is_filter_option(section: str, name: str) -> bool:
@@ -80,6 +82,9 @@ class Settings(Struct):
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    enabling: tuple[str, str] = ("plugins", "enabled")
+    """The section and the option that say which filters are enabled."""
+    _enabled_in: str = "blocklist"
     _names_in_file: dict[str, str] = field(default_factory=dict)
     _wrong: set[tuple[str, str]] = field(default_factory=set)
 
@@ -88,15 +93,28 @@ class Settings(Struct):
             name = OLD_SECTIONS.get(section, section)
             if name not in FILTER_SECTIONS:
                 continue
+            if name != section and name in self.ini.sections:
+                self._compare_with_todays(section, name)
+                continue
             if name != section:
-                if name in self.ini.sections:
-                    self.warnings.append(f"{self.ini.place(section)}: ignored, since there is [{name}] too")
-                    continue
                 self.remarks.append(f"{self.ini.place(section)}: its name is [{name}] today")
             self._names_in_file[name] = section
             options = self.ini.options(section)
             self.sections[name] = {each: option for each, option in options.items() if not option.is_helper}
             self._check_options(name)
+        for section in ("blacklist", "blocklist"):
+            if _OLD_ENABLED in self.ini.options(section):
+                self._take_old_enabled(section)
+
+    @property
+    def says_what_is_enabled(self) -> bool:
+        """Whether the file says which filters are enabled, be it that none is."""
+        section, option = self.enabling
+        return option in self.sections.get(section, {})
+
+    def is_of_2_or_3(self, section: str) -> bool:
+        """Whether a section may be of the versions 2.1 to 3.1, in which lists acted without being enabled."""
+        return section == "filter_regex" or self._names_in_file.get(section) in OLD_SECTIONS
 
     def has(self, section: str, option: str) -> bool:
         """Whether an option is there and not empty."""
@@ -118,7 +136,8 @@ class Settings(Struct):
 
     def place(self, section: str, option: str | None = None, line: int | None = None) -> str:
         """Return where something stands, for the beginning of a message."""
-        return self.ini.place(self._names_in_file.get(section, section), option, line)
+        in_file = self._enabled_in if option == _OLD_ENABLED else self._names_in_file.get(section, section)
+        return self.ini.place(in_file, option, line)
 
     def value(self, section: str, option: str) -> Entry | None:
         """Return the value of an option that has one line; where there are more, that is a problem."""
@@ -158,9 +177,46 @@ class Settings(Struct):
         if known is ANY_OPTION:
             return
         for option in self.sections[section]:
-            place = self.place(section, option)
-            if option == "plugins":
-                self.remarks.append(f"{place}: ignored; filters are enabled by [plugins] enabled")
-            elif option not in known:
-                hint = suggestion(option, known) or f"; expected {' or '.join(known)}"
-                self.problems.append(f"{place}: unknown option{hint}")
+            if option in known or (section == "blocklist" and option == _OLD_ENABLED):
+                continue
+            hint = suggestion(option, known) or f"; expected {' or '.join(known)}"
+            self.problems.append(f"{self.place(section, option)}: unknown option{hint}")
+
+    def _compare_with_todays(self, old: str, name: str) -> None:
+        """Refuse what a section says that is there under its present name too, and says something else."""
+        todays = self.ini.options(name)
+        for option, value in self.ini.options(old).items():
+            words = _words(value)
+            if option == _OLD_ENABLED or value.is_helper or not words:
+                continue
+            if option not in todays or words != _words(todays[option]):
+                self.problems.append(
+                    f"{self.ini.place(old, option)}: [{name}] {option} says something else; "
+                    f"versions up to 4 read this one, newer ones that: write all that counts to [{name}]"
+                )
+        self.warnings.append(f"{self.ini.place(old)}: not needed, since there is [{name}] too")
+
+    def _take_old_enabled(self, section: str) -> None:
+        """Take the filters that ``[blacklist] plugins`` enables, unless the file says so in the present way too."""
+        old, place = self.ini.options(section)[_OLD_ENABLED], self.ini.place(section, _OLD_ENABLED)
+        enabled = self.sections.get(self.enabling[0], {}).get(self.enabling[1])
+        if enabled is None:
+            self.enabling = ("blocklist", _OLD_ENABLED)
+            self._enabled_in = section
+            self.sections.setdefault("blocklist", {})[_OLD_ENABLED] = old
+        elif {_todays_name(each) for each in _words(old)} != {_todays_name(each) for each in _words(enabled)}:
+            self.problems.append(
+                f"{place}: [plugins] enabled says something else; versions 3.3 and 4 read this one, newer ones that: "
+                "write all filters that count to [plugins] enabled, and take this one out"
+            )
+        else:
+            self.remarks.append(f"{place}: not needed, since [plugins] enabled says the same")
+
+
+def _words(option: IniOption) -> set[str]:
+    """Return the entries of an option's value."""
+    return {line.text for line in option.lines if line.text and not line.text.startswith("#")}
+
+
+def _todays_name(filter_name: str) -> str:
+    return filter_name.replace("whitelist", "allowlist").replace("blacklist", "blocklist")
