@@ -72,10 +72,10 @@ def test_the_latest_releases_are_those_that_no_other_is_later_than(page: Project
         return "no version" if known is None else "pre-release" if known.is_prerelease else "final"
 
     def is_later(one: str, other: str) -> bool:
-        if kind(one) != kind(other):
-            return kind(one) == "final" or kind(other) == "no version"
         if sort_by == "time" and files[one][0].upload_time != files[other][0].upload_time:
             return (files[one][0].upload_time or "") > (files[other][0].upload_time or "")
+        if kind(one) != kind(other):
+            return kind(one) == "final" or kind(other) == "no version"
         ours, theirs = parsed(one), parsed(other)
         if ours is None or theirs is None:
             return ours is not None or (theirs is None and one > other)
@@ -112,13 +112,34 @@ def test_pre_releases_take_no_place_of_final_releases() -> None:
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(1, ["3.0a1"]), (2, ["2.0b1", "3.0a1"]), (3, ["2.0b1", "3.0a1", "2004d"])])
-@pytest.mark.parametrize("sort_by", ["version", "time"])
-def test_what_is_no_version_takes_no_place_of_pre_releases(keep: int, kept: list[str], sort_by: str) -> None:
+def test_what_is_no_version_takes_no_place_of_pre_releases(keep: int, kept: list[str]) -> None:
     times = {"0.1-bulbasaur": "2023", "2.0b1": "2022", "3.0a1": "2021", "2004d": "2024"}
     files = (make_file(f"sample-{v}.tar.gz", upload_time=f"{year}-01-01T00:00:00Z") for v, year in times.items())
     page = make_page(*files, versions=tuple(times))
-    text = enabled("latest_release") + f"[latest_release]\nkeep = {keep}\nsort_by = {sort_by}\n"
+    text = enabled("latest_release") + f"[latest_release]\nkeep = {keep}\n"
     assert kept_versions(filters_of(text), page) == kept
+
+
+def kept_by_time(keep: int, times: dict[str, str]) -> list[str]:
+    files = (make_file(f"sample-{v}.tar.gz", upload_time=f"{day}T00:00:00Z") for v, day in times.items())
+    text = enabled("latest_release") + f"[latest_release]\nkeep = {keep}\nsort_by = time\n"
+    return kept_versions(filters_of(text), make_page(*files, versions=tuple(times)))
+
+
+def test_by_time_what_is_no_version_keeps_the_place_of_its_upload() -> None:
+    times = {"1.0": "2020-01-01", "1.1": "2021-01-01", "1.1.1d": "2023-01-01", "1.2": "2022-01-01"}
+    assert kept_by_time(2, times) == ["1.1.1d", "1.2"]
+    assert kept_by_time(3, times) == ["1.1", "1.1.1d", "1.2"]
+
+
+def test_by_time_a_pre_release_keeps_the_place_of_its_upload() -> None:
+    times = {"1.0": "2020-01-01", "1.1": "2021-01-01", "2.0b1": "2023-01-01"}
+    assert kept_by_time(2, times) == ["1.1", "2.0b1"]
+
+
+def test_by_time_the_current_release_has_a_place_whenever_it_came() -> None:
+    times = {"1.0": "2020-01-01", "2.0b1": "2022-01-01", "2.0b2": "2023-01-01"}
+    assert kept_by_time(2, times) == ["1.0", "2.0b2"]
 
 
 def test_a_place_among_the_latest_is_for_what_other_filters_keep() -> None:

@@ -102,7 +102,7 @@ class SortBy(Enum):
 
 
 class _Rank(IntEnum):
-    """The kind of a release, which counts before its version and its time."""
+    """The kind of a release, which counts before its version."""
 
     NO_VERSION = 0
     PRERELEASE = 1
@@ -112,8 +112,9 @@ class _Rank(IntEnum):
 class Latest(Struct, frozen=True):
     """Keeps the latest releases of those that all other filters keep.
 
-    Pre-releases take the places that final releases leave, and what is no version of PEP 440 those that both leave. The
-    release that upstream shows as the current one takes the last place where it would have none.
+    By version, pre-releases take the places that final releases leave, and what is no version of PEP 440 those that both
+    leave. By time, nothing but the time of upload counts, as in the versions that brought ``sort_by``. The release that
+    upstream shows as the current one takes the last place where it would have none.
     """
 
     filter_name: str
@@ -133,9 +134,9 @@ class Latest(Struct, frozen=True):
         verb = "is" if release.version in kept else "is not"
         return f"{shown(release.version)} {verb} among the {self.keep} latest by {self.sort_by.value}"
 
-    def _order(self, release: Release) -> tuple[_Rank, float, Version, str]:
+    def _order(self, release: Release) -> tuple[float, _Rank, Version, str]:
         time = release.uploaded if self.sort_by is SortBy.TIME else 0.0
-        return _rank(release), time, *_version_order(release)
+        return time, _rank(release), *_version_order(release)
 
 
 def _rank(release: Release) -> _Rank:
