@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_LIMIT = 1_000
 """An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
+LEAP = 10_000
+"""Rows of a journal stand close together. Before one so far behind the others is believed, upstream is asked for the end."""
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026."""
 MAX_ATTEMPTS = 4
@@ -84,8 +86,7 @@ class Changelog:
             if not isinstance(rows, list):
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
             read = [self._read_row(row, asked) for row in rows]
-            if any(serial > end for serial, _ in read):
-                end = self.last_serial()
+            end = max(end, self._end_of(asked, [serial for serial, _ in read], end))
             if refused := [serial for serial, _ in read if serial > end]:
                 logger.warning(
                     "%s: %d rows of the changelog, up to %d, are beyond its newest serial %d: they are left out",
@@ -96,6 +97,15 @@ class Changelog:
             if newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
                 return newest, changes
             logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
+
+    def _end_of(self, after: int, serials: list[int], known_end: int) -> int:
+        """Return how far the journal goes at least, from the serials of its rows; it is asked only where they leap."""
+        reached = after
+        for serial in sorted(serials):
+            if serial > max(reached + LEAP, known_end):
+                return self.last_serial()
+            reached = serial
+        return reached
 
     def all_projects(
         self, keeps: ProjectRule, journal_end: int = 0
