@@ -48,6 +48,12 @@ class Removals(Struct):
     def __bool__(self) -> bool:
         return bool(self.projects or self.files)
 
+    def keep(self, project: NormalizedName) -> None:
+        """Take a project from those that are gone."""
+        self.projects.remove(project)
+        self.excluded.pop(project, None)
+        self.unlisted.discard(project)
+
     def excess(
         self,
         limit: RemovalLimit,

@@ -6,7 +6,7 @@ has been told, gaps are normal, and any field can be nil.
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 from xml.parsers.expat import ExpatError
 
@@ -24,7 +24,7 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.fetch import Fetcher
-from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
 from bandersnatch.project_list import read_project_list
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ LEAP = 10_000
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026."""
 MAX_ATTEMPTS = 4
+_MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
 LONGEST_RATE_LIMIT_SECONDS = 3600.0
 
@@ -106,6 +107,31 @@ class Changelog:
                 return self.last_serial()
             reached = serial
         return reached
+
+    def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
+        """Return the projects of which the journal tells at these serials, which are sorted; None where it has no such row.
+
+        One answer has many rows, and so may tell of several; only so many answers are asked for. What is then not known is
+        left out.
+        """
+        found: dict[int, NormalizedName | None] = {}
+        for _ in range(_MOST_ANSWERS):
+            wanted = [serial for serial in serials if serial not in found]
+            if not wanted:
+                break
+            begin = wanted[0] - 1
+            if begin >= MAX_SERIAL:
+                found |= dict.fromkeys(wanted)
+                break
+            rows = self._call("changelog_since_serial", begin)
+            if not isinstance(rows, list):
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+            told = [self._read_row(row, begin) for row in rows]
+            is_last = len(rows) < SMALLEST_LIMIT
+            newest = max((serial for serial, _ in told), default=begin)
+            projects = {serial: change[0].project for serial, change in told if change is not None}
+            found |= {serial: projects.get(serial) for serial in wanted if is_last or serial <= max(newest, wanted[0])}
+        return found
 
     def all_projects(
         self, keeps: ProjectRule, journal_end: int = 0

@@ -19,8 +19,9 @@ from bandersnatch.held_page import read_held_page
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.mirror import Mirror
-from bandersnatch.options import CompareMethod, DeletedPolicy
+from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.order import Order
+from bandersnatch.own_projects import OwnProjects
 from bandersnatch.package import Package
 from bandersnatch.publisher import Publication, Publisher
 from bandersnatch.report import Failure, Gone, Outcome
@@ -63,6 +64,7 @@ class DryRun:
                 self._fetch_pages(forecast, plan, inventory)
             else:
                 self._guess(forecast, plan, inventory)
+            self._keep_own(forecast, plan, inventory)
             self._apply_brake(forecast, plan, inventory)
             forecast.updates.sort(key=lambda update: update.project)
             forecast.removals.sort(key=lambda removal: removal.project)
@@ -217,9 +219,23 @@ class DryRun:
         sizes = [found.size for found in stored if found is not None]
         return FileCount(len(sizes), sum(sizes))
 
+    def _keep_own(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
+        """Take what upstream never had from what is to be removed."""
+        candidates = [each.project for each in forecast.removals if plan.todo[each.project].serial == 0]
+        if not candidates:
+            return
+        asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
+        own = OwnProjects(self._storage, inventory).find(
+            candidates, self._equipment.upstream, asks_journal=asks_journal
+        )
+        self._excluded -= own
+        forecast.unchanged += len(own)
+        forecast.removals = [each for each in forecast.removals if each.project not in own]
+
     def _apply_brake(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
         """Say where a run would withhold its removals; files count one by one only on pages that stay."""
         projects, files = inventory.totals()
+        projects -= len(OwnProjects(self._storage, inventory).names())
         gone = [removal.project for removal in forecast.removals]
         unlisted = sum(plan.todo[project].is_unlisted for project in gone if project not in self._excluded)
         doomed = Doomed(

@@ -91,8 +91,12 @@ def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage 
     return next((_read_html(body) for body in bodies if body is not None and html_serial(body) is not None), None)
 
 
-def read_listed_paths(storage: FilesystemStorage, folder: StoredPath) -> set[StoredPath] | None:
+def read_listed_paths(
+    storage: FilesystemStorage, folder: StoredPath, *, must_be_whole: bool = True
+) -> set[StoredPath] | None:
     """Return the files that the page in a folder lists in any of its forms, or None where there is no page.
+
+    An operator's own page need not end as ours do, but with the end of a tag: else it was cut off.
 
     Raises:
         UnreadablePageError: there is a page, but what it lists can't be said for sure.
@@ -107,9 +111,8 @@ def read_listed_paths(storage: FilesystemStorage, folder: StoredPath) -> set[Sto
     pages = [_read_html(body) for body in html if body is not None]
     page = _read_json(json) if json is not None else None
     # Where there is JSON it must be whole, and else one of the others; whatever these list besides is not for deletion.
-    if page is None and (
-        json is not None or not any(body is not None and html_serial(body) is not None for body in html)
-    ):
+    is_whole = html_serial if must_be_whole else _has_an_end
+    if page is None and (json is not None or not any(body is not None and is_whole(body) is not None for body in html)):
         raise UnreadablePageError(folder, "the page is broken")
     return set().union(*(each.paths for each in (page, *pages) if each is not None))
 
@@ -170,6 +173,10 @@ def _read_html(body: bytes) -> HeldPage:
         if held is not None:
             files.append(held)
     return HeldPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
+
+
+def _has_an_end(body: bytes) -> bool | None:
+    return body.rstrip().endswith(b">") or None
 
 
 def html_serial(body: bytes) -> int | None:

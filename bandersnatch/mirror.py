@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bandersnatch.adoption import adopt
+from bandersnatch.changes import Owed
 from bandersnatch.config import INDEX, Config, changed_between
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
@@ -20,12 +21,13 @@ from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
 from bandersnatch.options import ApiMethod
+from bandersnatch.own_projects import OwnProjects
 from bandersnatch.report import Report
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
-from bandersnatch.todo import TodoList
+from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Mirror:
         self._inventory = inventory or Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
+        self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
 
@@ -125,12 +128,27 @@ class Mirror:
             plan = replace(plan, recheck=True)
         else:
             plan = replace(plan, reconfigured=changed_between(before, self._config.fingerprint))
+        plan = self._with_own_projects(plan, saved, differs=differs)
         self._check_for_outage(plan)
         if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists what is here again
             is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
             plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
         logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
         return plan
+
+    def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:
+        """Leave out the operator's own projects, of which upstream has nothing to tell; or remove them, if it is allowed."""
+        own = self._own.names()
+        if self._allow_removals:
+            for project in own:
+                if project not in plan.todo:
+                    plan.todo.add(project, TodoEntry(project, 0, Owed.REMOVED))
+            return replace(plan, is_new=plan.is_new or bool(own))
+        missing = [project for project in own if project in plan.todo and plan.todo[project].serial == 0]
+        for project in missing:
+            plan.todo.discard(project)
+        is_at_target = saved.todo is None and saved.serial == plan.todo.target_serial and not differs
+        return replace(plan, is_new=False) if missing and not plan.todo and is_at_target else plan
 
     def _check_for_outage(self, plan: RunPlan) -> None:
         """Refuse to go by a list of all projects that lacks most of what is held, where that is much.
@@ -187,6 +205,8 @@ class Mirror:
         is_complete = len(todo) == len(gone)
         self._holdings.write_root_index(todo.target_serial if is_complete else saved.serial or 0, gone)
         work.remove_gone(todo)
+        if own := self._own.names():
+            logger.info("the root index lists your own projects too, which upstream never had: %d", len(own))
         self._unconfirmed.save(work.unconfirmed)
         if work.report.withheld is None:
             self._storage.delete(REMOVALS)

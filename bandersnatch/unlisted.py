@@ -10,15 +10,18 @@ import hashlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
+
+from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
 from bandersnatch.held_page import read_listed_paths
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
+from bandersnatch.own_projects import OwnProjects
 from bandersnatch.rebuild import project_folders
 from bandersnatch.storage import PART_SUFFIX, FilesystemStorage
 
@@ -60,6 +63,7 @@ class UnlistedFiles:
         self, storage: FilesystemStorage, inventory: Inventory, kept_at: Path | None, *, begins_anew: bool = False
     ) -> None:
         self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
+        self._own = OwnProjects(storage, inventory)
         self._is_stopped: Callable[[], bool] = lambda: False
         with self._translated():
             if kept_at is not None and begins_anew:
@@ -126,15 +130,20 @@ class UnlistedFiles:
 
     def _read_pages(self, _: bytes) -> Iterator[bytes]:
         """Note what all pages list that were not read before, in whatever order the disk has them."""
-        for _project, folder in project_folders(self._storage):
+        own = self._own.names()
+        for project, folder in project_folders(self._storage):
             if not self._has("page", "folder", folder):
                 with suppress(UnreadablePageError):  # it may be mended meanwhile; the check looks again
-                    self._read_page(folder, self._stamp(folder))
+                    self._read_page(folder, self._stamp(folder), is_ours=self._is_ours(project, own))
                 yield b""
 
-    def _read_page(self, folder: StoredPath, stamp: int | None) -> bool:
+    def _is_ours(self, project: NormalizedName, own: Collection[NormalizedName]) -> bool:
+        """Whether the page is one that we wrote, and ends as ours do; others are the operator's."""
+        return project not in own and self._inventory.get(project) is not None
+
+    def _read_page(self, folder: StoredPath, stamp: int | None, *, is_ours: bool) -> bool:
         """Note what the page in a folder lists, and return whether there is one."""
-        paths = read_listed_paths(self._storage, folder) if stamp is not None else None
+        paths = read_listed_paths(self._storage, folder, must_be_whole=is_ours) if stamp is not None else None
         if paths is None:
             return False
         self._list(paths)
@@ -194,11 +203,12 @@ class UnlistedFiles:
         """See that what was found is still so, and that each project that is held has a page that tells its files."""
         self._database.execute("CREATE TEMP TABLE IF NOT EXISTS has_page (project INTEGER PRIMARY KEY)")
         self._database.execute("DELETE FROM has_page")
+        own = self._own.names()
         for project, folder in project_folders(self._storage):
             self._check_time()
             stamp = self._stamp(folder)
             known = self._database.execute("SELECT stamp FROM page WHERE folder = ?", (_digest(folder),)).fetchone()
-            if known == (stamp,) or self._read_page(folder, stamp):
+            if known == (stamp,) or self._read_page(folder, stamp, is_ours=self._is_ours(project, own)):
                 self._database.execute("INSERT OR IGNORE INTO has_page VALUES (?)", (_digest(project),))
         for held in self._inventory.projects():
             if not self._has("has_page", "project", held.name):

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -90,6 +90,10 @@ class Upstream:
         newest, changes = self._changelog.since(serial, at_least)
         self.journal_end.learn(newest)
         return newest, changes
+
+    def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
+        """Return the projects of which the journal tells at these sorted serials; what is not known is left out."""
+        return self._changelog.projects_at(serials)
 
     def all_projects(
         self, keeps: ProjectRule, journal_end: int = 0

@@ -24,6 +24,7 @@ from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
     OtherIndexError,
+    ProjectNotFoundError,
     StorageError,
     UnexplainedError,
 )
@@ -33,7 +34,9 @@ from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import INVENTORY
+from bandersnatch.options import ApiMethod
 from bandersnatch.order import Order
+from bandersnatch.own_projects import OwnProjects
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.root_index import RootIndex
@@ -69,6 +72,7 @@ class Verification:
         self._equipment, self._storage, self._stop = replace(equipment, storage=storage), storage, equipment.stop
         self._states = StateStore(storage)
         self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
+        self._own = OwnProjects(storage, self._inventory)
         self._end = float("inf")
         self._removals = Removals()
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
@@ -161,7 +165,7 @@ class Verification:
         progress.start(self.report.held)
         is_cut_short = False
         try:
-            self._inspect(self._inventory.verified_before(moment), may_remove=self._settings.allow_removals)
+            self._inspect(self._of_upstream(moment), may_remove=self._settings.allow_removals)
             self._remove()
             self._explain()
         except InterruptedRunError:
@@ -176,6 +180,15 @@ class Verification:
         if is_cut_short:
             self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
         self.report.is_complete = not self._is_over() and self.report.outage is None
+
+    def _of_upstream(self, moment: float) -> Iterator[HeldProject]:
+        """Yield what is to be compared with upstream: all but the operator's own projects, of which it has nothing."""
+        own = self._own.names()
+        for held in self._inventory.verified_before(moment):
+            if held.name in own:
+                self._end_project(held.name)
+            else:
+                yield held
 
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
         """Inspect projects with the pool, some at a time."""
@@ -278,9 +291,18 @@ class Verification:
         if not self._doubtful or self._is_over():
             return
         api_method = self._config.http.api_method
+        missing = [project for project, failure in self._doubtful.items() if _has_no_page(failure)]
+        own = self._own.find(missing, self._equipment.upstream, asks_journal=api_method is not ApiMethod.SIMPLE)
+        for project in own:
+            del self._doubtful[project]
+            self._end_project(project)
         explained = removed_since(self._states.load(), self._equipment.upstream, api_method)
         for project, failure in self._doubtful.items():
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
             else:
                 self._account.fail(failure)
+
+
+def _has_no_page(failure: Failure) -> bool:
+    return isinstance(failure.error, ProjectNotFoundError)

@@ -31,6 +31,7 @@ from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
+from bandersnatch.own_projects import OwnProjects
 from bandersnatch.package import Packages
 from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
@@ -73,6 +74,7 @@ class Work:
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.removals = Removals()
+        self._own = OwnProjects(self._storage, inventory)
         self.unconfirmed: list[NormalizedName] = []
         """What was removed although no journal told of it."""
 
@@ -133,6 +135,7 @@ class Work:
             self._progress.start(len(plan.todo))
             work_on(plan.todo, may_remove=self._allow_removals)
             work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
+            self._keep_own(plan.todo)
             if self.removals and not self._is_withheld(plan.reconfigured) and not self._ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
@@ -191,13 +194,25 @@ class Work:
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 
+    def _keep_own(self, todo: TodoList) -> None:
+        """Take what upstream never had from what is to be removed, unless that is allowed."""
+        candidates = [project for project in self.removals.projects if todo[project].serial == 0]
+        if not candidates or self._allow_removals or self._is_ending() or self._save_todo is None:
+            return
+        asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
+        for project in self._own.find(candidates, self._upstream, asks_journal=asks_journal):
+            self.report.excluded -= project in self.removals.excluded
+            self.removals.keep(project)
+            todo.discard(project)
+
     def _is_withheld(self, reconfigured: Sequence[str]) -> bool:
         """Whether the run would remove more than it may; then it removes nothing, and says what it would."""
         if self._allow_removals:
             return False
-        limit, totals = self._config.removals.limit, self._inventory.totals()
+        limit, (held, held_files) = self._config.removals.limit, self._inventory.totals()
+        held -= len(self._own.names())  # of which none is lost with upstream's
         are_named = self._save_todo is None
-        excess = self.removals.excess(limit, *totals, is_reconfigured=bool(reconfigured), are_named=are_named)
+        excess = self.removals.excess(limit, held, held_files, is_reconfigured=bool(reconfigured), are_named=are_named)
         if excess is not None:
             self._storage.write_bytes(REMOVALS, self.removals.listing().encode())
             why = f"since the configuration has changed ({', '.join(reconfigured)}), " if reconfigured else ""

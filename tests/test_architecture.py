@@ -96,6 +96,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "holdings"),
     (2, "equipment"),
     (2, "order"),
+    (2, "own_projects"),
     (3, "core_metadata"),
     (3, "file_sync"),
     (3, "publisher"),
