@@ -92,21 +92,10 @@ def test_files_of_any_name_are_verified(rig: Rig, strangers: FakePyPI) -> None:
 
 def list_also(pypi: FakePyPI, project: str, file: UploadedFile) -> None:
     """Let the page of a project list a file of another one, too."""
-
-    def edit(page: dict[str, Any]) -> dict[str, Any]:
-        metadata = {"sha256": file.metadata_sha256} if file.metadata_sha256 else False
-        fields: dict[str, Any] = {
-            "filename": file.filename,
-            "url": file.url_path,
-            "hashes": {"sha256": file.sha256},
-            "size": file.size,
-        }
-        page["files"].append(
-            page["files"][0] | fields | {"core-metadata": metadata, "data-dist-info-metadata": metadata}
-        )
-        return page
-
-    pypi.fault(f"/simple/{project}/", Edit(edit), times=None)
+    (entry,) = [
+        each for each in pypi.page(file.filename.partition("-")[0])["files"] if each["url"].endswith(file.url_path)
+    ]
+    pypi.fault(f"/simple/{project}/", Edit(lambda page: page | {"files": [*page["files"], entry]}), times=None)
 
 
 @pytest.mark.parametrize("loses_inventory", [False, True])
