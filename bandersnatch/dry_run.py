@@ -187,7 +187,7 @@ class DryRun:
         upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
         publisher = Publisher(upstream, self._storage, inventory, replace(config, legacy_json=False), is_stopped)
         publication = Publication(page, page.name, None, 0, held, frozenset(), frozenset(), frozenset())
-        return any(path not in of_json for path in publisher.differing_pages(publication))
+        return any(path not in of_json for path in publisher.differing_pages(publication, old_ones_too=True))
 
     def _add_removal(
         self, forecast: Forecast, project: NormalizedName, inventory: Inventory, *, is_excluded: bool

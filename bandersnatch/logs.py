@@ -1,6 +1,7 @@
 """How log lines look, and where they go: to stderr, on a terminal above the progress display."""
 
 import logging
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LINE_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
+TOLD_ONCE: set[str] = set()
+"""The keys of the warnings that are not to be repeated."""
+_telling = threading.Lock()
 
 
 class PlainFormatter(logging.Formatter):
@@ -79,9 +83,24 @@ def keep_records() -> KeptRecords:
     return kept
 
 
+def warn_once(logger: logging.Logger, key: str, message: str, *values: object) -> None:
+    """Log a warning, unless one with that key was logged; where a helper does it, the main process sees to that too."""
+    if _is_news(key):
+        logger.warning(message, *values, extra={"once": key})
+
+
+def _is_news(key: str) -> bool:
+    with _telling:
+        is_news = key not in TOLD_ONCE
+        TOLD_ONCE.add(key)
+        return is_news
+
+
 def log_kept(records: Iterable[logging.LogRecord]) -> None:
     """Log what another process has kept."""
     for record in records:
+        if (key := getattr(record, "once", None)) is not None and not _is_news(key):
+            continue
         logging.getLogger(record.name).handle(record)
 
 

@@ -1,6 +1,5 @@
 """Reads the values of options from their text, or says what is allowed."""
 
-import hashlib
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,12 +141,13 @@ def lacks_socks(proxy: str) -> bool:
     return False
 
 
+DIGEST_NAMES = ("md5", "sha256", "sha384", "sha512")
+
+
 def read_digest_name(text: str) -> str:
-    """Read the name, in any case, of a digest that ``hashlib`` has everywhere; PyPI's own ``blake2b_256`` is one too."""
-    fixed_size = {name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")}
-    allowed = sorted(fixed_size | {"blake2b_256"})
-    if text.lower() not in allowed:
-        raise OptionError(f"expected one of {', '.join(allowed)}")
+    """Read the name, in any case, of a digest that pip and uv both check; a link with another is not checked, or refused."""
+    if text.lower() not in DIGEST_NAMES:
+        raise OptionError(f"expected one of {', '.join(DIGEST_NAMES)}: pip and uv both know no others")
     return text.lower()
 
 

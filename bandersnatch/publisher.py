@@ -28,7 +28,7 @@ from bandersnatch.layout import (
 from bandersnatch.legacy_json import LegacyJson, fetch_legacy_json
 from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.page_store import PageStore
-from bandersnatch.simple import page_names, published_page, render_project
+from bandersnatch.simple import as_written_before, page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.strangers import strangers_of
 from bandersnatch.upstream import Upstream
@@ -109,14 +109,23 @@ class Publisher(Struct, frozen=True):
         )
         return any(changed)
 
-    def differing_pages(self, publication: Publication) -> list[StoredPath]:
-        """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises."""
+    def differing_pages(self, publication: Publication, *, old_ones_too: bool = False) -> list[StoredPath]:
+        """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises.
+
+        But not, unless ``old_ones_too``, those that only lack what pages did not tell when they were written.
+        """
         legacy_json, pages = self._render(publication, self._as_held(publication))
         project = publication.page.name
         folder = Layout(self.config.hash_index).page_folder(project)
         wanted = dict.fromkeys(json_paths(project), legacy_json)
         wanted |= {page_path(folder, name): pages.get(name) for name in ALL_PAGES}
-        return [path for path, data in wanted.items() if self.storage.read(path) != data]
+        differing = []
+        for path, data in wanted.items():
+            stored = self.storage.read(path)
+            is_old = data is not None and stored == as_written_before(data) and not old_ones_too
+            if stored != data and not is_old:
+                differing.append(path)
+        return differing
 
     def pages_of(self, project: NormalizedName) -> list[StoredPath]:
         """Return where pages and legacy JSON of a project may lie, with the versions that are kept of the pages."""

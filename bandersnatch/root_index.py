@@ -11,7 +11,7 @@ from msgspec import Struct
 from bandersnatch.config import PagesConfig
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, StoredPath, page_path
-from bandersnatch.simple import IndexedProject, page_names, render_root_html, render_root_json
+from bandersnatch.simple import IndexedProject, as_written_before, page_names, render_root_html, render_root_json
 from bandersnatch.sink import Sink
 from bandersnatch.storage import FilesystemStorage
 
@@ -30,7 +30,7 @@ class RootIndex(Struct, frozen=True):
         self, projects: Callable[[], Iterable[IndexedProject]], serial: int, is_stopped: Callable[[], bool]
     ) -> Iterator[tuple[StoredPath, bool]]:
         """Yield what ``write`` would write or delete, and whether it is there at all."""
-        digests: dict[bool, str] = {}
+        digests: dict[bool, set[str]] = {}
         for name in ALL_PAGES:
             path, is_html = page_path(SIMPLE, name), name in HTML_PAGES
             is_there = self.storage.stat(path) is not None
@@ -39,10 +39,10 @@ class RootIndex(Struct, frozen=True):
                     yield path, True
                 continue
             if is_html not in digests:  # the HTML pages are alike
-                digests[is_html] = _digest(
+                digests[is_html] = _digests(
                     render_root_html(projects()) if is_html else render_root_json(projects(), serial)
                 )
-            if not is_there or self._digest(path, is_stopped) != digests[is_html]:
+            if not is_there or self._digest(path, is_stopped) not in digests[is_html]:
                 yield path, is_there
 
     def write(self, projects: Iterable[IndexedProject], serial: int) -> None:
@@ -76,8 +76,10 @@ class RootIndex(Struct, frozen=True):
             return None
 
 
-def _digest(pieces: Iterable[bytes]) -> str:
-    hasher = hashlib.sha256()
+def _digests(pieces: Iterable[bytes]) -> set[str]:
+    """Return the SHA-256 of a document, and that of the same as it was written before."""
+    now, before = hashlib.sha256(), hashlib.sha256()
     for piece in pieces:
-        hasher.update(piece)
-    return hasher.hexdigest()
+        now.update(piece)
+        before.update(as_written_before(piece))
+    return {now.hexdigest(), before.hexdigest()}

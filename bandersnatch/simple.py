@@ -20,6 +20,7 @@ from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.options import SimpleFormat
 
 API_VERSION = "1.4"
+CHARSET = '    <meta charset="utf-8">\n'
 _PROJECTS_AT_A_TIME = 5_000
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -91,6 +92,7 @@ def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
         "<!DOCTYPE html>\n"
         '<html lang="en">\n'
         "  <head>\n"
+        f"{CHARSET}"
         f'    <meta name="pypi:repository-version" content="{API_VERSION}">\n'
         f'    <meta name="pypi:project-status" content="{escape(page.status)}">\n'
         f"{reason}"
@@ -104,6 +106,11 @@ def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
     if page.serial is not None:
         lines.append(f"<!--SERIAL {page.serial}-->")
     return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def as_written_before(page: bytes) -> bytes:
+    """Return an HTML page as it was written when it did not tell its character set; it is not wrong for that."""
+    return page.replace(CHARSET.encode(), b"", 1)
 
 
 def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterator[bytes]:
@@ -121,7 +128,10 @@ def render_root_html(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
     """Yield the PEP 503 root index piece by piece."""
     yield (
         b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n'
-        b'    <meta name="pypi:repository-version" content="' + API_VERSION.encode() + b'">\n'
+        + CHARSET.encode()
+        + b'    <meta name="pypi:repository-version" content="'
+        + API_VERSION.encode()
+        + b'">\n'
         b"    <title>Simple index</title>\n  </head>\n  <body>\n"
     )
     for some in _batches(projects):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,11 +22,13 @@ from bandersnatch.errors import (
     IntegrityError,
     MalformedResponseError,
     NotFoundError,
+    shown,
     without_credentials,
 )
 from bandersnatch.fetch import Fetcher
 from bandersnatch.journal_end import JournalEnd
 from bandersnatch.lane import GONE, NOT_MODIFIED, Question
+from bandersnatch.logs import warn_once
 from bandersnatch.model import (
     ChangelogEntry,
     ListedProject,
@@ -41,7 +44,10 @@ from bandersnatch.turns import Turns
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "application/json")
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
@@ -115,7 +121,7 @@ class Upstream:
         """
         with new_connections():
             answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
-        serial, projects = parse_root_index(answer.body, answer.url)
+        serial, projects = _read_json(answer, "root index", partial(parse_root_index, answer.body, answer.url))
         if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
         wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
@@ -159,10 +165,7 @@ class Upstream:
             if etag is None:
                 raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
             return FetchedPage(None, header_serial, etag)
-        kind = answer.headers.get("Content-Type", "")
-        if not kind.startswith((SIMPLE_JSON, "application/json")):
-            raise MalformedResponseError(answer.url, f"no PEP 691 page, but {kind or 'something of no type'}")
-        page = parse_project_page(answer.body, project, answer.url)
+        page = _read_json(answer, "page", partial(parse_project_page, answer.body, project, answer.url))
         if page.serial is not None and not self.journal_end.reaches(page.serial):
             raise AheadOfJournalError(answer.url, page.serial)
         return FetchedPage(page, page.serial if page.serial is not None else header_serial, answer.headers.get("ETag"))
@@ -252,6 +255,27 @@ def _page_headers(etag: str | None) -> dict[str, str]:
     if etag is not None:
         headers["If-None-Match"] = etag
     return headers
+
+
+def _read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
+    """Return what ``parse`` makes of an answer that is JSON, whatever type it is said to be of.
+
+    Raises:
+        MalformedResponseError: it is none, and of another type; or what ``parse`` raises.
+    """
+    kind = answer.headers.get("Content-Type", "")
+    if kind.partition(";")[0].strip().lower() in _JSON_TYPES:
+        return parse()
+    said = shown(kind, 80) or "something of no type"
+    try:
+        parsed = parse()
+    except MalformedResponseError as error:
+        if answer.body.lstrip().startswith(b"{"):
+            raise
+        raise MalformedResponseError(answer.url, f"no PEP 691 {what}, but {said}") from error
+    host = urlsplit(answer.url).netloc
+    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is taken all the same", host, said)
+    return parsed
 
 
 def _serial_header(answer: Answer) -> int | None:

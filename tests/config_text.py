@@ -10,9 +10,7 @@ from bandersnatch.errors import ConfigError
 
 EXAMPLE = Path(__file__).parent.parent / "bandersnatch.conf.example"
 PUBLIC = "https://pypi.org"
-DIGESTS = (
-    "blake2b, blake2b_256, blake2s, md5, sha1, sha224, sha256, sha384, sha3_224, sha3_256, sha3_384, sha3_512, sha512"
-)
+DIGESTS = "md5, sha256, sha384, sha512"
 
 
 def load(path: Path, text: str) -> Config:

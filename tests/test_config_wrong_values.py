@@ -101,8 +101,10 @@ def path(tmp_path: Path) -> Path:
         ("root_uri", "/packages", "expected the URL without /packages, which is added to it"),
         *(("root_uri", value, URL) for value in ("../..", "/a b", "/a?b", "/a#b")),
         ("root_uri", "https://cdn.example/packages/x", "expected the URL without /packages, which is added to it"),
-        ("digest_name", "shake_128", f"expected one of {DIGESTS}"),
-        ("digest_name", "crc32", f"expected one of {DIGESTS}"),
+        *(
+            ("digest_name", value, f"expected one of {DIGESTS}: pip and uv both know no others")
+            for value in ("shake_128", "crc32", "blake2b_256", "blake2b", "sha1", "sha224", "sha3_256")
+        ),
         ("log-config", "/no/such/file", "expected the path of a logging configuration, there is no such file"),
         ("log-config", "/", "expected the path of a logging configuration, there is no such file"),
         ("log-config", "a\0b", "expected the path of a logging configuration, there is no such file"),

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 
+from bandersnatch.config import Config
 from bandersnatch.filters.facts import ProjectDocument
 from bandersnatch.filters.selection import Selection
 from tests.builders import make_file, make_page, unhurried
@@ -163,3 +165,99 @@ def test_the_legacy_json_where_it_is_there_changes_nothing() -> None:
     ]
     kept = Selection(filters, page, ProjectDocument({"releases": {"1.0": entries}})).page
     assert kept.files == ()
+
+
+def kept_of(words: str, *tags: str) -> list[str]:
+    """Return the tags of the wheels that stay."""
+    filters = filters_of(enabled("exclude_platform") + f"[blocklist]\nplatforms = {words}\n")
+    page = Selection(filters, make_page(*(make_file(f"sample-1.0-{tag}.whl") for tag in tags))).page
+    return [file.filename.removeprefix("sample-1.0-").removesuffix(".whl") for file in page.files]
+
+
+MACHINES = ["aarch64", "x86_64", "ppc64le", "s390x", "armv7l", "i686", "riscv64"]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_is_excluded_on_every_system(machine: str) -> None:
+    tags = [
+        f"cp312-cp312-{system}_{each}"
+        for each in MACHINES
+        for system in ("linux", "manylinux_2_17", "manylinux2014", "musllinux_1_2")
+    ]
+    others = ["py3-none-any", f"cp312-cp312-manylinux2014_{machine}.linux_mips", f"cp312-cp312-linux_x{machine}"]
+    assert kept_of(machine, *tags, *others) == [*(tag for tag in tags if not tag.endswith(f"_{machine}")), *others]
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("pypy", ["cp39-cp39-any", "cp310-cp310-any", "cp310-abi3-any", "py3-none-any", "graalpy311-native-any"]),
+        ("cpython", ["pp39-pypy39_pp73-any", "py3-none-any", "graalpy311-native-any", "cp39.pp39-none-any"]),
+        (
+            "graalpy",
+            [
+                "cp39-cp39-any",
+                "cp310-cp310-any",
+                "cp310-abi3-any",
+                "pp39-pypy39_pp73-any",
+                "py3-none-any",
+                "cp39.pp39-none-any",
+            ],
+        ),
+        (
+            "pp39",
+            [
+                "cp39-cp39-any",
+                "cp310-cp310-any",
+                "cp310-abi3-any",
+                "py3-none-any",
+                "graalpy311-native-any",
+                "cp39.pp39-none-any",
+            ],
+        ),
+        (
+            "cp310",
+            [
+                "cp39-cp39-any",
+                "cp310-abi3-any",
+                "pp39-pypy39_pp73-any",
+                "py3-none-any",
+                "graalpy311-native-any",
+                "cp39.pp39-none-any",
+            ],
+        ),
+    ],
+)
+def test_an_implementation_of_python_is_excluded(words: str, kept: list[str]) -> None:
+    tags = [
+        "cp39-cp39-any", "cp310-cp310-any", "cp310-abi3-any", "pp39-pypy39_pp73-any", "py3-none-any",
+        "graalpy311-native-any", "cp39.pp39-none-any",
+    ]  # fmt: skip
+    wanted = set(kept) | ({"cp39.pp39-none-any"} if words == "pypy" else set())
+    assert set(kept_of(words, *tags)) == wanted
+
+
+@pytest.mark.parametrize("word", ["win_amd", "win_x64", "linux_x86", "macosx_arm64", "freebsd_amd64"])
+def test_a_platform_that_matches_nothing_is_warned_of(path: Path, word: str) -> None:
+    path.write_text(
+        f"[mirror]\ndirectory = /srv/pypi\n{enabled('exclude_platform')}[blocklist]\nplatforms =\n    {word}\n"
+    )
+    (warning,) = [each for each in Config.load(path).warnings if word in each]
+    assert warning.endswith(f": {word}: matches no file: no platform of a wheel is spelt like that")
+
+
+MEANT = (
+    "win32 -win-amd64 win_arm64 manylinux_ manylinux2014 manylinux_2_17 musllinux_1_2_x86_64 macosx_11_0 linux-i686 "
+    "linux_armv7l freebsd_13 aarch64 pp39"
+)
+
+
+@pytest.mark.parametrize("word", MEANT.split())
+def test_a_platform_that_may_match_something_is_not_warned_of(path: Path, word: str) -> None:
+    path.write_text(f"[mirror]\ndirectory = /srv/pypi\n{enabled('exclude_platform')}[blocklist]\nplatforms = {word}\n")
+    assert not [each for each in Config.load(path).warnings if word in each]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "bandersnatch.conf"

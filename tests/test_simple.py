@@ -16,6 +16,7 @@ from bandersnatch.model import DistributionFile, ProjectPage, parse_project_page
 from bandersnatch.options import SimpleFormat
 from bandersnatch.simple import (
     IndexedProject,
+    as_written_before,
     page_names,
     published_page,
     render_project,
@@ -70,7 +71,7 @@ class PageReader(HTMLParser):
         if tag == "a":
             self.links.append(("", attributes))
         elif tag == "meta":
-            self.metas[attributes["name"] or ""] = attributes["content"]
+            self.metas[attributes.get("name") or "charset"] = attributes.get("content", attributes.get("charset"))
 
     def handle_endtag(self, tag: str) -> None:
         self._within = ""
@@ -131,7 +132,7 @@ def test_our_html_says_what_pypis_says(path: Path) -> None:
     for _, attributes in ours.links:
         attributes["href"] = unquote(attributes["href"] or "")
     assert ours.links == theirs.links
-    assert ours.metas == theirs.metas
+    assert ours.metas == {"charset": "utf-8"} | theirs.metas
     assert ours.comments == theirs.comments
     assert ours.texts["title"] == theirs.texts["title"]
     assert ours.texts["h1"] == theirs.texts["h1"]
@@ -392,3 +393,11 @@ def test_a_root_index_of_very_many_projects_names_each_once() -> None:
 def test_an_empty_root_index_is_valid() -> None:
     assert json.loads(b"".join(render_root_json([], 0)))["projects"] == []
     assert PageReader(b"".join(render_root_html([]))).links == []
+
+
+def test_html_tells_its_character_set_before_anything_that_needs_it() -> None:
+    root = b"".join(render_root_html([]))
+    for page in (render_project_html(published(make_page(make_file("sample-日本.zip"))), "sha256"), root):
+        head = page.partition(b"<head>\n")[2]
+        assert head.startswith(b'    <meta charset="utf-8">\n')
+        assert as_written_before(page) == page.replace(b'    <meta charset="utf-8">\n', b"")

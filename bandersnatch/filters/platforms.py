@@ -4,6 +4,7 @@ Wheels are judged by their tags, and dropped only if each of them is excluded. A
 it can be installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-abi3`` for 3.8 and all that came after. Source
 distributions are never dropped. Eggs, installers and built archives tell their platform and version in their names; an
 archive is a source distribution unless its name ends as setuptools ends those of built ones, ``.linux-x86_64.tar.gz``.
+Machines and implementations of Python are excluded by words, too: ``aarch64``, ``pypy``, ``cp310``.
 """
 
 import re
@@ -30,6 +31,19 @@ _OTHER_WORDS = {"win": "windows", "macosx": "macos"}
 _PLATFORM = re.compile(
     r"win32|(win|macosx|linux|freebsd|ios|android|pyodide|emscripten|wasi)_\w*|manylinux(1|2010|2014)?(_\w*)?|musllinux(_\w*)?"
 )
+_MACHINES = frozenset(
+    {"aarch64", "amd64", "arm64", "armv6l", "armv7l", "i386", "i686", "loongarch64", "ppc64", "ppc64le", "riscv64"}
+    | {"s390x", "x86_64"}
+)
+"""How the tags of platforms end."""
+_KNOWN_PLATFORM = re.compile(
+    rf"win32|win_(?:amd64|arm32|arm64|ia64)|(?:linux|manylinux1|manylinux2010|manylinux2014)(?:_(?:{'|'.join(_MACHINES)}))?"
+    rf"|(?:manylinux|musllinux)(?:_\d+(?:_\d+(?:_(?:{'|'.join(_MACHINES)}))?)?)?"
+    r"|macosx(?:_\d+(?:_\d+(?:_\w+)?)?)?|(?:freebsd|ios|android|pyodide|emscripten)(?:_\d+\w*)?|wasi(?:_\w+)?"
+)
+"""All that tags of platforms may begin with, as far as whole words go."""
+_IMPLEMENTATIONS = {"cpython": "cp", "pypy": "pp", "graalpy": "graalpy", "ironpython": "ip", "jython": "jy"}
+_INTERPRETER_WORD = re.compile(r"(?:cp|pp|ip|jy|graalpy)\d{1,4}")
 _INSTALLERS = {".exe": "windows", ".msi": "windows", ".dmg": "macos", ".rpm": "linux"}
 _PYTHON_WORD = re.compile(r"py(\d)(?:\.(\d{1,2}))?")
 _INTERPRETER = re.compile(r"(py|cp|pp|ip|jy)(\d)(\d{1,2})?")
@@ -46,13 +60,16 @@ _LAST_MINOR = {2: 7}
 
 
 class ExcludePlatform(Struct, frozen=True):
-    """Drops files by what they are built for: systems and single platforms, and versions of Python."""
+    """Drops files by what they are built for: systems, machines and single platforms, Pythons and their versions."""
 
     filter_name: str
     systems: frozenset[str]
     platforms: frozenset[str]
     pythons: frozenset[tuple[int, int | None]]
     """Major and minor version; None stands for the whole series."""
+    interpreters: frozenset[str]
+    """As tags begin, for a whole implementation, or whole, for one version of it."""
+    machines: frozenset[str]
     needs_json: bool = False
 
     def keeps(self, facts: FileFacts) -> bool:
@@ -74,9 +91,15 @@ class ExcludePlatform(Struct, frozen=True):
     def _excludes_platform(self, platform: str) -> bool:
         if any(platform.startswith(_SYSTEMS[system]) for system in self.systems):
             return True
+        if any(platform.endswith(f"_{machine}") for machine in self.machines):
+            return True
         return any(platform == each or platform.startswith(f"{each.rstrip('_')}_") for each in self.platforms)
 
     def _excludes_python(self, tag: Tag) -> bool:
+        if tag.interpreter.rstrip("0123456789") in self.interpreters:
+            return True
+        if tag.interpreter in self.interpreters and tag.abi != "abi3":  # which later versions can use, too
+            return True
         interpreter = _INTERPRETER.fullmatch(tag.interpreter)
         if interpreter is None:
             return False
@@ -98,6 +121,8 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
     systems: set[str] = set()
     platforms: set[str] = set()
     pythons: set[tuple[int, int | None]] = set()
+    interpreters: set[str] = set()
+    machines: set[str] = set()
     for entry in settings.entries("blocklist", "platforms"):
         for written in entry.without_comment().text.split():
             bare = written.lower().lstrip(".-")
@@ -106,13 +131,29 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
                 systems.add(word)
             elif python := _PYTHON_WORD.fullmatch(word):
                 pythons.add((int(python[1]), int(python[2]) if python[2] else None))
+            elif word in _IMPLEMENTATIONS or _INTERPRETER_WORD.fullmatch(word):
+                interpreters.add(_IMPLEMENTATIONS.get(word, word))
+            elif (machine := _as_tag(word)) in _MACHINES:
+                machines.add(machine)
             elif platform := _platform_of(word):
                 platforms.add(platform)
+                if not _KNOWN_PLATFORM.fullmatch(platform.rstrip("_")):
+                    place = settings.place(entry.section, entry.option, entry.line)
+                    settings.add_warning(
+                        f"{place}: {written}: matches no file: no platform of a wheel is spelt like that"
+                    )
             else:
                 _tell_unknown(settings, entry, written)
-    if not systems | platforms and not pythons:
+    if not (systems | platforms | interpreters | machines or pythons):
         return None
-    return ExcludePlatform("exclude_platform", frozenset(systems), frozenset(platforms), frozenset(pythons))
+    return ExcludePlatform(
+        "exclude_platform",
+        frozenset(systems),
+        frozenset(platforms),
+        frozenset(pythons),
+        frozenset(interpreters),
+        frozenset(machines),
+    )
 
 
 def _platform_of(word: str) -> str | None:
@@ -122,8 +163,10 @@ def _platform_of(word: str) -> str | None:
 
 
 def _tell_unknown(settings: Settings, entry: Entry, word: str) -> None:
-    known = [*_SYSTEMS, *_OTHER_WORDS, "py2.7", "py3.8", "win_amd64", "manylinux2014_aarch64"]
-    allowed = f"{', '.join(_SYSTEMS)}, pyX.Y or the platform of a wheel"
+    known = [*_SYSTEMS, *_OTHER_WORDS, *_IMPLEMENTATIONS, *sorted(_MACHINES)]
+    known += ["py2.7", "py3.8", "win_amd64", "manylinux2014_aarch64"]
+    allowed = f"{', '.join(_SYSTEMS)}, pyX.Y, cpXY, an implementation such as pypy, a machine such as aarch64"
+    allowed += " or the platform of a wheel"
     settings.add_problem(entry, f'"{word}" is no platform: expected {allowed}{suggestion(word, known)}')
 
 
