@@ -101,6 +101,7 @@ def list_also(pypi: FakePyPI, project: str, file: UploadedFile) -> None:
 @pytest.mark.parametrize("loses_inventory", [False, True])
 def test_a_file_of_two_projects_stays_as_long_as_one_lists_it(rig: Rig, pypi: FakePyPI, loses_inventory: bool) -> None:
     file = pypi.add_file("foo", "1.0")
+    rig.run()
     pypi.add_file("zoo", "1.0")
     list_also(pypi, "zoo", file)
     rig.run()
@@ -119,6 +120,7 @@ def test_a_file_of_two_projects_stays_as_long_as_one_lists_it(rig: Rig, pypi: Fa
 
 def test_a_file_of_two_projects_stays_when_the_one_that_is_not_named_drops_it(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0")
+    rig.run()
     pypi.add_file("zoo", "1.0")
     list_also(pypi, "zoo", file)
     rig.run()
