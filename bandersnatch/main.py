@@ -2,11 +2,12 @@
 
 import argparse
 import logging
+import runpy
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bandersnatch.commands import completion, config, delete, mirror, sync, verify
 from bandersnatch.config import DEFAULT_PATH, write_example
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if argv is None else argv):
         parser.print_help()
         return DONE
-    arguments = parser.parse_args(argv)
+    arguments = _parse(parser, argv)
     level = logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet else logging.INFO
     invocation = Invocation(level, _console() if sys.stderr.isatty() else None)
     set_up_logging(level, invocation.console, None)
@@ -81,6 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return STOPPED
 
 
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    arguments = parser.parse_args(argv)
+    if arguments.debug and arguments.quiet:  # one of them before the command, and one behind it
+        parser.error("argument --quiet: not allowed with argument --debug")
+    return arguments
+
+
 class _Version(argparse.Action):
     """Shows the versions and ends; they are looked up only when somebody asks for them."""
 
@@ -89,6 +97,30 @@ class _Version(argparse.Action):
 
         print(about())  # noqa: T201 - what was asked for
         parser.exit()
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command, which takes the options of all commands too: they may stand wherever the user puts them.
+
+    What is not given here leaves what stood before the command as it is.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        _add_options_of_all_commands(self, config=argparse.SUPPRESS, flag=argparse.SUPPRESS)
+
+
+def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path | str, flag: bool | str) -> None:
+    help_text = f"configuration file (default: {DEFAULT_PATH})"
+    option = parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=config, help=help_text)
+    option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
+    others = ("--conf", "--config-file")  # what other versions took for it
+    parser.add_argument(*others, dest="config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument(
+        "--debug", action="store_true", default=flag, help="log each request, and where errors come from"
+    )
+    volume.add_argument("--quiet", action="store_true", default=flag, help="log only warnings and errors")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,19 +134,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="show the versions of bandersnatch, Python and its libraries"
     )
-    config_option = parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        type=Path,
-        default=DEFAULT_PATH,
-        help="configuration file (default: %(default)s)",
-    )
-    config_option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
-    volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("--debug", action="store_true", help="log each request, and where errors come from")
-    volume.add_argument("--quiet", action="store_true", help="log only warnings and errors")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_options_of_all_commands(parser, config=DEFAULT_PATH, flag=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
     for command in _COMMANDS:
         command.add_parser(commands)
     parser.set_defaults(parser=parser)
@@ -140,3 +161,7 @@ def _offer_example(path: Path) -> int:
     logger.error("%s: there was no configuration file, so an example was written there", path)
     logger.error("review it, adapt it to your needs, and run bandersnatch mirror again")
     return SOME_FAILED
+
+
+if __name__ == "__main__":  # ``python -m bandersnatch.main``, as the images of other versions call it
+    runpy.run_module("bandersnatch", run_name="__main__")

@@ -39,6 +39,49 @@ def test_help_tells_the_exit_status() -> None:
     assert "143" in result.stdout
 
 
+@pytest.mark.parametrize("module", ["bandersnatch", "bandersnatch.main"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-c", "FILE", "config", "check"),
+        ("config", "-c", "FILE", "check"),
+        ("config", "check", "-c", "FILE"),
+        ("config", "check", "--config=FILE"),
+        ("config", "check", "--config-file=FILE"),
+        ("--config-file", "FILE", "config", "check"),
+        ("--conf", "FILE", "config", "check"),
+        ("-c", "/nowhere", "config", "check", "--conf=FILE"),
+    ],
+    ids=" ".join,
+)
+def test_configuration_file_may_be_named_anywhere_and_by_the_names_of_other_versions(
+    tmp_path: Path, module: str, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "some.conf"
+    path.write_text("[mirror]\ndirectory = no/absolute/path\n")
+    words = [argument.replace("FILE", str(path)) for argument in arguments]
+    result = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert f"{path}: line 2: [mirror] directory = no/absolute/path" in result.stderr
+
+
+def test_options_of_all_commands_may_stand_behind_the_command(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    path = str(rig.write_config())
+    loud, quiet = bandersnatch("mirror", "-c", path), bandersnatch("mirror", "--quiet", "-c", path)
+    assert (loud.returncode, quiet.returncode) == (0, 0)
+    assert "INFO" in loud.stderr
+    assert quiet.stderr == ""
+    assert bandersnatch("--debug", "mirror", "--quiet", "-c", path).returncode == 2
+
+
+def test_module_of_the_command_line_runs_the_command(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    command = [sys.executable, "-m", "bandersnatch.main", "mirror", f"--config={rig.write_config()}"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    rig.assert_matches()
+
+
 def test_version() -> None:
     shown = bandersnatch("--version").stdout.splitlines()
     assert shown[0] == f"bandersnatch {__version__}"
