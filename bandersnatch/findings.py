@@ -25,7 +25,7 @@ class Problem(enum.Enum):
 class VerifySettings(Struct, frozen=True):
     """What a verification looks at, and what it may do. The budget is in seconds; None is for as long as it takes."""
 
-    check_digests: bool = False
+    check_digests: bool = True
     delete_unlisted: bool = False
     dry_run: bool = False
     allow_removals: bool = False

@@ -27,19 +27,20 @@ def test_mirror_without_a_fault_is_status_0(held: Rig, pypi: FakePyPI) -> None:
     held.assert_matches()
 
 
-def test_all_that_is_wrong_is_found_and_repaired(held: Rig, pypi: FakePyPI) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--hash",)], ids=str)
+def test_all_that_is_wrong_is_found_and_repaired(held: Rig, pypi: FakePyPI, arguments: tuple[str, ...]) -> None:
     expected = damage(held, pypi)
-    document = verify(held, "--hash", status=6)
+    document = verify(held, *arguments, status=6)
     assert problems(document) == {(path, kind, True) for path, kind in expected}
     assert (document["found"], document["repaired"], document["left"]) == (6, 6, 0)
     assert {request.path for request in pypi.file_requests()} == {pypi.files(NAMES[n])[0].url_path for n in range(3)}
     held.assert_matches()
-    verify(held, "--hash", status=0)
+    verify(held, *arguments, status=0)
 
 
-def test_by_size_only_nothing_is_read(held: Rig, pypi: FakePyPI) -> None:
+def test_quick_compares_sizes_and_reads_no_file(held: Rig, pypi: FakePyPI) -> None:
     expected = {pair for pair in damage(held, pypi) if pair[1] != "wrong digest"}
-    assert problems(verify(held, status=6)) == {(path, kind, True) for path, kind in expected}
+    assert problems(verify(held, "--quick", status=6)) == {(path, kind, True) for path, kind in expected}
 
 
 def test_dry_run_tells_and_writes_nothing(held: Rig, pypi: FakePyPI) -> None:
@@ -206,3 +207,15 @@ def test_every_form_of_mirror_verifies(rig: Rig, pypi: FakePyPI, options: dict[s
         path.write_bytes(bytes(path.stat().st_size))
     verify(rig, "--hash", status=6, **options)
     assert rig.tree() == before
+
+
+def test_quick_and_hash_exclude_each_other(held: Rig) -> None:
+    result = held.command("verify", "--quick", "--hash")
+    assert result.returncode == 2
+    assert "not allowed with argument" in result.stderr
+
+
+def test_help_says_how_long_it_takes(held: Rig) -> None:
+    shown = held.command_again("verify", "--help").stdout
+    assert "To read and hash 1 TB takes as long as the disk needs for it: 1.4 hours at\n  200 MB/s" in shown
+    assert "--quick that is nearly all of it; at 100 answers a second, 4 minutes per TB" in shown
