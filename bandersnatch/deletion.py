@@ -7,6 +7,7 @@ from contextlib import closing
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
@@ -79,7 +80,7 @@ class Deletion:
                 if self._equipment.stop.is_set():
                     raise InterruptedRunError
                 files = publisher.remove(project, keep_files=False)
-                logger.info("%s: deleted, with %d files", project, files)
+                logger.info("%s: deleted, with %s", project, count_of(files, "file"))
             storage.flush()
             if saved.todo is not None and any(project in saved.todo for project in projects):
                 for project in projects:

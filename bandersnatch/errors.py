@@ -281,9 +281,9 @@ class LockHeldError(MirrorError):
 
     stops_run = True
 
-    def __init__(self, path: str, holder: str) -> None:
+    def __init__(self, path: str, holder: str, held_seconds: float = 0.0) -> None:
         super().__init__(f"{path}: another run holds the lock ({holder or 'its process is unknown'})")
-        self.path, self.holder = path, holder
+        self.path, self.holder, self.held_seconds = path, holder, held_seconds
 
 
 class InterruptedRunError(MirrorError):

@@ -6,6 +6,7 @@ from collections import Counter
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.errors import MirrorError
 from bandersnatch.layout import StoredPath
 
@@ -76,7 +77,7 @@ class VerifyReport(Struct):
         """Return the last line of the log."""
         files = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
         return (
-            f"verified {self.verified} of {self.held} projects{files}: {self.found.total()} found, "
+            f"verified {self.verified} of {count_of(self.held, 'project')}{files}: {self.found.total()} found, "
             f"{self.repaired.total()} repaired, {self.left} left, {self.failed} failed in {self.seconds:.1f} s"
         )
 

@@ -40,6 +40,7 @@ examples:
 Each command has its own --help, with more of them.
 """
 
+_DAY_SECONDS = 86_400
 _COMMANDS = (mirror, sync, verify, delete, config, completion)
 
 
@@ -71,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return BAD_USAGE
     except LockHeldError as error:
-        logger.error("%s", error)
+        # What cron starts every few minutes meets a long run often; one that takes more than a day may hang.
+        logger.log(logging.ERROR if error.held_seconds > _DAY_SECONDS else logging.INFO, "%s", error)
         return LOCK_HELD
     except BrokenPipeError:
         return SIGNAL_BASE + signal.SIGPIPE  # whoever read what we print has heard enough

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bandersnatch.adoption import adopt
+from bandersnatch.amounts import count_of
 from bandersnatch.changes import Owed
 from bandersnatch.config import INDEX, Config, changed_between
 from bandersnatch.disk_options import as_configured
@@ -77,7 +78,10 @@ class Mirror:
             is_adopted = adopt(self._storage)
             is_rebuilt = self._holdings.open()
             if is_adopted:
-                logger.info("taken over: %d projects, whose pages list %d files", *self._inventory.totals())
+                projects, files = self._inventory.totals()
+                logger.info(
+                    "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
+                )
             self._holdings.sweep()
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
@@ -133,7 +137,7 @@ class Mirror:
         if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists what is here again
             is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
             plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
-        logger.info("%d projects to look at, up to serial %d", len(plan.todo), plan.todo.target_serial)
+        logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
         return plan
 
     def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:

@@ -5,6 +5,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from bandersnatch.amounts import count_of, size_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -75,7 +77,8 @@ class LogProgress:
     def _write_line_if_due(self) -> None:
         if time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + self._heartbeat_seconds
-            logger.info("%d of %d projects done, %d bytes received", self._done, self._projects, self._bytes)
+            of_all = count_of(self._projects, "project")
+            logger.info("%d of %s done, %s received", self._done, of_all, size_of(self._bytes))
 
     def stop(self) -> None:
         """Nothing is left to do."""
@@ -86,11 +89,9 @@ class TerminalProgress:
 
     def __init__(self, console: "Console") -> None:
         # Imported here because it costs 50 ms, and a run from cron never needs it.
-        from rich.filesize import decimal  # noqa: PLC0415
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
-        self._format_size = decimal
         self._rich = RichProgress(
             MofNCompleteColumn(),
             TextColumn("projects"),
@@ -121,7 +122,7 @@ class TerminalProgress:
                 return
             self._next_update = now + REDRAW_SECONDS
             rate = self._bytes / max(now - self._begun, REDRAW_SECONDS)
-        volume = f"{self._format_size(self._bytes)}, {self._format_size(int(rate))}/s"
+        volume = f"{size_of(self._bytes)}, {size_of(int(rate))}/s"
         self._rich.update(self._task, volume=volume)
 
     def project_done(self) -> None:

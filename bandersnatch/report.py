@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import MirrorError
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.layout import StoredPath
@@ -67,6 +68,8 @@ class Report(Struct):
     """What ended the run before all projects were worked on."""
     withheld: str | None = None
     """Why nothing was removed, where ``max-removals`` forbade it."""
+    untried: int = 0
+    """Projects of the todo list that were not worked on, since the run ended before."""
     failures: list[Failure] = field(default_factory=list)
 
     def count(self, settled: Settled) -> None:
@@ -81,7 +84,8 @@ class Report(Struct):
 
     def counts(self) -> str:
         """Return the numbers of the summary."""
+        untried = f"; not tried: {count_of(self.untried, 'project')}" if self.untried else ""
         return (
             f"{self.updated} updated, {self.removed} removed, {len(self.failures)} failed, "
-            f"{self.files} files, {self.size_bytes} bytes in {self.seconds:.1f} s"
+            f"{count_of(self.files, 'file')}, {size_of(self.size_bytes)} in {self.seconds:.1f} s{untried}"
         )

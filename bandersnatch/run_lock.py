@@ -1,6 +1,7 @@
 """The lock that a run holds on its directory from beginning to end."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ def run_lock(directory: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
         path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
     except Timeout as error:
-        raise LockHeldError(str(path), _holder(path)) from error
+        raise LockHeldError(str(path), *_holder(path)) from error
     except OSError as error:
         lock.release()
         raise StorageError(str(path), "lock", error) from error
@@ -43,8 +44,9 @@ def run_lock(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _holder(path: Path) -> str:
+def _holder(path: Path) -> tuple[str, float]:
+    """Return who holds the lock, and for how many seconds: each holder writes the file once, when it has the lock."""
     try:
-        return path.read_text(errors="replace").strip()
+        return path.read_text(errors="replace").strip(), time.time() - path.stat().st_mtime
     except OSError:
-        return ""
+        return "", 0.0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bandersnatch.amounts import size_of
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.folders import Folders, make_folder
 from bandersnatch.layout import WEB, StoredPath
@@ -145,7 +146,8 @@ class FilesystemStorage(StoredTree):
             self._promised_bytes += size_bytes
         try:
             if free - size_bytes < reserve_bytes:
-                reason = f"{free} bytes are free, and {size_bytes} more would not leave the reserve of {reserve_bytes}"
+                wanted = f"{size_of(size_bytes)} more would not leave the reserve of {size_of(reserve_bytes)}"
+                reason = f"{size_of(free)} are free, and {wanted}"
                 raise StorageError(path, "write", reason)
             yield
         finally:

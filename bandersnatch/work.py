@@ -6,13 +6,14 @@ the progress.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import size_of
 from bandersnatch.brake import Removals
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
@@ -23,6 +24,7 @@ from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
     MirrorError,
+    ProjectNotFoundError,
     StaleMetadataError,
     UnexplainedError,
     UpstreamError,
@@ -133,7 +135,7 @@ class Work:
             self._withdraw = starter.withdraw
             work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
             self._progress.start(len(plan.todo))
-            work_on(plan.todo, may_remove=self._allow_removals)
+            work_on(list(plan.todo), may_remove=self._allow_removals)
             work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
             self._keep_own(plan.todo)
             if self.removals and not self._is_withheld(plan.reconfigured) and not self._ended_early:
@@ -177,7 +179,7 @@ class Work:
         self,
         work: Callable[[Schedule], Iterator[Outcome]],
         plan: RunPlan,
-        projects: Iterable[NormalizedName],
+        projects: Collection[NormalizedName],
         *,
         may_remove: bool,
     ) -> None:
@@ -190,6 +192,7 @@ class Work:
             is_resync=plan.is_resync,
             stale_delays=delays,
         )
+        self.report.untried += len(projects)
         for outcome in work(schedule):
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
@@ -240,6 +243,7 @@ class Work:
                 self._take_gone(project, verdict, todo)
             case Shrinks(project, files, filtered):
                 self.removals.files[project], self.removals.filtered_files[project] = files, filtered
+                self.report.untried -= 1
                 return
             case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
                 project, time.monotonic()
@@ -251,6 +255,7 @@ class Work:
             case Failure():
                 self._take_failure(outcome, schedule)
         self._progress.project_done()
+        self.report.untried -= 1
 
     def _take_gone(self, project: NormalizedName, verdict: Verdict | None, todo: TodoList) -> None:
         is_held = self._inventory.get(project) is not None
@@ -274,8 +279,8 @@ class Work:
             _tell_quarantined(settled)
         elif settled.changed:
             logger.info(
-                "%s: updated to serial %d, files fetched: %d (%d bytes), deleted: %d",
-                settled.project, settled.serial, settled.files, settled.size_bytes, settled.deleted_files,
+                "%s: updated to serial %d, files fetched: %d (%s), deleted: %d",
+                settled.project, settled.serial, settled.files, size_of(settled.size_bytes), settled.deleted_files,
             )  # fmt: skip
 
     def _take_failure(self, failure: Failure, schedule: Schedule) -> None:
@@ -296,6 +301,7 @@ class Work:
 
     def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
         """Begin no more projects; where only the files' host is down, those go on from which upstream removed something."""
+        self.report.untried += 1  # it is no failure of the project's own
         if self.report.outage is None or outage.is_index:
             self.report.outage = outage
         if outage.is_index:
@@ -307,8 +313,14 @@ class Work:
 
     def _tell(self, failure: Failure) -> None:
         bug = None if isinstance(failure.error, MirrorError) else failure.error
+        if self._save_todo is None and self._is_unknown(failure):
+            logger.error("%s failed: upstream has no such project", failure.project)
+            return
         hint = "" if self._save_todo is None else "; the next run tries it again"
         logger.error("%s failed: %s%s", failure.project, failure.error, hint, exc_info=bug)
+
+    def _is_unknown(self, failure: Failure) -> bool:
+        return isinstance(failure.error, ProjectNotFoundError) and self._inventory.get(failure.project) is None
 
     def _tell_failures(self) -> None:
         """Tell of the failures for which there might have been, but was not, an explanation."""

@@ -20,6 +20,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (0, "exit_status"),
     (0, "suggestions"),
     (0, "stop"),
+    (0, "amounts"),
     (0, "progress"),
     (0, "tables"),
     (0, "html_links"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from tests.rig import Rig
 REPOSITORY = Path(__file__).parents[1]
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
 SUMMARY = re.compile(
-    r"synced to serial (\d+): (\d+) updated, (\d+) removed, (\d+) failed, (\d+) files, (\d+) bytes in \d+\.\d s$"
+    r"synced to serial (\d+): (\d+) updated, (\d+) removed, (\d+) failed, (\d+) files?, (\d+(?:\.\d)? \w+) in \d+\.\d s$"
 )
 
 
@@ -233,6 +234,35 @@ def test_second_run_says_who_holds_the_lock(rig: Rig, pypi: FakePyPI) -> None:
         second = rig.command("mirror")
         assert second.returncode == 3
         assert f"another run holds the lock (process {first.pid}, since 20" in second.stderr
+
+
+def test_quiet_run_that_meets_another_is_told_of_when_that_is_older_than_a_day(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    with stalled_run(rig, pypi, file.url_path):
+        second = rig.command("--quiet", "mirror")
+        assert (second.returncode, second.stderr) == (3, "")
+        yesterday = time.time() - 86_500
+        os.utime(rig.directory / ".lock", (yesterday, yesterday))
+        third = rig.command("--quiet", "mirror")
+        assert third.returncode == 3
+        assert "ERROR: " in third.stderr
+        assert "another run holds the lock" in third.stderr
+
+
+def test_run_that_ends_early_counts_the_projects_that_were_not_tried(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("first", "1.0")
+    rig.run()
+    pypi.add_file("good", "1.0")
+    for number in range(40):
+        pypi.add_file(f"project-{number}", "1.0")
+        pypi.fault(f"/simple/project-{number}/", Status(503), times=None)
+    report = rig.run(workers="1")
+    assert report.outage is not None
+    assert report.untried == 41 - report.updated - len(report.failures)
+    assert report.untried > 0
+    assert report.summary().endswith(f"; not tried: {report.untried} projects")
+    pypi.clear_faults()
+    assert rig.run().untried == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])

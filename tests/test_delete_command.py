@@ -99,7 +99,7 @@ def test_dry_run_says_it_and_writes_nothing(full: Rig, pypi: FakePyPI) -> None:
     header, row, total = result.stdout.splitlines()
     assert header.split() == ["project", "pages", "files", "bytes"]
     assert row.split()[:3] == ["doomed", "5", "2"]
-    assert total.startswith("to delete: 1 projects, 2 files, ")
+    assert total.startswith("to delete: 1 project, 2 files, 1.")
 
 
 def test_without_terminal_and_without_yes_nothing_is_deleted(full: Rig) -> None:
@@ -119,7 +119,7 @@ def test_on_a_terminal_it_asks(full: Rig, answer: str, status: int) -> None:
         os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
         stdout, _ = process.communicate(timeout=60)
     os.close(ours)
-    assert b"Delete 1 projects? [y/N]" in stdout
+    assert b"Delete 1 project, 2 files, 1.4 kB? [y/N]" in stdout
     assert process.returncode == status
     assert (traces(full, "doomed") == []) == (status == 0)
 

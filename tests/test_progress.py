@@ -85,10 +85,10 @@ def test_a_log_line_is_written_when_one_is_due(caplog: pytest.LogCaptureFixture)
     progress.project_done()
     progress.stop()
     assert caplog.messages == [
-        "0 of 3 projects done, 1000 bytes received",
-        "0 of 3 projects done, 1500 bytes received",
-        "1 of 3 projects done, 1500 bytes received",
-        "2 of 3 projects done, 1500 bytes received",
+        "0 of 3 projects done, 1.0 kB received",
+        "0 of 3 projects done, 1.5 kB received",
+        "1 of 3 projects done, 1.5 kB received",
+        "2 of 3 projects done, 1.5 kB received",
     ]
 
 

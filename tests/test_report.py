@@ -13,7 +13,7 @@ def test_the_summary_has_all_numbers_in_the_form_that_scripts_look_for() -> None
     report = Report(serial=30112233, updated=120, removed=3, files=150, size_bytes=2_100_000_000, seconds=84.26)
     report.failures.append(Failure(SAMPLE, NotFoundError("https://index.example")))
     assert report.summary() == (
-        "synced to serial 30112233: 120 updated, 3 removed, 1 failed, 150 files, 2100000000 bytes in 84.3 s"
+        "synced to serial 30112233: 120 updated, 3 removed, 1 failed, 150 files, 2.1 GB in 84.3 s"
     )
 
 
@@ -33,3 +33,9 @@ def test_a_project_that_did_not_change_is_not_counted_as_updated() -> None:
 def test_two_reports_do_not_share_their_failures() -> None:
     Report().failures.append(Failure(SAMPLE, NotFoundError("https://index.example")))
     assert Report().failures == []
+
+
+def test_summary_says_how_many_projects_were_not_tried() -> None:
+    assert Report(files=1, size_bytes=1).counts().endswith(" failed, 1 file, 1 byte in 0.0 s")
+    assert Report(untried=1).counts().endswith(" in 0.0 s; not tried: 1 project")
+    assert Report(untried=20).counts().endswith(" in 0.0 s; not tried: 20 projects")

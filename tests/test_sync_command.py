@@ -37,7 +37,7 @@ def test_only_the_named_project_is_brought_up_to_date(behind: Rig, pypi: FakePyP
     assert (
         result.stderr.splitlines()[-1]
         .partition("INFO: ")[2]
-        .startswith("synced 1 projects by name: 1 updated, 0 removed")
+        .startswith("synced 1 project by name: 1 updated, 0 removed")
     )
     assert [request.path for request in pypi.requests] == ["/simple/one/", pypi.files("one")[1].url_path]
     assert versions(behind, "one") == ["1.0", "2.0"]
@@ -97,7 +97,7 @@ def test_root_index_can_be_left_as_it_is(behind: Rig, pypi: FakePyPI) -> None:
 def test_unknown_project_is_a_failure_and_the_others_are_synced(behind: Rig, pypi: FakePyPI) -> None:
     result = behind.command("sync", "nowhere", "one")
     assert result.returncode == 1
-    assert "nowhere failed" in result.stderr
+    assert "ERROR: nowhere failed: upstream has no such project\n" in result.stderr
     assert "the next run tries it again" not in result.stderr
     assert "nowhere" not in index_of(behind)
     assert not (behind.web / "simple" / "nowhere").exists()
@@ -232,7 +232,7 @@ def test_excluded_project_is_said_and_the_others_are_synced(behind: Rig, pypi: F
     assert result.returncode == 1
     assert "new: not synced, since blocklist_project drops it" in result.stderr
     assert "one: not synced, since blocklist_project drops it" in result.stderr
-    assert "synced 1 projects by name: 1 updated" in result.stderr
+    assert "synced 1 project by name: 1 updated" in result.stderr
     assert versions(behind, "two") == ["1.0", "2.0"]
     assert not (behind.web / "simple" / "new").exists()
     assert behind.tree()["simple/one/index.v1_json"] == before["simple/one/index.v1_json"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bandersnatch.amounts import size_of
 from bandersnatch.config import Config
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.findings import VerifyReport, VerifySettings
@@ -127,7 +128,7 @@ def test_log_of_a_long_verification_shows_that_it_lives(
         verify(held, LogProgress(heartbeat_seconds=0.0))
     lines = [message for message in caplog.messages if "projects done" in message]
     assert lines[0] == "1 of 6 projects done, 0 bytes received"
-    assert lines[-1] == f"6 of 6 projects done, {size} bytes received"
+    assert lines[-1] == f"6 of 6 projects done, {size_of(size)} received"
 
 
 def test_terminal_shows_how_far_a_verification_is(held: Rig) -> None:

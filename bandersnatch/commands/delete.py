@@ -5,6 +5,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from bandersnatch.amounts import count_of, size_of
 from bandersnatch.commands.names import add_names, read_names
 from bandersnatch.commands.not_needed import NotNeeded
 from bandersnatch.errors import InterruptedRunError, UsageError
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         _show(doomed)
     if arguments.dry_run or not doomed:
         return status
-    if not arguments.yes and not _is_confirmed(len(doomed)):
+    if not arguments.yes and not _is_confirmed(_amount(doomed)):
         logger.warning("nothing was deleted")
         return SOME_FAILED
     with invocation.equipment(config) as equipment:
@@ -84,11 +85,17 @@ def _show(doomed: "list[DoomedProject]") -> None:
 
     rows = [[each.project, len(each.pages), len(each.files), each.size_bytes] for each in doomed]
     print_table(["project", "pages", "files", "bytes"], rows)
-    files = sum(len(each.files) for each in doomed)
-    print_line(f"to delete: {len(doomed)} projects, {files} files, {sum(each.size_bytes for each in doomed)} bytes")
+    print_line(f"to delete: {_amount(doomed)}")
 
 
-def _is_confirmed(count: int) -> bool:
+def _amount(doomed: "list[DoomedProject]") -> str:
+    """Return how much that is, in words."""
+    files = count_of(sum(len(each.files) for each in doomed), "file")
+    size = size_of(sum(each.size_bytes for each in doomed))
+    return f"{count_of(len(doomed), 'project')}, {files}, {size}"
+
+
+def _is_confirmed(amount: str) -> bool:
     """Ask the operator.
 
     Raises:
@@ -100,7 +107,7 @@ def _is_confirmed(count: int) -> bool:
             "there is no terminal to ask on; to delete without a question: bandersnatch delete --yes NAME..."
         )
     try:
-        return input(f"Delete {count} projects? [y/N] ").strip().lower() in ("y", "yes")
+        return input(f"Delete {amount}? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
     except KeyboardInterrupt:

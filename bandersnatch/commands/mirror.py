@@ -4,6 +4,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
+from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import UsageError
 from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
 from bandersnatch.invocation import Invocation, tell_report
@@ -118,12 +119,12 @@ def _print_forecast(forecast: "Forecast") -> None:
     print_table(header, rows)
     begin = "the beginning" if forecast.from_serial is None else f"serial {forecast.from_serial}"
     print_line(
-        f"from {begin} to serial {forecast.serial}: {len(forecast.updates)} projects to update, "
+        f"from {begin} to serial {forecast.serial}: {count_of(len(forecast.updates), 'project')} to update, "
         f"{len(forecast.removals)} to remove, {forecast.unchanged} to look at without a change"
     )
     for what, count in (("download", forecast.download), ("remove", forecast.remove)):
         if count is not None:
-            print_line(f"to {what}: {count.files} files, {count.size_bytes} bytes")
+            print_line(f"to {what}: {count_of(count.files, 'file')}, {size_of(count.size_bytes)}")
     for unknown in forecast.unknown:
         print_line(f"not known: {unknown}")
     if forecast.withheld is not None:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from bandersnatch.amounts import count_of
 from bandersnatch.commands.names import add_names, read_names
 from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
 from bandersnatch.invocation import Invocation, tell_report
@@ -58,6 +59,6 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
     names = " ".join(projects)
     excluded = len(sync.excluded) + report.excluded
-    summary = f"synced {len(projects) - excluded} projects by name: {report.counts()}"
+    summary = f"synced {count_of(len(projects) - excluded, 'project')} by name: {report.counts()}"
     status = tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
     return SOME_FAILED if status == DONE and excluded else status
