@@ -4,9 +4,9 @@ import logging
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bandersnatch.errors import ConfigError
+from bandersnatch.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,11 +28,20 @@ class PlainFormatter(logging.Formatter):
         # A record of another process brings its traceback as text.
         traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
         lines += traceback.splitlines() if traceback else []
-        return "\n".join(map(_printable, lines))
+        return "\n".join(map(printable, lines))
 
 
-def _printable(line: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+class PlainRecord(logging.LogRecord):
+    """A record whose texts are fit for whatever format and handler a configuration of others has."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.exc_info:  # a formatter takes the text where there is one
+            self.exc_text = "\n".join(map(printable, logging.Formatter().formatException(self.exc_info).splitlines()))
+
+    def getMessage(self) -> str:  # noqa: N802 - as logging has it
+        """Return the message, with its arguments, as one line."""
+        return printable(super().getMessage())
 
 
 class ConsoleHandler(logging.Handler):
@@ -111,6 +120,7 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
         ConfigError: ``log_config`` can't be used.
     """
     if log_config is not None:
+        logging.setLogRecordFactory(PlainRecord)
         from logging.config import fileConfig  # noqa: PLC0415 - it takes 3 ms, which runs without such a file need not wait for
 
         for name in ("bandersnatch", "urllib3"):

@@ -4,6 +4,8 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
+from bandersnatch.errors import printable
+
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table on standard output: the first column to the left, the others, which are numbers, to the right.
@@ -24,7 +26,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 def print_line(text: str) -> None:
     """Print a line on standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.writelines(f"{printable(line)}\n" for line in text.split("\n"))
 
 
 def print_json(document: object) -> None:
@@ -41,7 +43,7 @@ def print_pieces(*pieces: Iterable[str]) -> None:
 
 def _text(cell: object) -> str:
     """Return a cell as it is shown; None is what is not known."""
-    return "?" if cell is None else str(cell)
+    return "?" if cell is None else printable(str(cell))
 
 
 def _print_rich(header: Sequence[str], lines: list[list[str]]) -> None:

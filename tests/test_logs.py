@@ -23,11 +23,12 @@ FORGED = "2024-01-01 00:00:00,000 INFO: synced to serial 1: 0 updated"
 def untouched_logging() -> Iterator[None]:
     """Put back what ``set_up_logging`` changes for the whole process."""
     root, names = logging.getLogger(), ("bandersnatch", "urllib3")
-    handlers, level = root.handlers[:], root.level
+    handlers, level, factory = root.handlers[:], root.level, logging.getLogRecordFactory()
     levels = [logging.getLogger(name).level for name in names]
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.setLogRecordFactory(factory)
     for name, before in zip(names, levels, strict=True):
         logging.getLogger(name).setLevel(before)
 
@@ -208,3 +209,21 @@ def test_traceback_of_a_kept_record_has_its_lines() -> None:
     assert first == "foo failed"
     assert others[0] == "Traceback (most recent call last):"
     assert others[-1] == "ValueError: a bug"
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_what_upstream_wrote_is_as_harmless_in_a_log_that_a_file_configures(tmp_path: Path) -> None:
+    log, config = tmp_path / "run.log", tmp_path / "logging.conf"
+    config.write_text(
+        "[loggers]\nkeys = root\n[handlers]\nkeys = file\n[formatters]\nkeys =\n[logger_root]\nlevel = DEBUG\n"
+        f"handlers = file\n[handler_file]\nclass = FileHandler\nargs = ({str(log)!r},)\n"
+    )
+    set_up_logging(logging.INFO, None, config)
+    logger = logging.getLogger("bandersnatch.fetch")
+    logger.warning("upstream answered 500 %s", f"\x1b[2J\n{FORGED}")
+    logger.error("%s", "a", exc_info=raised(ValueError("\x1b[2J")))
+    logging.getLogger().handlers[0].close()
+    lines = log.read_text().split("\n")
+    assert lines[0] == f"upstream answered 500 \\x1b[2J\\n{FORGED}"
+    assert lines[1] == "a"
+    assert lines[-2] == "ValueError: \\x1b[2J"
