@@ -15,6 +15,7 @@ from bandersnatch.connections import EndlessAnswerError, TimeIsOverError, Watche
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, shown, without_credentials
 
 CHUNK_BYTES = 256 * 1024
+LARGE_BYTES = 8 * 1024 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _READABLE_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Only gzip is asked for."""
@@ -81,8 +82,8 @@ class Body:
                 raise TimeLimitError(self.url, self._config.global_timeout_seconds) from error
             raise BrokenBodyError(self.url, reason_of(error, self._config.timeout_seconds)) from error
 
-    def whole(self, limit_bytes: int) -> bytes:
-        """Return the decompressed body.
+    def whole(self, limit_bytes: int, grows_large: Callable[[], None]) -> bytes:
+        """Return the decompressed body; ``grows_large`` is called when there is much of it, and may wait.
 
         Raises:
             BrokenBodyError: as ``chunks`` does.
@@ -97,9 +98,11 @@ class Body:
             for chunk in self.chunks():
                 for piece in unpacked.pieces(chunk) if unpacked is not None else (chunk,):
                     whole.write(piece)
+                    if whole.tell() > LARGE_BYTES:
+                        grows_large()
                     if whole.tell() > limit_bytes:
                         raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
-                if self.received_bytes > limit_bytes:  # compressed, and nothing comes of it
+                if self.received_bytes > limit_bytes + CHUNK_BYTES:  # compressed, and nothing comes of it
                     raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
         except zlib.error as error:
             raise BrokenBodyError(self.url, f"the body can't be decompressed: {error}") from error

@@ -6,6 +6,7 @@ has been told, gaps are normal, and any field can be nil.
 
 import logging
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 from xml.parsers.expat import ExpatError
@@ -38,8 +39,10 @@ SMALLEST_LIMIT = 1_000
 """An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
 LEAP = 10_000
 """Rows of a journal stand close together. Before one so far behind the others is believed, upstream is asked for the end."""
-MAX_ANSWER_BYTES = 512 * 1024 * 1024
-"""The list of all projects was about 90 MB in 2026."""
+MAX_LIST_BYTES = 160 * 1024 * 1024
+"""The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""50,000 changes are about 25 MB, and a parser makes several times as much of them. It reads no larger list, either."""
 MAX_ATTEMPTS = 4
 _MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
@@ -67,7 +70,7 @@ class Changelog:
         if serial is None:
             return 0
         if not _is_serial(serial):
-            raise self._malformed(f"changelog_last_serial is {serial!r}")
+            raise self._malformed(f"changelog_last_serial is {reprlib.repr(serial)}")
         return serial
 
     def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
@@ -141,9 +144,7 @@ class Changelog:
         Quarantined ones are included; upstream may answer from a cache of up to an hour's age. A project whose serial is
         beyond the newest one of the journal, of which ``journal_end`` is known, has serial 0.
         """
-        listed = self._call(
-            "list_packages_with_serial", read=lambda body: read_project_list(body) or _read_answer(body)
-        )
+        listed = self._call("list_packages_with_serial", read=_read_list, limit_bytes=MAX_LIST_BYTES)
         if not isinstance(listed, dict):
             raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
         if not all(isinstance(name, str) for name in listed):
@@ -176,13 +177,19 @@ class Changelog:
                 if project is None or name is None:
                     return serial, None
                 return serial, (ChangelogEntry(project, name, action or "", serial), owed_after(action, version))
-        raise self._malformed(f"changelog_since_serial({after}) has the row {row!r}")
+        raise self._malformed(f"changelog_since_serial({after}) has the row {reprlib.repr(row)}")
 
-    def _call(self, method: str, *args: int, read: Callable[[bytes], object] | None = None) -> object:
+    def _call(
+        self,
+        method: str,
+        *args: int,
+        read: Callable[[bytes], object] | None = None,
+        limit_bytes: int = MAX_ANSWER_BYTES,
+    ) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             with new_connections():  # there are few calls, and much hangs on each
-                answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, MAX_ANSWER_BYTES)
+                answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
             try:
                 return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:
@@ -195,6 +202,7 @@ class Changelog:
                 TypeError,
                 LookupError,
                 AttributeError,
+                RecursionError,
             ) as error:
                 kind = answer.headers.get("Content-Type", "of no type")
                 raise self._malformed(
@@ -204,10 +212,10 @@ class Changelog:
 
     def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
         """Wait as long as the fault says, or a little, before the next attempt."""
-        text = str(fault.faultString)
+        code, text = _told(fault.faultCode), _told(fault.faultString)
         reset = _RESET_TIME.search(text)
         if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS:
-            raise UpstreamUnavailableError(self._url, f"{method}: fault {fault.faultCode}: {shown(text)}") from fault
+            raise UpstreamUnavailableError(self._url, f"{method}: fault {code}: {shown(text)}") from fault
         seconds = 2.0**attempt / 2
         if text.startswith(_RATE_LIMIT):
             seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
@@ -226,9 +234,21 @@ def is_without_xmlrpc(error: UpstreamError) -> bool:
     return has_refused or isinstance(error, NotFoundError)
 
 
+def _read_list(body: bytes) -> object:
+    listed = read_project_list(body)
+    if listed is None and len(body) > MAX_ANSWER_BYTES:
+        raise ValueError(f"{len(body)} bytes in another form than PyPI's")
+    return listed or _read_answer(body)
+
+
 def _read_answer(body: bytes) -> object:
     (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
     return result
+
+
+def _told(value: object) -> str:
+    """Return what a fault has for a text or a number; it may be anything."""
+    return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def _words(error: Exception) -> str:

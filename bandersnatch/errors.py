@@ -5,6 +5,7 @@ One root, and below it a class by whose fault it is: the user's configuration, u
 """
 
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +20,14 @@ _CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
     """Return upstream's text fit for a message: shortened, and without control characters."""
     cut = text if len(text) <= most else f"{text[:most]}..."
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+    return printable(cut)
+
+
+def printable(text: str) -> str:
+    """Return a text that can neither end a line nor move the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def without_credentials(url: str) -> str:
@@ -42,6 +50,16 @@ def _made_again(kind: type[MirrorError], args: tuple[object, ...], facts: dict[s
     error = kind.__new__(kind, *args)
     error.__dict__.update(facts)
     return error
+
+
+def without_data(error: BaseException) -> None:
+    """Let an error that is kept not keep what was worked on where it was raised, such as a page of many megabytes."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        traceback.clear_frames(cause.__traceback__)
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
 
 class ConfigError(MirrorError):

@@ -33,7 +33,7 @@ from bandersnatch.lane import GONE, NOT_MODIFIED, OK, GoneAnswerError, Question
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
 from bandersnatch.routes import Route, Routes, host_of, target_of
-from bandersnatch.turns import Turn, Turns
+from bandersnatch.turns import OneAtATime, Turn, Turns
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Fetcher:
         self._believed = {*_DOCUMENTS, *_REDIRECTS, RANGE_NOT_SATISFIABLE, *self._policy.statuses}
         """Statuses after which nothing is given up, or that have come again and again."""
         self.turns = Turns(config.workers)
+        self.large_documents = OneAtATime()
         self.bulk = Bulk(config, self._routes, self.turns, self._health)
 
     def close(self) -> None:
@@ -80,11 +81,13 @@ class Fetcher:
             UpstreamUnavailableError: no usable answer after all attempts.
             MalformedResponseError: the document is larger than ``limit_bytes``.
         """
-        return self._whole("GET", url, headers, None, limit_bytes)
+        with self.large_documents.room():
+            return self._whole("GET", url, headers, None, limit_bytes)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, limit_bytes: int) -> Answer:
         """Post ``body`` and fetch the whole answer; raises what ``get`` raises."""
-        return self._whole("POST", url, headers, body, limit_bytes)
+        with self.large_documents.room():
+            return self._whole("POST", url, headers, body, limit_bytes)
 
     @contextmanager
     def stream(self, url: str, resume: Resume | None = None) -> Iterator[Body]:
@@ -132,7 +135,13 @@ class Fetcher:
         for attempt in range(1, self._policy.attempts + 1):
             try:
                 with self._open(method, url, {"Accept-Encoding": "gzip", **headers}, data) as body:
-                    return Answer(body.url, body.status, body.headers, body.whole(limit_bytes), body.is_later)
+                    return Answer(
+                        body.url,
+                        body.status,
+                        body.headers,
+                        body.whole(limit_bytes, self.large_documents.take),
+                        body.is_later,
+                    )
             except BrokenBodyError as error:
                 if attempt == self._policy.attempts or isinstance(error, TimeLimitError):
                     raise

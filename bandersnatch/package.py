@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from bandersnatch.changes import Owed
 from bandersnatch.completion import complete
-from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.errors import InterruptedRunError, MirrorError, without_data
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import SyncedFile
 from bandersnatch.order import Order
@@ -63,6 +63,7 @@ class Package:
                 raise InterruptedRunError
             task()
         except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
+            without_data(error)
             self._report(Failure(self._project, error))
 
     def _report(self, outcome: Outcome) -> None:

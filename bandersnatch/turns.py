@@ -1,5 +1,6 @@
-"""How many requests may be under way at a time."""
+"""How many requests, and how many large documents, may be under way at a time."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -69,3 +70,31 @@ class Turn:
         if self._is_taken:
             self._is_taken = False
             self._turns.give_back()
+
+
+class OneAtATime:
+    """What only one thread may have at a time, such as a large document: ten of them would take a gigabyte. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Keep what this thread takes within the block, or within another such block around it, until that ends."""
+        if hasattr(self._mine, "taken"):
+            yield
+            return
+        self._mine.taken = False
+        try:
+            yield
+        finally:
+            if self._mine.taken:
+                self._lock.release()
+            del self._mine.taken
+
+    def take(self) -> None:
+        """Wait until no other thread has it, and take it, if this thread has not done so before."""
+        if not self._mine.taken:
+            self._lock.acquire()
+            self._mine.taken = True

@@ -218,3 +218,34 @@ def test_any_rows_are_changes_or_malformed(patient_pypi: FakePyPI, rows: list[li
         except MalformedResponseError:
             return
     assert newest >= max((change.serial for change, _ in changes), default=0)
+
+
+# Nested deeply
+
+DEPTH = 300_000
+NESTED = {
+    "arrays": ("<array><data><value>" * DEPTH, "</value></data></array>" * DEPTH),
+    "structs": ("<struct><member><name>x</name><value>" * DEPTH, "</value></member></struct>" * DEPTH),
+}
+
+
+@pytest.mark.parametrize(("begin", "end"), NESTED.values(), ids=NESTED)
+def test_what_is_nested_deeply_is_malformed(pypi: FakePyPI, changelog: Changelog, begin: str, end: str) -> None:
+    for method in (LAST, SINCE, LIST):
+        for xml in (begin + end, f"<array><data><value>{begin}{end}</value></data></array>", begin):
+            pypi.fault(method, raw_response(xml))
+    for ask in (changelog.last_serial, lambda: changelog.since(1), lambda: changelog.all_projects(everything)):
+        for _ in range(3):
+            with pytest.raises(MalformedResponseError):
+                ask()
+
+
+@pytest.mark.parametrize(("begin", "end"), NESTED.values(), ids=NESTED)
+def test_a_fault_that_is_nested_deeply_is_told(pypi: FakePyPI, changelog: Changelog, begin: str, end: str) -> None:
+    members = "".join(
+        f"<member><name>{name}</name><value>{begin}{end}</value></member>" for name in ("faultCode", "faultString")
+    )
+    fault = f"<methodResponse><fault><value><struct>{members}</struct></value></fault></methodResponse>"
+    pypi.fault(LAST, Body(fault.encode()))
+    with pytest.raises(UpstreamUnavailableError):
+        changelog.last_serial()
