@@ -1,9 +1,11 @@
 """Puts the options about files into effect: their permissions, and the list of what a run has changed."""
 
+import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -26,13 +28,22 @@ def as_configured(storage: FilesystemStorage, config: DiskConfig) -> Iterator[No
     """
     if config.manages_permissions:
         storage.manage_permissions()
+    try:
+        with _listing(storage, config):
+            yield
+    finally:
+        storage.tidy()
+
+
+@contextmanager
+def _listing(storage: FilesystemStorage, config: DiskConfig) -> Iterator[None]:
     if config.diff_file is None:
         yield
         return
     path = _list_path(config.diff_file, config.diff_append_epoch)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w", encoding="utf-8", buffering=1)
+        stream = os.fdopen(_open_list(path), "w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise StorageError(str(path), "write", error) from error
     with stream:
@@ -41,6 +52,16 @@ def as_configured(storage: FilesystemStorage, config: DiskConfig) -> Iterator[No
             yield
         finally:
             storage.tell_changes(None)
+
+
+def _open_list(path: Path) -> int:
+    """Return the descriptor of an empty file; a link in its place must be the system's, as /dev/stdout is, or our own."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with suppress(FileNotFoundError):
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.geteuid()):
+            return os.open(path, flags, 0o666)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _list_path(path: Path, append_epoch: bool) -> Path:

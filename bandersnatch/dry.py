@@ -151,6 +151,10 @@ class DryStorage(FilesystemStorage):
         """Do nothing, and say so."""
         return 0
 
+    def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
+        """Do nothing, and say so."""
+        return 0
+
     def _keep(self, path: StoredPath, kept: bytes | _Link | None) -> None:
         origin = self._origin(path)
         self._kept[origin] = kept

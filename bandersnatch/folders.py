@@ -2,12 +2,14 @@
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from bandersnatch.layout import PACKAGES, SIMPLE, WEB
 
 _TRIES = 100
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_Result = TypeVar("_Result")
 _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
 
@@ -18,16 +20,23 @@ class Folders:
         self._root = root
         self._guard = threading.Lock()
 
-    def open_new(self, file: str) -> int:
-        """Return a descriptor of a new file; its folder is only made where that fails, which saves a call for most files."""
+    def open_in(self, file: str, flags: int) -> int:
+        """Return a descriptor of a file; its folder is only made where that fails, which saves a call for most files."""
+        return self._with_folder(file, lambda: os.open(file, flags, 0o666))
+
+    def rename_into(self, name: str, target: str, source: int | None) -> None:
+        """Rename a file out of the folder of that descriptor; the folder of its target is made where it is missing."""
+        self._with_folder(target, lambda: os.replace(name, target, src_dir_fd=source))
+
+    def _with_folder(self, file: str, act: Callable[[], _Result]) -> _Result:
         with suppress(FileNotFoundError):
-            return os.open(file, _NEW_FILE, 0o666)
+            return act()
         with self._guard:  # no other thread deletes the folder, empty as it is, before it is used
             for _ in range(_TRIES):  # another process may
                 with suppress(FileNotFoundError):
                     make_folder(file.rpartition("/")[0])
-                    return os.open(file, _NEW_FILE, 0o666)
-            return os.open(file, _NEW_FILE, 0o666)
+                    return act()
+            return act()
 
     def delete_empty(self, path: str) -> None:
         """Delete the folders around a path below the root, from the lowest up, as far as they are empty."""

@@ -56,7 +56,7 @@ class Holdings(Struct, frozen=True):
 
     def sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
-        if swept := self.storage.sweep(self._doubtful()):
+        if swept := self.storage.sweep_all(self._doubtful(), self.inventory.partial_paths()):
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
     def write_root_index(self, serial: int, gone: Collection[NormalizedName] = ()) -> None:
@@ -86,8 +86,7 @@ class Holdings(Struct, frozen=True):
         yield from (STATE, TODO, LAST_MODIFIED)
         yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
         for project, path in self.inventory.all_unsettled():
-            if self.inventory.partial_etag(path) is None:  # else the download goes on from what is there
-                yield path
+            yield path
             if path.startswith(f"{SIMPLE}/"):
                 yield from (page_path(path, page) for page in ALL_PAGES)
                 yield from json_paths(project)

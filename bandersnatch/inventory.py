@@ -230,6 +230,12 @@ class Inventory:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
         return None if row is None else str(row[0])
 
+    def partial_paths(self) -> list[StoredPath]:
+        """Return the paths of all half-written files that a download can go on with."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT path FROM partial WHERE path IN (SELECT path FROM unsettled)").fetchall()
+        return [StoredPath(path) for (path,) in rows]
+
     def begin_verification(self, moment: float) -> None:
         """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""
         with self._transaction() as cursor:

@@ -15,7 +15,8 @@ from bandersnatch.storage import FilesystemStorage
 
 VERSIONS = "versions"
 _VERSION = re.compile(r"index_(\d{1,19})_(.+?)\.(html|v1_html|v1_json)", re.ASCII)
-_HALF_WRITTEN = re.compile(r"\.index_\d+_.*\.(html|v1_html|v1_json)\.part", re.ASCII)
+_HALF_WRITTEN = re.compile(r"\.(index_\d+_.*\.(html|v1_html|v1_json)|[0-9a-f]{32})\.part", re.ASCII)
+"""As an older version named them, and as they are named where ``web/simple`` is another filesystem."""
 
 
 class PageStore(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The mirror's directory: whole files appear by one rename, or not at all.
 
-A file is written under a temporary name beside its place (``.<name>.part``), checked, and renamed. Data is made durable in
+A file is written under a temporary name (``parts.py``), checked, and renamed. Data is made durable in
 groups by ``flush``, which must come before any record that speaks of the data; such records are written with ``save``.
 """
 
@@ -18,12 +18,12 @@ from bandersnatch.amounts import size_of
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.folders import Folders, make_folder
 from bandersnatch.layout import WEB, StoredPath
+from bandersnatch.parts import Parts
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.stored_tree import StoredTree
 
 logger = logging.getLogger(__name__)
 
-PART_SUFFIX = ".part"
 PUBLIC_MODE = 0o644
 
 
@@ -36,9 +36,10 @@ class FilesystemStorage(StoredTree):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._open_parts: set[str] = set()
+        self._being_written: set[StoredPath] = set()
         self._guard = threading.Lock()
         self._folders = Folders(str(root))
+        self._parts = Parts(str(root), self._folders)
         self._abandoned = False
         self._promised_bytes = 0
         self._file_mode: int | None = None
@@ -62,8 +63,8 @@ class FilesystemStorage(StoredTree):
 
     def twin(self) -> "FilesystemStorage":
         """Return a storage for another process, which writes to the same directory in the same way."""
-        twin = FilesystemStorage(self._root)
-        twin._file_mode = self._file_mode
+        twin = type(self)(self._root)
+        twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
         return twin
 
     @contextmanager
@@ -74,16 +75,15 @@ class FilesystemStorage(StoredTree):
             PathConflictError: another thread writes one of them.
             InterruptedRunError: the storage was abandoned.
         """
-        parts: list[str] = []
+        claimed: list[StoredPath] = []
         try:
             for path in paths:
-                part = self._part_of(path)
-                self._claim(part)
-                parts.append(part)
+                self._claim(path)
+                claimed.append(path)
             yield
         finally:
             with self._guard:
-                self._open_parts.difference_update(parts)
+                self._being_written.difference_update(claimed)
 
     @contextmanager
     def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
@@ -96,19 +96,18 @@ class FilesystemStorage(StoredTree):
             StorageError: the disk refused.
             InterruptedRunError: the storage was abandoned meanwhile.
         """
-        part = self._part_of(path)
         partial = partial or Partial()
-        self._claim(part)
+        self._claim(path)
         sink: Sink | None = None
         try:
-            sink = Sink(path, self._open_part(path, part, is_new=partial.offset == 0))
+            sink = Sink(path, self._open_part(path, is_new=partial.offset == 0))
             if partial.offset:
                 sink.take_over(partial.offset)
             yield sink
             sink.close(mtime, self._file_mode)
             if self._abandoned:
                 raise InterruptedRunError
-            self._rename(part, path)
+            self._publish(path)
             if self._tell is not None:
                 self._tell(path)
         except BaseException as error:
@@ -116,19 +115,22 @@ class FilesystemStorage(StoredTree):
                 with suppress(StorageError):
                     sink.close()
             if not isinstance(error, partial.kept_after):
-                self._unlink(part)
+                self._parts.delete(path)
                 self._folders.delete_empty(path)
+            else:
+                self._parts.leave()
             raise
         finally:
             with self._guard:
-                self._open_parts.discard(part)
+                self._being_written.discard(path)
 
     def partial_size(self, path: StoredPath) -> int:
         """Return how many bytes an earlier attempt has left of a file, or 0."""
-        try:
-            return os.stat(self._part_of(path)).st_size
-        except OSError:
-            return 0
+        return self._parts.size(path)
+
+    def part_beside(self, path: StoredPath) -> str | None:
+        """Return the name that a file has beside its place while it is written; None where that lies elsewhere."""
+        return self._parts.beside(path)
 
     @contextmanager
     def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> Iterator[None]:
@@ -215,11 +217,8 @@ class FilesystemStorage(StoredTree):
 
     def link(self, path: StoredPath, target: str) -> None:
         """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
-        part = self._part_of(path)
         with self._translated(path, "link"):
-            self._unlink(part)
-            os.symlink(target, part)
-            os.replace(part, self._absolute(path))
+            self._parts.link(path, target)
         if self._tell is not None:
             self._tell(path)
 
@@ -240,51 +239,62 @@ class FilesystemStorage(StoredTree):
         """Delete what earlier runs left half-written for these paths; return how many there were."""
         return sum(self._sweep_one(path) for path in paths)
 
+    def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
+        """Delete what earlier runs left half-written, for these paths and wherever it is found, but for what is kept.
+
+        Nobody else may be writing.
+        """
+        goes_on = set(kept)
+        with self._translated(WEB, "clean up"):
+            for path in goes_on:
+                self._parts.take_over(path)
+            swept = self._parts.sweep(goes_on)
+        return swept + self.sweep(path for path in paths if path not in goes_on)
+
     def is_writing(self) -> bool:
         """Whether any file is half-written at this moment."""
         with self._guard:
-            return bool(self._open_parts)
+            return bool(self._being_written)
 
     def abandon(self) -> None:
         """Let no file appear from now on, and delete the half-written ones, whatever their writers do."""
         with self._guard:
             self._abandoned = True
-            for part in self._open_parts:
-                self._unlink(part)
+            for path in self._being_written:
+                self._parts.delete(path)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Leave nothing of what was needed to write, when all that is to be written is; what comes late does no harm."""
+        self._parts.tidy()
 
     def _sweep_one(self, path: StoredPath) -> bool:
-        is_deleted = self._unlink(self._part_of(path))
+        is_deleted = self._parts.delete(path)
         if is_deleted:
             self._folders.delete_empty(path)
         return is_deleted
 
-    @staticmethod
-    def _unlink(part: str) -> bool:
-        try:
-            os.unlink(part)
-        except OSError:
-            return False
-        return True
-
-    def _claim(self, part: str) -> None:
+    def _claim(self, path: StoredPath) -> None:
         with self._guard:
             if self._abandoned:
                 raise InterruptedRunError
-            if part in self._open_parts:
-                raise PathConflictError(part, "another project of this run writes it too")
-            self._open_parts.add(part)
+            if path in self._being_written:
+                raise PathConflictError(path, "another project of this run writes it too")
+            self._being_written.add(path)
 
-    def _open_part(self, path: StoredPath, part: str, *, is_new: bool) -> int:
+    def _open_part(self, path: StoredPath, *, is_new: bool) -> int:
         try:
-            return self._folders.open_new(part) if is_new else os.open(part, os.O_RDWR)
+            return self._parts.open_new(path) if is_new else self._parts.open_again(path)
         except NotADirectoryError as error:
-            raise PathConflictError(part, "a file lies where its folder would be") from error
+            raise PathConflictError(path, "a file lies where its folder would be") from error
         except OSError as error:
             raise StorageError(path, "write", error) from error
 
-    def _rename(self, part: str, path: StoredPath) -> None:
+    def _publish(self, path: StoredPath) -> None:
         try:
-            os.replace(part, self._absolute(path))
+            self._parts.publish(path)
+        except NotADirectoryError as error:
+            raise PathConflictError(path, "a file lies where its folder would be") from error
         except IsADirectoryError as error:
             raise PathConflictError(path, "a folder lies where the file would be") from error
         except OSError as error:
@@ -298,10 +308,6 @@ class FilesystemStorage(StoredTree):
             return stat.S_IMODE(os.stat(self._absolute(path)).st_mode)
         except OSError:
             return None
-
-    def _part_of(self, path: StoredPath) -> str:
-        folder, _, name = self._absolute(path).rpartition("/")
-        return f"{folder}/.{name}{PART_SUFFIX}"
 
 
 def _sync_filesystem(descriptor: int) -> None:

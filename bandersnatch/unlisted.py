@@ -23,7 +23,7 @@ from bandersnatch.inventory import Inventory
 from bandersnatch.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
 from bandersnatch.own_projects import OwnProjects
 from bandersnatch.rebuild import project_folders
-from bandersnatch.storage import PART_SUFFIX, FilesystemStorage
+from bandersnatch.storage import FilesystemStorage
 
 _PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
 _SCHEMA_VERSION = 1
@@ -214,8 +214,8 @@ class UnlistedFiles:
             if not self._has("has_page", "project", held.name):
                 raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
         for _, path in self._inventory.all_unsettled():
-            folder_of_file, _, name = path.rpartition("/")
-            self._list((path, f"{folder_of_file}/.{name}{PART_SUFFIX}"))
+            beside = self._storage.part_beside(path)
+            self._list((path,) if beside is None else (path, f"{path.rpartition('/')[0]}/{beside}"))
         for path in self.paths():
             if self._has("listed", "digest", path) or not _is_file(self._absolute(path)):
                 self._database.execute("DELETE FROM unlisted WHERE path = ?", (os.fsencode(path),))

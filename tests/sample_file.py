@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from bandersnatch.layout import StoredPath
+from bandersnatch.parts import PARTS_FOLDER
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.storage import FilesystemStorage
 
@@ -19,7 +21,13 @@ def files(storage: FilesystemStorage) -> dict[str, bytes]:
 
 
 def folders(storage: FilesystemStorage) -> set[str]:
-    return {str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_dir()}
+    found = {str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_dir()}
+    return found - {PARTS_FOLDER}
+
+
+def half_written(directory: Path) -> list[Path]:
+    """Return what is half-written in a mirror's directory."""
+    return list(directory.rglob("*.part"))
 
 
 def write_and(

@@ -80,6 +80,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "run_lock"),
     (2, "sink"),
     (2, "folders"),
+    (2, "parts"),
     (2, "stored_tree"),
     (2, "storage"),
     (2, "state"),

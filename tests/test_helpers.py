@@ -8,13 +8,13 @@ import resource
 import select
 import signal
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import IO
 
 import pytest
 from packaging.utils import NormalizedName
@@ -34,6 +34,7 @@ from bandersnatch.workshop import Workshop
 from tests.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.rig import HELPED, HURRIED, Rig
 from tests.umask import umask
+from tests.waiting_helper import waiting_storage
 
 CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
 pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need Linux and two cores")
@@ -337,29 +338,28 @@ def test_the_run_goes_on_without_helpers_that_were_killed(rig: Rig, pypi: FakePy
 
 
 @contextmanager
-def stopped_half_written(rig: Rig, file: UploadedFile) -> Iterator[threading.Thread]:
-    """Let the writing of a file wait for ever, in the middle; the thread ends when it has come to that."""
-    part = stored(rig, file).with_name(f".{file.filename}.part")
-    part.parent.mkdir(parents=True)
-    os.mkfifo(part)
-    streams: list[IO[bytes]] = []
-    thread = threading.Thread(target=lambda: streams.append(part.open("rb")))  # opens when it is opened for writing
+def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
+    """A FIFO, and the thread that ends when a helper has told through it that it waits in the middle of a file."""
+    fifo = rig.folder / "told"
+    os.mkfifo(fifo)
+    thread = threading.Thread(target=fifo.read_bytes)
     thread.start()
     try:
-        yield thread
+        yield fifo, thread
     finally:
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # where no helper has come to it
         thread.join(30)
-        for stream in streams:
-            stream.close()
 
 
 def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
     stop = StopFlag()
-    file = pypi.add_file("project", "1.0", kind="sdist", size=200_000)
-    with stopped_half_written(rig, file) as stopped:
+    pypi.add_file("project", "1.0", kind="sdist", size=200_000)
+    with told(rig) as (fifo, stopped):
+        rig.make_storage = waiting_storage(fifo)
 
         def hold_helpers_and_stop() -> None:
             stopped.join()
+            assert half_written(rig) != []
             for pid in helpers():
                 os.kill(pid, signal.SIGSTOP)  # it can't end itself
             stop.set()
@@ -370,6 +370,7 @@ def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePy
             rig.run(pace=HELPED, stop=stop)
         thread.join()
     assert half_written(rig) == []
+    rig.make_storage = FilesystemStorage
     rig.run(pace=HELPED)
     rig.assert_matches()
 
@@ -449,9 +450,16 @@ def test_a_signal_ends_the_command_and_its_helpers(
 
 @pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its helpers too, as from a terminal"])
 def test_a_helper_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
-    file = pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
-    with stopped_half_written(many, file) as stopped, many.start_command("mirror") as process:
+    pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
+    command = [sys.executable, "-m", "tests.waiting_helper"]
+    with (
+        told(many) as (fifo, stopped),
+        subprocess.Popen(
+            [*command, str(fifo), "-c", str(many.write_config()), "mirror"], stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
         stopped.join(30)
+        assert half_written(many) != []
         pids = children(process.pid)
         with awaited_end(pids):
             for pid in [process.pid, *pids] if is_typed else [process.pid]:

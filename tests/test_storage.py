@@ -9,10 +9,12 @@ import pytest
 from bandersnatch.errors import IntegrityError, PathConflictError, StorageError
 from bandersnatch.layout import STATE, StoredPath
 from bandersnatch.model import StoredFile
-from bandersnatch.sink import Sink
+from bandersnatch.sink import Partial, Sink
 from bandersnatch.storage import FilesystemStorage
-from tests.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, write_and
+from tests.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, half_written, write_and
 from tests.umask import umask
+
+KEPT = Partial(0, (ConnectionResetError,))
 
 # Writing
 
@@ -30,7 +32,8 @@ def test_nothing_is_visible_before_the_block_has_ended(storage: FilesystemStorag
         sink.write(CONTENT)
         sink.flush_to_disk(None)
         assert storage.stat(PATH) is None
-        assert list(files(storage)) == ["web/packages/aa/bb/.sample-1.0.tar.gz.part"]
+        assert half_written(storage.root) != []
+        assert not (storage.root / "web").exists()
     assert storage.stat(PATH) is not None
 
 
@@ -79,10 +82,10 @@ def test_a_file_gets_the_time_that_it_is_given(storage: FilesystemStorage) -> No
 
 
 def test_an_unfinished_file_of_a_dead_run_is_written_over(storage: FilesystemStorage) -> None:
-    part = storage.root / "web/packages/aa/bb/.sample-1.0.tar.gz.part"
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"a long remainder of another run")
-    storage.write_bytes(PATH, CONTENT)
+    with pytest.raises(ConnectionResetError):
+        write_and(storage, b"a long remainder of another run", failing(ConnectionResetError()), KEPT)
+    assert half_written(storage.root) != []
+    FilesystemStorage(storage.root).write_bytes(PATH, CONTENT)
     assert files(storage) == {PATH: CONTENT}
 
 
@@ -119,8 +122,9 @@ def test_a_path_that_is_a_folder_is_a_conflict_and_leaves_no_trace(storage: File
 
 def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> None:
     storage.write_bytes(StoredPath("web/packages/aa"), b"in the way")
-    with pytest.raises(PathConflictError, match="a file lies where its folder would be"), storage.write(PATH):
-        pytest.fail("the block was entered")
+    with pytest.raises(PathConflictError, match="a file lies where its folder would be"):
+        storage.write_bytes(PATH, CONTENT)
+    assert half_written(storage.root) == []
 
 
 def test_a_disk_that_is_full_is_a_storage_error() -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.layout import StoredPath
+from bandersnatch.parts import PARTS_FOLDER, name_inside
 from bandersnatch.stop import StopFlag
 from tests.fakepypi import (
     Body,
@@ -31,8 +33,7 @@ def large(pypi: FakePyPI) -> UploadedFile:
 
 
 def part_of(rig: Rig, file: UploadedFile) -> Path:
-    stored = rig.web / file.url_path.lstrip("/")
-    return stored.with_name(f".{stored.name}.part")
+    return rig.directory / PARTS_FOLDER / name_inside(StoredPath(f"web{file.url_path}"))
 
 
 def ranges(pypi: FakePyPI) -> list[str | None]:
