@@ -4,9 +4,7 @@ The section ``[mirror]`` is read by ``mirror_section.py``, the sections of filte
 """
 
 import hashlib
-import shutil
 from collections.abc import Mapping
-from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
@@ -113,6 +111,8 @@ class Config(Struct, frozen=True):
     stop_on_error: bool = False
     compare_method: CompareMethod = CompareMethod.STAT
     log_config: Path | None = None
+    says_what_is_enabled: bool = False
+    """Whether the file says which filters are enabled, be it that none is."""
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the operator may like to know, and need not be told by mail in every run."""
@@ -158,21 +158,17 @@ class Config(Struct, frozen=True):
             problems += section.problems
             warnings += section.warnings
             remarks += section.remarks
-        filters = _read_filters(ini, problems, warnings, remarks)
+        settings = Settings(ini)
+        filters = _read_filters(settings, problems, warnings, remarks)
         if problems:
             raise ConfigError(problems)
-        return replace(_build(values), filters=filters, warnings=tuple(warnings), remarks=tuple(remarks))
-
-
-def write_example(path: Path) -> None:
-    """Write the commented example to ``path``, which must not exist yet.
-
-    Raises:
-        OSError: where it can't be written.
-    """
-    example = resources.files("bandersnatch").joinpath("bandersnatch.conf.example")
-    with resources.as_file(example) as source, path.open("xb") as target, source.open("rb") as text:
-        shutil.copyfileobj(text, target)
+        return replace(
+            _build(values),
+            filters=filters,
+            says_what_is_enabled=settings.says_what_is_enabled,
+            warnings=tuple(warnings),
+            remarks=tuple(remarks),
+        )
 
 
 def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> None:
@@ -191,9 +187,9 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
                 warnings.append(f"{ini.place(section)}: unknown section, ignored")
 
 
-def _read_filters(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
+def _read_filters(settings: Settings, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
     """Return the filters; how each of them is read need not be imported where none is configured."""
-    settings, filters = Settings(ini), NO_FILTERS
+    filters = NO_FILTERS
     if settings.sections:
         from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - most of the import time of filters
 

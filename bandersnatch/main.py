@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bandersnatch.commands import completion, config, delete, mirror, sync, verify
-from bandersnatch.config import DEFAULT_PATH, write_example
+from bandersnatch.config import DEFAULT_PATH
 from bandersnatch.errors import (
     ConfigError,
     ConfigMissingError,
@@ -19,6 +19,7 @@ from bandersnatch.errors import (
     MirrorError,
     UsageError,
 )
+from bandersnatch.example import write_example
 from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.invocation import Invocation
 from bandersnatch.logs import set_up_logging

@@ -50,6 +50,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (1, "filters.registry"),
     (1, "config_file"),
     (1, "config"),
+    (1, "example"),
     (1, "layout"),
     (1, "forecast"),
     (1, "effective"),

@@ -60,7 +60,7 @@ def test_readme_has_every_exit_status_with_its_meaning() -> None:
 
 def test_configuration_page_and_example_name_the_same_public_index() -> None:
     assert f"`{PUBLIC_PYPI}`" in CONFIGURATION
-    assert f"; master = {PUBLIC_PYPI}\n" in EXAMPLE
+    assert f"\nmaster = {PUBLIC_PYPI}\n" in EXAMPLE
 
 
 def test_example_is_the_one_in_the_package() -> None:

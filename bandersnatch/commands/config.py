@@ -3,6 +3,7 @@
 import argparse
 
 from bandersnatch.errors import without_credentials
+from bandersnatch.example import refuse_untouched
 from bandersnatch.exit_status import DONE, EXIT_STATUS
 from bandersnatch.invocation import Invocation
 
@@ -71,6 +72,7 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
         for line in effective_lines(arguments.config):
             print_line(line)
     else:
+        refuse_untouched(arguments.config)
         index = without_credentials(config.http.upstream_url)
         print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}")
     return DONE

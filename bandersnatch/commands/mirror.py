@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import UsageError
+from bandersnatch.example import refuse_untouched, warning_of_size
 from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
 from bandersnatch.invocation import Invocation, tell_report
 
@@ -68,6 +69,9 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     config = invocation.load_config(arguments.config)
     if arguments.dry_run:
         return _plan(arguments, invocation, config)
+    refuse_untouched(arguments.config)
+    if (warning := warning_of_size(config)) is not None:
+        logger.warning("%s", warning)
     from bandersnatch.mirror import Mirror
 
     with invocation.equipment(config) as equipment:
