@@ -74,7 +74,13 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
         "7.1",
         "give files mode 0644, whatever the umask says",
     ),
-    Option("diff-file", "", read_diff_file, "3.5", "a list of all files that a run wrote or deleted"),
+    Option(
+        "diff-file",
+        "",
+        read_diff_file,
+        "3.5",
+        "a list of all files that a run wrote; beside it, one of those that it deleted",
+    ),
     Option("diff-append-epoch", "false", read_bool, "3.5", "put the time into the name of the diff-file"),
     Option("log-config", "", read_log_config, "1.0", "a file for Python's logging.config.fileConfig"),
 )

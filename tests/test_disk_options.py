@@ -1,10 +1,13 @@
 """Options about files: versions of pages, the list of what a run has changed, permissions."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from bandersnatch.config import DiskConfig
+from bandersnatch.disk_options import as_configured
 from bandersnatch.errors import StorageError
 from bandersnatch.layout import StoredPath
 from bandersnatch.page_store import PageStore
@@ -131,18 +134,35 @@ def test_all_that_appears_is_listed(rig: Rig, pypi: FakePyPI) -> None:
     assert sorted(listed(changes)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
 
 
-def test_what_goes_is_listed_and_what_stays_is_not(rig: Rig, pypi: FakePyPI) -> None:
+def test_what_goes_has_a_list_of_its_own_and_what_stays_has_none(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0")
     pypi.add_file("bar", "1.0")
-    changes = rig.folder / "changes"
+    changes, deleted = rig.folder / "changes", rig.folder / "changes.deleted"
     rig.run(diff_file=str(changes))
+    assert deleted.read_text() == ""
     pypi.remove_project("foo")
     rig.run(diff_file=str(changes))
     path = rig.web / file.url_path.lstrip("/")
     gone = [path, path.with_name(f"{path.name}.metadata"), *(rig.web / "simple" / "foo" / page for page in PAGES)]
-    changed = [rig.web / "last-modified", *(rig.web / "simple" / page for page in PAGES)]
-    assert set(map(str, [*gone, *changed])) - set(listed(changes)) <= {str(rig.web / "last-modified")}
-    assert not any("/bar" in line for line in listed(changes))
+    assert sorted(listed(deleted)) == sorted(map(str, gone))
+    changed = {str(rig.web / "simple" / page) for page in PAGES}
+    assert set(listed(changes)) - {str(rig.web / "last-modified")} == changed  # it may be written in the same second
+    rig.run(diff_file=str(changes))
+    assert deleted.read_text() == ""
+
+
+def test_what_is_deleted_and_written_in_one_run_is_listed_as_it_ends(tmp_path: Path) -> None:
+    storage = FilesystemStorage(tmp_path / "mirror")
+    new, old, other = (StoredPath(f"web/{name}") for name in ("new", "old", "other"))
+    storage.write_bytes(old, b"1")
+    with as_configured(storage, DiskConfig(diff_file=tmp_path / "changes")):
+        for path in (new, other):
+            storage.write_bytes(path, b"1")
+        storage.delete(new)
+        storage.delete(old)
+        storage.write_bytes(old, b"2")
+    assert listed(tmp_path / "changes") == [str(storage.root / other), str(storage.root / old)]
+    assert (tmp_path / "changes.deleted").read_text() == f"{storage.root / new}\n"
 
 
 def test_a_run_that_fails_has_its_list_too(rig: Rig, pypi: FakePyPI) -> None:
@@ -158,14 +178,26 @@ def test_a_folder_gets_a_list_of_a_fixed_name(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(diff_file="{{mirror_directory}}")
     assert len(listed(rig.directory / "mirrored-files")) > 5
+    assert (rig.directory / "mirrored-files.deleted").exists()
 
 
 def test_with_the_time_in_its_name_each_list_stays(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(diff_file=str(rig.folder / "changes"), diff_append_epoch="true")
-    (path,) = rig.folder.glob("changes-*")
+    path, deleted = sorted(rig.folder.glob("changes-*"))
     assert path.name.removeprefix("changes-").isdigit()
+    assert deleted.name == f"{path.name}.deleted"
     assert len(listed(path)) > 5
+
+
+def test_two_runs_in_one_second_have_a_list_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.5)
+    storage = FilesystemStorage(tmp_path / "mirror")
+    for number in range(3):
+        with as_configured(storage, DiskConfig(diff_file=tmp_path / "changes", diff_append_epoch=True)):
+            storage.write_bytes(StoredPath(f"web/{number}"), b"1")
+    names = [tmp_path / f"changes-{epoch}" for epoch in (1000, 1001, 1002)]
+    assert [listed(path) for path in names] == [[str(storage.root / f"web/{number}")] for number in range(3)]
 
 
 def test_a_list_that_can_not_be_written_is_an_error_before_anything_is_done(rig: Rig, pypi: FakePyPI) -> None:

@@ -66,7 +66,7 @@ def test_what_a_resync_during_an_outage_has_taken_comes_back_by_plain_runs(rig: 
     answer = f"<methodResponse><params><param>{value}</param></params></methodResponse>"
     twenty.fault("rpc:list_packages_with_serial", Body(answer.encode(), content_type="text/xml"))
     for number in range(19):
-        twenty.fault(f"/simple/project-{number}/", Status(404))
+        twenty.fault(f"/simple/project-{number}/", Status(404), times=None)
     rig.resync()
     assert rig.run(allow_removals=True).removed == 19
     twenty.clear_faults()
