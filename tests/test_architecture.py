@@ -92,6 +92,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "held_page"),
     (2, "rebuild"),
     (2, "page_store"),
+    (2, "access"),
     (2, "adoption"),
     (2, "disk_options"),
     (2, "root_index"),
