@@ -2,6 +2,7 @@
 
 import io
 import math
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ LARGE_BYTES = 8 * 1024 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _READABLE_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Only gzip is asked for."""
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+"""OpenSSL's X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and its neighbours."""
 _BROKEN_BODY = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 
 
@@ -155,13 +158,14 @@ class Resume(Struct, frozen=True):
         return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
-def reason_of(error: BaseException, timeout_seconds: float) -> str:
+def reason_of(error: BaseException, timeout_seconds: float, proxy: str = "") -> str:
     """Say in a few words why a request failed; requests nests its causes several levels deep."""
     chain = _causes(error)
     endless = next((cause for cause in chain if isinstance(cause, EndlessAnswerError)), None)
     if endless is not None:
         return f"no end of the answer: {endless}"
-    through = "the proxy: " if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain) else ""
+    is_of_proxy = any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain)
+    through = f"the proxy {proxy}".rstrip() + ": " if is_of_proxy else ""
     for cause in chain:
         match cause:
             case urllib3.exceptions.NameResolutionError():
@@ -174,14 +178,23 @@ def reason_of(error: BaseException, timeout_seconds: float) -> str:
                 return f"{through}no answer for {timeout_seconds:g} s"
             case urllib3.exceptions.IncompleteRead() | IncompleteRead():
                 return "the body broke off"
+            case ssl.SSLCertVerificationError():
+                return through + _certificate_problem(cause)
             case _:
                 continue
     deepest = chain[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
-        return through + deepest.strerror
+        return through + shown(deepest.strerror)
     if isinstance(deepest, TimeoutError):  # a socket's own, which has no words for it
         return f"{through}no answer for {timeout_seconds:g} s"
-    return through + (without_credentials(str(deepest)) or type(deepest).__name__)
+    return through + (shown(without_credentials(str(deepest))) or type(deepest).__name__)
+
+
+def _certificate_problem(error: ssl.SSLCertVerificationError) -> str:
+    problem = f"its certificate is not trusted: {error.verify_message}"
+    if error.verify_code in _UNKNOWN_AUTHORITY:
+        problem += "; if it is of an authority of your own, set REQUESTS_CA_BUNDLE to the file of that authority"
+    return problem
 
 
 def _causes(error: BaseException) -> list[BaseException]:

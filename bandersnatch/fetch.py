@@ -6,7 +6,7 @@ Retries of requests are urllib3's. Only a body that breaks off is started anew h
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import HTTPException
 from urllib.parse import urldefrag, urljoin
@@ -27,6 +27,7 @@ from bandersnatch.errors import (
     RefusedSchemeError,
     TimeLimitError,
     UpstreamUnavailableError,
+    shown,
     without_credentials,
 )
 from bandersnatch.lane import GONE, NOT_MODIFIED, OK, GoneAnswerError, Question
@@ -46,7 +47,7 @@ MAX_REDIRECTS = 20
 SHORT_BODY_BYTES = 16 * 1024
 
 _NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
-PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
+PARTIAL_CONTENT, PROXY_WANTS_PASSWORD, RANGE_NOT_SATISFIABLE = 206, 407, 416
 _DOCUMENTS = (OK, NOT_MODIFIED, PARTIAL_CONTENT)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -183,15 +184,21 @@ class Fetcher:
         try:
             response = self._send(method, url, headers, data)
         except _NO_ANSWER as error:
-            raise UpstreamUnavailableError(without_credentials(url), reason_of(error, timeout)) from error
+            reason = reason_of(error, timeout, self._proxy_to(url))
+            raise UpstreamUnavailableError(without_credentials(url), reason) from error
         body = Body(without_credentials(url), response, self._config, turn.end)
         try:
-            _check_status(url, response, headers)
+            _check_status(url, response, headers, self._proxy_to(url))
             yield body
         finally:
             _leave(response)
             seconds = time.monotonic() - begun
             logger.debug("%s %s: %d, %d bytes, %.3f s", method, body.url, body.status, body.received_bytes, seconds)
+
+    def _proxy_to(self, url: str) -> str:
+        with suppress(*_NO_ANSWER):
+            return self._routes.to(url).proxy
+        return ""
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> urllib3.BaseHTTPResponse:
         """Send a request, and again to wherever it is redirected; all our requests only read, POST included."""
@@ -250,12 +257,14 @@ def _leave(response: urllib3.BaseHTTPResponse) -> None:
     response.close()
 
 
-def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> None:
+def _check_status(url: str, response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], proxy: str) -> None:
     status = response.status
     if status in GONE:
         raise NotFoundError(without_credentials(url))
     if status == RANGE_NOT_SATISFIABLE and "Range" in headers:
         raise RangeRefusedError(without_credentials(url))
     if status not in (OK, NOT_MODIFIED) and not (status == PARTIAL_CONTENT and "Range" in headers):
-        reason = f"upstream answered {status} {response.reason}"
+        who = f"upstream, through the proxy {proxy}," if proxy else "upstream"
+        who = f"the proxy {proxy}" if proxy and status == PROXY_WANTS_PASSWORD else who
+        reason = f"{who} answered {status} {shown(response.reason or '')}".rstrip()
         raise UpstreamUnavailableError(without_credentials(url), reason, status)

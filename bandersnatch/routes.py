@@ -4,11 +4,13 @@ requests looks all of that up anew for each request, which takes three quarters 
 (docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
 """
 
+import logging
 import math
 import re
 import socket
 import threading
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
@@ -25,10 +27,12 @@ from bandersnatch.config import HttpConfig
 from bandersnatch.connections import Trust, Watched, watched
 from bandersnatch.option_readers import NEEDS_SOCKS, lacks_socks
 
+logger = logging.getLogger(__name__)
+
 KEPT_CONNECTIONS = 100
 """For each host; workers beyond that would connect anew for each request."""
-SOCKS_VARIABLES = ("socks5", "socks4", "socks")
-"""``SOCKS5_PROXY`` and so on, in the order in which they are asked; requests knows those of HTTP proxies only."""
+PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
+"""``SOCKS5_PROXY`` and so on. As in other bandersnatch versions, the first that is set counts, for all hosts and schemes."""
 _ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
 KEPT_ROUTES = 32
 """Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
@@ -49,6 +53,12 @@ class Route(Struct, frozen=True):
         """Whether no HTTP proxy stands in between."""
         return self.pool.proxy is None
 
+    @property
+    def proxy(self) -> str:
+        """The proxy's URL for messages, without credentials; nothing where there is none, or one that tells of itself."""
+        found = self.pool.proxy
+        return f"{found.scheme}://{found.netloc}" if found is not None else ""
+
     def connect(self, timeout_seconds: float) -> socket.socket:
         """Return a new connection, which is none of the pool's, but has its TLS and its certificates.
 
@@ -67,7 +77,7 @@ class Routes:
 
     def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
         self._limit_seconds = config.global_timeout_seconds or math.inf
-        self._proxy = _with_names_resolved_there(config.proxy or _socks_proxy_of_environment())
+        self._proxy = _with_names_resolved_there(config.proxy or proxy_of_environment())
         parts = urlsplit(config.upstream_url)
         self._index = _server_of(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
@@ -133,7 +143,7 @@ class Routes:
         return (scheme, host, port) == self._index or is_index_with_tls
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return the proxy for all hosts, where NO_PROXY does not speak against it; requests knows those of schemes."""
+        """Return the proxy for all hosts, where NO_PROXY does not speak against it."""
         if not self._proxy or should_bypass_proxies(url, no_proxy=None):
             return {}
         if lacks_socks(self._proxy):  # a configured one is refused before
@@ -141,15 +151,27 @@ class Routes:
         return {"http": self._proxy, "https": self._proxy}
 
 
-def _socks_proxy_of_environment() -> str:
-    """Return the URL of a proxy that one of these variables names, in large letters or small ones; else nothing."""
+def proxy_of_environment() -> str:
+    """Return the URL of the proxy that the environment names, in large letters or small ones; else nothing."""
     found = getproxies()
-    for name in SOCKS_VARIABLES:
-        if value := found.get(name):
+    for name in PROXY_VARIABLES:
+        value = found.get(name)
+        if not value:
+            continue
+        scheme, separator, rest = value.rpartition("://")
+        if name.startswith("socks"):
             default = "socks5" if name == "socks" else name
-            scheme, separator, rest = value.rpartition("://")
             return f"{default if not separator or scheme.lower() == 'socks' else scheme}://{rest}"
+        if name == "http":
+            _tell_once(rest.rpartition("@")[2])
+        return value
     return ""
+
+
+@cache
+def _tell_once(proxy: str) -> None:
+    """Say what many other programs do in another way."""
+    logger.info("HTTPS_PROXY is not set: requests to https:// go through the proxy of HTTP_PROXY, too: %s", proxy)
 
 
 def _with_names_resolved_there(proxy: str) -> str:

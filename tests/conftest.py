@@ -84,6 +84,6 @@ def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
 @pytest.fixture
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take all proxies out of the environment."""
-    for name in ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+    for name in ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -68,28 +69,32 @@ Script = Callable[[Line, Asked], None]
 
 
 @contextmanager
-def scripted(script: Script) -> Iterator[str]:
+def scripted(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve by a script; yields the base URL."""
     closing = Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        Thread(target=_accept, args=(listener, script, closing), daemon=True).start()
+        Thread(target=_accept, args=(listener, script, closing, tls), daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             closing.set()
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-def _accept(listener: socket.socket, script: Script, closing: Event) -> None:
+def _accept(listener: socket.socket, script: Script, closing: Event, tls: ssl.SSLContext | None) -> None:
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
-            Thread(target=_serve, args=(connection, script, closing), daemon=True).start()
+            Thread(target=_serve, args=(connection, script, closing, tls), daemon=True).start()
 
 
-def _serve(connection: socket.socket, script: Script, closing: Event) -> None:
-    with connection, suppress(OSError):
+def _serve(connection: socket.socket, script: Script, closing: Event, tls: ssl.SSLContext | None) -> None:
+    with (
+        connection,
+        suppress(OSError),
+        tls.wrap_socket(connection, server_side=True) if tls else connection as connection,
+    ):
         received = connection.makefile("rb")
         for number in itertools.count():
             lines = list(itertools.takewhile(lambda line: line not in (b"\r\n", b""), received))

@@ -1,9 +1,13 @@
 """HTTP: which schemes are allowed, where passwords go, and what goes through proxies."""
 
 import importlib.util
+import ssl
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from urllib3.util.retry import Retry
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import (
@@ -15,9 +19,11 @@ from bandersnatch.errors import (
 )
 from bandersnatch.fetch import Fetcher
 from bandersnatch.retries import RetryPolicy
+from bandersnatch.routes import Routes
 from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Fault, Reset, ShortBody, Status
 from tests.fetching import CLOSED_PORT, DATA, Way, every_way, get, ok
+from tests.scripted import answer, scripted
 
 
 @pytest.fixture
@@ -130,7 +136,10 @@ def test_a_proxy_where_nobody_listens_is_told_as_such(monkeypatch: pytest.Monkey
     monkeypatch.delenv("no_proxy", raising=False)
     with (
         closing(make_fetcher(proxy=CLOSED_PORT)) as fetcher,
-        pytest.raises(UpstreamUnavailableError, match=r"^http://index\.example/x: the proxy: Connection refused$"),
+        pytest.raises(
+            UpstreamUnavailableError,
+            match=r"^http://index\.example/x: the proxy http://127\.0\.0\.1:9: Connection refused$",
+        ),
     ):
         get(fetcher, "http://index.example/x")
 
@@ -143,3 +152,78 @@ def test_links_that_are_refused_say_nothing_of_their_host(pypi: FakePyPI, url: s
             with pytest.raises(RefusedSchemeError, match=r"^http://other\.example/x: not https://"):
                 get(fetcher, url)
     assert len(pypi.requests) == 5
+
+
+def test_a_proxy_that_wants_a_password_is_named(pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    pypi.fault("/x", Status(407), Status(403), Status(403))
+    with closing(make_fetcher(proxy=pypi.url.replace("://", "://user:secret@"))) as fetcher:
+        with pytest.raises(UpstreamUnavailableError, match=f": the proxy {pypi.url} answered 407 Proxy Auth"):
+            get(fetcher, "http://index.example/x")
+        with pytest.raises(
+            UpstreamUnavailableError, match=f": upstream, through the proxy {pypi.url}, answered 403 Forb"
+        ):
+            get(fetcher, "http://index.example/x")
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_is_named_whatever_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    refusal = answer(b"", status="403 Not\x1b[2J For You")
+    with scripted(lambda line, _: line.send(refusal)) as proxy, closing(make_fetcher(proxy=proxy)) as fetcher:
+        with pytest.raises(UpstreamUnavailableError, match=f"the proxy {proxy}.*403 Not") as caught:
+            get(fetcher, f"{scheme}://index.example/x")
+        assert str(caught.value).isprintable()
+
+
+VARIABLES = ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("in_small_letters", [False, True])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("count", range(1, len(VARIABLES) + 1))
+def test_of_the_variables_that_are_set_the_first_one_counts(
+    monkeypatch: pytest.MonkeyPatch, count: int, scheme: str, in_small_letters: bool
+) -> None:
+    """As docs/configuration.md and other bandersnatch versions have it: for all hosts and for both schemes."""
+    for number, name in enumerate(VARIABLES[-count:]):
+        monkeypatch.setenv(name.lower() if in_small_letters else name, f"http://proxy-{number}.example:1")
+    config = HttpConfig("https://index.example", allow_non_https=True)
+    with closing(Routes(config, Retry(0), {})) as routes:
+        assert routes.to(f"{scheme}://index.example/").proxy == "http://proxy-0.example:1"
+        monkeypatch.setenv("NO_PROXY", "other.example")
+        assert routes.to(f"{scheme}://other.example/").proxy == ""
+    with closing(Routes(replace(config, proxy="http://ours.example:1"), Retry(0), {})) as routes:
+        assert routes.to(f"{scheme}://index.example/").proxy == "http://ours.example:1"
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_it_is_said_once_that_http_proxy_counts_for_https(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@once.example:1")
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            make_fetcher().close()
+    assert caplog.text.count("HTTPS_PROXY is not set: requests to https:// go through the proxy of HTTP_PROXY") == 1
+    assert "once.example:1" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_certificate_of_an_authority_of_ones_own_is_told_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    certificate = str(Path(__file__).parent / "data" / "loopback.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    if is_known:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    with scripted(lambda line, _: line.send(answer(DATA)), context) as url, closing(make_fetcher()) as fetcher:
+        if is_known:
+            assert get(fetcher, f"{url}/x") == DATA
+        else:
+            with pytest.raises(UpstreamUnavailableError, match=r"self.signed certificate; .* set REQUESTS_CA_BUNDLE"):
+                get(fetcher, f"{url}/x")
