@@ -80,6 +80,10 @@ class DryStorage(FilesystemStorage):
         kept = self._kept[origin]
         return self.read(_beside(path, kept.target)) if isinstance(kept, _Link) else kept
 
+    def read_record(self, path: StoredPath, most: int) -> bytes | None:
+        """Return what was written last, here or on disk."""
+        return self.read(path) if self._origin(path) in self._kept else super().read_record(path, most)
+
     def stat(self, path: StoredPath) -> StoredFile | None:
         """Return the size and time of what was written last, here or on disk."""
         if (origin := self._origin(path)) not in self._kept:

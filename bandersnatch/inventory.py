@@ -22,7 +22,8 @@ from packaging.utils import NormalizedName
 
 from bandersnatch import quarantines, strangers
 from bandersnatch.errors import StorageError
-from bandersnatch.layout import StoredPath
+from bandersnatch.layout import StoredPath, is_noted_path
+from bandersnatch.model import parse_project_name
 
 _DISK_ERRORS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -211,13 +212,14 @@ class Inventory:
         """Return the files that earlier runs may have left half-done for a project."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,))
-            return {StoredPath(path) for (path,) in rows}
+            return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
 
     def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
         """Return all files that earlier runs may have left half-done."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT project, path FROM unsettled").fetchall()
-        return [(NormalizedName(project), StoredPath(path)) for project, path in rows]
+        noted = [(NormalizedName(project), StoredPath(path)) for project, path in rows if is_noted_path(path)]
+        return [(project, path) for project, path in noted if parse_project_name(project) == project]
 
     def note_partial(self, path: StoredPath, etag: str) -> None:
         """Note of which document the half-written file of that path is a part."""
@@ -234,7 +236,7 @@ class Inventory:
         """Return the paths of all half-written files that a download can go on with."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT path FROM partial WHERE path IN (SELECT path FROM unsettled)").fetchall()
-        return [StoredPath(path) for (path,) in rows]
+        return [StoredPath(path) for (path,) in rows if is_noted_path(path)]
 
     def begin_verification(self, moment: float) -> None:
         """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""

@@ -118,6 +118,13 @@ def stored_path(url: str) -> StoredPath:
     return StoredPath(f"{PACKAGES}/{path}")
 
 
+def is_noted_path(path: object) -> bool:
+    """Whether a path of our own records is one that this module makes; what others have written there is not trusted."""
+    if not isinstance(path, str) or not path.startswith(f"{WEB}/") or path.endswith("/"):
+        return False
+    return _is_plain(path) and len(path) <= _MAX_PATH_BYTES + len(PACKAGES)
+
+
 def metadata_path(path: StoredPath) -> StoredPath:
     """Return where the core metadata of a file is kept (PEP 658)."""
     return StoredPath(f"{path}.metadata")

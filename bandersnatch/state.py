@@ -16,6 +16,9 @@ from bandersnatch.storage import FilesystemStorage
 from bandersnatch.todo import TodoFormatError, TodoList
 
 _LINES_AT_A_TIME = 10_000
+_MAX_RECORD_BYTES = 64 * 1024
+_MAX_TODO_BYTES = 512 * 1024 * 1024
+"""PyPI's 736,000 projects take about 30 MB."""
 _NO_FINGERPRINT = "none"
 
 logger = logging.getLogger(__name__)
@@ -38,7 +41,9 @@ class StateStore:
 
     def load_fingerprints(self) -> tuple[str | None, str | None]:
         """Return the configuration with which all pages were written, and the one to which they are being changed."""
-        lines = (self._storage.read(FINGERPRINT) or b"").decode("utf-8", "replace").splitlines()
+        lines = (
+            (self._storage.read_record(FINGERPRINT, _MAX_RECORD_BYTES) or b"").decode("utf-8", "replace").splitlines()
+        )
         before = lines[0] if lines and lines[0] != _NO_FINGERPRINT else None
         return before, lines[1] if len(lines) > 1 else None
 
@@ -58,7 +63,9 @@ class StateStore:
         """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
         self._adopt_status()
         serial = self._load_serial()
-        position = parse_serial((self._storage.read(CHANGELOG) or b"").decode("utf-8", "replace").strip())
+        position = parse_serial(
+            (self._storage.read_record(CHANGELOG, _MAX_RECORD_BYTES) or b"").decode("utf-8", "replace").strip()
+        )
         return SavedState(serial, self._load_todo(serial), position)
 
     def forget(self) -> None:
@@ -86,7 +93,7 @@ class StateStore:
         self._storage.delete(TODO)
 
     def _load_serial(self) -> int | None:
-        data = self._storage.read(STATE)
+        data = self._storage.read_record(STATE, _MAX_RECORD_BYTES)
         if data is None:
             return None
         text = data.decode("utf-8", "replace").strip()
@@ -98,7 +105,7 @@ class StateStore:
         return serial
 
     def _load_todo(self, serial: int | None) -> TodoList | None:
-        data = self._storage.read(TODO)
+        data = self._storage.read_record(TODO, _MAX_TODO_BYTES)
         if data is None:
             return None
         begin = "everything will be checked" if serial is None else f"going on from serial {serial} in its place"
@@ -116,11 +123,11 @@ class StateStore:
 
     def _adopt_status(self) -> None:
         """Take over the state file of another bandersnatch, once; its todo lists can't say what was removed."""
-        data = self._storage.read(LEGACY_STATUS)
+        data = self._storage.read_record(LEGACY_STATUS, _MAX_RECORD_BYTES)
         if data is None:
             return
         serial = parse_serial(data.decode("utf-8", "replace").strip())
-        if self._storage.read(STATE) is None and serial:
+        if self._storage.read_record(STATE, _MAX_RECORD_BYTES) is None and serial:
             logger.info("going on from serial %d of the file status, which another bandersnatch left", serial)
             self._storage.save(STATE, [f"{serial}\n".encode()])
             self._storage.delete(TODO)

@@ -1,6 +1,7 @@
 """The mirror's directory as it is read: files, folders and links, by paths relative to it."""
 
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
 
 _READ_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
 
 
 class StoredTree:
@@ -35,6 +38,23 @@ class StoredTree:
             return None
         except OSError as error:
             raise StorageError(path, "read", error) from error
+
+    def read_record(self, path: StoredPath, most: int) -> bytes | None:
+        """Return the bytes of a record of ours, or None where there is none; what can be none is told of, and left alone.
+
+        Nothing is read before it is known to be a plain file, and not too large: a FIFO would wait for ever.
+        """
+        try:
+            with open(os.open(self._absolute(path), os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+                found = os.fstat(stream.fileno())
+                if stat.S_ISREG(found.st_mode) and found.st_size <= most:
+                    return stream.read(most)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageError(path, "read", error) from error
+        logger.warning("%s/%s is no plain file of %d bytes at most; it is not read", self._root, path, most)
+        return None
 
     @contextmanager
     def open(self, path: StoredPath) -> Iterator[BinaryIO]:
