@@ -46,7 +46,11 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ATTEMPTS = 4
 _MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
+RATE_LIMIT_MARGIN_SECONDS = 2.0
+"""The server tells whole seconds, rounded down, and its clock is not ours."""
+LONGEST_WAIT_SECONDS = 60.0
 LONGEST_RATE_LIMIT_SECONDS = 3600.0
+"""How long is waited where nothing can take the changelog's place."""
 
 ProjectRule = Callable[[NormalizedName, str], bool]
 """Whether a project of that name, displayed as that, is wanted."""
@@ -58,10 +62,19 @@ _METHOD_REFUSED = (405, 501)
 
 
 class Changelog:
-    """Upstream's journal. ``wait(seconds)`` pauses and tells whether the run was asked to stop meanwhile."""
+    """Upstream's journal. ``wait(seconds)`` pauses and tells whether the run was asked to stop meanwhile.
 
-    def __init__(self, fetcher: Fetcher, upstream_url: str, wait: Callable[[float], bool]) -> None:
-        self._fetcher, self._wait = fetcher, wait
+    Where the rate limit lasts longer than ``longest_wait_seconds``, there is an error at once.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        upstream_url: str,
+        wait: Callable[[float], bool],
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+    ) -> None:
+        self._fetcher, self._wait, self._longest_wait_seconds = fetcher, wait, longest_wait_seconds
         self._url = f"{without_credentials(upstream_url)}/pypi"
 
     def last_serial(self) -> int:
@@ -214,12 +227,13 @@ class Changelog:
         """Wait as long as the fault says, or a little, before the next attempt."""
         code, text = _told(fault.faultCode), _told(fault.faultString)
         reset = _RESET_TIME.search(text)
-        if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS:
-            raise UpstreamUnavailableError(self._url, f"{method}: fault {code}: {shown(text)}") from fault
         seconds = 2.0**attempt / 2
         if text.startswith(_RATE_LIMIT):
             seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
-        seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS)
+        is_too_long = seconds > self._longest_wait_seconds < LONGEST_RATE_LIMIT_SECONDS
+        if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS or is_too_long:
+            raise UpstreamUnavailableError(self._url, f"{method}: fault {code}: {shown(text)}") from fault
+        seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS) + (RATE_LIMIT_MARGIN_SECONDS if reset else 0)
         logger.warning("%s: %s: %s; the next attempt is in %g s", self._url, method, shown(text), seconds)
         if self._wait(seconds):
             raise InterruptedRunError

@@ -100,6 +100,15 @@ class UpstreamUnavailableError(UpstreamError):
         self.url, self.reason, self.status = url, reason, status
 
 
+class NothingToldError(UpstreamError):
+    """Neither the changelog nor the root index could be had, so that nothing tells what has changed."""
+
+    def __init__(self, changelog: UpstreamError, index: UpstreamError) -> None:
+        joint = " And" if str(changelog).endswith("?") else "; and"
+        super().__init__(f"{changelog}{joint} the root index can't take the place of XML-RPC: {index}")
+        self.changelog, self.index = changelog, index
+
+
 class BrokenBodyError(UpstreamUnavailableError):
     """The body of an answer broke off, or upstream fell silent in the middle; another attempt may well succeed."""
 

@@ -64,6 +64,7 @@ class Invocation(Struct, frozen=True):
 
         from bandersnatch.equipment import Equipment
         from bandersnatch.fetch import Fetcher
+        from bandersnatch.options import ApiMethod
         from bandersnatch.stop import StopFlag
         from bandersnatch.storage import FilesystemStorage
         from bandersnatch.upstream import Upstream
@@ -73,7 +74,8 @@ class Invocation(Struct, frozen=True):
         executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
         storage = FilesystemStorage(config.directory)
         with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage):
-            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
+            has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
+            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
             yield Equipment(upstream, storage, executor, progress, stop)
             executor.shutdown(wait=False)  # what still waits for a silent upstream is ended with the process
 

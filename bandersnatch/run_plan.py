@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changelog import is_without_xmlrpc
 from bandersnatch.changes import Owed
-from bandersnatch.errors import InterruptedRunError, SerialMovedBackError, UpstreamError
+from bandersnatch.errors import InterruptedRunError, NothingToldError, SerialMovedBackError, UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.index_plan import HeldSerials, plan_from_index
 from bandersnatch.inventory import HeldProject
@@ -94,9 +94,13 @@ def plan_run(
         if api_method is not ApiMethod.AUTO:
             raise
         goes_by_index = True
-        newest = _plan_after_error(
-            upstream, error, partial(from_index, was_told_by_index=was_told_by_index or is_without_xmlrpc(error))
+        has_none = is_without_xmlrpc(error)
+        newest = _plan_after_error(error, partial(from_index, was_told_by_index=was_told_by_index or has_none))
+        # An index of plain files has no XML-RPC, and need not hear so in every run.
+        level = (
+            logging.WARNING if not has_none else logging.DEBUG if saved.changelog_serial is not None else logging.INFO
         )
+        logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
     _exclude(todo, held, filters)
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
@@ -148,22 +152,19 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     return newest
 
 
-def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
+def _plan_after_error(why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
     """Go by the root index where XML-RPC has failed, and return the index's serial.
 
     Raises:
         SerialMovedBackError: upstream is older than the serial that is reached.
-        UpstreamError: the first error, where the index can't be had either.
+        NothingToldError: the index can't be had either.
     """
     try:
-        newest = plan_from_index()
+        return plan_from_index()
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
-        logger.warning("%s; and the root index can't take its place: %s", why, error)
-        raise why from error
-    logger.warning("%s; this run goes by the root index %s/simple/ in its place", why, upstream.url)
-    return newest
+        raise NothingToldError(why, error) from error
 
 
 def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) -> set[NormalizedName]:

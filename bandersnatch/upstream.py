@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.body import Answer, Body, Resume
-from bandersnatch.changelog import Changelog, ProjectRule
+from bandersnatch.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.changes import Owed
 from bandersnatch.connections import new_connections
 from bandersnatch.errors import (
@@ -68,7 +68,10 @@ class FetchedPage(Struct, frozen=True):
 
 
 class Upstream:
-    """The index that we copy. Thread-safe."""
+    """The index that we copy. Thread-safe.
+
+    With ``has_only_changelog`` the root index must not take the changelog's place, so that every rate limit is waited for.
+    """
 
     def __init__(
         self,
@@ -76,9 +79,12 @@ class Upstream:
         upstream_url: str,
         wait: Callable[[float], bool],
         journal_end: JournalEnd | None = None,
+        *,
+        has_only_changelog: bool = False,
     ) -> None:
         self._fetcher, self._base_url = fetcher, without_credentials(upstream_url)
-        self._changelog = Changelog(fetcher, upstream_url, wait)
+        longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
+        self._changelog = Changelog(fetcher, upstream_url, wait, longest_wait_seconds)
         self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
 
     @property
@@ -122,7 +128,7 @@ class Upstream:
         """
         with new_connections():
             answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
-        serial, projects = _read_json(answer, "root index", partial(parse_root_index, answer.body, answer.url))
+        serial, projects = _read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
         if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
         wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
@@ -166,7 +172,7 @@ class Upstream:
             if etag is None:
                 raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
             return FetchedPage(None, header_serial, etag)
-        page = _read_json(answer, "page", partial(parse_project_page, answer.body, project, answer.url))
+        page = _read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
         if page.serial is not None and not self.journal_end.reaches(page.serial):
             raise AheadOfJournalError(answer.url, page.serial)
         return FetchedPage(page, page.serial if page.serial is not None else header_serial, answer.headers.get("ETag"))
@@ -180,7 +186,12 @@ class Upstream:
             MalformedResponseError: the answer is no JSON of this project.
         """
         ask = partial(self._fetcher.get, f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
-        return self._read(ask, lambda answer: (answer.body, parse_legacy_serial(answer.body, project, answer.url)))
+
+        def read(answer: Answer) -> tuple[bytes, int]:
+            parse = partial(parse_legacy_serial, answer.body, project, answer.url)
+            return answer.body, _read_json(answer, "JSON of a project", parse)
+
+        return self._read(ask, read)
 
     def display_name(self, project: NormalizedName) -> str:
         """Return how upstream spells a project's name, as its legacy JSON tells; raises what ``project_json`` raises."""
@@ -277,7 +288,7 @@ def _read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     except MalformedResponseError as error:
         if answer.body.lstrip().startswith(b"{"):
             raise
-        raise MalformedResponseError(answer.url, f"no PEP 691 {what}, but {said}") from error
+        raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
     host = urlsplit(answer.url).netloc
     warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is taken all the same", host, said)
     return parsed

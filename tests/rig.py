@@ -15,6 +15,7 @@ from bandersnatch.config import Config
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.fetch import Fetcher
 from bandersnatch.mirror import Mirror
+from bandersnatch.options import ApiMethod
 from bandersnatch.progress import SilentProgress
 from bandersnatch.report import Report
 from bandersnatch.retries import RetryPolicy
@@ -75,7 +76,8 @@ class Rig:
         """What a run works with, for commands that are run in this process."""
         stop = stop or StopFlag()
         with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
-            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait)
+            has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
+            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
             yield Equipment(upstream, self.make_storage(config.directory), executor, SilentProgress(), stop)
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":

@@ -1,6 +1,7 @@
 """The XML-RPC calls: faults, and what is no XML-RPC at all."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from xml.sax.saxutils import escape
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from bandersnatch.changelog import LONGEST_RATE_LIMIT_SECONDS, MAX_ATTEMPTS, Changelog
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
-from tests.builders import json_values, unhurried
+from bandersnatch.upstream import Upstream
+from tests.builders import json_values, make_fetcher, unhurried
 from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.xmlrpc_calls import LAST, LIST, SINCE, Waits, connected, everything, response
 
@@ -41,20 +43,19 @@ def test_the_rate_limit_is_waited_for_as_long_as_it_says(pypi: FakePyPI) -> None
     pypi.fault(LAST, RateLimited(57), RateLimited(3))
     with connected(pypi.url, waits) as changelog:
         assert changelog.last_serial() == 2
-    assert waits.seconds == [57.0, 3.0]
+    assert waits.seconds == [59.0, 5.0]
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("HTTPTooManyRequests: Limit may reset in 57 seconds.", 57.0),
-        ("HTTPTooManyRequests: Limit may reset in 57 seconds", 57.0),
-        ("HTTPTooManyRequests: Limit may reset in 57 seconds. See the documentation.", 57.0),
-        ("HTTPTooManyRequests: slow\ndown. Limit may reset in 57 seconds.", 57.0),
+        ("HTTPTooManyRequests: Limit may reset in 57 seconds.", 59.0),
+        ("HTTPTooManyRequests: Limit may reset in 57 seconds", 59.0),
+        ("HTTPTooManyRequests: Limit may reset in 57 seconds. See the documentation.", 59.0),
+        ("HTTPTooManyRequests: slow\ndown. Limit may reset in 57 seconds.", 59.0),
         ("HTTPTooManyRequests: slow down", 60.0),
         ("HTTPTooManyRequests", 60.0),
-        ("HTTPTooManyRequests: Limit may reset in 999999999 seconds.", LONGEST_RATE_LIMIT_SECONDS),
-        (f"HTTPTooManyRequests: Limit may reset in {'9' * 500} seconds.", LONGEST_RATE_LIMIT_SECONDS),
+        ("HTTPTooManyRequests: Limit may reset in 60 seconds.", 62.0),
         ("RuntimeError: something else", 1.0),
         ("application error", 1.0),
     ],
@@ -65,6 +66,26 @@ def test_a_fault_that_may_pass_is_waited_for(pypi: FakePyPI, text: str, seconds:
     with connected(pypi.url, waits) as changelog:
         assert changelog.last_serial() == 0
     assert waits.seconds == [seconds]
+
+
+@pytest.mark.parametrize("seconds", ["61", "3599", "999999999", "9" * 500])
+def test_a_rate_limit_of_more_than_a_minute_is_an_error_at_once(pypi: FakePyPI, seconds: str) -> None:
+    waits = Waits()
+    pypi.fault(LAST, XmlFault(-32500, f"HTTPTooManyRequests: Limit may reset in {seconds} seconds."))
+    with connected(pypi.url, waits) as changelog, pytest.raises(UpstreamUnavailableError, match="HTTPTooManyRequests"):
+        changelog.last_serial()
+    assert waits.seconds == []
+
+
+@pytest.mark.parametrize(("told", "waited"), [("61", 63.0), ("9" * 500, LONGEST_RATE_LIMIT_SECONDS + 2)])
+def test_where_nothing_can_take_its_place_every_rate_limit_is_waited_for(
+    pypi: FakePyPI, told: str, waited: float
+) -> None:
+    waits = Waits()
+    pypi.fault(LAST, XmlFault(-32500, f"HTTPTooManyRequests: Limit may reset in {told} seconds."))
+    with closing(make_fetcher()) as fetcher:
+        assert Upstream(fetcher, pypi.url, waits, has_only_changelog=True).last_serial() == 0
+    assert waits.seconds == [waited]
 
 
 def test_a_fault_that_does_not_pass_ends_the_attempts(pypi: FakePyPI) -> None:

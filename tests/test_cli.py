@@ -211,7 +211,8 @@ def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI
     result = rig.command("mirror", master="http://127.0.0.1:9")
     assert result.returncode == 4
     assert [line.split(": ", 1)[1] for line in result.stderr.splitlines()][-1] == (
-        "the run has ended: http://127.0.0.1:9/pypi: Connection refused"
+        "the run has ended: http://127.0.0.1:9/pypi: Connection refused; "
+        "and the root index can't take the place of XML-RPC: http://127.0.0.1:9/simple/: Connection refused"
     )
     assert "Traceback" not in result.stderr
 

@@ -74,7 +74,7 @@ def test_the_root_index_does_not_hide_what_the_changelog_said_before(
 def test_that_the_root_index_stands_in_is_told(
     pypi: FakePyPI, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    without_rpc(pypi)
+    pypi.fault("/pypi", Status(503), times=None)
     plan(upstream)
     (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert f"this run goes by the root index {pypi.url}/simple/ in its place" in message
@@ -89,11 +89,24 @@ def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
     assert set(owed(plan(upstream))) == {"a"}
 
 
-def test_where_neither_can_be_had_the_first_error_is_raised(pypi: FakePyPI, upstream: Upstream) -> None:
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Status(500), "upstream answered 500 Internal Server Error"),
+        (Body(b"<html>", content_type="text/html"), "no PEP 691 root index, but text/html"),
+        (Body(b'{"projects": [{"name": "a"}]}'), "the root index has no serials"),
+    ],
+)
+def test_where_neither_can_be_had_the_error_says_what_both_answered(
+    pypi: FakePyPI, upstream: Upstream, fault: Status | Body, words: str
+) -> None:
     without_rpc(pypi)
-    pypi.fault("/simple/", Status(500), times=None)
-    with pytest.raises(UpstreamError, match=f"^{pypi.url}/pypi: not found$"):
+    pypi.fault("/simple/", fault, times=None)
+    with pytest.raises(UpstreamError) as caught:
         plan(upstream)
+    assert str(caught.value) == (
+        f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC: {pypi.url}/simple/: {words}"
+    )
 
 
 def test_a_root_index_without_serials_can_not_stand_in(pypi: FakePyPI, upstream: Upstream) -> None:

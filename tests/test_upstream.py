@@ -270,3 +270,10 @@ def test_passwords_are_not_told(pypi: FakePyPI) -> None:
                 call()
             told.append(str(caught.value))
     assert [text for text in told if "secret" in text] == []
+
+
+def test_legacy_json_that_is_html_is_told_as_such(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.add_file("sample", "1.0")
+    pypi.fault("/pypi/sample/json", Body(HTML, content_type="text/html"))
+    with pytest.raises(MalformedResponseError, match=r"/pypi/sample/json: no JSON of a project, but text/html$"):
+        upstream.project_json(named("sample"))

@@ -3,7 +3,7 @@
 import pytest
 
 from bandersnatch.errors import UpstreamError
-from tests.fakepypi import Body, FakePyPI, Fault, Stall, Status, XmlFault
+from tests.fakepypi import Body, FakePyPI, Fault, RateLimited, Stall, Status, XmlFault
 from tests.rig import Rig
 
 AWAY: list[tuple[str, Fault]] = [
@@ -25,9 +25,11 @@ def test_both_ways_reach_the_same_mirror(
     pypi.add_file("Foo.Bar", "1.0")
     pypi.add_file("doomed", "1.0")
     pypi.add_file("suspect", "1.0")
+    caplog.set_level("INFO")
     assert rig.run(timeout="1.5").failures == []
     rig.assert_matches()
-    assert sum("goes by the root index" in record.getMessage() for record in caplog.records) == 1
+    told = [record.levelname for record in caplog.records if "goes by the root index" in record.getMessage()]
+    assert told == ["INFO" if fault == Status(404) else "WARNING"]
     pypi.remove_project("doomed")
     pypi.quarantine_project("suspect")
     pypi.add_file("foo-bar", "1.1")
@@ -203,3 +205,41 @@ def test_by_xmlrpc_alone_the_index_is_never_asked(rig: Rig, pypi: FakePyPI) -> N
     with pytest.raises(UpstreamError, match="503"):
         rig.run(api_method="xmlrpc")
     assert pypi.requests_for("/simple/") == []
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_mirror_of_plain_files_is_told_once_that_there_is_no_xmlrpc(
+    rig: Rig, pypi: FakePyPI, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    pypi.fault("rpc:*", Status(status), times=None)
+    for version in ("1.0", "1.1", "1.2"):
+        pypi.add_file("foo", version)
+        rig.run()
+        rig.run()
+    told = [record.levelname for record in caplog.records if "goes by the root index" in record.getMessage()]
+    assert told == ["INFO"]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_rate_limit_of_more_than_a_minute_makes_the_run_go_by_the_index_at_once(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("rpc:*", RateLimited(61), times=None)
+    assert rig.run().failures == []
+    rig.assert_matches()
+    assert len(pypi.rpc_calls()) == 1
+    assert "Limit may reset in 61 seconds." in caplog.text
+    assert f"this run goes by the root index {pypi.url}/simple/ in its place" in caplog.text
+
+
+def test_last_line_says_what_xmlrpc_and_the_root_index_answered(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.fault("rpc:*", Status(404), times=None)
+    pypi.fault("/simple/", Body(b"<!DOCTYPE html>", content_type="text/html"), times=None)
+    result = rig.command("mirror")
+    assert result.returncode == 4
+    last = result.stderr.splitlines()[-1]
+    assert f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC" in last
+    assert last.endswith("/simple/: no PEP 691 root index, but text/html")
+    assert result.stderr.count("not found") == 1
