@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from bandersnatch.config import PagesConfig
 from bandersnatch.file_plan import FileWork
 from bandersnatch.file_sync import SyncedFile
-from bandersnatch.layout import is_metadata
+from bandersnatch.filters.filters import Filters
+from bandersnatch.layout import file_path, is_metadata
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.publisher import Publication
 from bandersnatch.report import Settled
@@ -23,6 +25,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
     # What was never on a page, or what a filter drops, is not what upstream deleted, and goes in any case.
     keeps_bytes = workshop.deleted is not DeletedPolicy.REMOVE
     deletions = plan.deletions - (held_paths - prepared.wanted.filtered_out) if keeps_bytes else plan.deletions
+    filtered, added = selected_otherwise(prepared, workshop.chooser.filters, workshop.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     changed = workshop.publisher.publish(
         Publication(
@@ -45,4 +48,17 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
         size_bytes=sum(file.size_bytes for file in synced.values()),
         deleted_files=sum(not is_metadata(path) for path in deletions),
         is_quarantined=page.is_quarantined,
+        filtered_files=filtered,
+        added_files=added,
     )
+
+
+def selected_otherwise(prepared: Prepared, filters: Filters, pages: PagesConfig) -> tuple[int, int]:
+    """Return how many files that are held filters drop, and how many they keep that a held page of this serial lacks."""
+    held, page = prepared.held, prepared.wanted.page
+    if held is None or not filters.shape_pages or not pages.release_files:
+        return 0, 0
+    paths = held.paths
+    dropped = sum(not is_metadata(path) for path in prepared.plan.deletions & paths & prepared.wanted.filtered_out)
+    is_same = held.serial == page.serial
+    return dropped, sum(file_path(file) not in paths for file in page.files) if is_same else 0

@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.brake import Doomed, excess
 from bandersnatch.changes import Owed
+from bandersnatch.completion import selected_otherwise
 from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.dry import DryStorage, InventoryCopy
@@ -27,6 +28,7 @@ from bandersnatch.publisher import Publication, Publisher
 from bandersnatch.report import Failure, Gone, Outcome
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
+from bandersnatch.selection_changes import SelectionChanges, reasons
 from bandersnatch.state import StateStore
 from bandersnatch.storage import FilesystemStorage
 from bandersnatch.workshop import Prepared, build_workshop
@@ -45,6 +47,7 @@ class DryRun:
         self._dropped_files = self._filtered_files = self._shrinking = 0
         self._more_files = self._new_projects = 0
         self._excluded: set[NormalizedName] = set()
+        self._selection = SelectionChanges()
 
     def run(self, *, fetch_pages: bool) -> Forecast:
         """Return what a run would do now.
@@ -66,9 +69,19 @@ class DryRun:
                 self._guess(forecast, plan, inventory)
             self._keep_own(forecast, plan, inventory)
             self._apply_brake(forecast, plan, inventory)
+            if StateStore(self._storage).load_fingerprints()[0] is None:
+                forecast.selection = self._told_selection(inventory, is_known=fetch_pages)
             forecast.updates.sort(key=lambda update: update.project)
             forecast.removals.sort(key=lambda removal: removal.project)
             return forecast
+
+    def _told_selection(self, inventory: Inventory, *, is_known: bool) -> str | None:
+        """Say what the filters select otherwise than the program that left the tree, or why they might."""
+        filters = self._config.filters
+        if is_known or not filters.shape_pages or not inventory.totals()[0]:
+            return self._selection.told(filters.names)
+        may_be = "the filters may select otherwise than the program that left this tree; --full counts the files"
+        return f"{may_be}; {reasons(filters.names)}"
 
     def _guess(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
         """Say what the todo list alone tells."""
@@ -141,6 +154,8 @@ class DryRun:
 
     def _add_planned(self, forecast: Forecast, planned: Prepared, inventory: Inventory) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
+        changes = selected_otherwise(planned, self._config.filters, self._config.pages)
+        self._selection.note(page.name, dropped=changes[0], added=changes[1])
         fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
         dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)

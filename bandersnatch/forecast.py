@@ -54,6 +54,9 @@ class Forecast(Struct):
     withheld: str | None = None
     """What is too much for ``max-removals``, so that nothing would be removed."""
 
+    selection: str | None = None
+    """What the filters select otherwise than the program that left the tree, as far as that is known."""
+
     @property
     def download(self) -> FileCount | None:
         """What would be downloaded in all, or None where that is not known."""
@@ -100,6 +103,7 @@ class Forecast(Struct):
             "failed": dict(self.failures),
             "total": {"download": _json(self.download), "remove": _json(self.remove)},
             "withheld": self.withheld,
+            "selection": self.selection,
             "unknown": self.unknown,
         }
 

@@ -141,6 +141,12 @@ class Mirror:
             is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
             plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
         logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
+        if plan.recheck or plan.is_resync or plan.reconfigured:  # then the list has all that is kept
+            names = [
+                entry.display_name for project in plan.todo if (entry := plan.todo[project]).owed is not Owed.EXCLUDED
+            ]
+            for warning in self._config.filters.overlooked(names):
+                logger.warning("%s", warning)
         return plan
 
     def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:
@@ -202,6 +208,11 @@ class Mirror:
             allow_removals=self._allow_removals,
         )
         work.carry_out(plan)
+        is_first = (
+            self._states.load_fingerprints()[0] is None
+        )  # what is held was made by another program, or not at all
+        if is_first and (told := work.selection.told(self._config.filters.names)) is not None:
+            logger.warning("%s", told)
         self._finish(work, plan.todo, saved)
         return work.report
 

@@ -20,6 +20,10 @@ class Settled(Struct, frozen=True):
     deleted_files: int = 0
     excluded_by: Verdict | None = None
     is_quarantined: bool = False
+    filtered_files: int = 0
+    """How many of the deleted files upstream still has, and filters drop."""
+    added_files: int = 0
+    """How many files a held page of the same serial did not list, although filters keep them."""
 
 
 class Gone(Struct, frozen=True):

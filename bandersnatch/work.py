@@ -39,6 +39,7 @@ from bandersnatch.publisher import Publisher
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
+from bandersnatch.selection_changes import SelectionChanges
 from bandersnatch.todo import TodoList
 from bandersnatch.workshop import Workshop, build_workshop
 
@@ -51,7 +52,7 @@ _REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
 
 class Work:
-    """Works through the todo list of one run; ``report`` and ``removals`` tell what came of it.
+    """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
 
     The list is saved by ``save_todo`` every few seconds; None is for one of which nobody wants to know later.
     """
@@ -75,6 +76,7 @@ class Work:
         self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
+        self.selection = SelectionChanges()
         self.removals = Removals()
         self._own = OwnProjects(self._storage, inventory)
         self.unconfirmed: list[NormalizedName] = []
@@ -235,6 +237,7 @@ class Work:
         match outcome:
             case Settled(project):
                 self._take_settled(outcome)
+                self.selection.note(project, dropped=outcome.filtered_files, added=outcome.added_files)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
             case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
@@ -244,6 +247,7 @@ class Work:
             case Shrinks(project, files, filtered):
                 self.removals.files[project], self.removals.filtered_files[project] = files, filtered
                 self.report.untried -= 1
+                self.selection.note(project, dropped=filtered)
                 return
             case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
                 project, time.monotonic()
@@ -264,6 +268,8 @@ class Work:
             return
         self.removals.projects.append(project)
         if verdict is not None:
+            held = self._inventory.get(project)
+            self.selection.note(project, dropped=held.files if held is not None else 0)
             self.report.excluded += 1
             self.removals.excluded[project] = verdict
         elif is_held and todo[project].is_unlisted:

@@ -56,6 +56,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (1, "effective"),
     (1, "findings"),
     (1, "report"),
+    (1, "selection_changes"),
     (1, "todo"),
     (1, "simple"),
     (1, "file_plan"),

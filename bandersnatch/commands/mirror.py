@@ -131,5 +131,7 @@ def _print_forecast(forecast: "Forecast") -> None:
             print_line(f"to {what}: {count_of(count.files, 'file')}, {size_of(count.size_bytes)}")
     for unknown in forecast.unknown:
         print_line(f"not known: {unknown}")
+    if forecast.selection is not None:
+        print_line(forecast.selection)
     if forecast.withheld is not None:
         print_line(f"a run would remove nothing, since {forecast.withheld} are more than max-removals allows")

@@ -5,7 +5,8 @@ out of what all others keep; otherwise a place would go to a release of which no
 """
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,6 +32,14 @@ class ProjectFilter(Protocol):
 
     def reason(self, project: NormalizedName, display_name: str) -> str:
         """Say why it stays or goes."""
+
+
+@runtime_checkable
+class Overlooking(Protocol):
+    """A filter that may let pass more than an operator thinks."""
+
+    def overlooked(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield warnings of that, given the displayed names that are kept."""
 
 
 class MetadataFilter(Protocol):
@@ -110,6 +119,12 @@ class Filters(Struct, frozen=True):
         return replace(self, projects=())
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names by which they are enabled."""
+        groups = (self.projects, self.metadata, self.files, self.releases, self.pinned, self.latest)
+        return frozenset(each.filter_name for group in groups for each in group)
+
+    @property
     def shape_pages(self) -> bool:
         """Whether any filter looks at more than the names of projects."""
         return self.of_pages != NO_FILTERS
@@ -118,6 +133,12 @@ class Filters(Struct, frozen=True):
     def needs_json(self) -> bool:
         """Whether a filter looks into the legacy JSON of projects."""
         return any(each.needs_json for each in self.metadata) or any(each.needs_json for each in self.files)
+
+    def overlooked(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield warnings of patterns that let pass, of these names that are kept, more than an operator may think."""
+        for each in self.projects:
+            if isinstance(each, Overlooking):
+                yield from each.overlooked(names)
 
     def keeps_project(self, project: NormalizedName, display_name: str) -> bool:
         """Whether a project stays, as far as its name tells; asked once for each of hundreds of thousands."""

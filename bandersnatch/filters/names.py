@@ -1,6 +1,7 @@
 """The filters that need no more than the name of a project: they decide before anything is asked of upstream."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
@@ -8,6 +9,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.errors import shown
 from bandersnatch.filters.settings import Entry, Settings
+
+_ANCHOR = re.compile(r"(?<!\[)\^|\\A")
+"""What says that the beginning is meant."""
 
 
 class OnlyListed(Struct, frozen=True):
@@ -51,14 +55,41 @@ class NameMatchesNone(Struct, frozen=True):
 
     def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
         """Whether no pattern matches."""
-        return not any(pattern.match(display_name) for pattern in self.patterns)
+        return not any(self._matches(pattern, display_name) for pattern in self.patterns)
 
     def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
         """Say which pattern matches."""
         for pattern in self.patterns:
-            if pattern.match(display_name):
+            if self._matches(pattern, display_name):
                 return f"[filter_regex] packages has {shown(pattern.pattern)!r}, which matches {display_name}"
         return f"no pattern of [filter_regex] packages matches {display_name}"
+
+    def overlooked(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield a warning for each pattern without an anchor that some of these names, which are kept, have elsewhere."""
+        for pattern in self.patterns:
+            if _ANCHOR.search(pattern.pattern) or not (found := list(filter(pattern.search, names))):
+                continue
+            yield (
+                f"[filter_regex] packages has {shown(pattern.pattern)!r}, looked for at the beginning of names only: "
+                f"projects that have it elsewhere, {shown(found[0])} for one, are kept ({len(found)} in all). "
+                "With ^ before it, this is meant; [filter_regex] search = true looks for it everywhere"
+            )
+
+    @staticmethod
+    def _matches(pattern: re.Pattern[str], name: str) -> bool:
+        return pattern.match(name) is not None
+
+
+class NameContainsNone(NameMatchesNone, frozen=True):
+    """Drops the projects whose displayed name has a match of one of the patterns anywhere."""
+
+    def overlooked(self, names: Sequence[str]) -> Iterator[str]:  # noqa: ARG002 - as the other one is asked
+        """Yield nothing."""
+        return iter(())
+
+    @staticmethod
+    def _matches(pattern: re.Pattern[str], name: str) -> bool:
+        return pattern.search(name) is not None
 
 
 def read_allowlist_project(settings: Settings) -> OnlyListed | None:
@@ -78,7 +109,13 @@ def read_blocklist_project(settings: Settings) -> NotListed | None:
 def read_regex_project(settings: Settings) -> NameMatchesNone | None:
     """Read the filter that drops projects by patterns."""
     patterns = read_patterns(settings, settings.entries("filter_regex", "packages"))
-    return NameMatchesNone("regex_project", patterns) if patterns else None
+    kind = NameContainsNone if searches(settings) else NameMatchesNone
+    return kind("regex_project", patterns) if patterns else None
+
+
+def searches(settings: Settings) -> bool:
+    """Whether the patterns of ``[filter_regex]`` match anywhere, and not at the beginning only."""
+    return settings.is_true(settings.value("filter_regex", "search"))
 
 
 def allowed_names(settings: Settings) -> frozenset[NormalizedName]:

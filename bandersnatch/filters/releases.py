@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import Release
-from bandersnatch.filters.names import read_patterns, read_requirement
+from bandersnatch.filters.names import read_patterns, read_requirement, searches
 from bandersnatch.filters.settings import Settings
 
 Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]
@@ -84,14 +84,26 @@ class VersionMatchesNone(Struct, frozen=True):
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002 - all release filters are asked alike
         """Whether no pattern matches; where there is no release, there is nothing to match."""
-        return not release.is_known or not any(pattern.match(release.version) for pattern in self.patterns)
+        return not release.is_known or not any(self._matches(pattern, release.version) for pattern in self.patterns)
 
     def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002 - all release filters are asked alike
         """Say which pattern matches."""
         for pattern in self.patterns:
-            if release.is_known and pattern.match(release.version):
+            if release.is_known and self._matches(pattern, release.version):
                 return f"[filter_regex] releases has {shown(pattern.pattern)!r}, which matches {shown(release.version)}"
         return f"no pattern of [filter_regex] releases matches {_shown_version(release)}"
+
+    @staticmethod
+    def _matches(pattern: re.Pattern[str], version: str) -> bool:
+        return pattern.match(version) is not None
+
+
+class VersionContainsNone(VersionMatchesNone, frozen=True):
+    """Drops the releases whose version has a match of one of the patterns anywhere."""
+
+    @staticmethod
+    def _matches(pattern: re.Pattern[str], version: str) -> bool:
+        return pattern.search(version) is not None
 
 
 class SortBy(Enum):
@@ -177,7 +189,8 @@ def read_prerelease_release(settings: Settings) -> NoPrereleases:
 def read_regex_release(settings: Settings) -> VersionMatchesNone | None:
     """Read the filter that drops releases by patterns."""
     patterns = read_patterns(settings, settings.entries("filter_regex", "releases"))
-    return VersionMatchesNone("regex_release", patterns) if patterns else None
+    kind = VersionContainsNone if searches(settings) else VersionMatchesNone
+    return kind("regex_release", patterns) if patterns else None
 
 
 def read_latest_release(settings: Settings) -> Latest | None:

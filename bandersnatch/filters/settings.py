@@ -10,6 +10,8 @@ from msgspec import Struct, field
 
 from bandersnatch.errors import shown
 from bandersnatch.ini import IniFile, IniOption
+from bandersnatch.option_readers import read_bool
+from bandersnatch.options import OptionError
 from bandersnatch.suggestions import suggestion
 
 ANY_OPTION = None
@@ -20,7 +22,7 @@ FILTER_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "plugins": {"enabled": "3.2"},
     "allowlist": {"packages": "3.0", "requirements": "4.4", "requirements_path": "4.4"},
     "blocklist": {"packages": "2.1", "platforms": "3.3"},
-    "filter_regex": {"packages": "3.1", "releases": "3.1"},
+    "filter_regex": {"packages": "3.1", "releases": "3.1", "search": "new"},
     "filter_prerelease": {"packages": "6.1"},
     "latest_release": {"keep": "3.3", "sort_by": "6.5"},
     "exclude_newer": {"date": "new"},
@@ -162,6 +164,15 @@ class Settings(Struct):
     def is_wrong(self, section: str, option: str) -> bool:
         """Whether something is wrong with an entry of an option."""
         return (section, option) in self._wrong
+
+    def is_true(self, entry: Entry | None) -> bool:
+        """Return the truth value of an entry; False where there is none, or where it is none, which is a problem."""
+        try:
+            return entry is not None and read_bool(entry.text)
+        except OptionError as error:
+            assert entry is not None, "it has been read"
+            self.add_problem(entry, str(error))
+            return False
 
     def number(self, entry: Entry | None) -> int:
         """Return the whole number of an entry; 0 where there is none, or where it is no number, which is a problem."""
