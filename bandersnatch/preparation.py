@@ -73,7 +73,7 @@ class Preparation:
             return self._settle_unchanged(answer.serial)
         if answer.page.is_quarantined and self._record is None:
             return self._settle_quarantined(answer.serial)
-        page = replace(self._without_strays(answer.page), serial=answer.serial)
+        page = replace(self._with_known_sizes(self._without_strays(answer.page)), serial=answer.serial)
         is_of_this_index = self._record is not None and self._record.serial > 0
         check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
         required_serial = self._required_json_serial(page)
@@ -144,6 +144,14 @@ class Preparation:
         if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
             raise StaleMetadataError(self._project, required, fetched.serial)
         return fetched
+
+    def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
+        """Return the page with the sizes that only the held page tells, which has them of files that were checked."""
+        if self._held is None or all(file.size is not None for file in page.files):
+            return page
+        known = {file.hashes["sha256"]: file.size for file in self._held.files if "sha256" in file.hashes}
+        files = (file if file.size is not None else replace(file, size=known.get(file.sha256)) for file in page.files)
+        return replace(page, files=tuple(files))
 
     def _without_strays(self, page: ProjectPage) -> ProjectPage:
         """Return the page without the files that have no place here, which are told; it is no page if that is all of them.

@@ -171,6 +171,27 @@ def test_page_that_is_written_in_its_own_way_is_mirrored(rig: Rig, pypi: FakePyP
     rig.assert_matches()
 
 
+def test_size_that_only_the_mirror_knows_is_compared(rig: Rig, pypi: FakePyPI) -> None:
+    for version, size in (("1.0", 5_000), ("1.1", 2_000_000)):
+        pypi.add_file("foo", version, size=size)
+
+    def edit(page: Page) -> Page:
+        return page | {"files": [file | {"size": None} for file in page["files"]]}
+
+    pypi.fault("/simple/foo/", Edit(edit), times=None)
+    rig.run()
+    assert rig.command("verify", "--quick").returncode == 0
+    for wheel in rig.web.rglob("*.whl"):
+        wheel.write_bytes(wheel.read_bytes()[:-5])
+    assert rig.command("verify", "--quick").returncode == 6
+    rig.assert_matches()
+    for wheel in rig.web.rglob("*.whl"):
+        wheel.write_bytes(wheel.read_bytes()[:-5])
+    rig.resync()
+    rig.run()
+    rig.assert_matches()
+
+
 @pytest.mark.parametrize("path", ["/simple/foo/", "/simple/"])
 def test_another_version_of_the_simple_api_is_named(rig: Rig, pypi: FakePyPI, path: str) -> None:
     pypi.add_file("foo", "1.0")
