@@ -17,3 +17,19 @@ exit status:
   6    verify: what was wrong is repaired
   130  interrupted (Ctrl-C); 143: terminated. The next run goes on from there.
 """
+
+_MEANINGS = {
+    DONE: "done",
+    BAD_USAGE: "the command line or the configuration is wrong",
+    LOCK_HELD: "another run holds the lock of the directory",
+    STOPPED: "upstream or the disk stopped the run",
+    REMOVALS_WITHHELD: "all done but the removals, which are more than max-removals allows",
+    REPAIRED: "what was wrong is repaired",
+}
+
+
+def exit_statuses(*statuses: int, some_failed: str = "") -> str:
+    """Return the end of a command's help: what its own statuses mean. ``some_failed`` says what 1 is."""
+    meanings = _MEANINGS | ({SOME_FAILED: some_failed} if some_failed else {})
+    lines = [f"  {status}    {meanings[status]}" for status in sorted(meanings) if status in (*statuses, SOME_FAILED)]
+    return "\n".join(["exit status:", *lines, "  130  interrupted (Ctrl-C); 143: terminated", ""])

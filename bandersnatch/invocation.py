@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
+"""Takes away the line of the progress display, and shows the cursor again."""
+
 
 class Invocation(Struct, frozen=True):
     """How much is logged, the terminal where there is one, and the numbers of the signals that asked for an end."""
@@ -73,7 +76,7 @@ class Invocation(Struct, frozen=True):
         progress = self._progress()
         executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
         storage = FilesystemStorage(config.directory)
-        with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage):
+        with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage, progress):
             has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
             yield Equipment(upstream, storage, executor, progress, stop)
@@ -86,12 +89,16 @@ class Invocation(Struct, frozen=True):
         return SIGNAL_BASE + number
 
     @contextmanager
-    def _stopped_by_signals(self, stop: "StopFlag", storage: "FilesystemStorage") -> Iterator[None]:
+    def _stopped_by_signals(
+        self, stop: "StopFlag", storage: "FilesystemStorage", progress: "Progress"
+    ) -> Iterator[None]:
         """Let SIGINT and SIGTERM ask for an end, within two seconds; the second one ends the process at once."""
         from bandersnatch.deadline import StopDeadline
 
         def handle(number: int, _frame: FrameType | None) -> None:
             if self.caught:
+                if self.console is not None:
+                    os.write(2, _CLEAR_LINE)  # the display is drawn below a lock, which may be held
                 os._exit(SIGNAL_BASE + number)
             self.caught.append(number)
             stop.set()
@@ -100,6 +107,7 @@ class Invocation(Struct, frozen=True):
             if not self.caught:
                 return  # the run stops itself, and will tell why
             storage.abandon()
+            progress.stop()
             end_process(self.tell_stopped())
 
         deadline = StopDeadline(stop, end)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LINE_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
+TERMINAL_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+OF_PROJECT = {"is_of_project": True}
+"""``extra`` of a line that a run may write for each of thousands of projects."""
+_MOST_PROJECTS_SHOWN = 20
 TOLD_ONCE: set[str] = set()
 """The keys of the warnings that are not to be repeated."""
 _telling = threading.Lock()
@@ -50,10 +54,35 @@ class ConsoleHandler(logging.Handler):
     def __init__(self, console: "Console") -> None:
         super().__init__()
         self._console = console
+        self._projects = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, as it is: no markup, no wrapping."""
-        self._console.print(self.format(record), markup=False, emoji=False, highlight=False, soft_wrap=True)
+        """Write one line as it is, without markup, and broken between words where it is wider than the terminal."""
+        if self._is_one_too_many(record):
+            return
+        for line in self.format(record).split("\n"):
+            shown = "\n".join(_broken(line, self._console.width)) if self._console.is_terminal else line
+            self._console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def _is_one_too_many(self, record: logging.LogRecord) -> bool:
+        """Whether a line is one of thousands; the progress display says how many, and would be hard to read between them."""
+        if not getattr(record, "is_of_project", False) or logging.getLogger("bandersnatch").isEnabledFor(logging.DEBUG):
+            return False
+        self._projects += 1
+        if self._projects == _MOST_PROJECTS_SHOWN + 1:
+            record.msg, record.args = "further projects are counted, and not named here; --debug names them all", None
+        return self._projects > _MOST_PROJECTS_SHOWN + 1
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Return the line in pieces that fit, but for words that are wider by themselves, such as URLs and paths."""
+    pieces = [""]
+    for word in line.split(" "):
+        if pieces[-1].strip() and len(pieces[-1]) + 1 + len(word) > width:
+            pieces.append(f"  {word}")
+        else:
+            pieces[-1] = f"{pieces[-1]} {word}" if pieces[-1] else word
+    return pieces
 
 
 class KeptRecords(logging.Handler):
@@ -131,7 +160,7 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
             raise ConfigError([f"{log_config}: no logging configuration: {error!r}"]) from error
         return
     handler: logging.Handler = logging.StreamHandler() if console is None else ConsoleHandler(console)
-    handler.setFormatter(PlainFormatter(LINE_FORMAT))
+    handler.setFormatter(PlainFormatter(LINE_FORMAT, None if console is None else TERMINAL_TIME_FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

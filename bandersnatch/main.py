@@ -161,8 +161,8 @@ def _offer_example(path: Path) -> int:
         )
         logger.error("choose another place for it: bandersnatch -c FILE mirror")
         return SOME_FAILED
-    logger.error("%s: there was no configuration file, so an example was written there", path)
-    logger.error("review it, adapt it to your needs, and run bandersnatch mirror again")
+    logger.warning("%s: there was no configuration file, so an example was written there", path)
+    logger.warning("review it, adapt it to your needs, and run bandersnatch mirror again")
     return SOME_FAILED
 
 

@@ -32,6 +32,7 @@ from bandersnatch.errors import (
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
+from bandersnatch.logs import OF_PROJECT
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.own_projects import OwnProjects
 from bandersnatch.package import Packages
@@ -117,7 +118,7 @@ class Work:
             if was_held and project in self.removals.unlisted:
                 self.unconfirmed.append(project)
             why = "as upstream did" if verdict is None else f"as the configuration says: {verdict}"
-            logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files)
+            logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files, extra=OF_PROJECT)
             todo.discard(project)
 
     def _work(self, plan: RunPlan) -> None:
@@ -287,6 +288,7 @@ class Work:
             logger.info(
                 "%s: updated to serial %d, files fetched: %d (%s), deleted: %d",
                 settled.project, settled.serial, settled.files, size_of(settled.size_bytes), settled.deleted_files,
+                extra=OF_PROJECT,
             )  # fmt: skip
 
     def _take_failure(self, failure: Failure, schedule: Schedule) -> None:

@@ -101,14 +101,14 @@ class Rig:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def command_on_terminal(self, *arguments: str) -> tuple[int, str]:
+    def command_on_terminal(self, *arguments: str, columns: int = 100) -> tuple[int, str]:
         """Run ``bandersnatch -c FILE ...`` to its end on a terminal; return its status, and all that was shown."""
         command = [sys.executable, "-m", "bandersnatch", "-c", str(self.write_config()), *arguments]
         ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
         with subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment) as process:
             os.close(theirs)
-            shown = b"".join(_read_terminal(ours)).decode()
+            shown = b"".join(read_terminal(ours)).decode()
         return process.returncode, shown
 
     def assert_same_tree(self, before: dict[str, tuple[int, ...]]) -> None:
@@ -142,7 +142,7 @@ class Rig:
         return {str(p.relative_to(self.web)): p.stat().st_mtime_ns for p in (self.web / "simple").rglob("index.*")}
 
 
-def _read_terminal(descriptor: int) -> Iterator[bytes]:
+def read_terminal(descriptor: int) -> Iterator[bytes]:
     """Yield what is shown, until the other side is closed."""
     while True:
         try:

@@ -18,7 +18,7 @@ import pytest
 from bandersnatch import __version__
 from bandersnatch.about import LIBRARIES
 from tests.fakepypi import Call, FakePyPI, Stall, Status
-from tests.rig import Rig
+from tests.rig import Rig, read_terminal
 
 REPOSITORY = Path(__file__).parents[1]
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
@@ -115,6 +115,7 @@ def test_missing_configuration_is_written_as_the_example(tmp_path: Path) -> None
     assert path.read_text() == Path("bandersnatch.conf.example").read_text()
     assert f"{path}: there was no configuration file, so an example was written there" in result.stderr
     assert "run bandersnatch mirror again" in result.stderr
+    assert "ERROR" not in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [("mirror", "--dry-run"), ("verify",)], ids=lambda arguments: arguments[0])
@@ -323,13 +324,15 @@ def test_killed_run_leaves_no_lock_and_no_temporary_file_for_long(rig: Rig, pypi
 
 
 def test_terminal_shows_progress_above_which_lines_scroll(rig: Rig, pypi: FakePyPI) -> None:
-    for n in range(20):
+    for n in range(40):
         pypi.add_file(f"project-{n}", "1.0")
     status, shown = rig.command_on_terminal("mirror")
     assert status == 0
+    assert shown.count(": updated to serial ") == 20
+    assert re.search(r"\d\d:\d\d:\d\d INFO: 40 projects to look at", shown)
     assert "projects" in shown
     assert "time left" in shown
-    assert SUMMARY.search(shown.rstrip().splitlines()[-1])
+    assert SUMMARY.search(" ".join(shown.split()))
     rig.assert_matches()
 
 
@@ -365,3 +368,40 @@ def stalled_run(rig: Rig, pypi: FakePyPI, path: str, after_bytes: int = 0) -> "I
     finally:
         process.kill()
         process.communicate()
+
+
+def test_lines_on_a_narrow_terminal_are_not_broken_within_words(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    status, shown = rig.command_on_terminal("mirror", columns=80)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+    assert status == 0
+    assert max(map(len, lines)) <= 80
+    assert SUMMARY.search(" ".join(" ".join(lines).split()))
+
+
+@pytest.mark.parametrize("command", ["mirror", "sync", "verify", "delete", "config"])
+def test_help_of_a_command_ends_in_its_own_statuses(command: str) -> None:
+    statuses = bandersnatch(command, "--help").stdout.partition("exit status:\n")[2]
+    has = {int(number) for number in re.findall(r"^  (\d+)  ", statuses, re.MULTILINE)}
+    assert statuses.endswith("  130  interrupted (Ctrl-C); 143: terminated\n")
+    assert (6 in has) == (command == "verify")
+    assert (5 in has) == (command in ("mirror", "sync", "verify"))
+    assert (1 in has) == (command != "config")
+
+
+def test_interrupt_leaves_no_frozen_bar(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    asked = threading.Event()
+    pypi.fault("/simple/foo/", Call(asked.set, Stall()), times=None)
+    command = [sys.executable, "-m", "bandersnatch", "-c", str(rig.write_config(timeout="60")), "mirror"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        shown = b"".join(read_terminal(ours)).decode()
+    assert process.returncode == 130
+    assert "stopped by SIGINT" in shown
+    last_bar = shown.rpartition("time left")[2]
+    assert "\x1b[2K" in last_bar
+    assert shown.rpartition("\x1b[?25l")[2].count("\x1b[?25h") == 1

@@ -104,9 +104,35 @@ def test_the_console_shows_lines_as_they_are() -> None:
     stream = io.StringIO()
     handler = ConsoleHandler(Console(file=stream, force_terminal=True, width=40, color_system="truecolor"))
     handler.setFormatter(PlainFormatter("%(message)s"))
-    text = "[bold]x[/bold] [/] 'quoted' 123 https://x.example " + " ".join(["long"] * 20)
+    text = "[bold]x[/bold] [/] 'quoted'  123 https://x.example "
     handler.emit(record("%s", text))
-    assert stream.getvalue() == f"{text}\n"
+    assert stream.getvalue().replace("\n  ", " ") == f"{text}\n"
+
+
+def test_the_console_breaks_lines_between_words() -> None:
+    stream = io.StringIO()
+    handler = ConsoleHandler(Console(file=stream, force_terminal=True, width=20))
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    handler.emit(record("%s", "some words and https://index.example/simple/foo/ behind"))
+    assert stream.getvalue().splitlines() == [
+        "some words and",
+        "  https://index.example/simple/foo/",
+        "  behind",
+    ]
+
+
+def test_the_console_names_some_projects_and_not_thousands() -> None:
+    stream = io.StringIO()
+    handler = ConsoleHandler(Console(file=stream, force_terminal=True, width=100))
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    for number in range(50):
+        line = record("project-%d", number)
+        line.is_of_project = True
+        handler.emit(line)
+    handler.emit(record("the end"))
+    lines = stream.getvalue().splitlines()
+    assert lines[:20] == [f"project-{number}" for number in range(20)]
+    assert lines[20:] == ["further projects are counted, and not named here; --debug names them all", "the end"]
 
 
 def test_the_console_makes_no_pictures_of_words() -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from bandersnatch.errors import without_credentials
 from bandersnatch.example import refuse_untouched
-from bandersnatch.exit_status import DONE, EXIT_STATUS
+from bandersnatch.exit_status import BAD_USAGE, DONE, STOPPED, exit_statuses
 from bandersnatch.invocation import Invocation
 
 CHECK_EXAMPLES = """\
@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "config",
         help="check the configuration, or explain what its filters do",
         description="Questions about the configuration file. The mirror is not touched.",
-        epilog=CHECK_EXAMPLES + EXPLAIN_EXAMPLES + EXIT_STATUS,
+        epilog=CHECK_EXAMPLES + EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
@@ -40,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "check",
         help="report all problems of the configuration file",
         description="Report all problems of the configuration file at once. Nothing is asked of upstream.",
-        epilog=CHECK_EXAMPLES + EXIT_STATUS,
+        epilog=CHECK_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
@@ -54,7 +54,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="say which filter keeps or drops a project, a release or a file, and why",
         description="Say which filter keeps or drops a project, a release or a file, and why.\n"
         "Upstream is asked about it, and the mirror is not touched.",
-        epilog=EXPLAIN_EXAMPLES + EXIT_STATUS,
+        epilog=EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what is asked about")

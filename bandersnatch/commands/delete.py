@@ -9,7 +9,7 @@ from bandersnatch.amounts import count_of, size_of
 from bandersnatch.commands.names import add_names, read_names
 from bandersnatch.commands.not_needed import NotNeeded
 from bandersnatch.errors import InterruptedRunError, UsageError
-from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
+from bandersnatch.exit_status import BAD_USAGE, DONE, LOCK_HELD, SOME_FAILED, STOPPED, exit_statuses
 from bandersnatch.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ Pages, JSON, and the files that no other project's page lists are deleted.
 {COMES_BACK}
 
 """
+SOME_FAILED_MEANS = "the mirror has no project of such a name, or the answer was no"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,7 +41,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "delete",
         help="delete projects from the mirror, by their names",
         description="Delete the named projects from the mirror: pages, JSON and files. It asks first.",
-        epilog=EXAMPLES + EXIT_STATUS,
+        epilog=EXAMPLES + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, some_failed=SOME_FAILED_MEANS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_names(parser)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import UsageError
 from bandersnatch.example import refuse_untouched, warning_of_size
-from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
+from bandersnatch.exit_status import BAD_USAGE, DONE, LOCK_HELD, REMOVALS_WITHHELD, SOME_FAILED, STOPPED, exit_statuses
 from bandersnatch.invocation import Invocation, tell_report
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ examples:
 """
 
 logger = logging.getLogger(__name__)
+SOME_FAILED_MEANS = (
+    "done, but some projects failed, and are tried again by the next run;\n"
+    "       or there was no configuration file (an example is written there)"
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +40,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "mirror",
         help="bring the mirror up to date; run it from cron",
         description="Bring the mirror up to date: everything on the first run, what has changed on later ones.",
-        epilog=EXAMPLES + EXIT_STATUS,
+        epilog=EXAMPLES
+        + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 
 from bandersnatch.amounts import count_of
 from bandersnatch.commands.names import add_names, read_names
-from bandersnatch.exit_status import DONE, EXIT_STATUS, SOME_FAILED
+from bandersnatch.exit_status import BAD_USAGE, DONE, LOCK_HELD, REMOVALS_WITHHELD, SOME_FAILED, STOPPED, exit_statuses
 from bandersnatch.invocation import Invocation, tell_report
 
 EXAMPLES = """\
@@ -20,6 +20,7 @@ A project that upstream does not have is a failure; if the mirror has it, it
 stays, unless the changelog tells of its removal.
 
 """
+SOME_FAILED_MEANS = "done, but some projects failed, or a filter drops them"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,7 +29,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "sync",
         help="bring some projects up to date now, by their names",
         description="Bring the named projects up to date now, and mirror those that are new.",
-        epilog=EXAMPLES + EXIT_STATUS,
+        epilog=EXAMPLES
+        + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_names(parser)

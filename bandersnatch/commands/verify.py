@@ -7,7 +7,16 @@ from typing import IO, TYPE_CHECKING
 
 from bandersnatch.commands.not_needed import NotNeeded
 from bandersnatch.errors import UsageError
-from bandersnatch.exit_status import DONE, EXIT_STATUS, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
+from bandersnatch.exit_status import (
+    BAD_USAGE,
+    DONE,
+    LOCK_HELD,
+    REMOVALS_WITHHELD,
+    REPAIRED,
+    SOME_FAILED,
+    STOPPED,
+    exit_statuses,
+)
 from bandersnatch.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ how long it takes:
 
 """
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+SOME_FAILED_MEANS = "something that is wrong is left, or it was a --dry-run"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,7 +58,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "missing or wrong are fetched again; pages that differ, and the root index, are\n"
         "written anew. It begins with what was verified longest ago. What filters drop\n"
         "but the mirror holds is verified and kept: only mirror applies filters.",
-        epilog=EXAMPLES + EXIT_STATUS,
+        epilog=EXAMPLES
+        + exit_statuses(
+            DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, REPAIRED, some_failed=SOME_FAILED_MEANS
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     extent = parser.add_mutually_exclusive_group()

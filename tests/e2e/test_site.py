@@ -1,8 +1,10 @@
 """What nginx serves with README's configuration: negotiation, types, redirects, and nothing hidden."""
 
+import gzip
 import hashlib
 from pathlib import Path
 from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import msgspec
 import pytest
@@ -49,9 +51,18 @@ def test_accept_header_decides_the_form(
     response = get(f"{site.url}{path}", accept)
     assert response.status == 200
     assert response.content_type == content_type
-    assert response.headers.get_all("Vary") == ["Accept"]
+    assert {"Accept"} <= {*(response.headers.get_all("Vary") or [])} <= {"Accept", "Accept-Encoding"}
     assert response.headers["Cache-Control"] == "max-age=600, public"
     assert response.body.startswith(b"{" if content_type == V1_JSON else b"<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("accept", [V1_JSON, V1_HTML, "text/html"])
+def test_pages_are_compressed_for_whoever_wants_that(site: Site, accept: str) -> None:
+    request = Request(f"{site.index_url}six/", headers={"Accept": accept, "Accept-Encoding": "gzip"})
+    with urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in ", ".join(answer.headers.get_all("Vary") or [])
+        assert gzip.decompress(answer.read()) == get(f"{site.index_url}six/", accept).body
 
 
 def test_head_answers_like_get(site: Site) -> None:
