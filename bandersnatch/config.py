@@ -5,7 +5,6 @@ The section ``[mirror]`` is read by ``mirror_section.py``, the sections of filte
 
 import hashlib
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError, without_credentials
 from bandersnatch.filters.filters import NO_FILTERS, Filters
 from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
+from bandersnatch.fingerprint import form_text, part, renewed
 from bandersnatch.ini import DEFAULT_SECTION, IniFile
 from bandersnatch.mirror_section import MirrorSection
 from bandersnatch.option_tables import BACKEND_SECTIONS
@@ -31,10 +31,8 @@ from bandersnatch.suggestions import suggestion
 
 _T = TypeVar("_T")
 
-INDEX, FORM = "the index", "options about what is published"
 _SIMILAR_SECTION = 0.85
 """A letter more or less; ``[plugins_off]`` is how operators put a section aside."""
-_FINGERPRINT_WORDS = (INDEX, FORM, "filters of metadata, releases and files", "filters of project names")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
@@ -128,15 +126,38 @@ class Config(Struct, frozen=True):
 
     @property
     def fingerprint(self) -> str:
-        """One line that differs whenever a mirror made with the one configuration is not right for the other.
+        """One line that differs whenever a mirror made with the one configuration is not right for the other."""
+        form = {
+            "simple-format": self.pages.simple_format.value,
+            "hash-index": self.pages.hash_index,
+            "root_uri": self.pages.root_uri,
+            "digest_name": self.pages.digest_name,
+            "release-files": self.pages.release_files,
+            "core-metadata": self.pages.core_metadata,
+            "json": self.pages.legacy_json,
+            "keep_index_versions": self.pages.keep_versions,
+            "cleanup": self.pages.cleanup,
+            "deleted": self.removals.deleted.value,
+        }
+        parts = {"form": form_text(form), "pages": self.filters.of_pages.text, "names": self.filters.of_names.text}
+        return " ".join((without_credentials(self.http.upstream_url), *(part(name, parts[name]) for name in parts)))
 
-        Its first word is the index that it is of, the second is about the form of the pages. The others are about the
-        filters: the third about what they leave of a page, and the fourth about the projects that there are.
-        """
-        index = without_credentials(self.http.upstream_url)
-        form = hashlib.sha256(f"{self.pages} {self.removals.deleted}".encode()).hexdigest()
-        filters = (self.filters.of_pages.fingerprint, self.filters.of_names.fingerprint)
-        return " ".join((index, form, *(word or "-" for word in filters)))
+    def renewed(self, fingerprint: str) -> str:
+        """Return a fingerprint of a mirror with today's words for those that an older version of this code wrote."""
+        return renewed(fingerprint, self.fingerprint, self._fingerprint_before)
+
+    def _fingerprint_before(self) -> str:
+        """Return the fingerprint as it was before its parts had names."""
+        pages = self.pages
+        form = (
+            f"PagesConfig(simple_format={pages.simple_format!r}, hash_index={pages.hash_index}, "
+            f"root_uri={pages.root_uri!r}, digest_name={pages.digest_name!r}, release_files={pages.release_files}, "
+            f"core_metadata={pages.core_metadata}, legacy_json={pages.legacy_json}, "
+            f"keep_versions={pages.keep_versions}, cleanup={pages.cleanup}) {self.removals.deleted}"
+        )
+        texts = (form, self.filters.of_pages.text_before, self.filters.of_names.text_before)
+        digests = (hashlib.sha256(text.encode()).hexdigest() if text else "-" for text in texts)
+        return " ".join((without_credentials(self.http.upstream_url), *digests))
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -246,9 +267,3 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
         compare_method=value("compare-method", CompareMethod),
         log_config=path("log-config"),
     )
-
-
-def changed_between(fingerprint: str, other: str) -> tuple[str, ...]:
-    """Return what differs between two configurations, in words, of which ``INDEX`` and ``FORM`` are two."""
-    both = zip_longest(fingerprint.split(" "), other.split(" "), fillvalue="")
-    return tuple(words for words, (one, another) in zip(_FINGERPRINT_WORDS, both, strict=False) if one != another)

@@ -15,10 +15,11 @@ from bandersnatch.access import tell_closed_folders
 from bandersnatch.adoption import adopt
 from bandersnatch.amounts import count_of
 from bandersnatch.changes import Owed
-from bandersnatch.config import INDEX, Config, changed_between
+from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import LostProjectsError
+from bandersnatch.fingerprint import INDEX, changed_between
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
@@ -121,6 +122,7 @@ class Mirror:
         return saved
 
     def _plan(self, saved: SavedState) -> RunPlan:
+        self._states.renew_fingerprints(self._config.renewed)
         differs = self._configuration_differs(saved)
         plan = plan_run(
             saved,

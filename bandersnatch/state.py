@@ -6,6 +6,7 @@ either, the next run checks everything; that is the documented manual resync.
 """
 
 import logging
+from collections.abc import Callable
 from itertools import islice
 
 from msgspec import Struct
@@ -46,6 +47,14 @@ class StateStore:
         )
         before = lines[0] if lines and lines[0] != _NO_FINGERPRINT else None
         return before, lines[1] if len(lines) > 1 else None
+
+    def renew_fingerprints(self, renewed: Callable[[str], str]) -> None:
+        """Put today's form of the fingerprints in the place of older ones; nothing is checked because of that."""
+        data = self._storage.read_record(FINGERPRINT, _MAX_RECORD_BYTES) or b""
+        lines = data.decode("utf-8", "replace").splitlines()
+        today = [line if line == _NO_FINGERPRINT else renewed(line) for line in lines]
+        if today != lines:
+            self._storage.save(FINGERPRINT, ["".join(f"{line}\n" for line in today).encode()])
 
     def begin_change(self, after: str) -> None:
         """Record that pages are being changed to another configuration; the todo list that does it must be saved."""

@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
-from bandersnatch.config import FORM, INDEX, Config, changed_between
+from bandersnatch.config import Config
 from bandersnatch.disk_options import as_configured
 from bandersnatch.equipment import Equipment, Pace
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY
@@ -95,6 +96,7 @@ class Sync:
 
     def _check_configuration(self) -> None:
         """Refuse to write pages of another index, or in another form, beside those of all other projects."""
+        self._states.renew_fingerprints(self._config.renewed)
         before, changing_to = self._states.load_fingerprints()
         made_with = changing_to or before
         changed = changed_between(made_with, self._config.fingerprint) if made_with is not None else ()

@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.account import Account
 from bandersnatch.brake import Removals
-from bandersnatch.config import INDEX, Config, changed_between
+from bandersnatch.config import Config
 from bandersnatch.crew import Crew
 from bandersnatch.disk_options import as_configured
 from bandersnatch.dry import DryStorage, InventoryCopy
@@ -30,6 +30,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.findings import Finding, VerifyReport, VerifySettings
+from bandersnatch.fingerprint import INDEX, changed_between
 from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
 from bandersnatch.inventory import HeldProject, Inventory
@@ -142,6 +143,7 @@ class Verification:
 
     def _check_configuration(self) -> None:
         """Refuse what only a whole run can change."""
+        self._states.renew_fingerprints(self._config.renewed)
         before, changing_to = self._states.load_fingerprints()
         made_with = changing_to or before
         changed = changed_between(made_with or "", self._config.fingerprint)

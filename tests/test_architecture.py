@@ -49,6 +49,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (1, "filters.selection"),
     (1, "filters.registry"),
     (1, "config_file"),
+    (1, "fingerprint"),
     (1, "config"),
     (1, "example"),
     (1, "layout"),

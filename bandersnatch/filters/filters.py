@@ -4,7 +4,6 @@ Something stays where every filter keeps it, so the order of filters means nothi
 out of what all others keep; otherwise a place would go to a release of which nothing is left.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
-from bandersnatch.filters.fingerprint import described
+from bandersnatch.filters.fingerprint import described, described_before
 from bandersnatch.filters.verdict import Verdict, first_drop
 
 if TYPE_CHECKING:  # what reads requirements need not be imported where there are none
@@ -103,10 +102,15 @@ class Filters(Struct, frozen=True):
     latest: tuple["Latest", ...] = ()
 
     @property
-    def fingerprint(self) -> str:
-        """A word that differs whenever the filters may decide otherwise; empty where there are none."""
-        text = described(self)
-        return hashlib.sha256(text.encode()).hexdigest() if self != NO_FILTERS else ""
+    def text(self) -> str:
+        """A text that differs whenever the filters may decide otherwise; empty where there are none."""
+        groups = (self.projects, self.metadata, self.files, self.releases, self.pinned, self.latest)
+        return "\n".join(sorted(described(each) for group in groups for each in group))
+
+    @property
+    def text_before(self) -> str:
+        """The same in its form before 9.0."""
+        return described_before(self) if self != NO_FILTERS else ""
 
     @property
     def of_names(self) -> "Filters":

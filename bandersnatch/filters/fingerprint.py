@@ -1,16 +1,37 @@
-"""Describes a value in one text that does not depend on the order of what has none, nor on the process."""
+"""Describes a filter in one text that does not depend on the order of what has none, nor on the names of classes."""
 
 import re
 from collections.abc import Mapping
+from enum import Enum
 
 from msgspec import Struct
 
+_VERSIONS: Mapping[str, int] = {}
+"""Of filters that decide otherwise than before with the same values; the others are at 1. Only who uses one checks again."""
+_KINDS = {
+    **dict.fromkeys(("OnlyListed", "NotListed", "NameMatchesNone", "OnlyReleases", "NotReleases", "NoPrereleases"), ""),
+    **dict.fromkeys(
+        ("VersionMatchesNone", "Latest", "ExcludePlatform", "ExcludeNewer", "MaxSize", "VersionsCount"), ""
+    ),
+    **dict.fromkeys(("ProjectRules", "FileRules"), ""),
+    **dict.fromkeys(("NameContainsNone", "VersionContainsNone"), "search"),
+}
+"""What tells filters of one name apart; a class that is not here stands there with its own name."""
+_ONLY_FOR_WORDS = frozenset({"place", "needs_json"})
+_FIELDS_BEFORE = {"ExcludePlatform": ("filter_name", "systems", "platforms", "pythons", "needs_json")}
+"""Of classes that had others before 9.0."""
+
 
 def described(value: object) -> str:
-    """Return the text: two filters have the same one only where they decide alike."""
+    """Return the text: two filters have the same one only where they decide alike.
+
+    What is empty, false or nothing is left out of it, so that a new field that nobody sets changes nothing.
+    """
     match value:
         case re.Pattern():
             return repr(value.pattern)
+        case Enum():
+            return repr(value.value)
         case frozenset() | set():
             return "{" + ",".join(sorted(map(described, value))) + "}"
         case Mapping():
@@ -18,8 +39,33 @@ def described(value: object) -> str:
         case tuple() | list():
             return "(" + ",".join(map(described, value)) + ")"
         case Struct():
-            inner = ",".join(f"{name}={described(getattr(value, name))}" for name in value.__struct_fields__)
-            return f"{type(value).__name__}({inner})"
+            fields = {name: getattr(value, name) for name in value.__struct_fields__ if name not in _ONLY_FOR_WORDS}
+            name = fields.pop("filter_name", "")
+            inner = ",".join(f"{field}={described(fields[field])}" for field in sorted(fields) if fields[field])
+            kind = _KINDS.get(type(value).__name__, type(value).__name__)
+            return f"{name}:{_VERSIONS.get(name, 1)}{kind and ':'}{kind}({inner})" if name else f"({inner})"
+        case str() | int() | float() | None:
+            return repr(value)
+        case _:
+            return repr(str(value))  # a version, a specifier, a time
+
+
+def described_before(value: object) -> str:
+    """Return the text as it was before 9.0, for mirrors of that time."""
+    match value:
+        case re.Pattern():
+            return repr(value.pattern)
+        case frozenset() | set():
+            return "{" + ",".join(sorted(map(described_before, value))) + "}"
+        case Mapping():
+            entries = (f"{described_before(key)}:{described_before(value[key])}" for key in value)
+            return "{" + ",".join(sorted(entries)) + "}"
+        case tuple() | list():
+            return "(" + ",".join(map(described_before, value)) + ")"
+        case Struct():
+            kind = type(value).__name__
+            fields = _FIELDS_BEFORE.get(kind, value.__struct_fields__)
+            return f"{kind}({','.join(f'{name}={described_before(getattr(value, name))}' for name in fields)})"
         case str() | int() | float() | None:
             return repr(value)
         case _:
