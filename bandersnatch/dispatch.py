@@ -13,6 +13,7 @@ from bandersnatch.changes import Owed
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.helpers import Helpers, helping
+from bandersnatch.memory import scarcity
 from bandersnatch.order import Order
 from bandersnatch.package import Package, Packages
 from bandersnatch.project_batch import Announced, BatchResult, HelpedOrder
@@ -89,7 +90,9 @@ class Dispatcher:
                 self._serve_no_more()
                 is_served = self._serving > 0
             if not is_served:
-                self._fail(self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else error)
+                self._fail(
+                    self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
+                )
 
     def _serve(self) -> None:
         while orders := self._next_orders():
@@ -97,7 +100,7 @@ class Dispatcher:
             try:
                 self._work_together(left)
             except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
-                self._fail(left.values(), error)
+                self._fail(left.values(), scarcity(error) or error)
 
     def _next_orders(self) -> list[Order]:
         """Return the next orders for a helper, fewer towards the end; where there are none, this thread serves no more."""

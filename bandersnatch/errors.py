@@ -295,6 +295,17 @@ class StorageError(MirrorError):
         self.path, self.cause = path, cause
 
 
+class ScarceMemoryError(MirrorError):
+    """There is not enough memory, or not one more thread."""
+
+    stops_run = True
+
+    def __init__(self, what: str, limit_bytes: int | None) -> None:
+        limit = "" if limit_bytes is None else f"; this process may have {limit_bytes >> 20} MB (ulimit -v)"
+        super().__init__(f"not enough memory: {what}{limit}; fewer workers need less")
+        self.what, self.limit_bytes = what, limit_bytes
+
+
 class UnreadablePageError(MirrorError):
     """A page that the mirror holds can't be read, so that nobody knows which files it lists."""
 

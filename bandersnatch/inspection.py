@@ -18,6 +18,7 @@ from bandersnatch.file_plan import FileTask, FileWork
 from bandersnatch.findings import Finding, Problem
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath, metadata_path
+from bandersnatch.memory import scarcity
 from bandersnatch.order import Order
 from bandersnatch.package import Package
 from bandersnatch.publisher import Publication
@@ -73,7 +74,7 @@ class Inspection:
         try:
             self._shop.executor.submit(task)
         except RuntimeError as error:  # the pool was shut down
-            failure = InterruptedRunError() if self._shop.is_stopped() else error
+            failure = InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
             self._end_one(failure)
 
     def _is_doubtful(self, task: FileTask) -> bool:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from bandersnatch.exit_status import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.logs import set_up_logging
+from bandersnatch.memory import require_memory
 from bandersnatch.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Invocation(Struct, frozen=True):
         from bandersnatch.storage import FilesystemStorage
         from bandersnatch.upstream import Upstream
 
+        require_memory(config.threads)
         stop = StopFlag()
         progress = self._progress()
         executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")

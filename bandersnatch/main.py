@@ -23,6 +23,7 @@ from bandersnatch.example import write_example
 from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.invocation import Invocation
 from bandersnatch.logs import set_up_logging
+from bandersnatch.memory import BEGIN_BYTES, require_memory, scarcity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in getattr(arguments, "not_needed", ()):
         logger.info("%s", line)
     try:
-        status: int = arguments.run(arguments, invocation)
-        return status
+        return _run(arguments, invocation)
     except ConfigMissingError as error:
         if arguments.command == "mirror" and not arguments.dry_run:
             return _offer_example(error.path)
@@ -83,6 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MirrorError as error:
         logger.error("the run has ended: %s", error, exc_info=arguments.debug)
         return STOPPED
+
+
+def _run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    require_memory(0, BEGIN_BYTES)
+    try:
+        status: int = arguments.run(arguments, invocation)
+    except (MemoryError, RuntimeError) as error:
+        scarce = scarcity(error)
+        if scarce is None:
+            raise  # a bug of ours
+        raise scarce from error
+    return status
 
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

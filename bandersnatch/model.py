@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch import wire
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError, shown
+from bandersnatch.memory import require_memory_to_read
 
 logger = logging.getLogger(__name__)
 
@@ -250,6 +251,7 @@ def _required_serial(value: int | str | None, url: str) -> int | None:
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes, url: str, wrong: str) -> _T:
     """Decode a document of the simple API; one of another major version may have any shape (PEP 629)."""
+    require_memory_to_read(body)
     try:
         document = decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

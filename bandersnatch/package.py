@@ -16,6 +16,7 @@ from bandersnatch.completion import complete
 from bandersnatch.errors import InterruptedRunError, MirrorError, without_data
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import SyncedFile
+from bandersnatch.memory import scarcity
 from bandersnatch.order import Order
 from bandersnatch.preparation import Preparation
 from bandersnatch.report import Failure, Outcome
@@ -54,7 +55,8 @@ class Package:
         try:
             self._shop.executor.submit(self._guarded, task)
         except RuntimeError as error:  # the pool was shut down: the run is being stopped
-            self._report(Failure(self._project, InterruptedRunError() if self._shop.is_stopped() else error))
+            stopped = InterruptedRunError() if self._shop.is_stopped() else error
+            self._report(Failure(self._project, scarcity(error) or stopped))
 
     def _guarded(self, task: Callable[[], None]) -> None:
         """Run a task; the pool's boundary, where every error, one of our own bugs too, becomes an outcome."""
@@ -64,7 +66,7 @@ class Package:
             task()
         except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
             without_data(error)
-            self._report(Failure(self._project, error))
+            self._report(Failure(self._project, scarcity(error) or error))
 
     def _report(self, outcome: Outcome) -> None:
         with self._guard:

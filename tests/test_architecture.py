@@ -26,6 +26,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (0, "html_links"),
     (0, "project_list"),
     (0, "wheel_metadata"),
+    (0, "memory"),
     (1, "ini"),
     (1, "option_readers"),
     (1, "option_tables"),
