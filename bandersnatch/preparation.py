@@ -180,12 +180,13 @@ class Preparation:
         """Return the serial that a page must have because of the one that is held.
 
         A record that upstream's journal does not bear out is not believed. And in a resync the held page may be what
-        upstream had before it was restored from a backup, so that in the end an older one is taken.
+        upstream had before it was restored from a backup: where its list has the project at a lower serial too, an older
+        page is taken in the end.
         """
-        may_be_older = self._order.is_resync and self._order.is_last_attempt
-        if self._record is None or may_be_older or not self._shop.upstream.journal_end.reaches(self._record.serial):
+        if self._record is None or not self._shop.upstream.journal_end.reaches(self._record.serial):
             return 0
-        return self._record.serial
+        may_be_older = self._order.is_resync and self._order.is_last_attempt
+        return min(self._record.serial, self._entry.serial) if may_be_older else self._record.serial
 
     def _settle_quarantined(self, serial: int | None) -> Outcome:
         """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""

@@ -75,6 +75,8 @@ class Report(Struct):
     untried: int = 0
     """Projects of the todo list that were not worked on, since the run ended before."""
     failures: list[Failure] = field(default_factory=list)
+    late: list[Failure] = field(default_factory=list)
+    """Projects whose pages are behind the changelog, for less than an hour: the next run tries them again."""
 
     def count(self, settled: Settled) -> None:
         """Add what was done for one project."""
@@ -88,8 +90,9 @@ class Report(Struct):
 
     def counts(self) -> str:
         """Return the numbers of the summary."""
+        late = f"{len(self.late)} late, " if self.late else ""
         untried = f"; not tried: {count_of(self.untried, 'project')}" if self.untried else ""
         return (
-            f"{self.updated} updated, {self.removed} removed, {len(self.failures)} failed, "
+            f"{self.updated} updated, {self.removed} removed, {len(self.failures)} failed, {late}"
             f"{count_of(self.files, 'file')}, {size_of(self.size_bytes)} in {self.seconds:.1f} s{untried}"
         )

@@ -3,6 +3,7 @@
 Invariant: every project that the list does not name is at the target serial or later.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from packaging.utils import NormalizedName
 from bandersnatch.changes import Owed
 from bandersnatch.errors import MirrorError
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
+
+_LATE = re.compile(r"@(\d{1,12})", re.ASCII)
 
 
 class TodoFormatError(MirrorError):
@@ -27,6 +30,8 @@ class TodoEntry(Struct, frozen=True):
     display_name: str
     serial: int
     owed: Owed = Owed.CONTENT
+    late_since: int | None = None
+    """Since when upstream's page is behind that, in seconds since 1970, where a run has seen it."""
 
     @property
     def is_unlisted(self) -> bool:
@@ -75,10 +80,11 @@ class TodoList:
         """Add a project as the list of all tells of it; what the changelog told of it before stays owed."""
         entry = self.get(name)
         if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
-            self.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED))
+            late_since = entry.late_since if entry is not None else None
+            self.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED, late_since))
         elif entry.serial < project.serial:
             owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
-            self.add(name, TodoEntry(project.display_name, project.serial, owed))
+            self.add(name, TodoEntry(project.display_name, project.serial, owed, entry.late_since))
 
     def add_missing(self, missing: Iterable[NormalizedName]) -> None:
         """Add projects that are held but not listed; their pages will tell whether they are gone."""
@@ -87,10 +93,13 @@ class TodoList:
                 self.add(name, TodoEntry(name, 0, Owed.REMOVED))
 
     def to_lines(self) -> Iterator[str]:
-        """Yield the text form: the target serial, then a line ``name serial [why]`` for each project."""
+        """Yield the text form: the target serial, then a line ``name serial [why] [@late_since]`` for each project."""
         yield f"{self.target_serial}\n"
         for entry in self._entries.values():
-            yield f"{entry.display_name} {entry.serial} {entry.owed.value}".rstrip() + "\n"
+            words = [entry.display_name, str(entry.serial), entry.owed.value]
+            if entry.late_since is not None:
+                words.append(f"@{entry.late_since}")
+            yield " ".join(filter(None, words)) + "\n"
 
     @classmethod
     def from_text(cls, text: str) -> "TodoList":
@@ -105,6 +114,9 @@ class TodoList:
         todo = cls(int(lines[0]))
         for number, line in enumerate(lines[1:], 2):
             name, *rest = line.split(" ")
+            late_since = None
+            if len(rest) > 1 and (late := _LATE.fullmatch(rest[-1])):
+                rest, late_since = rest[:-1], int(late[1])
             project = parse_project_name(name)
             if project is None or not 1 <= len(rest) <= 2 or not _is_serial(rest[0]):
                 raise TodoFormatError(number, line)
@@ -112,7 +124,7 @@ class TodoList:
                 owed = Owed(rest[1] if len(rest) == 2 else "")
             except ValueError as error:
                 raise TodoFormatError(number, line) from error
-            todo.add(project, TodoEntry(name, int(rest[0]), owed))
+            todo.add(project, TodoEntry(name, int(rest[0]), owed, late_since))
         return todo
 
 
@@ -121,6 +133,12 @@ def _is_serial(text: str) -> bool:
 
 
 def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+    """Return what a project waits for after one more change; a page that is late stays so."""
+    late_since = entry.late_since if entry is not None else None
+    return replace(_owed_after(entry, change, owed), late_since=late_since)
+
+
+def _owed_after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
     """Return what a project waits for after one more change.
 
     A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place. That files were

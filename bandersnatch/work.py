@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import size_of
@@ -27,8 +28,8 @@ from bandersnatch.errors import (
     ProjectNotFoundError,
     StaleMetadataError,
     UnexplainedError,
-    UpstreamError,
 )
+from bandersnatch.explanations import changed_meanwhile, made_up
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import REMOVALS
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from bandersnatch.dispatch import Dispatcher
 
 logger = logging.getLogger(__name__)
+
+_LATE_SECONDS = 3600
+"""A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
 
 _REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
 
@@ -139,7 +143,7 @@ class Work:
             work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
             self._progress.start(len(plan.todo))
             work_on(list(plan.todo), may_remove=self._allow_removals)
-            work_on(self._removed_meanwhile(plan.todo), may_remove=self._allow_removals)
+            work_on(self._explained(plan.todo), may_remove=self._allow_removals)
             self._keep_own(plan.todo)
             if self.removals and not self._is_withheld(plan.reconfigured) and not self._ended_early:
                 work_on(list(self.removals.files), may_remove=True)
@@ -156,27 +160,24 @@ class Work:
         with dispatching(shop, self._config.http, window) as starter:
             yield starter
 
-    def _removed_meanwhile(self, todo: TodoList) -> list[NormalizedName]:
-        """Return the projects that failed because upstream removed them, or all their files, after the plan was made.
+    def _explained(self, todo: TodoList) -> list[NormalizedName]:
+        """Return the projects whose failures upstream explains now, which are to be worked on once more."""
+        failures = self.report.failures
+        if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._ended_early:
+            return []
+        explained = changed_meanwhile(failures, todo, self._upstream)
+        failures = [failure for failure in failures if failure.project not in explained]
+        if self._save_todo is not None:
+            ended = made_up(failures, todo, self._upstream, self._is_here)
+            failures = [failure for failure in failures if failure.project not in ended]
+            for project in sorted(ended):
+                logger.info("%s: it has no page, and upstream's list does not have it any more: it is let go", project)
+                todo.discard(project)
+        self.report.failures = failures
+        return sorted(explained)
 
-        The changelog is asked once more before that is an error: a first run takes days, in which many projects go.
-        """
-        doubtful = {failure.project for failure in self.report.failures if isinstance(failure.error, UnexplainedError)}
-        asks_changelog = self._config.http.api_method is not ApiMethod.SIMPLE
-        if not doubtful or not asks_changelog or self._is_ending() or self._ended_early:
-            return []
-        try:
-            _, changes = self._upstream.changes_since(todo.target_serial)
-        except UpstreamError as error:
-            logger.debug("%s", error)
-            return []
-        serial = todo.target_serial
-        explained = [pair for pair in changes if pair[0].project in doubtful]
-        todo.merge(explained)
-        todo.target_serial = serial  # of the other changes nothing is done yet
-        projects = {change.project for change, _ in explained}
-        self.report.failures = [failure for failure in self.report.failures if failure.project not in projects]
-        return sorted(projects)
+    def _is_here(self, project: NormalizedName) -> bool:
+        return self._inventory.get(project) is not None or bool(self._inventory.unsettled(project))
 
     def _work_on(
         self,
@@ -258,7 +259,7 @@ class Work:
             case Failure(_, InterruptedRunError()):
                 return
             case Failure():
-                self._take_failure(outcome, schedule)
+                self._take_failure(outcome, todo, schedule)
         self._progress.project_done()
         self.report.untried -= 1
 
@@ -291,8 +292,10 @@ class Work:
                 extra=OF_PROJECT,
             )  # fmt: skip
 
-    def _take_failure(self, failure: Failure, schedule: Schedule) -> None:
+    def _take_failure(self, failure: Failure, todo: TodoList, schedule: Schedule) -> None:
         error = failure.error
+        if isinstance(error, StaleMetadataError | AheadOfJournalError) and self._is_late(failure, todo):
+            return
         if isinstance(error, HostDownError):
             self._take_outage(error, schedule)
             return
@@ -306,6 +309,21 @@ class Work:
             withdrawn = self._withdraw(frozenset())
             self._left_out = self._left_out or withdrawn > 0 or not schedule.is_empty()
             schedule.clear()
+
+    def _is_late(self, failure: Failure, todo: TodoList) -> bool:
+        """Whether a page may yet come, since upstream's caches may take an hour; it is told of once until then."""
+        if self._save_todo is None:
+            return False
+        entry, now = todo[failure.project], int(time.time())
+        is_first = entry.late_since is None or entry.late_since > now
+        if is_first:
+            todo.add(failure.project, replace(entry, late_since=now))
+        elif entry.late_since is not None and now - entry.late_since >= _LATE_SECONDS:
+            return False
+        self.report.late.append(failure)
+        level = logging.WARNING if is_first else logging.INFO
+        logger.log(level, "%s; the next run tries it again", failure.error)
+        return True
 
     def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
         """Begin no more projects; where only the files' host is down, those go on from which upstream removed something."""

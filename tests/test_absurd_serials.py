@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import SerialMovedBackError
-from tests.fakepypi import Body, Call, FakePyPI
+from tests.fakepypi import Body, Call, FakePyPI, Status
 from tests.rig import Rig
 from tests.xmlrpc_calls import LAST, LIST, SINCE, response
 
@@ -189,4 +189,34 @@ def test_the_largest_serial_that_can_be_is_refused_like_any_other(rig: Rig, pypi
         rig.run()
     rig.resync()
     rig.run()
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "for the whole run"])
+def test_project_that_a_list_made_up_is_let_go(rig: Rig, pypi: FakePyPI, times: int) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault(LIST, response({"foo": 4, "ghost": 3}), times=times)
+    assert [failure.project for failure in rig.run().failures] == ["ghost"][: times - 1]
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_project_that_a_row_made_up_is_let_go_when_the_list_is_newer(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.write_journal("ghost", None, "create")
+    assert [failure.project for failure in rig.run().failures] == ["ghost"]
+    pypi.add_file("foo", "2.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_project_that_is_listed_and_has_no_page_is_a_failure(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/foo/", Status(404), times=None)
+    for _ in range(2):
+        assert [failure.project for failure in rig.run().failures] == ["foo"]
+    pypi.clear_faults()
+    assert rig.run().failures == []
     rig.assert_matches()

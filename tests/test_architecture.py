@@ -123,6 +123,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (3, "crew"),
     (3, "index_plan"),
     (3, "run_plan"),
+    (3, "explanations"),
     (3, "work"),
     (3, "mirror"),
     (3, "dry_run"),

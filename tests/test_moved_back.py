@@ -105,11 +105,14 @@ def test_after_the_documented_recovery_the_mirror_follows(rig: Rig, pypi: FakePy
     rig.assert_matches()
 
 
-def test_a_recovery_that_is_interrupted_is_gone_on_with(rig: Rig, pypi: FakePyPI) -> None:
+def test_a_recovery_that_is_interrupted_is_gone_on_with(rig: Rig, pypi: FakePyPI, way: str) -> None:
     go_back(rig, pypi)
     rig.resync()
-    pypi.fault("/simple/foo/", Status(403))
+    pypi.fault("/simple/foo/", Status(403), times=None)
     assert [failure.project for failure in rig.run().failures] == ["foo"]
+    pypi.clear_faults()
+    if way == "without XML-RPC":
+        pypi.fault("rpc:*", Status(404), times=None)
     assert rig.run().failures == []
     rig.assert_matches()
 

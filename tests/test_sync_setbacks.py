@@ -68,7 +68,8 @@ def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakeP
 def test_page_that_stays_stale_is_left_on_the_todo_list(rig: Rig, pypi: FakePyPI) -> None:
     let_page_be_stale(rig, pypi)
     report = rig.run()
-    assert [str(failure.error) for failure in report.failures] == [
+    assert report.failures == []
+    assert [str(failure.error) for failure in report.late] == [
         f"foo: the page must have serial {pypi.serial} or later, upstream sent 4"
     ]
     assert len(pypi.page_requests()) == 3
@@ -76,6 +77,37 @@ def test_page_that_stays_stale_is_left_on_the_todo_list(rig: Rig, pypi: FakePyPI
     pypi.thaw_page("foo")
     rig.run()
     rig.assert_matches()
+
+
+def test_page_that_stays_stale_is_warned_of_once_and_is_an_error_after_an_hour(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_page_be_stale(rig, pypi)
+    caplog.set_level("INFO")
+    levels = []
+    for _ in range(3):
+        caplog.clear()
+        assert rig.run().failures == []
+        pypi.add_file("foo", f"1.{pypi.serial}")
+        levels += [record.levelname for record in caplog.records if "the page must have serial" in record.getMessage()]
+    assert levels == ["WARNING", "INFO", "INFO"]
+    todo = rig.directory / "todo"
+    serial, line = todo.read_text().splitlines()
+    since = int(line.rpartition(" @")[2])
+    todo.write_text(f"{serial}\n{line.replace(f'@{since}', f'@{since - 3600}')}\n")
+    caplog.clear()
+    assert [failure.project for failure in rig.run().failures] == ["foo"]
+    assert [record.levelname for record in caplog.records if "foo failed" in record.getMessage()] == ["ERROR"]
+    pypi.thaw_page("foo")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_late_page_is_no_reason_to_mail(rig: Rig, pypi: FakePyPI) -> None:
+    let_page_be_stale(rig, pypi)
+    rig.run()
+    result = rig.command("--quiet", "mirror")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_stale_list_is_made_up_for_by_the_changelog(rig: Rig, pypi: FakePyPI) -> None:

@@ -55,7 +55,8 @@ def test_page_older_than_the_one_that_is_held_is_never_taken(rig: Rig, pypi: Fak
     assert rig.run().failures == []  # a change of roles makes nobody wait
     assert rig.tree()["simple/foo/index.html"] == before["simple/foo/index.html"]
     rig.resync()
-    assert isinstance(failure(rig), StaleMetadataError)
+    (late,) = rig.run().late
+    assert isinstance(late.error, StaleMetadataError)
     assert rig.tree()["simple/foo/index.html"] == before["simple/foo/index.html"]
 
 
@@ -276,7 +277,7 @@ def test_stale_project_goes_to_the_back_of_the_queue(rig: Rig, pypi: FakePyPI) -
     pypi.clear_requests()
     report = rig.run(workers="1")
     asked = [request.path for request in pypi.page_requests()]
-    assert [f.project for f in report.failures] == ["project-00"]
+    assert [late.project for late in report.late] == ["project-00"]
     assert asked.count("/simple/project-00/") == 3
     assert asked[-1] == "/simple/project-00/"
     assert report.updated == 29
