@@ -31,9 +31,12 @@ def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
 
 
 @pytest.fixture(params=[HURRIED, HELPED], ids=["alone", "with helpers"])
-def helped_or_not(rig: Rig, request: pytest.FixtureRequest) -> None:
-    """Let runs have helper processes, and let them have none."""
+def helped_or_not(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let runs have helper processes, and let them have none; where they are meant, they must have asked for something."""
     rig.pace = request.param
+    yield
+    if request.param is HELPED:
+        assert pypi.asked_by_others > 0, "no helper has asked for anything: the test would pass without them, too"
 
 
 WAYS = {"by the journal": "auto", "by the index": "simple", "without XML-RPC": "auto"}

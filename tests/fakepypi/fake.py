@@ -53,6 +53,11 @@ class FakePyPI(Story):
     # The request log
 
     @property
+    def asked_by_others(self) -> int:
+        """How many requests came from other processes than the server's own, such as helpers of a run in it."""
+        return self._server.asked_by_others
+
+    @property
     def requests(self) -> list[RecordedRequest]:
         """All requests so far, in order of arrival."""
         return list(self._server.log)

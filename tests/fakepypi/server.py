@@ -1,14 +1,17 @@
 """The HTTP server: reads requests, logs them, asks the site, plays the faults."""
 
 import contextlib
+import os
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import unquote
@@ -35,6 +38,8 @@ class RecordedRequest:
     body: bytes
     rpc_method: str | None
     at: float
+    is_from_this_process: bool = True
+    """Whether the process that asked is the one of the server, which is also that of a test and of the runs in it."""
     status: int | None = None
 
 
@@ -52,6 +57,8 @@ class Server(ThreadingHTTPServer):
         self.log: list[RecordedRequest] = []
         self.closing = Event()
         self.errors: list[BaseException] = []
+        self.asked_by_others = 0
+        """How many requests came from other processes, such as helpers."""
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
         self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="fakepypi", daemon=True)
@@ -96,6 +103,10 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: Server
 
+    def setup(self) -> None:
+        super().setup()
+        self._is_from_this_process = _is_of_this_process(self.client_address[1], self.server.server_port)
+
     @property
     def closing(self) -> Event:
         return self.server.closing
@@ -118,7 +129,9 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         request = Request(self.command, self.path, self.headers, body)
-        record = RecordedRequest(self.command, self.path, self.headers, body, request.rpc_method, at=time.monotonic())
+        record = RecordedRequest(self.command, self.path, self.headers, body, request.rpc_method, time.monotonic())
+        record.is_from_this_process = self._is_from_this_process
+        self.server.asked_by_others += not record.is_from_this_process
         self.server.log.append(record)
         fault = self.server.faults.take(*_names(request)) or Fault()
         answer = fault.answer(partial(self.server.site.answer, request))
@@ -163,3 +176,17 @@ def _names(request: Request) -> list[str]:
     """Return the names under which faults may wait for a request."""
     by_method = [f"rpc:{request.rpc_method}"] if request.is_rpc else []
     return [*by_method, request.path, unquote(request.path)]
+
+
+def _is_of_this_process(client_port: int, server_port: int) -> bool:
+    """Whether the other end of a connection on the loopback interface is in this process, too (proc(5))."""
+    ends = f"0100007F:{client_port:04X} 0100007F:{server_port:04X} "
+    lines = Path("/proc/net/tcp").read_text("ascii").splitlines() if Path("/proc/net/tcp").exists() else []
+    inodes = {line.split()[9] for line in lines if ends in line}
+    return not inodes or any(f"socket:[{inode}]" in _open_files() for inode in inodes)
+
+
+def _open_files() -> Iterator[str]:
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            yield os.readlink(f"/proc/self/fd/{descriptor}")
