@@ -221,6 +221,7 @@ def test_file_that_another_project_lists_outlives_the_removal_of_this_one(rig: R
     rig.assert_matches()
 
 
+@pytest.mark.without_helpers("one worker is not shared")
 def test_file_below_another_file_fails_its_project_only(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("good", "1.0")
     pypi.add_file("foo", "1.0", kind="sdist", path="aa/bb/foo-1.0.tar.gz")
