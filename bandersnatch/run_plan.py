@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.allowlisted import allowlisted, tell_missing
 from bandersnatch.changelog import is_without_xmlrpc
 from bandersnatch.changes import Owed
 from bandersnatch.errors import InterruptedRunError, NothingToldError, SerialMovedBackError, UpstreamError
@@ -101,6 +102,10 @@ def plan_run(
             logging.WARNING if not has_none else logging.DEBUG if saved.changelog_serial is not None else logging.INFO
         )
         logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
+    if is_full and (names := allowlisted(filters)):
+        quarantined = held.quarantined()
+        gone = {name for name in todo if todo[name].owed is Owed.REMOVED and name not in quarantined}
+        tell_missing(names, lambda name: name in todo and name not in gone)
     _exclude(todo, held, filters)
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)

@@ -11,6 +11,7 @@ CHECK_EXAMPLES = """\
 examples:
   bandersnatch config check
   bandersnatch -c new.conf config check --show
+  bandersnatch config check --online         is a name on the allowlist misspelt?
 
 """
 EXPLAIN_EXAMPLES = """\
@@ -39,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check = questions.add_parser(
         "check",
         help="report all problems of the configuration file",
-        description="Report all problems of the configuration file at once. Nothing is asked of upstream.",
+        description="Report all problems of the configuration file at once. Nothing is asked of upstream without --online.",
         epilog=CHECK_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,6 +48,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--show",
         action="store_true",
         help="print all values, secrets masked; those that are defaults stand in comments",
+    )
+    check.add_argument(
+        "--online",
+        action="store_true",
+        help="ask upstream, too, whether it has all projects that allowlists name",
     )
     check.set_defaults(run=run_check)
     explain = questions.add_parser(
@@ -62,10 +68,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
-    """Check the configuration and return the exit status; its problems are raised, as by every command."""
+    """Check the configuration and return the exit status; its problems are raised, as by every command.
+
+    Raises:
+        UpstreamError: upstream could not be asked.
+    """
     from bandersnatch.tables import print_line
 
     config = invocation.load_config(arguments.config)
+    if arguments.online:
+        from bandersnatch.allowlisted import ask_for
+
+        with invocation.equipment(config) as equipment:
+            ask_for(config.filters, equipment.upstream, config.http.api_method)
     if arguments.show:
         from bandersnatch.effective import effective_lines
 
