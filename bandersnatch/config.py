@@ -16,7 +16,7 @@ from bandersnatch.errors import ConfigError, without_credentials
 from bandersnatch.filters.filters import NO_FILTERS, Filters
 from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
 from bandersnatch.fingerprint import form_text, part, renewed
-from bandersnatch.ini import DEFAULT_SECTION, IniFile
+from bandersnatch.ini import DEFAULT_SECTION, IniFile, in_order_of_lines
 from bandersnatch.mirror_section import MirrorSection
 from bandersnatch.option_tables import BACKEND_SECTIONS
 from bandersnatch.options import (
@@ -182,7 +182,7 @@ class Config(Struct, frozen=True):
         settings = Settings(ini)
         filters = _read_filters(settings, problems, warnings, remarks)
         if problems:
-            raise ConfigError(problems)
+            raise ConfigError(in_order_of_lines(path, problems))
         return replace(
             _build(values),
             filters=filters,

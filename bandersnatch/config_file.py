@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from bandersnatch.errors import ConfigError, shown
+from bandersnatch.errors import shown
 from bandersnatch.filters.settings import FILTER_SECTIONS, is_filter_option
 from bandersnatch.ini import DEFAULT_SECTION, IniFile, IniOption, IniSection, Line, read_ini
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS
@@ -35,20 +35,17 @@ def read_config_file(path: Path, problems: list[str]) -> IniFile:
 
     Raises:
         ConfigMissingError: there is no such file.
-        ConfigError: it can't be read, is no INI, or has references that never end.
+        ConfigError: it can't be read, or has no section at all.
     """
     ini = read_ini(path, problems)
     shared = ini.options(DEFAULT_SECTION)
-    endless: list[str] = []
     sections: dict[str, IniSection] = {}
     used: set[str] = set()  # of those that are shared
     for name, section in ini.sections.items():
         given = {option: value for option, value in shared.items() if is_option(name, option)}
         references = _References({**shared, **section.options})
-        sections[name] = references.resolve(ini, name, replace(section, options={**given, **section.options}), endless)
+        sections[name] = references.resolve(ini, name, replace(section, options={**given, **section.options}), problems)
         used |= references.used - (section.options.keys() if name != DEFAULT_SECTION else set())
-    if endless:
-        raise ConfigError([*problems, *endless])
     resolved, used_by_diff_file = _with_diff_file(IniFile(path, sections), problems)
     known = sorted({*_MIRROR_NAMES, *(each for options in FILTER_SECTIONS.values() for each in options or ())})
     for option in shared:
@@ -71,22 +68,27 @@ class _References(Struct):
     options: Mapping[str, IniOption]
     used: set[str] = field(default_factory=set)
 
-    def resolve(self, ini: IniFile, name: str, section: IniSection, endless: list[str]) -> IniSection:
-        """Return the section with all references put in; those that never end are noted."""
-        resolved = {}
+    def resolve(self, ini: IniFile, name: str, section: IniSection, problems: list[str]) -> IniSection:
+        """Return the section with all references put in, without the options whose references never end."""
+        resolved: dict[str, IniOption] = {}
+        broken = set(section.broken)
         for option, value in section.options.items():
             lines: list[Line] = []
             for line in value.lines:
                 try:
                     texts = self._expanded(line.text, (option,)).split("\n")
                 except _ReferenceError as error:
-                    endless.append(f"{ini.place(name, option, line.number)}: {error}")
+                    problem = f"{ini.place(name, option, line.number)}: {error}"
+                    broken.add(option)
+                    if problem not in problems:
+                        problems.append(problem)
                 else:
                     lines += [Line(line.number, text.strip()) for text in texts]
             resolved[option] = replace(value, lines=tuple(lines))
         for option in resolved.keys() & self.used:
             resolved[option] = replace(resolved[option], is_helper=not is_option(name, option))
-        return replace(section, options=resolved)
+        options = {option: value for option, value in resolved.items() if option not in broken}
+        return replace(section, options=options, broken=frozenset(broken))
 
     def _expanded(self, text: str, names: tuple[str, ...]) -> str:
         """Return a text with what it refers to; ``names`` are the options that led to it, from the first to the last."""

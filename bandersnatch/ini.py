@@ -4,8 +4,9 @@ The rules are those of ``configparser``, which forgets the lines. Values are as 
 ``[DEFAULT]`` mean is for ``config_file.py``.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -42,6 +43,8 @@ class IniSection(Struct, frozen=True):
 
     number: int
     options: Mapping[str, IniOption]
+    broken: frozenset[str] = frozenset()
+    """The options that are there, and that can't be read; what is wrong with them is told already."""
 
 
 class IniFile(Struct, frozen=True):
@@ -53,6 +56,10 @@ class IniFile(Struct, frozen=True):
     def options(self, section: str) -> Mapping[str, IniOption]:
         """Return the options of a section; none where it is not there."""
         return self.sections[section].options if section in self.sections else {}
+
+    def is_broken(self, section: str, option: str) -> bool:
+        """Whether it is told already why an option can't be read."""
+        return section in self.sections and option in self.sections[section].broken
 
     def place(self, section: str, option: str | None = None, number: int | None = None) -> str:
         """Return where something stands, for the beginning of a message: file, line, section and option."""
@@ -66,11 +73,11 @@ class IniFile(Struct, frozen=True):
 
 
 def read_ini(path: Path, problems: list[str]) -> IniFile:
-    """Read a file, and add what stands in it twice to ``problems``.
+    """Read a file, and add the lines that are no INI, and what stands there twice, to ``problems``.
 
     Raises:
         ConfigMissingError: there is no such file.
-        ConfigError: it can't be read, or is no INI.
+        ConfigError: it can't be read, or has no section at all.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -83,10 +90,22 @@ def read_ini(path: Path, problems: list[str]) -> IniFile:
     reader = _Reader()
     for number, line in enumerate(text.split("\n"), 1):
         reader.take(number, line)
-    if reader.wrong:
+    if reader.wrong and not reader.sections:
         raise ConfigError([f"{path}: {problem}" for problem in reader.wrong])
-    problems += [f"{path}: {problem}" for problem in reader.twice]
+    problems += [f"{path}: {problem}" for problem in (*reader.wrong, *reader.twice)]
     return IniFile(path, {name: section.finished() for name, section in reader.sections.items()})
+
+
+def in_order_of_lines(path: Path, problems: Iterable[str]) -> list[str]:
+    """Return the problems of a file as one meets them in it; first what is of no line, and last what is of other files."""
+
+    def line(problem: str) -> float:
+        if not problem.startswith(f"{path}: "):
+            return math.inf
+        found = re.match(r"line (\d+): ", problem.removeprefix(f"{path}: "))
+        return int(found[1]) if found else 0
+
+    return sorted(problems, key=line)
 
 
 class _OpenSection(Struct):
@@ -95,11 +114,12 @@ class _OpenSection(Struct):
     name: str
     number: int
     options: dict[str, list[Line]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
 
     def finished(self) -> IniSection:
         """Return it with all of its options."""
         options = {name: IniOption(lines[0].number, tuple(lines)) for name, lines in self.options.items()}
-        return IniSection(self.number, options)
+        return IniSection(self.number, options, frozenset(self.broken - options.keys()))
 
 
 class _Reader(Struct):
@@ -146,6 +166,8 @@ class _Reader(Struct):
         name = name.rstrip()
         if not equals or not name:
             self.wrong.append(f"line {number}: expected name = value, not {shown(stripped)!r}")
+            section.broken.add(re.split(r"[\s:=]", stripped, maxsplit=1)[0])
+            self._lines = []  # what is further in goes on with it
             return
         if name in section.options:
             self.twice.append(f"line {number}: [{section.name}] {shown(name)} stands there twice")

@@ -2,12 +2,13 @@
 
 import argparse
 import logging
+import re
 import runpy
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bandersnatch.commands import completion, config, delete, mirror, sync, verify
 from bandersnatch.config import DEFAULT_PATH
@@ -24,6 +25,7 @@ from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SI
 from bandersnatch.invocation import Invocation
 from bandersnatch.logs import set_up_logging
 from bandersnatch.memory import BEGIN_BYTES, require_memory, scarcity
+from bandersnatch.suggestions import suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +116,35 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _CommandParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """A parser that says which word may be meant by one that it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the usage, and with what is wrong."""
+        found = re.match(r".*invalid choice: '(.*)' \(choose from (.*)\)$|unrecognized arguments: (-\S+)", message)
+        if found and found[3]:
+            message += suggestion(found[3].partition("=")[0], sorted(_option_strings(self)))
+        elif found:
+            message += suggestion(found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
+
+
+def _option_strings(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser, and of those of its commands."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask for them
+        if action.help != argparse.SUPPRESS:
+            yield from action.option_strings
+        if isinstance(action.choices, dict):
+            for command in action.choices.values():
+                yield from _option_strings(command)
+
+
+def _absolute(path: str) -> Path:
+    """Return a path that means the same to whoever reads it in a log."""
+    return Path(path).absolute()
+
+
+class _CommandParser(_Parser):
     """The parser of one command, which takes the options of all commands too: they may stand wherever the user puts them.
 
     What is not given here leaves what stood before the command as it is.
@@ -127,10 +157,10 @@ class _CommandParser(argparse.ArgumentParser):
 
 def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path | str, flag: bool | str) -> None:
     help_text = f"configuration file (default: {DEFAULT_PATH})"
-    option = parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=config, help=help_text)
+    option = parser.add_argument("-c", "--config", metavar="FILE", type=_absolute, default=config, help=help_text)
     option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
     others = ("--conf", "--config-file")  # what other versions took for it
-    parser.add_argument(*others, dest="config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument(*others, dest="config", type=_absolute, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument(
         "--debug", action="store_true", default=flag, help="log each request, and where errors come from"
@@ -140,7 +170,7 @@ def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path |
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line, with all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bandersnatch",
         description="Mirror the Python Package Index, or one that speaks like it, into a folder for any web server.",
         epilog=f"{EXAMPLES}\n{EXIT_STATUS}",

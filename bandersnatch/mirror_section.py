@@ -11,6 +11,10 @@ from bandersnatch.suggestions import suggestion
 POLITE_WORKERS = 10
 
 
+def _spellings(option: Option) -> list[str]:
+    return [option.name, *(alias for alias, name in ALIASES.items() if name == option.name)]
+
+
 class MirrorSection:
     """The section as a file has it; ``problems``, ``warnings`` and ``remarks`` are filled while it is read."""
 
@@ -57,7 +61,7 @@ class MirrorSection:
 
     def _read_option(self, option: Option) -> None:
         """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
-        if option.name in self._complained:
+        if option.name in self._complained or any(self._ini.is_broken("mirror", name) for name in _spellings(option)):
             return
         text = self._given.get(option.name, option.default)
         if text is None:

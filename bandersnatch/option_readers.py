@@ -11,7 +11,7 @@ NEEDS_SOCKS = "a SOCKS proxy needs the package PySocks: pip install bandersnatch
 LONGEST_LIMIT_SECONDS = 7 * 86_400
 _PREFIXES = "kilo|mega|giga|tera|peta|exa|zetta|yotta|kibi|mebi|gibi|tebi|pebi|exbi|zebi|yobi"
 _SIZE = re.compile(
-    rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*(b|bytes?|[kmgtpezy](?:i?b)?s?|(?:{_PREFIXES})(?:bytes?)?)?",
+    rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*(b|bytes?|[kmgtpezy](?:i?b)?|(?:{_PREFIXES})(?:bytes?)?)?",
     re.ASCII | re.IGNORECASE,
 )
 

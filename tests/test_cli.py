@@ -108,6 +108,41 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert "usage: bandersnatch" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("miror",), "mirror"),
+        (("config", "chek"), "check"),
+        (("mirror", "--forcecheck"), "--force-check"),
+        (("mirror", "--alow-removals"), "--allow-removals"),
+        (("verify", "--buget=2h"), "--budget"),
+    ],
+)
+def test_a_misspelt_word_of_the_command_line_gets_a_suggestion(arguments: tuple[str, ...], meant: str) -> None:
+    result = bandersnatch(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.endswith(f' (did you mean "{meant}"?)\n')
+
+
+def test_a_word_that_is_like_none_gets_no_suggestion() -> None:
+    assert "did you mean" not in bandersnatch("frobnicate").stderr
+
+
+def test_messages_have_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "my.conf").write_text("[mirror]\nworkers = ten\n")
+    command = [sys.executable, "-m", "bandersnatch", "-c", "my.conf", "config", "check"]
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert f"ERROR: {tmp_path}/my.conf: line 2: [mirror] workers = ten" in result.stderr
+
+
 def test_missing_configuration_is_written_as_the_example(tmp_path: Path) -> None:
     path = tmp_path / "bandersnatch.conf"
     result = bandersnatch("-c", str(path), "mirror")
@@ -161,9 +196,9 @@ def test_all_problems_of_a_configuration_are_told_at_once(tmp_path: Path) -> Non
     result = bandersnatch("-c", str(path), "mirror")
     assert result.returncode == 2
     assert [line.split("ERROR: ")[1] for line in result.stderr.splitlines()] == [
-        f'{path}: line 3: [mirror] wokers = 3: unknown option (did you mean "workers"?)',
         f"{path}: line 1: [mirror] directory: must be given: where the mirror lies; web/ below it is for the web server",
         f"{path}: line 2: [mirror] workers = ten: expected a whole number from 1 up",
+        f'{path}: line 3: [mirror] wokers = 3: unknown option (did you mean "workers"?)',
         f"{path}: line 4: [mirror] master = http://example.org: expected https://, or allow-non-https = true beside it",
     ]
 

@@ -70,13 +70,50 @@ def test_text_that_is_no_utf8_is_told_with_its_place(path: Path) -> None:
     ("text", "problem"),
     [
         ("directory = /x\n", "line 1: expected a section such as [mirror] first, not 'directory = /x'"),
-        ("[mirror]\nnonsense\n", "line 2: expected name = value, not 'nonsense'"),
+        ("[mirror]\nnonsense\ndirectory = /x\n", "line 2: expected name = value, not 'nonsense'"),
         ("[mirror]\ndirectory: /x\n", "line 2: expected name = value, not 'directory: /x'"),
-        ("[mirror]\n= x\n", "line 2: expected name = value, not '= x'"),
+        ("[mirror]\n= x\ndirectory = /x\n", "line 2: expected name = value, not '= x'"),
     ],
 )
 def test_a_file_that_is_no_ini_is_told_with_the_line(path: Path, text: str, problem: str) -> None:
     assert problems_of(path, text) == [problem]
+
+
+def test_all_problems_of_a_file_come_at_once_and_in_the_order_of_its_lines(path: Path) -> None:
+    text = """[plugins]
+enabled =
+    alowlist_project
+    allowlist_project
+[mirror]
+workers 10
+  5
+timeout = %(timeout)s
+wokers = 3
+directory = srv
+json = 1
+json = 0
+[allowlist]
+packages: six
+    numpy
+[latest_releases]
+reserve
+[mirror]
+reserve = 20GBs
+"""
+    problems = problems_of(path, text)
+    assert [(problem.partition(": ")[0], problem.rpartition(": ")[2][:26]) for problem in problems] == [
+        ("line 3", "expected the name of a fil"),
+        ("line 6", "expected name = value, not"[:26]),
+        ("line 8", "timeout -> timeout"),
+        ("line 9", "unknown option (did you me"),
+        ("line 10", "expected an absolute path,"),
+        ("line 12", "[mirror] json stands there twice"[:26]),
+        ("line 14", "six'"),
+        ("line 16", "unknown section (did you m"),
+        ("line 17", "expected name = value, not"[:26]),
+        ("line 18", "the section [mirror] stands"[:26]),
+        ("line 19", "expected a size such as 50"),
+    ]
 
 
 def test_a_byte_order_mark_does_no_harm(path: Path) -> None:

@@ -73,9 +73,9 @@ def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path)
     text = "[mirror]\ndirectory = /a\njson = 1\njson = 0\nwokers = 2\n[mirror]\ndirectory = /b\n"
     assert problems_of(path, text) == [
         "line 4: [mirror] json stands there twice",
+        'line 5: [mirror] wokers = 2: unknown option (did you mean "workers"?)',
         "line 6: the section [mirror] stands there twice",
         "line 7: [mirror] directory stands there twice",
-        'line 5: [mirror] wokers = 2: unknown option (did you mean "workers"?)',
     ]
 
 

@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_reference_is_told_of_the_line_that_refers(path: Pa
             "directory = %(directory)s/x\n",
             "line 2: [mirror] directory: the reference never ends: directory -> directory",
         ),
-        ("a = %(b)s\nb = %(a)s\n", "line 2: [mirror] a: the reference never ends: a -> b -> a"),
+        ("a = %(b)s\nb = %(a)s\ndirectory = /x\n", "line 2: [mirror] a: the reference never ends: a -> b -> a"),
         ("directory =\n  /srv\n  %(directory)s\n", "line 4: [mirror] directory: the reference never ends"),
     ],
 )

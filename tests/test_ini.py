@@ -23,10 +23,12 @@ def read(text: str) -> IniFile | None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.ini"
         path.write_bytes(text.encode())
+        problems: list[str] = []
         try:
-            return read_ini(path, [])
+            ini = read_ini(path, problems)
         except ConfigError:
             return None
+        return None if any(": expected " in problem for problem in problems) else ini
 
 
 def oracle(text: str) -> dict[str, dict[str, str]] | None:

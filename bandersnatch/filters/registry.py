@@ -158,7 +158,11 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
     found = read(settings)
     needs = _NEEDS.get(name)
     if found is None and needs is not None:
-        if needs.is_allowlist and not settings.is_wrong(needs.section, needs.option or ""):
+        is_told = any(
+            settings.is_wrong(needs.section, option) and name in _readers(needs.section, option)
+            for option in (needs.option or "", "requirements_path")
+        )
+        if needs.is_allowlist and not is_told:
             settings.problems.append(
                 f"{settings.place(*settings.enabling)}: {name}: {needs} is empty: "
                 "the mirror would have nothing, or everything"

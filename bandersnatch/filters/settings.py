@@ -101,6 +101,7 @@ class Settings(Struct):
             if name != section:
                 self.remarks.append(f"{self.ini.place(section)}: its name is [{name}] today")
             self._names_in_file[name] = section
+            self._wrong |= {(name, option) for option in self.ini.sections[section].broken}
             options = self.ini.options(section)
             self.sections[name] = {each: option for each, option in options.items() if not option.is_helper}
             self._check_options(name)
