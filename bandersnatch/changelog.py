@@ -218,9 +218,7 @@ class Changelog:
                 RecursionError,
             ) as error:
                 kind = answer.headers.get("Content-Type", "of no type")
-                raise self._malformed(
-                    f"no XML-RPC, but {kind}: {_words(error)}. Is this the base URL of an index?"
-                ) from error
+                raise self._malformed(f"no XML-RPC, but {kind}: {_words(error)}") from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:

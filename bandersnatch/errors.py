@@ -104,9 +104,18 @@ class NothingToldError(UpstreamError):
     """Neither the changelog nor the root index could be had, so that nothing tells what has changed."""
 
     def __init__(self, changelog: UpstreamError, index: UpstreamError) -> None:
-        joint = " And" if str(changelog).endswith("?") else "; and"
-        super().__init__(f"{changelog}{joint} the root index can't take the place of XML-RPC: {index}")
+        super().__init__(f"{changelog}; and the root index can't take the place of XML-RPC: {index}")
         self.changelog, self.index = changelog, index
+
+
+class NoIndexError(UpstreamError):
+    """Upstream answers, but as a web site does that is no package index."""
+
+    stops_run = True
+
+    def __init__(self, url: str, answers: UpstreamError) -> None:
+        super().__init__(f"{answers}. So {url} is no package index; is the option master right?")
+        self.url, self.answers = url, answers
 
 
 class BrokenBodyError(UpstreamUnavailableError):

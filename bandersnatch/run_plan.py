@@ -18,7 +18,14 @@ from packaging.utils import NormalizedName
 from bandersnatch.allowlisted import allowlisted, tell_missing
 from bandersnatch.changelog import is_without_xmlrpc
 from bandersnatch.changes import Owed
-from bandersnatch.errors import InterruptedRunError, NothingToldError, SerialMovedBackError, UpstreamError
+from bandersnatch.errors import (
+    InterruptedRunError,
+    MalformedResponseError,
+    NoIndexError,
+    NothingToldError,
+    SerialMovedBackError,
+    UpstreamError,
+)
 from bandersnatch.filters.filters import Filters
 from bandersnatch.index_plan import HeldSerials, plan_from_index
 from bandersnatch.inventory import HeldProject
@@ -93,10 +100,14 @@ def plan_run(
         raise
     except UpstreamError as error:
         if api_method is not ApiMethod.AUTO:
+            if _is_of_web_site(error):
+                raise NoIndexError(upstream.url, error) from error
             raise
         goes_by_index = True
         has_none = is_without_xmlrpc(error)
-        newest = _plan_after_error(error, partial(from_index, was_told_by_index=was_told_by_index or has_none))
+        newest = _plan_after_error(
+            upstream, error, partial(from_index, was_told_by_index=was_told_by_index or has_none)
+        )
         # An index of plain files has no XML-RPC, and need not hear so in every run.
         level = (
             logging.WARNING if not has_none else logging.DEBUG if saved.changelog_serial is not None else logging.INFO
@@ -157,19 +168,29 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     return newest
 
 
-def _plan_after_error(why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
+def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
     """Go by the root index where XML-RPC has failed, and return the index's serial.
 
     Raises:
         SerialMovedBackError: upstream is older than the serial that is reached.
         NothingToldError: the index can't be had either.
+        NoIndexError: upstream is none.
     """
     try:
         return plan_from_index()
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
-        raise NothingToldError(why, error) from error
+        told = NothingToldError(why, error)
+        if _is_of_web_site(why) and _is_of_web_site(error):
+            raise NoIndexError(upstream.url, told) from error
+        raise told from error
+
+
+def _is_of_web_site(error: UpstreamError) -> bool:
+    """Whether a server has answered as one that is no index: it has no such address, or a page for people in its place."""
+    is_other_kind = isinstance(error, MalformedResponseError) and ", but text/html" in error.reason
+    return is_other_kind or is_without_xmlrpc(error)
 
 
 def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) -> set[NormalizedName]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import (
+    NoIndexError,
     NothingToldError,
     SerialMovedBackError,
     SuspiciousPageError,
@@ -295,7 +296,9 @@ def test_upstream_that_is_no_index_ends_the_run(rig: Rig, pypi: FakePyPI, fault:
     pypi.add_file("foo", "1.0")
     pypi.fault(f"rpc:{call}", fault, times=None)
     pypi.fault("/simple/", fault, times=None)
-    with pytest.raises(NothingToldError, match=f"^{pypi.url}/pypi: .* {pypi.url}/simple/: no PEP 691 root index"):
+    with pytest.raises(
+        (NothingToldError, NoIndexError), match=f"^{pypi.url}/pypi: .* {pypi.url}/simple/: no PEP 691 root index"
+    ):
         rig.run()
     assert not (rig.directory / "state").exists()
     assert not rig.web.exists()
@@ -303,7 +306,9 @@ def test_upstream_that_is_no_index_ends_the_run(rig: Rig, pypi: FakePyPI, fault:
 
 def test_upstream_that_knows_nothing_ends_the_run(rig: Rig, pypi: FakePyPI) -> None:
     pypi.fault("*", Status(404), times=None)
-    with pytest.raises(NothingToldError, match=f"^{pypi.url}/pypi: not found; .* {pypi.url}/simple/: not found"):
+    with pytest.raises(
+        (NothingToldError, NoIndexError), match=f"^{pypi.url}/pypi: not found; .* {pypi.url}/simple/: not found"
+    ):
         rig.run()
 
 

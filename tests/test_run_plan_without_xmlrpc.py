@@ -13,6 +13,7 @@ from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher, named
 from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.planning import A, B, owed, plan, saved_todo, without_rpc
+from tests.rig import Rig
 
 
 def test_without_xml_rpc_a_first_run_goes_by_the_root_index(pypi: FakePyPI, upstream: Upstream) -> None:
@@ -104,7 +105,7 @@ def test_where_neither_can_be_had_the_error_says_what_both_answered(
     pypi.fault("/simple/", fault, times=None)
     with pytest.raises(UpstreamError) as caught:
         plan(upstream)
-    assert str(caught.value) == (
+    assert str(caught.value).startswith(
         f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC: {pypi.url}/simple/: {words}"
     )
 
@@ -129,3 +130,18 @@ def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixtu
             plan(Upstream(fetcher, url, lambda _: False), SavedState(50, None))
     assert "secret" not in caplog.text
     assert "secret" not in str(caught.value)
+
+
+PAGE_FOR_PEOPLE = Status(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><p>Welcome")
+
+
+@pytest.mark.parametrize("api_method", ["auto", "simple", "xmlrpc"])
+@pytest.mark.parametrize("answer", [PAGE_FOR_PEOPLE, Status(404), Status(405), Status(501)], ids=str)
+def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer: Status, api_method: str) -> None:
+    pypi.fault("rpc:*", answer, times=None)
+    pypi.fault("/simple/", PAGE_FOR_PEOPLE if answer.code > 404 else answer, times=None)
+    result = rig.command("mirror", api_method=api_method)
+    (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
+    assert result.returncode == 4
+    assert f"So {pypi.url} is no package index; is the option master right?" in line
+    assert "is no package index" not in result.stderr.replace(line, "")

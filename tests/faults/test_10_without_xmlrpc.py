@@ -241,5 +241,5 @@ def test_last_line_says_what_xmlrpc_and_the_root_index_answered(rig: Rig, pypi: 
     assert result.returncode == 4
     last = result.stderr.splitlines()[-1]
     assert f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC" in last
-    assert last.endswith("/simple/: no PEP 691 root index, but text/html")
+    assert "/simple/: no PEP 691 root index, but text/html. So" in last
     assert result.stderr.count("not found") == 1
