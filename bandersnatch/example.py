@@ -32,6 +32,8 @@ def refuse_untouched(path: Path) -> None:
     Raises:
         ConfigError: it says the same as the example.
     """
+    if not path.is_file():
+        return  # a pipe can't be read twice, and nobody sends the untouched example through one
     with resources.as_file(resources.files("bandersnatch").joinpath("bandersnatch.conf.example")) as example:
         is_untouched = _values(read_ini(path, [])) == _values(read_ini(example, []))
     if is_untouched:

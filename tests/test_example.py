@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,11 @@ def test_no_warning_of_size_where_something_was_chosen(path: Path, more: str) ->
 def test_no_warning_of_size_for_a_mirror_that_is_there(path: Path) -> None:
     (path.parent / "mirror" / "web").mkdir(parents=True)
     assert warning_of_size(load(path, f"[mirror]\ndirectory = {path.parent}/mirror\n")) is None
+
+
+def test_a_configuration_from_a_pipe_is_no_example(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    text = rig.write_config().read_text()
+    command = [sys.executable, "-m", "bandersnatch", "-c", "/dev/stdin", "mirror"]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
