@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_LIMIT = 1_000
 """An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
-LEAP = 10_000
+LEAP = 100
 """Rows of a journal stand close together. Before one so far behind the others is believed, upstream is asked for the end."""
 MAX_LIST_BYTES = 160 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""

@@ -6,8 +6,10 @@ from tests.fakepypi import Call, FakePyPI, Status
 from tests.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
+EACH_WAY = pytest.mark.usefixtures("way")
 
 
+@EACH_WAY
 def test_one_failing_project_never_holds_the_others_back(rig: Rig, pypi: FakePyPI) -> None:
     bad = pypi.add_file("bad", "1.0")
     pypi.add_file("good", "1.0")
@@ -34,6 +36,7 @@ def leave_unfinished(rig: Rig, pypi: FakePyPI) -> None:
     assert not (rig.web / "simple/foo").exists()
 
 
+@EACH_WAY
 def test_file_of_an_unfinished_project_does_not_outlive_its_removal(rig: Rig, pypi: FakePyPI) -> None:
     leave_unfinished(rig, pypi)
     pypi.remove_release("foo", "1.0")
@@ -41,6 +44,7 @@ def test_file_of_an_unfinished_project_does_not_outlive_its_removal(rig: Rig, py
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_unfinished_project_that_is_removed_leaves_nothing(rig: Rig, pypi: FakePyPI) -> None:
     leave_unfinished(rig, pypi)
     pypi.remove_project("foo")
@@ -57,6 +61,7 @@ def let_page_be_stale(rig: Rig, pypi: FakePyPI) -> None:
     pypi.clear_requests()
 
 
+@EACH_WAY
 def test_page_that_is_stale_for_a_while_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
     let_page_be_stale(rig, pypi)
     pypi.fault("/simple/foo/", Call(lambda: None), Call(lambda: pypi.thaw_page("foo")))
@@ -103,6 +108,16 @@ def test_page_that_stays_stale_is_warned_of_once_and_is_an_error_after_an_hour(
     rig.assert_matches()
 
 
+@EACH_WAY
+def test_page_that_stays_stale_is_asked_for_again_by_the_index(rig: Rig, pypi: FakePyPI) -> None:
+    rig.options["api-method"] = "simple"
+    let_page_be_stale(rig, pypi)
+    rig.run()
+    pypi.thaw_page("foo")
+    rig.run()
+    rig.assert_matches()
+
+
 def test_late_page_is_no_reason_to_mail(rig: Rig, pypi: FakePyPI) -> None:
     let_page_be_stale(rig, pypi)
     rig.run()
@@ -121,6 +136,7 @@ def test_stale_list_is_made_up_for_by_the_changelog(rig: Rig, pypi: FakePyPI) ->
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_list_may_be_ahead_of_a_page_after_an_invitation(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     pypi.freeze_page("foo")
@@ -131,6 +147,7 @@ def test_list_may_be_ahead_of_a_page_after_an_invitation(rig: Rig, pypi: FakePyP
     assert (rig.web / "simple/foo/index.html").exists()
 
 
+@EACH_WAY
 def test_missing_page_without_a_removal_is_a_failure_and_deletes_nothing(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run()

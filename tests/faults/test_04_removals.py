@@ -6,6 +6,7 @@ from tests.fakepypi import FakePyPI
 from tests.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
+EACH_WAY = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def ten(rig: Rig, pypi: FakePyPI) -> FakePyPI:
     return pypi
 
 
+@EACH_WAY
 def test_removals_of_every_kind_happen_in_the_run_that_tells_of_them(rig: Rig, ten: FakePyPI) -> None:
     ten.remove_project("project-0")
     ten.remove_release("project-1", "1.0")
@@ -29,6 +31,7 @@ def test_removals_of_every_kind_happen_in_the_run_that_tells_of_them(rig: Rig, t
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_too_many_removed_projects_stop_the_removals_and_nothing_else(rig: Rig, ten: FakePyPI) -> None:
     for number in range(3):
         ten.remove_project(f"project-{number}")
@@ -52,6 +55,7 @@ def test_too_many_removed_projects_stop_the_removals_and_nothing_else(rig: Rig, 
     assert b"data-yanked" in (rig.web / "simple/project-9/index.html").read_bytes()
 
 
+@EACH_WAY
 def test_removals_go_on_when_they_are_allowed(rig: Rig, ten: FakePyPI) -> None:
     for number in range(3):
         ten.remove_project(f"project-{number}")
@@ -63,6 +67,7 @@ def test_removals_go_on_when_they_are_allowed(rig: Rig, ten: FakePyPI) -> None:
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_too_many_removed_files_stop_the_removals(rig: Rig, ten: FakePyPI) -> None:
     for number in range(5):
         ten.remove_release(f"project-{number}", "1.0")
@@ -75,6 +80,7 @@ def test_too_many_removed_files_stop_the_removals(rig: Rig, ten: FakePyPI) -> No
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_limit_holds_for_a_resync_too(rig: Rig, ten: FakePyPI) -> None:
     for number in range(9):
         ten.remove_project(f"project-{number}")
@@ -93,6 +99,7 @@ def test_half_of_a_small_mirror_may_go_where_the_journal_tells_of_each(rig: Rig,
 
 
 @pytest.mark.parametrize("limit", ["5% or 1000", "40% or 1000"])
+@EACH_WAY
 def test_percentage_brakes_a_small_mirror_too(rig: Rig, ten: FakePyPI, limit: str) -> None:
     for number in range(6):
         ten.remove_project(f"project-{number}")
@@ -110,6 +117,7 @@ def test_the_only_project_of_a_mirror_may_go_where_the_journal_tells_of_it(rig: 
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_one_project_may_lose_most_files_of_a_small_mirror(rig: Rig, pypi: FakePyPI) -> None:
     for tag in ("cp39", "cp310", "cp311"):
         pypi.add_file("foo", "1.0", python_tag=tag)
@@ -120,6 +128,7 @@ def test_one_project_may_lose_most_files_of_a_small_mirror(rig: Rig, pypi: FakeP
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_pages_that_all_lose_their_files_are_braked(rig: Rig, ten: FakePyPI) -> None:
     for number in range(10):
         for version in ("1.0", "2.0"):
@@ -132,6 +141,7 @@ def test_pages_that_all_lose_their_files_are_braked(rig: Rig, ten: FakePyPI) -> 
 
 
 @pytest.mark.parametrize("limit", ["0", "5% or 1000"])
+@EACH_WAY
 def test_quarantine_waits_for_no_leave(rig: Rig, ten: FakePyPI, limit: str) -> None:
     for number in range(30):
         ten.add_file("large", f"{number}.0")
@@ -143,6 +153,7 @@ def test_quarantine_waits_for_no_leave(rig: Rig, ten: FakePyPI, limit: str) -> N
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_removal_that_was_withheld_is_forgotten_when_the_project_comes_back(rig: Rig, ten: FakePyPI) -> None:
     ten.remove_project("project-0")
     rig.run(max_removals="0")
@@ -152,6 +163,7 @@ def test_removal_that_was_withheld_is_forgotten_when_the_project_comes_back(rig:
     rig.assert_matches()
 
 
+@EACH_WAY
 def test_hidden_files_leave_the_pages_and_stay_on_disk(rig: Rig, ten: FakePyPI) -> None:
     release, project = ten.files("project-1")[0], ten.files("project-0")
     ten.remove_release("project-1", "1.0")
@@ -164,6 +176,7 @@ def test_hidden_files_leave_the_pages_and_stay_on_disk(rig: Rig, ten: FakePyPI) 
     assert b"project-0" not in (rig.web / "simple/index.html").read_bytes()
 
 
+@EACH_WAY
 def test_kept_files_stay_on_the_pages(rig: Rig, ten: FakePyPI) -> None:
     before = rig.tree()
     release = ten.files("project-1")[0]
@@ -183,12 +196,14 @@ def test_kept_files_stay_on_the_pages(rig: Rig, ten: FakePyPI) -> None:
     assert release.filename.encode() in rig.tree()["simple/project-1/index.html"]
 
 
+@EACH_WAY
 def test_quarantined_projects_are_never_kept(rig: Rig, ten: FakePyPI) -> None:
     ten.quarantine_project("project-0")
     rig.run(deleted="keep")
     assert b"href" not in (rig.web / "simple/project-0/index.html").read_bytes()
 
 
+@EACH_WAY
 def test_switching_back_to_remove_makes_the_mirror_match(rig: Rig, ten: FakePyPI) -> None:
     ten.remove_release("project-1", "1.0")
     ten.remove_project("project-0")
