@@ -78,7 +78,7 @@ class ConfigMissingError(MirrorError):
     stops_run = True
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: there is no such file")
+        super().__init__(f"{path.absolute()}: there is no such file")
         self.path = path
 
 

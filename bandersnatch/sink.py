@@ -7,7 +7,6 @@ from contextlib import suppress
 from msgspec import Struct
 
 from bandersnatch.errors import IntegrityError, StorageError
-from bandersnatch.layout import StoredPath
 
 _READ_BYTES = 1024 * 1024
 
@@ -25,7 +24,7 @@ class Sink:
     It has no buffer: what is written to it comes in large pieces, or is all that there is.
     """
 
-    def __init__(self, path: StoredPath, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int) -> None:
         self._path, self._descriptor = path, descriptor
         self._is_open, self._has_mode = True, False
         self._sha256 = hashlib.sha256()

@@ -100,7 +100,7 @@ class FilesystemStorage(StoredTree):
         self._claim(path)
         sink: Sink | None = None
         try:
-            sink = Sink(path, self._open_part(path, is_new=partial.offset == 0))
+            sink = Sink(self._absolute(path), self._open_part(path, is_new=partial.offset == 0))
             if partial.offset:
                 sink.take_over(partial.offset)
             yield sink
@@ -150,7 +150,7 @@ class FilesystemStorage(StoredTree):
             if free - size_bytes < reserve_bytes:
                 wanted = f"{size_of(size_bytes)} more would not leave the reserve of {size_of(reserve_bytes)}"
                 reason = f"{size_of(free)} are free, and {wanted}"
-                raise StorageError(path, "write", reason)
+                raise StorageError(self._absolute(path), "write", reason)
             yield
         finally:
             with self._guard:
@@ -209,7 +209,7 @@ class FilesystemStorage(StoredTree):
         except (FileNotFoundError, NotADirectoryError):
             was_there = False
         except OSError as error:
-            raise StorageError(path, "delete", error) from error
+            raise StorageError(self._absolute(path), "delete", error) from error
         self._folders.delete_empty(path)
         if was_there and self._tell is not None:
             self._tell(path)
@@ -288,7 +288,7 @@ class FilesystemStorage(StoredTree):
         except NotADirectoryError as error:
             raise PathConflictError(path, "a file lies where its folder would be") from error
         except OSError as error:
-            raise StorageError(path, "write", error) from error
+            raise StorageError(self._absolute(path), "write", error) from error
 
     def _publish(self, path: StoredPath) -> None:
         try:
@@ -298,7 +298,7 @@ class FilesystemStorage(StoredTree):
         except IsADirectoryError as error:
             raise PathConflictError(path, "a folder lies where the file would be") from error
         except OSError as error:
-            raise StorageError(path, "write", error) from error
+            raise StorageError(self._absolute(path), "write", error) from error
 
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:
         return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256

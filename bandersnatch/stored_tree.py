@@ -37,7 +37,7 @@ class StoredTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageError(path, "read", error) from error
+            raise StorageError(self._absolute(path), "read", error) from error
 
     def read_record(self, path: StoredPath, most: int) -> bytes | None:
         """Return the bytes of a record of ours, or None where there is none; what can be none is told of, and left alone.
@@ -52,7 +52,7 @@ class StoredTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageError(path, "read", error) from error
+            raise StorageError(self._absolute(path), "read", error) from error
         logger.warning("%s/%s is no plain file of %d bytes at most; it is not read", self._root, path, most)
         return None
 
@@ -76,13 +76,13 @@ class StoredTree:
                 while left > 0:
                     count = os.readv(descriptor, [buffer[:left]])
                     if count == 0:
-                        raise StorageError(path, "read", f"it ended {left} bytes too early")
+                        raise StorageError(self._absolute(path), "read", f"it ended {left} bytes too early")
                     left -= count
                     yield buffer[:count]
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise StorageError(path, "read", error) from error
+            raise StorageError(self._absolute(path), "read", error) from error
 
     def stat(self, path: StoredPath) -> StoredFile | None:
         """Return size and modification time of a file, or None where there is none."""
@@ -91,7 +91,7 @@ class StoredTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageError(path, "look at", error) from error
+            raise StorageError(self._absolute(path), "look at", error) from error
         return StoredFile(found.st_size, found.st_mtime)
 
     def digest(self, path: StoredPath, algorithm: str, is_stopped: Callable[[], bool]) -> str:
@@ -153,10 +153,9 @@ class StoredTree:
     def _absolute(self, path: str) -> str:
         return f"{self._base}/{path}"
 
-    @staticmethod
     @contextmanager
-    def _translated(path: str, doing: str) -> Iterator[None]:
+    def _translated(self, path: str, doing: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise StorageError(path, doing, error) from error
+            raise StorageError(self._absolute(path), doing, error) from error

@@ -191,7 +191,7 @@ class UnlistedFiles:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise StorageError(folder, "list", error) from error
+            raise StorageError(self._absolute(folder), "list", error) from error
         return folders
 
     def _note_unless_listed(self, path: StoredPath) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -260,3 +261,19 @@ def test_flushing_an_empty_or_a_full_directory_works(storage: FilesystemStorage)
 def test_flushing_a_directory_that_is_not_there_is_a_storage_error(storage: FilesystemStorage) -> None:
     with pytest.raises(StorageError, match="can't flush: No such file or directory"):
         storage.flush()
+
+
+def test_errors_name_the_whole_path(tmp_path: Path) -> None:
+    storage = FilesystemStorage(tmp_path)
+    (tmp_path / "web/simple/foo").mkdir(parents=True)
+    (tmp_path / "web/file").write_bytes(b"")
+    failing: list[Callable[[], object]] = [
+        lambda: storage.read(StoredPath("web/simple/foo")),
+        lambda: storage.delete(StoredPath("web/simple/foo")),
+        lambda: storage.set_mtime(StoredPath("web/none"), 1.0),
+        lambda: storage.stat(StoredPath(f"web/{'x' * 300}")),
+        lambda: storage.digest(StoredPath("web/none"), "sha256", lambda: False),
+    ]
+    for fail in failing:
+        with pytest.raises(StorageError, match=f"^{tmp_path}/web/"):
+            fail()
