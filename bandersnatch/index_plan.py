@@ -34,6 +34,9 @@ class HeldSerials(Protocol):
         """Record that pages are older than was believed."""
 
 
+_MOST_ROWS_OF_OTHERS = 1_000
+"""Of so many rows of a journal in a row some are about projects that are listed. An index that is further ahead of them
+lies, or is a mirror of some projects; with their newest serial nothing is missed."""
 _WITNESSES = 5
 """So many pages of each kind are asked for, to tell an old index from an old upstream."""
 
@@ -67,11 +70,8 @@ def plan_from_index(
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
     newest = max((project.serial for project in listed.values()), default=0)
-    if serial - newest > LEEWAY:  # of so many rows some would be about projects that are there
-        logger.warning(
-            "%s: the root index has serial %d, but no project is newer than %d: it is not believed",
-            upstream.url, serial, newest,
-        )  # fmt: skip
+    if serial - newest > _MOST_ROWS_OF_OTHERS:
+        logger.debug("%s: the root index has serial %d, but no project is newer than %d", upstream.url, serial, newest)
         return newest
     return serial
 
