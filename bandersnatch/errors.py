@@ -104,7 +104,11 @@ class NothingToldError(UpstreamError):
     """Neither the changelog nor the root index could be had, so that nothing tells what has changed."""
 
     def __init__(self, changelog: UpstreamError, index: UpstreamError) -> None:
-        super().__init__(f"{changelog}; and the root index can't take the place of XML-RPC: {index}")
+        told = f"{changelog}; and the root index can't take the place of XML-RPC: {index}"
+        reasons = {error.reason for error in (changelog, index) if isinstance(error, UpstreamUnavailableError)}
+        if len(reasons) == 1 and type(changelog) is type(index):  # as of a proxy that refuses; it is told once
+            told = f"{changelog}; and the root index can't take the place of XML-RPC, for the same reason"
+        super().__init__(told)
         self.changelog, self.index = changelog, index
 
 

@@ -12,6 +12,7 @@ from bandersnatch.todo import TodoEntry
 from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher, named
 from tests.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
+from tests.fetching import CLOSED_PORT
 from tests.planning import A, B, owed, plan, saved_todo, without_rpc
 from tests.rig import Rig
 
@@ -145,3 +146,12 @@ def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer
     assert result.returncode == 4
     assert f"So {pypi.url} is no package index; is the option master right?" in line
     assert "is no package index" not in result.stderr.replace(line, "")
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_refuses_is_named_once(rig: Rig) -> None:
+    result = rig.command("mirror", proxy=CLOSED_PORT)
+    (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
+    assert result.returncode == 4
+    assert result.stderr.count(f"the proxy {CLOSED_PORT}: Connection refused") == 1
+    assert "for the same reason" in line
