@@ -176,6 +176,7 @@ def test_not_modified_without_a_serial_as_a_static_server_answers(rig: Rig, pypi
     rig.assert_matches()
 
 
+@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_that_is_older_than_its_page_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(json="true")

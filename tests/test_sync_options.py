@@ -132,6 +132,7 @@ def test_without_core_metadata_none_is_kept_nor_advertised(rig: Rig, pypi: FakeP
     assert_mirror_matches(pypi, rig.directory, core_metadata=False)
 
 
+@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_is_kept_in_both_places(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("Foo.Bar", "1.0")
     pypi.create_project("empty")
@@ -153,6 +154,7 @@ def test_legacy_json_is_asked_for_only_where_it_is_wanted(rig: Rig, pypi: FakePy
     assert not [path for path in rig.tree() if path.startswith(("json/", "pypi/"))]
 
 
+@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_goes_with_its_project_and_with_quarantine(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("gone", "1.0")
     pypi.add_file("suspect", "1.0")

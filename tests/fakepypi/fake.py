@@ -53,9 +53,9 @@ class FakePyPI(Story):
     # The request log
 
     @property
-    def asked_by_others(self) -> int:
-        """How many requests came from other processes than the server's own, such as helpers of a run in it."""
-        return self._server.asked_by_others
+    def pages_for_others(self) -> int:
+        """How many pages of projects were asked for by other processes than the server's own, such as helpers of a run."""
+        return self._server.pages_for_others
 
     @property
     def requests(self) -> list[RecordedRequest]:

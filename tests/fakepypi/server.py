@@ -57,8 +57,8 @@ class Server(ThreadingHTTPServer):
         self.log: list[RecordedRequest] = []
         self.closing = Event()
         self.errors: list[BaseException] = []
-        self.asked_by_others = 0
-        """How many requests came from other processes, such as helpers."""
+        self.pages_for_others = 0
+        """How many pages of projects other processes asked for, such as helpers."""
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
         self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="fakepypi", daemon=True)
@@ -131,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, self.headers, body)
         record = RecordedRequest(self.command, self.path, self.headers, body, request.rpc_method, time.monotonic())
         record.is_from_this_process = self._is_from_this_process
-        self.server.asked_by_others += not record.is_from_this_process
+        is_page = self.path.startswith("/simple/") and self.path != "/simple/"
+        self.server.pages_for_others += is_page and not record.is_from_this_process
         self.server.log.append(record)
         fault = self.server.faults.take(*_names(request)) or Fault()
         answer = fault.answer(partial(self.server.site.answer, request))
