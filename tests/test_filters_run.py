@@ -426,7 +426,7 @@ def test_json_that_is_older_than_the_change_is_not_believed(rig: Rig, four: Fake
     body = json.dumps({"info": {"name": "other"}, "last_serial": 1}).replace("other", "beta").encode()
     four.add_file("beta", "2.0")
     four.fault("/pypi/beta/json", Body(body), times=None)
-    assert [failure.project for failure in rig.run().failures] == ["beta"]
+    assert [late.project for late in rig.run().late] == ["beta"]
     assert projects(rig) == {"alpha", "beta", "gamma", "delta"}
     four.clear_faults()
     rig.run()

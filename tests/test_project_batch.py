@@ -110,7 +110,7 @@ def test_a_stale_page_is_asked_for_as_often_as_without_helpers(rig: Rig, pypi: F
     pypi.freeze_page("project-1")
     pypi.add_file("project-1", "2.0")
     pypi.clear_requests()
-    assert len(rig.run().failures) == 1
+    assert len(rig.run().late) == 1
     assert page_paths(pypi) == ["/simple/project-1/"] * 3
 
 
