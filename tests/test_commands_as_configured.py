@@ -31,7 +31,10 @@ def test_what_a_command_changes_is_listed(held: Rig, command: tuple[str, ...]) -
     after = held.tree()
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert {path for path in changed if "/foo/" in path}
-    assert set(changes.read_text().splitlines()) == {str(held.web / path) for path in changed}
+    deleted = changed - after.keys()
+    assert set(changes.read_text().splitlines()) == {str(held.web / path) for path in changed - deleted}
+    gone = Path(f"{changes}.deleted")
+    assert set(gone.read_text().splitlines() if gone.exists() else ()) == {str(held.web / path) for path in deleted}
 
 
 def test_verification_that_writes_nothing_begins_no_list(held: Rig) -> None:

@@ -147,12 +147,17 @@ def test_a_file_that_leaves_the_reserve_may_come(storage: FilesystemStorage) -> 
         pass
 
 
-@pytest.mark.parametrize(("size", "reserve"), [(2**60, 1), (1, 2**60)])
+@pytest.mark.parametrize(
+    ("size", "reserve", "problem"),
+    [
+        (2**60, 1, "1152.9 PB more would not leave the reserve of 1 byte"),
+        (1, 2**60, "1 byte more would not leave the reserve of 1152.9 PB"),
+    ],
+)
 def test_a_file_that_would_not_leave_the_reserve_is_a_storage_error(
-    storage: FilesystemStorage, size: int, reserve: int
+    storage: FilesystemStorage, size: int, reserve: int, problem: str
 ) -> None:
     storage.root.mkdir()
-    problem = f"{size} more would not leave the reserve of {reserve}"
     with pytest.raises(StorageError, match=problem), storage.room_for(PATH, size, reserve):
         pytest.fail("the block was entered")
 
