@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from bandersnatch.errors import MirrorError
-from bandersnatch.findings import Finding, VerifyReport, VerifySettings
+from bandersnatch.findings import Finding, Problem, VerifyReport, VerifySettings
 from bandersnatch.layout import REMOVALS_OF_VERIFY
 from bandersnatch.report import Failure
 from bandersnatch.storage import FilesystemStorage
@@ -26,7 +26,8 @@ class Account:
     def count(self, findings: Iterable[Finding], *, is_repaired: bool) -> None:
         """Take note of what was found."""
         for finding in findings:
-            logger.warning("%s: %s%s", finding.path, finding.problem.value, ", repaired" if is_repaired else "")
+            done = ", deleted" if finding.problem is Problem.UNLISTED else ", repaired"
+            logger.warning("%s: %s%s", finding.path, finding.problem.value, done if is_repaired else "")
             self.report.found[finding.problem] += 1
             self.report.repaired[finding.problem] += is_repaired
             self._tell(finding, is_repaired)

@@ -70,6 +70,6 @@ class Soundness(Struct, frozen=True):
         found = storage.stat(file.path)
         if found is None or found.size != file.size:
             return False
-        if self._checks_digests and file.mtime is not None and int(found.mtime) != int(file.mtime):
+        if self.order.recheck and file.mtime is not None and int(found.mtime) != int(file.mtime):
             return False
         return not file.has_metadata or storage.stat(metadata_path(file.path)) is not None

@@ -107,7 +107,7 @@ def test_without_terminal_and_without_yes_nothing_is_deleted(full: Rig) -> None:
     result = full.command("delete", "doomed")
     full.assert_same_tree(before)
     assert result.returncode == 2
-    assert "bandersnatch delete --yes" in result.stderr
+    assert "nothing was deleted; scripts need --yes: bandersnatch delete --yes NAME..." in result.stderr
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("yes", 0), ("n", 1), ("", 1), ("\x04", 1)])

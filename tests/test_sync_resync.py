@@ -332,3 +332,15 @@ def test_force_check_forgets_nothing_before_upstream_has_answered(rig: Rig, pypi
     pypi.fault("/simple/", Status(503), times=None)
     assert rig.command("mirror", "--force-check").returncode == 4
     assert (rig.directory / "state").read_text() == before
+
+
+@pytest.mark.parametrize("compare_method", ["stat", "hash"])
+def test_forced_check_sets_times_that_are_wrong(rig: Rig, pypi: FakePyPI, compare_method: str) -> None:
+    file = pypi.add_file("foo", "1.0")
+    rig.run(compare_method=compare_method)
+    path = rig.web / file.url_path.lstrip("/")
+    os.utime(path, (1000, 1000))
+    pypi.clear_requests()
+    assert rig.command("mirror", "--force-check", compare_method=compare_method).returncode == 0
+    assert int(path.stat().st_mtime) == int(file.upload_time.timestamp())
+    assert pypi.file_requests() == []

@@ -319,3 +319,10 @@ def test_core_metadata_without_its_file_counts(held: Rig, pypi: FakePyPI) -> Non
     assert lonely.exists()
     verify(held, "--delete", status=6)
     assert not lonely.exists()
+
+
+def test_a_file_that_goes_is_called_deleted(held: Rig) -> None:
+    (held.web / "packages/stray-1.0.tar.gz").write_bytes(b"stray")
+    result = held.command("verify", "--delete")
+    assert "web/packages/stray-1.0.tar.gz: listed by no page, deleted" in result.stderr
+    assert "no page, repaired" not in result.stderr

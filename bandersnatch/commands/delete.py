@@ -105,7 +105,7 @@ def _is_confirmed(amount: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise UsageError(
-            "there is no terminal to ask on; to delete without a question: bandersnatch delete --yes NAME..."
+            "there is no terminal to ask on, so nothing was deleted; scripts need --yes: bandersnatch delete --yes NAME..."
         )
     try:
         return input(f"Delete {amount}? [y/N] ").strip().lower() in ("y", "yes")
