@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from bandersnatch.errors import StorageError
 from bandersnatch.inventory import Inventory
+from bandersnatch.inventory_schema import is_usable, make_tables
 from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
 from bandersnatch.sink import Partial, Sink
@@ -214,7 +215,7 @@ class InventoryCopy(Inventory):
                 return True
             self._connection.close()
             self._connection = self._temporary_database()
-            self._make_tables(self._connection)
+            make_tables(self._connection)
         except sqlite3.Error as error:
             raise StorageError(str(self._path), "copy the inventory", str(error)) from error
         return False
@@ -233,7 +234,7 @@ class InventoryCopy(Inventory):
                 source.backup(target)
         except sqlite3.DatabaseError:
             return False
-        return self._is_usable(target)
+        return is_usable(target)
 
     def _discard(self) -> None:
         """Leave the original alone."""

@@ -7,11 +7,10 @@ Before a project's files are touched, their paths are noted as *unsettled*; the 
 page in place and its old files gone. So whatever a dead run left behind is found without a search.
 """
 
-import errno
-import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,30 +20,13 @@ from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
 from bandersnatch import quarantines, strangers
+from bandersnatch.database_errors import cause_of
 from bandersnatch.errors import StorageError
+from bandersnatch.inventory_schema import INSERT, PROJECT_COLUMNS, SELECT, VERIFIED, VERSION, is_usable, make_tables
 from bandersnatch.layout import StoredPath, is_noted_path
 from bandersnatch.model import parse_project_name
 
-_DISK_ERRORS = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-}
 _ROWS_AT_A_TIME = 10_000
-_SCHEMA_VERSION = 2
-_SCHEMA = """
-CREATE TABLE project (
-    name TEXT PRIMARY KEY, display_name TEXT NOT NULL, serial INTEGER NOT NULL,
-    etag TEXT, files INTEGER NOT NULL, bytes INTEGER NOT NULL, pages_digest BLOB
-) WITHOUT ROWID;
-CREATE TABLE unsettled (project TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (project, path)) WITHOUT ROWID;
-CREATE TABLE partial (path TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
-"""
-_VERIFIED_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS verified (project TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS verified_at ON verified (at, project)",
-)
-"""Made by the first verification, also in an inventory of before: no new version of the schema that would rebuild it."""
 
 
 class HeldProject(Struct, frozen=True):
@@ -66,10 +48,10 @@ class HeldProject(Struct, frozen=True):
 
 
 class Inventory:
-    """The inventory of one mirror. Thread-safe."""
+    """The inventory of one mirror. Thread-safe. Times are what ``now`` tells, in seconds since 1970."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        self._path, self._now = path, now
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -87,9 +69,9 @@ class Inventory:
             self.close()
             for leftover in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
                 leftover.unlink(missing_ok=True)
-            self._make_tables(self._connect())
+            make_tables(self._connect())
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(str(self._path), "make the inventory", _cause(error)) from error
+            raise StorageError(str(self._path), "make the inventory", cause_of(error)) from error
         return False
 
     def close(self) -> None:
@@ -102,14 +84,12 @@ class Inventory:
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what is held of a project, or None."""
         with self._cursor() as cursor:
-            row = cursor.execute("SELECT * FROM project WHERE name = ?", (project,)).fetchone()
+            row = cursor.execute(f"{SELECT} WHERE name = ?", (project,)).fetchone()
         return None if row is None else HeldProject(*row)
 
     def projects(self) -> Iterator[HeldProject]:
         """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
-        return (
-            HeldProject(*row) for row in self._in_order("name, display_name, serial, etag, files, bytes, pages_digest")
-        )
+        return (HeldProject(*row) for row in self._in_order(PROJECT_COLUMNS))
 
     def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
         """Yield name, display name and serial of all held projects but the quarantined, in the order of their names."""
@@ -156,18 +136,19 @@ class Inventory:
         return int(projects), int(files)
 
     def put(self, *held: HeldProject) -> None:
-        """Record projects whose pages are in place, and settle them."""
+        """Record projects whose pages are in place, as upstream has just said, and settle them."""
         with self._transaction() as cursor:
+            now = self._now()
             for project in held:
-                self._put(cursor, project)
+                self._put(cursor, project, now)
                 self._settle(cursor, project.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record all projects of a new inventory at once, and only then let it count as one."""
         with self._transaction() as cursor:
             for project in held:
-                self._put(cursor, project)
-            cursor.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+                self._put(cursor, project, 0)
+            cursor.execute(f"PRAGMA user_version = {VERSION}")
 
     def remove(self, project: NormalizedName) -> None:
         """Forget a project that is held no more, and settle it."""
@@ -238,10 +219,31 @@ class Inventory:
             rows = cursor.execute("SELECT path FROM partial WHERE path IN (SELECT path FROM unsettled)").fetchall()
         return [StoredPath(path) for (path,) in rows if is_noted_path(path)]
 
+    def longest_not_looked_at(self, number: int) -> list[tuple[NormalizedName, str, int]]:
+        """Return name, display name and serial of so many projects that upstream was longest not asked for."""
+        return self._rows("SELECT name, display_name, serial FROM project ORDER BY looked_at, name LIMIT ?", (number,))
+
+    def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Record when upstream was asked for projects."""
+        with self._transaction() as cursor:
+            rows = ((moment, project) for project in projects)
+            cursor.executemany("UPDATE project SET looked_at = ? WHERE name = ?", rows)
+
+    def refreshed_up_to(self) -> tuple[float | None, int]:
+        """Return up to when projects were looked at again, None where none ever was; and how many are held."""
+        [(up_to, number)] = self._rows("SELECT (SELECT up_to FROM refreshed), (SELECT count(*) FROM project)", ())
+        return up_to, number
+
+    def save_refreshed(self, up_to: float) -> None:
+        """Record up to when projects were looked at again."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM refreshed")
+            cursor.execute("INSERT INTO refreshed VALUES (?)", (up_to,))
+
     def begin_verification(self, moment: float) -> None:
         """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""
         with self._transaction() as cursor:
-            for statement in _VERIFIED_SCHEMA:
+            for statement in VERIFIED:
                 cursor.execute(statement)
             cursor.execute("DELETE FROM verified WHERE project NOT IN (SELECT name FROM project)")
             cursor.execute("UPDATE verified SET at = ? - 1 WHERE at >= ?", (moment, moment))
@@ -250,14 +252,14 @@ class Inventory:
         """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
         last_name, last_at = "", 0.0
         never = (
-            "SELECT * FROM project WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"
+            f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"
         )
         while rows := self._rows(never, (last_name, _ROWS_AT_A_TIME)):
             yield from (HeldProject(*row) for row in rows)
             last_name = rows[-1][0]
         last_name = ""
         earlier = (
-            "SELECT project.*, at FROM verified JOIN project ON name = project"
+            f"SELECT {PROJECT_COLUMNS}, at FROM verified JOIN project ON name = project"  # noqa: S608 - ours
             " WHERE (at, project) > (?, ?) AND at < ? ORDER BY at, project LIMIT ?"
         )
         while rows := self._rows(earlier, (last_at, last_name, moment, _ROWS_AT_A_TIME)):
@@ -278,9 +280,9 @@ class Inventory:
         self._path.unlink(missing_ok=True)
 
     @staticmethod
-    def _put(cursor: sqlite3.Cursor, held: HeldProject) -> None:
+    def _put(cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
         *row, paths, is_quarantined = astuple(held)
-        cursor.execute("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        cursor.execute(INSERT, (*row, looked_at))
         if paths is not None:
             strangers.note(cursor, held.name, paths)
         if is_quarantined is not None:
@@ -301,20 +303,8 @@ class Inventory:
 
     def _connect_to_existing(self) -> bool:
         with suppress(sqlite3.DatabaseError):
-            return self._is_usable(self._connect())
+            return is_usable(self._connect())
         return False
-
-    @staticmethod
-    def _is_usable(connection: sqlite3.Connection) -> bool:
-        if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
-            return False
-        for statement in strangers.SCHEMA:
-            connection.execute(statement)
-        return True
-
-    @staticmethod
-    def _make_tables(connection: sqlite3.Connection) -> None:
-        connection.executescript(";".join((_SCHEMA, *strangers.SCHEMA, quarantines.SCHEMA)))
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
@@ -325,7 +315,7 @@ class Inventory:
             try:
                 yield cursor
             except sqlite3.OperationalError as error:  # the disk, or another program that has it locked
-                raise StorageError(str(self._path), "use the inventory", _cause(error)) from error
+                raise StorageError(str(self._path), "use the inventory", cause_of(error)) from error
             except sqlite3.Error as error:
                 self._discard()
                 reason = f"{error}; it was deleted, and the next run makes it anew"
@@ -344,11 +334,3 @@ class Inventory:
                 if cursor.connection.in_transaction:  # at some errors SQLite has rolled back by itself
                     cursor.execute("ROLLBACK")
                 raise
-
-
-def _cause(error: sqlite3.Error | OSError) -> OSError | str:
-    """Return the error of the disk that SQLite met, in the words that the disk's other errors have."""
-    if isinstance(error, OSError):
-        return error
-    code = _DISK_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    return OSError(code, os.strerror(code)) if code is not None else str(error)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from bandersnatch.database_errors import cause_of
 from bandersnatch.errors import StorageError
-from bandersnatch.inventory import HeldProject, Inventory, _cause
+from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import StoredPath
 from tests.builders import SAMPLE, named
 
@@ -206,6 +207,23 @@ def test_an_inventory_of_another_version_is_made_anew(path: Path) -> None:
         assert list(inventory.projects()) == []
 
 
+def test_an_inventory_of_the_version_before_goes_on_with_all_that_it_knows(path: Path) -> None:
+    with closing(Inventory(path)) as inventory:
+        inventory.open()
+        inventory.put_all([HELD, OTHER])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX project_looked_at")
+        connection.execute("ALTER TABLE project DROP COLUMN looked_at")
+        connection.execute("DROP TABLE refreshed")
+        connection.execute("PRAGMA user_version = 2")
+    with closing(Inventory(path, lambda: 50.0)) as inventory:
+        assert inventory.open()
+        assert list(inventory.projects()) == [OTHER, HELD]
+        inventory.put(OTHER)
+        assert [name for name, _, _ in inventory.longest_not_looked_at(9)] == [HELD.name, OTHER.name]
+        assert inventory.refreshed_up_to() == (None, 2)
+
+
 def test_an_inventory_that_broke_within_is_made_anew_by_the_next_run(path: Path) -> None:
     with closing(Inventory(path)) as inventory:
         inventory.open()
@@ -226,7 +244,7 @@ def test_an_error_of_the_disk_has_the_words_of_the_disk(code: int) -> None:
     names = {errno.ENOSPC: sqlite3.SQLITE_FULL, errno.EROFS: sqlite3.SQLITE_READONLY, errno.EIO: sqlite3.SQLITE_IOERR}
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = names[code]
-    cause = _cause(error)
+    cause = cause_of(error)
     assert isinstance(cause, OSError)
     assert cause.strerror == os.strerror(code)
 
