@@ -111,6 +111,8 @@ class Config(Struct, frozen=True):
     log_config: Path | None = None
     says_what_is_enabled: bool = False
     """Whether the file says which filters are enabled, be it that none is."""
+    refresh_seconds: float = 30 * 86_400.0
+    """In which time each project is looked at, be there a change or not; 0 stands for never."""
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the operator may like to know, and need not be told by mail in every run."""
@@ -266,4 +268,5 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),
         log_config=path("log-config"),
+        refresh_seconds=value("refresh", float),
     )

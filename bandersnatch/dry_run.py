@@ -63,9 +63,15 @@ class DryRun:
             saved = StateStore(self._storage).load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
+            refresh = mirror.plan_refresh(self._pace.wall_clock()).todo
+            for project in plan.todo:
+                refresh.discard(project)
             if fetch_pages:
                 self._fetch_pages(forecast, plan, inventory)
+                again = RunPlan(refresh, recheck=False, is_new=True, keeps_held=True)
+                self._fetch_pages(forecast, again, inventory)
             else:
+                forecast.unchanged += len(refresh)
                 self._guess(forecast, plan, inventory)
             self._keep_own(forecast, plan, inventory)
             self._apply_brake(forecast, plan, inventory)
@@ -113,6 +119,7 @@ class DryRun:
             ),
             take_plan=crew.report,
         )
+        shop = replace(shop, chooser=replace(shop.chooser, keeps_held=plan.keeps_held))
         delays = self._pace.stale_delays_seconds
         schedule = Schedule(
             plan.todo,

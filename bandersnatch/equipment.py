@@ -30,6 +30,8 @@ class Pace(Struct, frozen=True):
     """How long the workers may take to end when the run is asked to stop."""
     clock: Callable[[], float] = time.monotonic
     """By what a budget is measured."""
+    wall_clock: Callable[[], float] = time.time
+    """By what it is told which projects were longest not looked at."""
 
 
 class Equipment(Struct, frozen=True):

@@ -219,9 +219,10 @@ class Inventory:
             rows = cursor.execute("SELECT path FROM partial WHERE path IN (SELECT path FROM unsettled)").fetchall()
         return [StoredPath(path) for (path,) in rows if is_noted_path(path)]
 
-    def longest_not_looked_at(self, number: int) -> list[tuple[NormalizedName, str, int]]:
+    def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
         """Return name, display name and serial of so many projects that upstream was longest not asked for."""
-        return self._rows("SELECT name, display_name, serial FROM project ORDER BY looked_at, name LIMIT ?", (number,))
+        query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"
+        return self._rows(query, (before, number))
 
     def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Record when upstream was asked for projects."""
@@ -251,9 +252,7 @@ class Inventory:
     def verified_before(self, moment: float) -> Iterator[HeldProject]:
         """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
         last_name, last_at = "", 0.0
-        never = (
-            f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"
-        )
+        never = f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"  # noqa: S608 - ours
         while rows := self._rows(never, (last_name, _ROWS_AT_A_TIME)):
             yield from (HeldProject(*row) for row in rows)
             last_name = rows[-1][0]

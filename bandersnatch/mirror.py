@@ -25,6 +25,7 @@ from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
 from bandersnatch.options import ApiMethod
 from bandersnatch.own_projects import OwnProjects
+from bandersnatch.refresh import Refresh, plan_refresh
 from bandersnatch.report import Report
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
@@ -58,7 +59,7 @@ class Mirror:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
         self._allow_removals, self._must_check_all = allow_removals, must_check_all
-        self._inventory = inventory or Inventory(config.directory / INVENTORY)
+        self._inventory = inventory or Inventory(config.directory / INVENTORY, self._pace.wall_clock)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
         self._own = OwnProjects(self._storage, self._inventory)
@@ -76,7 +77,7 @@ class Mirror:
         """
         disk = self._config.disk
         with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
-            begun, started = datetime.now(UTC), time.monotonic()
+            begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
             is_adopted = adopt(self._storage)
             is_rebuilt = self._holdings.open()
             if is_adopted:
@@ -94,6 +95,8 @@ class Mirror:
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
                 report = self._carry_out(plan, saved)
+            if report.outage is None and report.withheld is None:
+                report.add(self._look_again(now, saved.serial if plan.todo else plan.todo.target_serial))
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
@@ -216,6 +219,41 @@ class Mirror:
         if is_first and (told := work.selection.told(self._config.filters.names)) is not None:
             logger.warning("%s", told)
         self._finish(work, plan.todo, saved)
+        return work.report
+
+    def plan_refresh(self, now: float) -> Refresh:
+        """Return which projects a run that began ``now`` looks at again."""
+        return plan_refresh(self._inventory, self._config.filters, self._config.refresh_seconds, now)
+
+    def _look_again(self, now: float, reached: int | None) -> Report:
+        """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are."""
+        refresh = self.plan_refresh(now)
+        if not refresh.todo:
+            refresh.record(self._inventory, set(), set())
+            return Report()
+        from bandersnatch.work import Work  # noqa: PLC0415 - as above
+
+        logger.info("projects to look at again, of which no change is told: %d", len(refresh.todo))
+        asked = {
+            project: (refresh.todo[project].display_name, refresh.todo[project].serial) for project in refresh.todo
+        }
+        work = Work(
+            self._config,
+            self._equipment,
+            self._inventory,
+            self._pace,
+            lambda _: None,
+            allow_removals=self._allow_removals,
+        )
+        work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
+        left = {*refresh.todo}
+        failed = left if work.report.withheld else {failure.project for failure in work.report.failures}
+        self._storage.flush()
+        refresh.record(self._inventory, {*asked} - (left - failed), failed)
+        records = filter(None, map(self._inventory.get, asked))
+        if any(asked[record.name] != (record.display_name, record.serial) for record in records):
+            self._holdings.write_root_index(reached or 0)
+            self._storage.flush()
         return work.report
 
     def _finish(self, work: "Work", todo: TodoList, saved: SavedState) -> None:

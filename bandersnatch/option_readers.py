@@ -63,6 +63,16 @@ def read_time_limit(text: str) -> float:
     return seconds
 
 
+def read_refresh(text: str) -> float:
+    """Read a time in days or hours, in seconds, where 0 stands for never."""
+    found = re.fullmatch(r"(\d{1,5})\s*(hour|day|week|h|d|w)s?", text, re.ASCII | re.IGNORECASE)
+    if text == "0":
+        return 0.0
+    if found is None or int(found[1]) == 0:
+        raise OptionError("expected a time such as 30 days, 12 hours or 2 weeks, or 0 for never")
+    return int(found[1]) * {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}[found[2][0].lower()]
+
+
 def read_directory(text: str) -> Path:
     """Read an absolute path; cron runs us in another folder than a shell does."""
     try:

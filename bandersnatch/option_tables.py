@@ -16,6 +16,7 @@ from bandersnatch.option_readers import (
     read_download_mirror,
     read_log_config,
     read_proxy,
+    read_refresh,
     read_removal_limit,
     read_root_uri,
     read_seconds,
@@ -52,6 +53,9 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("verifiers", "3", read_workers, "3.0", "how many requests and files verify works on at a time"),
     Option("stop-on-error", "false", read_bool, "1.0", "end the run at the first project that fails"),
     Option("compare-method", "stat", read_compare_method, "5.0", "how a full resync checks files: stat or hash"),
+    Option(
+        "refresh", "30 days", read_refresh, "new", "in which time each project is asked for, changed or not; 0: never"
+    ),
     Option("deleted", "remove", read_deleted, "new", "what becomes of what upstream deletes: remove, hide or keep"),
     Option("max-removals", "5% or 1000", read_removal_limit, "new", "how many projects, and files, one run may remove"),
     Option("reserve", "0", read_size, "new", "how much free space the mirror leaves on its disk, such as 20G"),

@@ -82,7 +82,9 @@ class Preparation:
             never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
             return Gone(self._project, wanted) if self._record or self._unsettled else never_here
         plan = self._plan(wanted.page)
-        return Prepared(wanted, plan, answer.etag, self._display_name, required_serial, self._held, self._record)
+        # What filters would drop must not count as unchanged for a run that goes by them.
+        etag = None if wanted.exceeds_filters else answer.etag
+        return Prepared(wanted, plan, etag, self._display_name, required_serial, self._held, self._record)
 
     def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
         """Return what the inventory must note as unsettled before anything of the work is done."""

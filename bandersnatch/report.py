@@ -84,6 +84,15 @@ class Report(Struct):
         self.files += settled.files
         self.size_bytes += settled.size_bytes
 
+    def add(self, other: "Report") -> None:
+        """Add what another part of the same run did."""
+        self.updated += other.updated
+        self.files += other.files
+        self.size_bytes += other.size_bytes
+        self.outage = self.outage or other.outage
+        self.withheld = self.withheld or other.withheld
+        self.failures += other.failures
+
     def summary(self) -> str:
         """Return the last line of the run."""
         return f"synced to serial {self.serial}: {self.counts()}"

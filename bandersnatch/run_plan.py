@@ -61,6 +61,8 @@ class RunPlan(Struct, frozen=True):
     """Whether upstream may be older than what is held: the operator has had all records of earlier runs forgotten."""
     reconfigured: tuple[str, ...] = ()
     """What has changed in the configuration since the pages were written, in words."""
+    keeps_held: bool = False
+    """Whether filters drop nothing that is held."""
 
 
 def plan_run(

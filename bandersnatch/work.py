@@ -138,6 +138,7 @@ class Work:
             check_digests=check_digests,
             is_stopped=self._is_ending,
         )
+        shop = replace(shop, chooser=replace(shop.chooser, keeps_held=plan.keeps_held))
         with self._starting(shop, len(plan.todo)) as starter:
             self._withdraw = starter.withdraw
             work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)

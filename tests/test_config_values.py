@@ -135,6 +135,7 @@ def test_the_example_can_be_taken_at_its_word(path: Path) -> None:
         ("root_uri", "http://cdn.example", lambda config: config.pages.root_uri, "http://cdn.example"),
         ("deleted", "Hide", lambda config: config.removals.deleted, DeletedPolicy.HIDE),
         ("deleted", "keep", lambda config: config.removals.deleted, DeletedPolicy.KEEP),
+        ("refresh", "12 hours", lambda config: config.refresh_seconds, 43_200.0),
         ("max-removals", "0", lambda config: config.removals.limit, RemovalLimit(0, 0.0)),
         ("max-removals", "250", lambda config: config.removals.limit, RemovalLimit(250, 0.0)),
         ("max-removals", "2.5%", lambda config: config.removals.limit, RemovalLimit(0, 2.5)),

@@ -91,6 +91,7 @@ def path(tmp_path: Path) -> Path:
         ("hash-index", "y", BOOLEAN),
         ("compare-method", "mtime", "expected hash or stat"),
         ("deleted", "maybe", "expected remove, hide or keep"),
+        ("refresh", "30", "expected a time such as 30 days, 12 hours or 2 weeks, or 0 for never"),
         *(("max-removals", value, LIMIT) for value in ("x", "-1", "101%", "%", "5 or 3%", "5%1000", "\u0665")),
         *(
             ("reserve", value, "expected a size such as 500M or 20G")

@@ -220,7 +220,7 @@ def test_an_inventory_of_the_version_before_goes_on_with_all_that_it_knows(path:
         assert inventory.open()
         assert list(inventory.projects()) == [OTHER, HELD]
         inventory.put(OTHER)
-        assert [name for name, _, _ in inventory.longest_not_looked_at(9)] == [HELD.name, OTHER.name]
+        assert [name for name, _, _ in inventory.longest_not_looked_at(9, 51.0)] == [HELD.name, OTHER.name]
         assert inventory.refreshed_up_to() == (None, 2)
 
 
