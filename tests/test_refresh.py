@@ -137,7 +137,7 @@ def test_a_project_that_is_404_stays_until_the_journal_tells_of_it(rig: Rig, pyp
     rig.run()
     pypi.fault("/simple/project-0/", Status(404), times=None)
     before = rig.tree()
-    assert clock.days_later(rig, 31) == ["project-0"]
+    assert set(clock.days_later(rig, 31)) == {"project-0"}
     assert rig.tree() == before
     assert clock.days_later(rig, 1) == []
 
