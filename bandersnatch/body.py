@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from bandersnatch.config import HttpConfig
 from bandersnatch.connections import EndlessAnswerError, TimeIsOverError, Watched, is_later
+from bandersnatch.entity_tags import entity_tag
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, shown, without_credentials
 
 CHUNK_BYTES = 256 * 1024
@@ -57,7 +58,7 @@ class Body:
     @property
     def etag(self) -> str | None:
         """The document's ETag, or None."""
-        return self.headers.get("ETag")
+        return entity_tag(self.headers.get("ETag"))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come, which may be compressed.

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from bandersnatch.body import Resume
 from bandersnatch.connections import new_connections
 from bandersnatch.core_metadata import CoreMetadata
+from bandersnatch.entity_tags import entity_tag
 from bandersnatch.errors import (
     BrokenBodyError,
     IntegrityError,
@@ -254,7 +255,7 @@ class FileSync(Struct, frozen=True):
         size, whole_size = self._partial_size(task), task.file.size
         if size == 0 or whole_size is None:
             return None
-        etag = self.inventory.partial_etag(task.path)
+        etag = entity_tag(self.inventory.partial_etag(task.path))
         is_useful = 0 < size < whole_size and etag is not None and not etag.startswith("W/")
         return Resume(size, etag, whole_size) if is_useful and etag is not None else None
 

@@ -11,6 +11,7 @@ from http.client import HTTPException
 from bandersnatch.body import reason_of
 from bandersnatch.config import HttpConfig
 from bandersnatch.connections import LeastSpeed
+from bandersnatch.entity_tags import entity_tag
 from bandersnatch.errors import BrokenBodyError, TimeLimitError, without_credentials
 from bandersnatch.lane import Lane
 
@@ -34,7 +35,7 @@ class PlainBody:
         self._answer, self._begin = lane.begin_answer()
         self.is_whole = False
         """Whether all of it is there, so that the lane is ready for another request."""
-        self.url, self.etag = without_credentials(lane.question.url), self._answer.etag
+        self.url, self.etag = without_credentials(lane.question.url), entity_tag(self._answer.etag)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the bytes as they come; each piece holds only until the next one is asked for.

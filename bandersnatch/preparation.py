@@ -10,6 +10,7 @@ from collections.abc import Callable, Set
 from msgspec.structs import replace
 
 from bandersnatch.changes import Owed
+from bandersnatch.entity_tags import are_of_one_page, entity_tag
 from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, StaleMetadataError
 from bandersnatch.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.filters.verdict import Verdict
@@ -55,7 +56,7 @@ class Preparation:
         """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
         self._held = self._read_held_page()
         is_known = self._record is not None and not self._unsettled and self._soundness.seems_whole()
-        return self._record.etag if self._record is not None and is_known else None
+        return entity_tag(self._record.etag) if self._record is not None and is_known else None
 
     def prepare(self, etag: str | None, ask: Ask) -> Prepared | Outcome:
         """Ask for the page, with the ETag that ``look`` returned; return what is to be done, or the outcome if nothing is.
@@ -126,6 +127,11 @@ class Preparation:
         unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
         try:
             fetched = ask(etag)
+            if etag is not None and fetched.page is None and (doubt := self._doubt_about(fetched, etag)):
+                logger.warning(
+                    "%s: 304 Not Modified, but %s; the page is asked for without condition", self._project, doubt
+                )
+                fetched = ask(None)
         except NotFoundError as error:
             if owed is Owed.REMOVED:
                 return Gone(self._project)
@@ -154,6 +160,17 @@ class Preparation:
         known = {file.hashes["sha256"]: file.size for file in self._held.files if "sha256" in file.hashes}
         files = (file if file.size is not None else replace(file, size=known.get(file.sha256)) for file in page.files)
         return replace(page, files=tuple(files))
+
+    def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
+        """Return why an answer of 304 can't be about the page that is held, or None where nothing speaks against it."""
+        held = self._record.serial if self._record is not None else 0
+        if unchanged.etag is not None and not are_of_one_page(unchanged.etag, etag):
+            return "for another page than the one that was asked about"
+        if unchanged.serial is not None and unchanged.serial > held > 0:
+            return f"with serial {unchanged.serial}, and the page here has {held}"
+        if unchanged.serial is None and self._entry.owed is not Owed.ROLES and self._entry.serial > held:
+            return f"without a serial, and the page must have {self._entry.serial}"
+        return None
 
     def _without_strays(self, page: ProjectPage) -> ProjectPage:
         """Return the page without the files that have no place here, which are told; it is no page if that is all of them.

@@ -17,6 +17,7 @@ from bandersnatch.body import Answer, Body, Resume
 from bandersnatch.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.changes import Owed
 from bandersnatch.connections import new_connections
+from bandersnatch.entity_tags import entity_tag
 from bandersnatch.errors import (
     AheadOfJournalError,
     IntegrityError,
@@ -60,7 +61,10 @@ LARGE_BYTES = 1024 * 1024
 
 
 class FetchedPage(Struct, frozen=True):
-    """What upstream answered to a request for a project's page; ``page`` is None where ours is still right (304)."""
+    """What upstream answered to a request for a project's page; ``page`` is None where ours shall still be right (304).
+
+    Then ``etag`` is that of the answer, or, where it tells none, the one that was asked with.
+    """
 
     page: ProjectPage | None
     serial: int | None
@@ -171,11 +175,12 @@ class Upstream:
         if answer.status == NOT_MODIFIED:
             if etag is None:
                 raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
-            return FetchedPage(None, header_serial, etag)
+            return FetchedPage(None, header_serial, answer.headers.get("ETag", etag))
         page = _read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
         if page.serial is not None and not self.journal_end.reaches(page.serial):
             raise AheadOfJournalError(answer.url, page.serial)
-        return FetchedPage(page, page.serial if page.serial is not None else header_serial, answer.headers.get("ETag"))
+        serial = page.serial if page.serial is not None else header_serial
+        return FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
 
     def project_json(self, project: NormalizedName) -> tuple[bytes, int]:
         """Fetch the legacy JSON of a project, with its serial.

@@ -21,6 +21,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (0, "suggestions"),
     (0, "stop"),
     (0, "amounts"),
+    (0, "entity_tags"),
     (0, "progress"),
     (0, "tables"),
     (0, "html_links"),
