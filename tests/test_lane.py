@@ -174,11 +174,16 @@ def test_a_document_that_takes_too_long_is_given_up() -> None:
         ask(lane_to([PLAIN, BYTES[:5]], limit_seconds=0))
 
 
-@pytest.mark.parametrize("value", [b" " * 15_000 + b"\n", b"a" + b" " * 15_000 + b"b", b"\t " * 7_000 + b"\0"])
-def test_a_header_full_of_blanks_is_read_as_quickly_as_any_other(value: bytes) -> None:
+@pytest.mark.parametrize("value", [b" " * 15_000 + b"\n", b"\t " * 7_000 + b"\0"])
+def test_a_header_full_of_blanks_that_ends_wrongly_is_refused_as_quickly_as_any_other(value: bytes) -> None:
     """With a pattern that can divide blanks in many ways, each of these took minutes, in which no signal was heard."""
-    with suppress(UnfitAnswerError):
+    with pytest.raises(UnfitAnswerError):
         PlainHead(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX:" + value)
+
+
+def test_a_header_full_of_blanks_is_read_as_quickly_as_any_other() -> None:
+    answer = PlainHead(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX:a" + b" " * 15_000 + b"b")
+    assert (answer.status, answer.length) == (200, 10)
 
 
 @unhurried
