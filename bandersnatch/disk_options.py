@@ -102,15 +102,13 @@ def _open_text(path: Path, flags: int) -> TextIO:
 
 def _open_list(path: Path, flags: int) -> int:
     """Return the descriptor of an empty file; a link in its place must be the system's, as /dev/stdout is, or our own."""
-    flags |= os.O_CREAT | os.O_TRUNC
+    flags |= os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with suppress(FileNotFoundError):
-        is_other = not stat.S_ISREG(path.stat().st_mode)
-        access = os.O_WRONLY if is_other else os.O_RDWR
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.geteuid()):
-            return os.open(path, flags | access, 0o666)
-        return os.open(path, flags | access | os.O_NOFOLLOW, 0o666)
-    return os.open(path, flags | os.O_RDWR | os.O_NOFOLLOW, 0o666)
+            flags &= ~os.O_NOFOLLOW
+    is_other = path.exists() and not stat.S_ISREG(path.stat().st_mode)  # a pipe is opened for writing only
+    return os.open(path, flags | (os.O_WRONLY if is_other else os.O_RDWR), 0o666)
 
 
 class _ChangeLists:
