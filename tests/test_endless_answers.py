@@ -31,6 +31,11 @@ def bytes_of(*parts: bytes, then: bytes = b"x") -> Iterable[bytes]:
     return itertools.chain((known[at : at + 1] for at in range(len(known))), itertools.repeat(then))
 
 
+def with_head(*parts: bytes) -> Iterable[bytes]:
+    """Return a head as a whole, which so is there in time, and then single bytes for ever."""
+    return itertools.chain([b"".join(parts)], itertools.repeat(b"x"))
+
+
 HEADS = {
     "status line": lambda: bytes_of(b"HTTP/1.1 200 "),
     "headers": lambda: bytes_of(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * MANY),
@@ -39,9 +44,9 @@ HEADS = {
     "headers of an interim answer": lambda: bytes_of(b"HTTP/1.1 100 Continue\r\n", b"X: y\r\n" * MANY),
 }
 BODIES = {
-    "a body": lambda: bytes_of(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
-    "a body up to the end": lambda: bytes_of(b"HTTP/1.1 200 OK\r\n\r\n"),
-    "the extension of a chunk": lambda: bytes_of(CHUNKED, b"5;x="),
+    "a body": lambda: with_head(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
+    "a body up to the end": lambda: with_head(b"HTTP/1.1 200 OK\r\n\r\n"),
+    "the extension of a chunk": lambda: with_head(CHUNKED, b"5;x="),
     "small chunks": lambda: itertools.chain([CHUNKED], itertools.repeat(b"1\r\nx\r\n")),
     "trailers": lambda: itertools.chain([CHUNKED, b"1\r\nx\r\n0\r\n"], itertools.repeat(b"X: y\r\n")),
     "empty deflate blocks": lambda: itertools.chain([GZIPPED, GZIP_BEGIN], itertools.repeat(EMPTY_BLOCK)),
