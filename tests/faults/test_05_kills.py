@@ -113,10 +113,12 @@ def test_killed_runs_are_mended_by_one_plain_run(
     killer = Killer(chance)
     build_world(pypi, projects)
     rig = Rig(pypi, tmp_path)
+    rig.options["max-removals"] = "100%"
     for turn in range(20 * kills):
         kind = kinds[turn % len(kinds)]
         if kind == "first":
             rig = Rig(pypi, tmp_path / str(turn))
+            rig.options["max-removals"] = "100%"
             rig.folder.mkdir()
         elif kind == "resync":
             rig.resync()

@@ -108,7 +108,7 @@ def test_reader_never_finds_a_listed_file_missing(rig: Rig, pypi: FakePyPI) -> N
                 if turn == 3 and number in (1, 4, 7):
                     pypi.remove_project(name)
                     pypi.add_file(name, "9.9")
-            rig.run()
+            rig.run(allow_removals=True)
         for reader in readers:
             reader.enough.set()
         for reader in readers:
