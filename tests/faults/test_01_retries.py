@@ -167,5 +167,7 @@ def test_what_was_done_before_an_outage_stays_done(rig: Rig, pypi: FakePyPI) -> 
 
 
 def test_upstream_that_is_away_is_an_error_at_once(rig: Rig) -> None:
-    with pytest.raises(UpstreamError, match=r"^http://127\.0\.0\.1:9/pypi: Connection refused; and the root index can't"):
+    with pytest.raises(
+        UpstreamError, match=r"^http://127\.0\.0\.1:9/pypi: Connection refused; and the root index can't"
+    ):
         rig.run(master="http://127.0.0.1:9")
