@@ -36,6 +36,11 @@ logger = logging.getLogger(__name__)
 HELPERS_MAX = 4
 """Beyond that, the main process has not enough batches to give away."""
 END_SECONDS = 0.5
+LOOK_SECONDS = 1.0
+MOST_LOOKS_STOPPED = 10
+"""A helper that is found stopped (SIGSTOP) at so many looks in a row is given up. When a whole run is stopped and continued,
+as by Ctrl-Z and ``fg``, none is: the main process does not look meanwhile.
+"""
 
 
 @contextmanager
@@ -171,6 +176,10 @@ class Helpers:
         storage.tell(path for path in (*files, *pages) if storage.stat(path) is not None)
 
 
+class _StoppedError(Exception):
+    """A helper was stopped by a signal, and nobody continues it."""
+
+
 class _Helper:
     """One process, and the connection to it; used by one thread at a time.
 
@@ -203,10 +212,10 @@ class _Helper:
             return None
         try:
             self._connection.send((method, arguments))
-            while isinstance(message := self._connection.recv(), Announcement):
+            while isinstance(message := self._receive(), Announcement):
                 assert announce is not None, "files of one project are noted before"
                 self._connection.send(announce(message.announced))
-        except (EOFError, OSError, UnpicklingError):
+        except (EOFError, OSError, UnpicklingError, _StoppedError):
             self._give_up()
             return None
         except BaseException:  # it waits for an answer that does not come
@@ -215,6 +224,21 @@ class _Helper:
         self.changed = message.changed
         log_kept(message.logged)
         return message.result
+
+    def _receive(self) -> Any:
+        """Return the next message.
+
+        Raises:
+            EOFError, OSError: the process has ended.
+            _StoppedError: it is stopped, and may be for ever.
+        """
+        stopped = 0
+        while not self._connection.poll(LOOK_SECONDS):
+            stopped = stopped + 1 if _is_stopped(self._process.pid) else 0
+            if stopped == MOST_LOOKS_STOPPED:
+                logger.warning("a helper process is stopped; it is ended, and its work is done by others")
+                raise _StoppedError
+        return self._connection.recv()
 
     def _give_up(self) -> None:
         """See to it that the process touches nothing any more."""
@@ -233,6 +257,12 @@ class _Helper:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Whether a process is stopped by a signal (proc_pid_stat(5); its name, in brackets, may hold anything)."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
 
 
 def _start_all(workshop: Workshop, config: HttpConfig, number: int) -> list[_Helper]:

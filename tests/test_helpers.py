@@ -351,6 +351,26 @@ def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
         thread.join(30)
 
 
+def test_a_helper_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_others(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "1.0")
+    held: list[int] = []
+
+    def hold_who_works() -> None:
+        held.extend(helpers())
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+
+    pypi.fault("/packages/*", Call(hold_who_works))
+    assert rig.run(pace=HELPED).failures == []
+    assert held
+    assert not any(Path(f"/proc/{pid}").exists() for pid in held), "one that is continued would write again"
+    assert "a helper process is stopped; it is ended, and its work is done by others" in caplog.messages
+    rig.assert_matches()
+
+
 def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
     stop = StopFlag()
     pypi.add_file("project", "1.0", kind="sdist", size=200_000)
