@@ -247,7 +247,8 @@ class Mirror:
         )
         work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
         left = {*refresh.todo}
-        failed = left if work.report.withheld else {failure.project for failure in work.report.failures}
+        not_had = (*work.report.failures, *work.report.late)
+        failed = left if work.report.withheld else {failure.project for failure in not_had}
         self._storage.flush()
         refresh.record(self._inventory, {*asked} - (left - failed), failed)
         records = filter(None, map(self._inventory.get, asked))

@@ -33,12 +33,23 @@ _HANDED_DOWN = ("system.posix_acl_default", "security.selinux")
 class Parts:
     """The half-written files of the mirror in ``root``. Thread-safe, but for two threads that write one path."""
 
-    def __init__(self, root: str, folders: Folders) -> None:
+    def __init__(self, root: str, folders: Folders, *, is_folder_checked: bool = False) -> None:
         self._root, self._folders = root, folders
+        self._is_folder_checked = is_folder_checked
         self._guard = threading.Lock()
         self._opened: int | None = None
         self._is_beside: dict[str, bool] = {}
         self._is_key_needed = False
+
+    def twin(self, folders: Folders) -> "Parts":
+        """Return the half-written files for another process of the same run, which finds our folder as we have left it.
+
+        It must not be emptied as what others could have written to: a filesystem without modes always shows it as open to
+        all, and we write there at the same time.
+        """
+        with suppress(OSError, StorageError):
+            self._folder()
+        return Parts(self._root, folders, is_folder_checked=self._opened is not None)
 
     def open_new(self, path: StoredPath) -> int:
         """Return a descriptor of a new and empty file for ``path``; what lies in its place is deleted."""
@@ -170,7 +181,7 @@ class Parts:
     def _folder(self) -> int:
         with self._guard:
             if self._opened is None:
-                self._opened = _open_folder(self._root)
+                self._opened = _open_folder(self._root, is_checked=self._is_folder_checked)
                 self._closing = weakref.finalize(self, os.close, self._opened)
             return self._opened
 
@@ -221,8 +232,11 @@ class Parts:
             os.close(source)
 
 
-def _open_folder(root: str) -> int:
-    """Return a descriptor of our folder, which is made where it is missing, or not what it should be."""
+def _open_folder(root: str, *, is_checked: bool) -> int:
+    """Return a descriptor of our folder, which is made where it is missing, or not what it should be.
+
+    Where it ``is_checked`` by this run already, it is taken as it is.
+    """
     path = f"{root}/{PARTS_FOLDER}"
     for _ in range(2):
         try:
@@ -240,11 +254,12 @@ def _open_folder(root: str) -> int:
             continue
         found = os.fstat(folder)
         # A filesystem may give all files to one user, so that even what we make is not ours.
-        if is_new or (found.st_uid == os.geteuid() and _handed_down(path) == _handed_down(root)):
-            if found.st_mode & 0o077 and not is_new:
+        if is_new or is_checked or (found.st_uid == os.geteuid() and _handed_down(path) == _handed_down(root)):
+            if found.st_mode & 0o077 and not (is_new or is_checked):
                 with suppress(PermissionError):
                     os.fchmod(folder, 0o700)
-                _empty(folder)  # others may have written there
+                if os.fstat(folder).st_mode & 0o077 == 0:  # else the filesystem has no modes, and always shows it so
+                    _empty(folder)  # others may have written there
             return folder
         _empty(folder)
         os.close(folder)

@@ -65,6 +65,7 @@ class FilesystemStorage(StoredTree):
         """Return a storage for another process, which writes to the same directory in the same way."""
         twin = type(self)(self._root)
         twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
+        twin._parts = self._parts.twin(twin._folders)  # noqa: SLF001 - as above
         return twin
 
     @contextmanager

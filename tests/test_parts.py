@@ -124,6 +124,17 @@ def test_a_folder_in_which_others_could_write_is_emptied_and_closed_to_them(stor
     assert list(folder.iterdir()) == []
 
 
+def test_a_twin_takes_the_folder_as_this_run_has_it(storage: FilesystemStorage) -> None:
+    """Filesystems without modes, as of Windows shares, show it as open to all, whatever it was given."""
+    with storage.write(PATH) as sink:
+        sink.write(CONTENT)
+        (storage.root / PARTS_FOLDER).chmod(0o777)
+        other = PATH.replace("sample", "other")
+        storage.twin().write_bytes(StoredPath(other), b"by a helper")
+    assert (storage.root / PATH).read_bytes() == CONTENT
+    assert (storage.root / other).read_bytes() == b"by a helper"
+
+
 @needs_root
 def test_another_users_folder_is_replaced_by_our_own(storage: FilesystemStorage) -> None:
     break_off(storage)

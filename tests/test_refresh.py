@@ -15,7 +15,7 @@ from bandersnatch.option_readers import read_refresh
 from bandersnatch.options import OptionError
 from bandersnatch.refresh import Refresh, plan_refresh
 from tests.builders import named
-from tests.fakepypi import FakePyPI, Status
+from tests.fakepypi import Edit, FakePyPI, Status
 from tests.rig import HELPED, HURRIED, Rig
 
 DAY, MINUTE = 86_400.0, 60.0
@@ -130,6 +130,18 @@ def test_a_page_that_can_not_be_had_is_a_failure_and_asked_for_again_after_an_ho
     assert clock.days_later(rig, 0.01) == []
     clock.days_later(rig, 15)
     assert page(rig, "project-0")["project-status"]["status"] == "archived"
+
+
+def test_a_page_that_can_not_be_believed_keeps_no_other_from_its_turn(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
+    add_projects(pypi, 2)
+    rig.run()
+    pypi.fault(
+        "/simple/project-0/", Edit(lambda page: page | {"meta": {**page["meta"], "_last-serial": 10**9}}), times=None
+    )
+    pypi.archive("project-1")
+    for _ in range(4):
+        clock.days_later(rig, 16)
+    assert page(rig, "project-1")["project-status"]["status"] == "archived"
 
 
 def test_a_project_that_is_404_stays_until_the_journal_tells_of_it(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
