@@ -10,6 +10,8 @@ import pytest
 from tests.fakepypi import FakePyPI
 from tests.rig import Rig
 
+pytestmark = pytest.mark.e2e
+
 _DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 _RECIPE = re.compile(r"```console\n# copy by (\w+)\n(.*?)```", re.DOTALL)
 
