@@ -1,7 +1,8 @@
 """What the mirror holds, per project: serial, ETag, counts; and which files of unfinished projects may lie about.
 
-A cache in SQLite: it can be deleted at any time and is rebuilt from the pages under ``web/`` (``rebuild.py``). It serves
-the root index without a walk through all folders, conditional requests, and the clean-up after a crash.
+A cache in SQLite: it can be deleted where there is no todo list, and is rebuilt from the pages under ``web/``
+(``rebuild.py``). It serves the root index without a walk through all folders, conditional requests, and the clean-up
+after a crash.
 
 Before a project's files are touched, their paths are noted as *unsettled*; the note goes when the project is settled, its
 page in place and its old files gone. So whatever a dead run left behind is found without a search.
