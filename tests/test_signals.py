@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,5 +89,5 @@ def test_signal_at_a_question_ends_the_command(rig: Rig, pypi: FakePyPI, number:
 
 
 def test_command_begins_where_signals_are_handled() -> None:
-    setup = (Path(__file__).parents[1] / "setup.py").read_text("utf-8")
-    assert f'"bandersnatch = {console.__module__}:{console.__name__}"' in setup
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["scripts"] == {"bandersnatch": f"{console.__module__}:{console.__name__}"}
