@@ -73,7 +73,7 @@ class FileSync(Struct, frozen=True):
         """
         if self.is_stopped():
             raise InterruptedRunError
-        was_fetched = task.work is FileWork.FETCH or (task.work is FileWork.CHECK and not self._is_right(task))
+        was_fetched = task.work is not FileWork.KEEP and not self._is_right(task)
         content = None
         if was_fetched:
             content = self._fetch(task)
@@ -99,14 +99,16 @@ class FileSync(Struct, frozen=True):
             InterruptedRunError: the run was asked to stop.
         """
         synced: dict[str, SyncedFile] = {}
+        missing = []
         for task in tasks:
-            if task.work is not FileWork.FETCH:
-                if self.is_stopped():
-                    raise InterruptedRunError
-                with suppress(StorageError):
-                    if settled := self.settle(task):
-                        synced[task.file.filename] = settled
-        if missing := [task for task in tasks if task.work is FileWork.FETCH]:
+            if self.is_stopped():
+                raise InterruptedRunError
+            with suppress(StorageError):
+                if task.work is FileWork.FETCH and not self.take_finished(task):
+                    missing.append(task)
+                elif settled := self.settle(task):
+                    synced[task.file.filename] = settled
+        if missing:
             self._fetch_together(missing, lanes, synced)
         return synced
 
@@ -135,6 +137,23 @@ class FileSync(Struct, frozen=True):
         if task.wants_metadata and not self._core_metadata.keep(task, content):
             return None
         return SyncedFile(len(content), was_fetched=True, has_metadata=True)
+
+    def take_finished(self, task: FileTask) -> bool:
+        """Put a file in place that a run had written to its end before it was killed; return whether there was one.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        written, size = self.storage.partial_size(task.path), task.file.size
+        if written == 0 or size not in (written, None):
+            return False
+        try:
+            with self.storage.write(task.path, task.file.mtime, Partial(written)) as sink:
+                sink.expect(task.file.url, size, task.file.sha256)
+        except IntegrityError as error:
+            logger.debug("%s; it is fetched again", error)
+            return False
+        return True
 
     def complete(self, task: FileTask) -> SyncedFile:
         """Put the core metadata of a file in place that was not in the wheel.
@@ -195,6 +214,11 @@ class FileSync(Struct, frozen=True):
             sink.expect(file.url, file.size, file.sha256)
 
     def _is_right(self, task: FileTask) -> bool:
+        """Whether a file is in place, perhaps since it was finished after the plan was made."""
+        if task.work is FileWork.FETCH:
+            stored = self.storage.stat(task.path)
+            is_there = stored is not None and task.file.size == stored.size
+            return self.take_finished(task) or (is_there and self._digest(task) == task.file.sha256)
         is_right = self._digest(task) == task.file.sha256
         if not is_right:
             logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)

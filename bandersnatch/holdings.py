@@ -12,10 +12,12 @@ from bandersnatch.inventory import Inventory
 from bandersnatch.layout import (
     ALL_PAGES,
     LAST_MODIFIED,
+    PACKAGES,
     SIMPLE,
     STATE,
     TODO,
     StoredPath,
+    is_metadata,
     json_paths,
     page_path,
 )
@@ -56,7 +58,10 @@ class Holdings(Struct, frozen=True):
 
     def sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
-        if swept := self.storage.sweep_all(self._doubtful(), self.inventory.partial_paths()):
+        noted = {path for _, path in self.inventory.all_unsettled()}
+        # Files may be gone on with, or be whole already; which of them are wanted, their projects' pages say.
+        files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}
+        if swept := self.storage.sweep_all(self._doubtful(), files):
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
     def write_root_index(self, serial: int, gone: Collection[NormalizedName] = ()) -> None:

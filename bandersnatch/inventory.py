@@ -214,12 +214,6 @@ class Inventory:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
         return None if row is None else str(row[0])
 
-    def partial_paths(self) -> list[StoredPath]:
-        """Return the paths of all half-written files that a download can go on with."""
-        with self._cursor() as cursor:
-            rows = cursor.execute("SELECT path FROM partial WHERE path IN (SELECT path FROM unsettled)").fetchall()
-        return [StoredPath(path) for (path,) in rows if is_noted_path(path)]
-
     def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
         """Return name, display name and serial of so many projects that upstream was longest not asked for."""
         query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"

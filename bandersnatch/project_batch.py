@@ -221,9 +221,10 @@ class ProjectBatch:
 
     def _begin(self, project: _Project, prepared: Prepared) -> None:
         for task in prepared.plan.tasks:
-            if task.work is FileWork.FETCH and task.file.url not in self._asked:  # else two projects list one file
-                self._ask(Question(task.file.url, task.file.size or 0), project, task)
-            elif task.work is not FileWork.FETCH and (settled := self._shop.file_sync.settle(task)):
+            if task.work is FileWork.FETCH and not self._shop.file_sync.take_finished(task):
+                if task.file.url not in self._asked:  # else two projects list one file
+                    self._ask(Question(task.file.url, task.file.size or 0), project, task)
+            elif settled := self._shop.file_sync.settle(task):
                 project.synced[task.file.filename] = settled
         self._complete_if_whole(project)
 
