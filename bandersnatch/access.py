@@ -27,3 +27,10 @@ def tell_closed_folders(directory: Path) -> None:
                 folder, mode, directory / WEB if folder != directory else directory,
             )  # fmt: skip
             return
+
+
+def umask_of_process() -> int:
+    """Return which permissions are taken from new files. There is no way to ask but to change it for a moment."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask

@@ -332,8 +332,9 @@ class LockHeldError(MirrorError):
 
     stops_run = True
 
-    def __init__(self, path: str, holder: str, held_seconds: float = 0.0) -> None:
-        super().__init__(f"{path}: another run holds the lock ({holder or 'its process is unknown'})")
+    def __init__(self, path: str, holder: str, held_seconds: float = 0.0, remedy: str = "") -> None:
+        told = f"{path}: another run holds the lock ({holder or 'its process is unknown'})"
+        super().__init__(f"{told}; {remedy}" if remedy else told)
         self.path, self.holder, self.held_seconds = path, holder, held_seconds
 
 

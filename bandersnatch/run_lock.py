@@ -1,16 +1,26 @@
 """The lock that a run holds on its directory from beginning to end."""
 
+import errno
+import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
+from bandersnatch.access import umask_of_process
+from bandersnatch.claims import claim, refuse_living, refuse_others
 from bandersnatch.errors import LockHeldError, StorageError
 from bandersnatch.layout import LOCK
+from bandersnatch.lock_holder import Holder, read_holder
+
+logger = logging.getLogger(__name__)
+
+_MODE = 0o664  # less what the umask takes away; never for all
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
 @contextmanager
@@ -18,35 +28,101 @@ def run_lock(directory: Path) -> Iterator[None]:
     """Hold the lock of a directory, which is made where it is missing.
 
     The file stays behind and tells who held it last; only the lock that the kernel keeps on it counts, and that ends with
-    its process.
+    its process. Where the filesystem has no such locks, a claim does instead (``claims.py``).
 
     Raises:
         LockHeldError: another process holds it.
         StorageError: the directory can't be made or written.
     """
     path = directory / LOCK
-    lock = FileLock(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(str(directory), "make the directory", error) from error
+    with ExitStack() as held:
+        try:
+            held.enter_context(_held(directory, path))
+        except Timeout as error:
+            raise LockHeldError(str(path), *_told(path)) from error
+        except OSError as error:
+            raise StorageError(str(path), "lock", error) from error
+        yield
+
+
+@contextmanager
+def _held(directory: Path, path: Path) -> Iterator[None]:
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE))
+    _require_plain(path, os.lstat(path))
+    descriptors: list[int] = []
+    lock = FileLock(path, fallback_to_soft=False, on_acquired=descriptors.append)
+    if _acquire(lock):
+        with _signed(path, descriptors[0], lock):
+            refuse_others(directory)  # who could have no lock has a claim
+            yield
+    else:
+        with claim(directory):
+            refuse_living(path)  # of a run that had a lock here, or of another program
+            yield
+
+
+def _acquire(lock: BaseFileLock) -> bool:
+    """Acquire a lock; return False where the filesystem has none."""
     try:
         lock.acquire(timeout=0)
-        path.write_text(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
-    except Timeout as error:
-        raise LockHeldError(str(path), *_holder(path)) from error
     except OSError as error:
-        lock.release()
-        raise StorageError(str(path), "lock", error) from error
+        if error.errno not in _NO_LOCKS:
+            raise
+        logger.info(
+            "%s: this filesystem has no file locks (flock: %s); a file beside it keeps other runs out",
+            lock.lock_file, error.strerror,
+        )  # fmt: skip
+        return False
+    return True
+
+
+@contextmanager
+def _signed(path: Path, descriptor: int, lock: BaseFileLock) -> Iterator[None]:
+    """Let the file of a lock tell who holds it, as long as the block lasts, and release it."""
     try:
-        yield
+        _prepare(path, descriptor)
+        holder = Holder.of_this_process()
+        _write(descriptor, holder.render())
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                _write(descriptor, holder.render_ended())
     finally:
         lock.release()
 
 
-def _holder(path: Path) -> tuple[str, float]:
-    """Return who holds the lock, and for how many seconds: each holder writes the file once, when it has the lock."""
+def _prepare(path: Path, descriptor: int) -> None:
+    """See to it that we write to no file that is another's too, and that not all may write to this one."""
+    found = os.fstat(descriptor)
+    _require_plain(path, found)
+    if found.st_mode & stat.S_IWOTH:
+        with suppress(OSError):  # it is another user's, or the filesystem has no permissions of its own
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & _MODE & ~umask_of_process())
+
+
+def _require_plain(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise StorageError(str(path), "lock", "it is a link, which is not followed; delete it")
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise StorageError(str(path), "lock", "it is no plain file with one name; delete it")
+
+
+def _write(descriptor: int, record: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, record, 0)
+
+
+def _told(path: Path) -> tuple[str, float]:
+    """Return who holds the lock, and for how many seconds."""
     try:
-        return path.read_text(errors="replace").strip(), time.time() - path.stat().st_mtime
+        if holder := read_holder(path):
+            return str(holder), time.time() - holder.since
     except OSError:
-        return "", 0.0
+        pass
+    return "", 0.0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bandersnatch.access import umask_of_process
 from bandersnatch.amounts import size_of
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.folders import Folders, make_folder
@@ -47,9 +48,8 @@ class FilesystemStorage(StoredTree):
 
     def manage_permissions(self) -> None:
         """From now on, let everybody read what is written, and only its owner write it, whatever the umask says."""
-        umask = os.umask(0o022)
-        os.umask(umask)
-        self._file_mode = PUBLIC_MODE if 0o666 & ~umask != PUBLIC_MODE else None  # else the umask does it
+        is_needed = 0o666 & ~umask_of_process() != PUBLIC_MODE
+        self._file_mode = PUBLIC_MODE if is_needed else None  # else the umask does it
 
     def tell_changes(self, tell: Callable[[StoredPath], None] | None) -> None:
         """From now on, call ``tell``, from any thread, with the path of each file that has appeared, changed or gone."""

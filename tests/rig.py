@@ -4,7 +4,7 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -40,6 +40,8 @@ class Rig:
         self.directory = folder / "mirror"
         self.web = self.directory / "web"
         self.make_storage: Callable[[Path], FilesystemStorage] = FilesystemStorage
+        self.start: Callable[[Sequence[str]], subprocess.Popen[str]] = start_process
+        """How a command is started; see ``refusing_kernel.py``."""
         self.pace = HURRIED
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
         self.filters = ""
@@ -87,8 +89,9 @@ class Rig:
 
     def start_again(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch`` with the configuration that is there already."""
-        command = [sys.executable, "-m", "bandersnatch", "-c", str(self.folder / "bandersnatch.conf"), *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self.start(
+            [sys.executable, "-m", "bandersnatch", "-c", str(self.folder / "bandersnatch.conf"), *arguments]
+        )
 
     def command(self, *arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
         """Run ``bandersnatch -c FILE ...`` to its end."""
@@ -140,6 +143,11 @@ class Rig:
     def mtimes(self) -> dict[str, int]:
         """Return when each page was written, in nanoseconds."""
         return {str(p.relative_to(self.web)): p.stat().st_mtime_ns for p in (self.web / "simple").rglob("index.*")}
+
+
+def start_process(command: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a command as it is."""
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def read_terminal(descriptor: int) -> Iterator[bytes]:

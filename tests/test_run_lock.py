@@ -1,6 +1,7 @@
 """The lock of a mirror's directory keeps other runs out, and says who holds it."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from bandersnatch.errors import LockHeldError, StorageError
 from bandersnatch.layout import LOCK
 from bandersnatch.run_lock import run_lock
+from tests.umask import umask
 
 HOLD_THE_LOCK = """
 import sys
@@ -95,3 +97,58 @@ def test_a_directory_that_can_not_be_made_is_a_storage_error(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="can't make the directory"), run_lock(tmp_path / "file" / "mirror"):
         pytest.fail("the block was entered")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0, 0o664), (0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_the_lock_is_never_writable_by_all(directory: Path, mask: int, mode: int) -> None:
+    with umask(mask):
+        with run_lock(directory):
+            assert (directory / LOCK).stat().st_mode & 0o777 == mode
+        (directory / LOCK).chmod(0o666)
+        with run_lock(directory):
+            assert (directory / LOCK).stat().st_mode & 0o777 == mode
+    (directory / LOCK).chmod(0o600)
+    with run_lock(directory):
+        pass
+    assert (directory / LOCK).stat().st_mode & 0o777 == 0o600  # as the operator wanted it
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_in_place_of_the_lock_is_not_followed(directory: Path, exists: bool) -> None:
+    directory.mkdir()
+    target = directory.parent / "target"
+    if exists:
+        target.write_text("precious")
+    (directory / LOCK).symlink_to(target)
+    with (
+        pytest.raises(StorageError, match="can't lock: it is a link, which is not followed"),
+        run_lock(directory),
+    ):
+        pytest.fail("the block was entered")
+    assert target.exists() is exists
+    assert not exists or target.read_text() == "precious"
+
+
+def test_a_file_that_has_another_name_too_is_no_lock(directory: Path) -> None:
+    directory.mkdir()
+    target = directory / "target"
+    target.touch()
+    (directory / LOCK).hardlink_to(target)
+    with pytest.raises(StorageError, match="no plain file with one name"), run_lock(directory):
+        pytest.fail("the block was entered")
+    target.unlink()
+    with run_lock(directory):
+        pass
+
+
+def test_a_pipe_in_place_of_the_lock_holds_nobody(directory: Path) -> None:
+    directory.mkdir()
+    os.mkfifo(directory / LOCK)
+    with pytest.raises(StorageError, match="can't lock"), run_lock(directory):
+        pytest.fail("the block was entered")
+
+
+def test_the_file_tells_who_held_the_lock_last(directory: Path) -> None:
+    with run_lock(directory):
+        pass
+    assert re.fullmatch(rf"process {os.getpid()}, since .* UTC, on .*, until .* UTC\n", (directory / LOCK).read_text())
