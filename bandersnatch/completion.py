@@ -27,6 +27,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
     deletions = plan.deletions - (held_paths - prepared.wanted.filtered_out) if keeps_bytes else plan.deletions
     filtered, added = selected_otherwise(prepared, workshop.chooser.filters, workshop.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
+    lost_metadata = {name for name, file in synced.items() if not file.has_metadata}
     changed = workshop.publisher.publish(
         Publication(
             page=page,
@@ -36,7 +37,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
             held=held,
             deletions=deletions,
             fetched={task.path for task in fetched},
-            lost_metadata={name for name, file in synced.items() if not file.has_metadata},
+            lost_metadata=lost_metadata,
             legacy_json=prepared.wanted.legacy_json,
         )
     )
@@ -50,6 +51,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
         is_quarantined=page.is_quarantined,
         filtered_files=filtered,
         added_files=added,
+        lacks_metadata=bool(lost_metadata),
     )
 
 

@@ -30,6 +30,9 @@ class HeldSerials(Protocol):
     def quarantined(self) -> Set[NormalizedName]:
         """Return the held projects that upstream has quarantined."""
 
+    def awaited_serials(self) -> Mapping[NormalizedName, int]:
+        """Return for which serials later runs ask by themselves, since the pages of these projects are older."""
+
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         """Record that pages are older than was believed."""
 
@@ -62,8 +65,10 @@ def plan_from_index(
     if serial < todo.target_serial:
         _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
     serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
+    awaited = held.awaited_serials()
     for name, project in listed.items():
-        if is_full or project.serial > serials.get(name, 0) or project.serial == 0 or name in quarantined:
+        known = max(serials[name], awaited.get(name, 0)) if name in serials else 0
+        if is_full or project.serial > known or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))

@@ -20,7 +20,8 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
-from bandersnatch import quarantines, strangers
+from bandersnatch import awaited, quarantines, strangers
+from bandersnatch.awaited import Awaited
 from bandersnatch.database_errors import cause_of
 from bandersnatch.errors import StorageError
 from bandersnatch.inventory_schema import INSERT, PROJECT_COLUMNS, SELECT, VERIFIED, VERSION, is_usable, make_tables
@@ -173,6 +174,7 @@ class Inventory:
         """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL, serial = 0")
+            cursor.execute("DELETE FROM awaited")
 
     def with_stranger(self, path: StoredPath) -> list[NormalizedName]:
         """Return the projects that list a file whose name does not begin with theirs."""
@@ -235,6 +237,27 @@ class Inventory:
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM refreshed")
             cursor.execute("INSERT INTO refreshed VALUES (?)", (up_to,))
+
+    def note_awaited(self, project: NormalizedName, what: Awaited) -> None:
+        """Note what is awaited of a project that was asked for just now."""
+        with self._transaction() as cursor:
+            awaited.note(cursor, project, what, self._now())
+
+    def awaited_serials(self) -> dict[NormalizedName, int]:
+        """Return which serial is awaited of each project of which anything is; 0 where that is no newer page."""
+        with self._cursor() as cursor:
+            return awaited.serials(cursor)
+
+    def due_awaited(self, now: float) -> list[tuple[NormalizedName, str, int]]:
+        """Return name, display name and serial of the awaited projects that are to be asked for now."""
+        with self._cursor() as cursor:
+            return awaited.due(cursor, now)
+
+    def end_asking(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Note when projects were asked for, if they are awaited; forget what is so no longer."""
+        with self._transaction() as cursor:
+            awaited.mark_asked(cursor, projects, moment)
+            awaited.forget_old(cursor, moment)
 
     def begin_verification(self, moment: float) -> None:
         """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""

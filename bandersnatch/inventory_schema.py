@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from bandersnatch import quarantines, strangers
+from bandersnatch import awaited, quarantines, strangers
 
 VERSION = 3
 PROJECT_COLUMNS = "name, display_name, serial, etag, files, bytes, pages_digest"
@@ -34,7 +34,7 @@ The index is what counts and orders hundreds of thousands of projects in millise
 
 def make_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty database, which counts as an inventory when ``user_version`` says so."""
-    for statement in (*_VERSION_2, *_SINCE_3, *strangers.SCHEMA, quarantines.SCHEMA):
+    for statement in (*_VERSION_2, *_SINCE_3, *strangers.SCHEMA, quarantines.SCHEMA, awaited.SCHEMA):
         connection.execute(statement)
 
 
@@ -48,6 +48,6 @@ def is_usable(connection: sqlite3.Connection) -> bool:
         connection.execute("COMMIT")
     elif version != VERSION:
         return False
-    for statement in strangers.SCHEMA:
+    for statement in (*strangers.SCHEMA, awaited.SCHEMA):
         connection.execute(statement)
     return True

@@ -30,6 +30,7 @@ class Refresh(Struct, frozen=True):
     def record(self, inventory: Inventory, projects: set[NormalizedName], failed: set[NormalizedName]) -> None:
         """Record that ``projects`` have had their turn, ``failed`` ones among them for a while only."""
         inventory.mark_looked_at(projects - failed, self.begun)
+        inventory.end_asking(projects, self.begun)
         inventory.mark_looked_at(failed, self.begun - self.period_seconds + min(RETRY_SECONDS, self.period_seconds))
         if self.up_to is not None:
             inventory.save_refreshed(self.up_to)
@@ -38,25 +39,29 @@ class Refresh(Struct, frozen=True):
 def plan_refresh(inventory: Inventory, filters: Filters, period_seconds: float, now: float) -> Refresh:
     """Return the share of a run that began at ``now``; what was looked at since then has had its turn.
 
-    What the filters drop by its name, and is here all the same, waits for ``mirror`` to remove it.
+    Beside it stands what is awaited. What the filters drop by its name, and is here all the same, waits for ``mirror`` to
+    remove it.
     """
-    last, held = inventory.refreshed_up_to() if period_seconds else (now, 0)
-    if last is None or last > now or not held:
-        up_to = None if held == 0 else now
-        return Refresh(TodoList(0), up_to, now, period_seconds)
-    elapsed = min(now - last, period_seconds)
-    if elapsed > MOST_SECONDS and held * elapsed / period_seconds > MOST_PROJECTS:
-        elapsed = max(MOST_SECONDS, MOST_PROJECTS * period_seconds / held)
-    number = int(held * elapsed / period_seconds)
+    number, up_to = _share(inventory, period_seconds, now)
     todo = TodoList(0)
-    for name, display_name, serial in inventory.longest_not_looked_at(number, now):
+    for name, display_name, serial in (*inventory.longest_not_looked_at(number, now), *inventory.due_awaited(now)):
         todo.add(name, TodoEntry(display_name, serial, Owed.ROLES))
-    # What is less than one project stays owed.
-    up_to = now - elapsed + number * period_seconds / held
-    refresh = Refresh(todo, up_to if number else None, now, period_seconds)
     if filters.projects:
         dropped = {name for name in todo if not filters.keeps_project(name, todo[name].display_name)}
         for name in dropped:
             todo.discard(name)
         inventory.mark_looked_at(dropped, now)
-    return refresh
+    return Refresh(todo, up_to, now, period_seconds)
+
+
+def _share(inventory: Inventory, period_seconds: float, now: float) -> tuple[int, float | None]:
+    """Return how many projects have their turn, and up to when they were due; None where that is as it was recorded."""
+    last, held = inventory.refreshed_up_to() if period_seconds else (now, 0)
+    if last is None or last > now or not held:
+        return 0, None if held == 0 else now
+    elapsed = min(now - last, period_seconds)
+    if elapsed > MOST_SECONDS and held * elapsed / period_seconds > MOST_PROJECTS:
+        elapsed = max(MOST_SECONDS, MOST_PROJECTS * period_seconds / held)
+    number = int(held * elapsed / period_seconds)
+    # What is less than one project stays owed.
+    return number, now - elapsed + number * period_seconds / held if number else None

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import size_of
+from bandersnatch.awaited import Awaited
 from bandersnatch.brake import Removals
 from bandersnatch.changes import Owed
 from bandersnatch.config import Config
@@ -42,7 +43,7 @@ from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
 from bandersnatch.selection_changes import SelectionChanges
-from bandersnatch.todo import TodoList
+from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.workshop import Workshop, build_workshop
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Work:
         self._allow_removals = allow_removals
         self._ended_early = self._left_out = self._is_index_down = False
         self._next_checkpoint = 0.0
+        self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
@@ -128,6 +130,7 @@ class Work:
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
+        self._awaited = self._inventory.awaited_serials().keys()
         crew = Crew[Outcome](self._equipment.stop.is_set)
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         shop = build_workshop(
@@ -240,6 +243,7 @@ class Work:
         match outcome:
             case Settled(project):
                 self._take_settled(outcome)
+                self._note_awaited(outcome, todo[project])
                 self.selection.note(project, dropped=outcome.filtered_files, added=outcome.added_files)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
@@ -292,6 +296,18 @@ class Work:
                 settled.project, settled.serial, settled.files, size_of(settled.size_bytes), settled.deleted_files,
                 extra=OF_PROJECT,
             )  # fmt: skip
+
+    def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
+        """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""
+        is_behind = entry.owed is Owed.LISTED and 0 < settled.serial < entry.serial
+        if is_behind and settled.project not in self._awaited:
+            logger.info(
+                "%s: its page has serial %d, and upstream lists it at %d; later runs ask again for a day",
+                settled.project, settled.serial, entry.serial, extra=OF_PROJECT,
+            )  # fmt: skip
+        if (is_behind or settled.lacks_metadata or settled.project in self._awaited) and settled.excluded_by is None:
+            what = Awaited(entry.serial if is_behind else 0, settled.lacks_metadata)
+            self._inventory.note_awaited(settled.project, what)
 
     def _take_failure(self, failure: Failure, todo: TodoList, schedule: Schedule) -> None:
         error = failure.error

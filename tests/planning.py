@@ -35,6 +35,9 @@ class Held:
     def quarantined(self) -> set[NormalizedName]:
         return set()
 
+    def awaited_serials(self) -> Mapping[NormalizedName, int]:
+        return {}
+
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         self.lowered.update(serials)
 

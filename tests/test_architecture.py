@@ -95,6 +95,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (2, "strangers"),
     (2, "unconfirmed"),
     (2, "quarantines"),
+    (2, "awaited"),
     (2, "database_errors"),
     (2, "inventory_schema"),
     (2, "inventory"),
