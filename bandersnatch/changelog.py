@@ -254,6 +254,8 @@ def _read_list(body: bytes) -> object:
 
 
 def _read_answer(body: bytes) -> object:
+    if b"<!DOCTYPE" in body or b"\0" in body:  # in UTF-16, which would hide the other, there are zeros
+        raise ValueError("it defines entities, of which a small document makes a large one")
     (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
     return result
 

@@ -176,6 +176,18 @@ def test_a_value_that_is_wrong_in_itself_is_malformed(pypi: FakePyPI, changelog:
         changelog.last_serial()
 
 
+ENTITIES = "<!DOCTYPE x [<!ENTITY a '{}'>]>{}".format(
+    "x" * 1000, "<methodResponse><params><param><value>&a;</value></param></params></methodResponse>"
+)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16", "utf-16-le", "utf-32"])
+def test_what_defines_entities_is_not_read(pypi: FakePyPI, changelog: Changelog, encoding: str) -> None:
+    pypi.fault(LAST, Body(ENTITIES.encode(encoding)))
+    with pytest.raises(MalformedResponseError, match="it defines entities"):
+        changelog.last_serial()
+
+
 def test_an_index_without_xml_rpc_is_not_found(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.fault("/pypi", Status(404))
     with pytest.raises(NotFoundError, match=f"^{pypi.url}/pypi: not found$"):
