@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from http.client import HTTPResponse
+from http.client import HTTPResponse, parse_headers
 from typing import Any
 
 from urllib3 import BaseHTTPResponse
@@ -167,6 +167,17 @@ def is_later(response: BaseHTTPResponse) -> bool:
 
 class _WatchedResponse(HTTPResponse):
     reader: "_Reader"
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Pass over interim answers, such as 103 Early Hints; of these ``http.client`` knows 100 only.
+
+        A client takes any number of them, asked for or not (RFC 9110, section 15.2), but for a change of protocol.
+        """
+        while True:
+            told: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            if not 101 < told[1] < 200:
+                return told
+            parse_headers(self.fp)
 
     def begin(self) -> None:
         super().begin()

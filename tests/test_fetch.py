@@ -10,10 +10,12 @@ import pytest
 from bandersnatch import __version__
 from bandersnatch.body import Resume
 from bandersnatch.config import HttpConfig
-from bandersnatch.errors import NotFoundError, RangeRefusedError, UpstreamError
+from bandersnatch.errors import NotFoundError, RangeRefusedError, UpstreamError, UpstreamUnavailableError
 from bandersnatch.fetch import Fetcher
+from tests.builders import make_fetcher
 from tests.fakepypi import FakePyPI, Status
 from tests.fetching import DATA, Way, every_way, get, ok, read
+from tests.scripted import answer, scripted
 
 
 @pytest.fixture
@@ -35,6 +37,29 @@ def test_a_document_is_fetched(pypi: FakePyPI, fetcher: Fetcher, url: str, fetch
 def test_an_empty_document_is_a_document(pypi: FakePyPI, fetcher: Fetcher, url: str, fetch: Way) -> None:
     pypi.fault("/x", ok(b""))
     assert fetch(fetcher, url) == b""
+
+
+@every_way
+@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Other"])
+def test_interim_answers_are_passed_over(status: str, number: int, fetch: Way) -> None:
+    interim = f"HTTP/1.1 {status}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode()
+    with (
+        scripted(lambda line, _: line.send(interim * number + answer(DATA))) as url,
+        closing(make_fetcher()) as fetcher,
+    ):
+        assert [fetch(fetcher, f"{url}/x") for _ in range(2)] == [DATA] * 2
+
+
+@every_way
+def test_a_change_of_protocol_is_no_answer(fetch: Way) -> None:
+    changed = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"
+    with (
+        scripted(lambda line, _: line.send(changed + answer(DATA))) as url,
+        closing(make_fetcher()) as fetcher,
+        pytest.raises(UpstreamUnavailableError, match="upstream answered 101 Switching Protocols"),
+    ):
+        fetch(fetcher, f"{url}/x")
 
 
 def test_an_answer_has_status_headers_and_url(pypi: FakePyPI, fetcher: Fetcher, url: str) -> None:
