@@ -165,10 +165,11 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
     status = page.project_status or wire.Status()
     if _STATUS.fullmatch(status.status) is None:
         raise MalformedResponseError(url, f"strange project-status {status.status!r}")
-    names = {file.filename for file in page.files}
-    if len(names) != len(page.files):
-        twice = next(name for name in names if sum(file.filename == name for file in page.files) > 1)
-        raise MalformedResponseError(url, f"the file {twice!r} stands there twice")
+    names: set[str] = set()
+    for file in page.files:
+        if file.filename in names:
+            raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' stands there twice")
+        names.add(file.filename)
     links = _Links(url)
     files: list[DistributionFile] = []
     left_out: list[str] = []
