@@ -13,15 +13,18 @@ from msgspec import Struct
 
 from bandersnatch.changes import Owed
 from bandersnatch.completion import complete
-from bandersnatch.errors import InterruptedRunError, MirrorError, without_data
+from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamUnavailableError, without_data
 from bandersnatch.file_plan import FileTask
 from bandersnatch.file_sync import SyncedFile
 from bandersnatch.memory import scarcity
 from bandersnatch.order import Order
 from bandersnatch.preparation import Preparation
 from bandersnatch.report import Failure, Outcome
+from bandersnatch.retries import asking_about
 from bandersnatch.workshop import Prepared, Workshop
 
+FILES_IN_VAIN = 5
+"""When so many files in a row could not be had, the others of the project are left for the next run."""
 FILES_TOGETHER = 32
 """So many small files make one task: enough to save threads their switches, few enough for all workers to have some."""
 
@@ -34,7 +37,7 @@ class Package:
         self._project = order.project
         self._guard = threading.Lock()
         self._is_reported = False
-        self._left = 0
+        self._left = self._in_vain = 0
         self._error: Exception | None = None
         self._synced: dict[str, SyncedFile] = {}
 
@@ -63,7 +66,8 @@ class Package:
         try:
             if self._shop.is_stopped():
                 raise InterruptedRunError
-            task()
+            with asking_about(self._project):
+                task()
         except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
             without_data(error)
             self._report(Failure(self._project, scarcity(error) or error))
@@ -112,7 +116,7 @@ class Package:
         """Work on one file."""
         error: Exception | None = None
         try:
-            self._check_disk()
+            self._check_sense()
             self._synced[task.file.filename] = self._shop.file_sync.sync(task)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             error = caught
@@ -121,7 +125,7 @@ class Package:
     def _sync_together(self, tasks: Sequence[FileTask], complete: Callable[[], None]) -> None:
         """Work on many small files at once; each that does not come so easily is worked on by itself, later."""
         try:
-            self._check_disk()
+            self._check_sense()
             synced = self._shop.together.sync_together(tasks)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             return self._end_files(len(tasks), caught, complete)
@@ -129,14 +133,16 @@ class Package:
         self._submit_files((task for task in tasks if task.file.filename not in synced), complete)
         return self._end_files(len(synced), None, complete)
 
-    def _check_disk(self) -> None:
-        if isinstance(self._error, MirrorError) and self._error.stops_run:
-            raise self._error  # nothing can be written any more
+    def _check_sense(self) -> None:
+        if isinstance(self._error, MirrorError) and (self._error.stops_run or self._in_vain >= FILES_IN_VAIN):
+            raise self._error  # nothing can be written any more, or had
 
     def _end_files(self, number: int, error: Exception | None, complete: Callable[[], None]) -> None:
         """Count files as worked on; whoever ends last publishes the page, or raises the project's first error."""
         with self._guard:
             self._error = self._error or error
+            if number > 0:
+                self._in_vain = self._in_vain + 1 if isinstance(error, UpstreamUnavailableError) else 0
             self._left -= number
             is_last = number > 0 and self._left == 0
         if is_last:

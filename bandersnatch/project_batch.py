@@ -26,6 +26,7 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.order import Order
 from bandersnatch.preparation import Preparation
 from bandersnatch.report import Failure, Outcome, Settled
+from bandersnatch.retries import asking_about
 from bandersnatch.upstream import FetchedPage
 from bandersnatch.workshop import Prepared, Workshop
 
@@ -244,7 +245,7 @@ class ProjectBatch:
     def _end(self, project: _Project) -> None:
         """Ask for core metadata that was not in the wheels, now that no lane needs a turn for that; tell what is left."""
         for task in project.without_metadata:
-            with self._going_well(project):
+            with self._going_well(project), asking_about(project.name):
                 project.synced[task.file.filename] = self._shop.file_sync.complete(task)
                 self._complete_if_whole(project)
         if project.prepared is not None:

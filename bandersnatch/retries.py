@@ -1,6 +1,9 @@
 """How often and how soon a request is tried again, and when a host is given up for the rest of the run."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
@@ -14,6 +17,20 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
 
+_SUBJECTS_UNTIL_DOWN = 4
+_subject: ContextVar[str] = ContextVar("subject", default="")
+
+
+@contextmanager
+def asking_about(subject: str) -> Iterator[None]:
+    """Let what fails in this thread within the block count as trouble of one subject, such as a project."""
+    token = _subject.set(subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
 class RetryPolicy(Struct, frozen=True):
     """The limits of patience. All our requests, POST included, only read, and so all of them may be repeated."""
 
@@ -25,7 +42,10 @@ class RetryPolicy(Struct, frozen=True):
     retries_per_run: int = 5_000
     """A run whose upstream needs more than that is not worth going on with: errors are final from then on."""
     failures_until_down: int = 20
-    """So many requests in a row to one host without a usable answer, each after all its attempts, and it is down."""
+    """So many requests in a row to one host without a usable answer, each after all its attempts, and it is down.
+
+    One project counts for a quarter of that at the most.
+    """
 
 
 class RetryBudget:
@@ -88,11 +108,17 @@ class BudgetedRetry(Retry):
 
 
 class HostHealth:
-    """A circuit breaker for each host: after so many failures in a row, no more is asked of it. Thread-safe."""
+    """A circuit breaker for each host: after so many failures in a row, no more is asked of it. Thread-safe.
+
+    A subject counts for a part of that only: the files of one project may all be forbidden, or broken, on a host that is
+    well.
+    """
 
     def __init__(self, failures_until_down: int) -> None:
         self._failures_until_down = failures_until_down
+        self._most_of_one = max(1, failures_until_down // _SUBJECTS_UNTIL_DOWN)
         self._failures: dict[str, int] = {}
+        self._of_subjects: dict[str, dict[str, int]] = {}
         self._guard = threading.Lock()
 
     def is_down(self, host: str) -> bool:
@@ -105,8 +131,14 @@ class HostHealth:
             with self._guard:
                 if not self.is_down(host):
                     self._failures[host] = 0
+                    self._of_subjects.pop(host, None)
 
     def failed(self, host: str) -> None:
         """The host gave none, after all attempts."""
+        subject = _subject.get()
         with self._guard:
+            known = self._of_subjects.setdefault(host, {})
+            if subject and known.get(subject, 0) >= self._most_of_one:
+                return
+            known[subject] = known.get(subject, 0) + 1
             self._failures[host] = self._failures.get(host, 0) + 1

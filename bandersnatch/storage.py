@@ -26,6 +26,8 @@ from bandersnatch.stored_tree import StoredTree
 logger = logging.getLogger(__name__)
 
 PUBLIC_MODE = 0o644
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""Some filesystems have shorter names than others, or want them in UTF-8, or without a colon."""
 
 
 class _UnchangedError(Exception):
@@ -210,7 +212,9 @@ class FilesystemStorage(StoredTree):
         except (FileNotFoundError, NotADirectoryError):
             was_there = False
         except OSError as error:
-            raise StorageError(self._absolute(path), "delete", error) from error
+            if not self._is_folder(path):
+                raise StorageError(absolute, "delete", error) from error
+            was_there = False
         self._folders.delete_empty(path)
         if was_there and self._tell is not None:
             self._tell(path)
@@ -299,6 +303,8 @@ class FilesystemStorage(StoredTree):
         except IsADirectoryError as error:
             raise PathConflictError(path, "a folder lies where the file would be") from error
         except OSError as error:
+            if error.errno in _OF_THE_NAME:
+                raise PathConflictError(path, f"the filesystem takes no such name: {error.strerror}") from error
             raise StorageError(self._absolute(path), "write", error) from error
 
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:

@@ -1,5 +1,6 @@
 """The mirror's directory as it is read: files, folders and links, by paths relative to it."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -37,6 +38,8 @@ class StoredTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if self._is_folder(path):
+                return None
             raise StorageError(self._absolute(path), "read", error) from error
 
     def read_record(self, path: StoredPath, most: int) -> bytes | None:
@@ -85,14 +88,16 @@ class StoredTree:
             raise StorageError(self._absolute(path), "read", error) from error
 
     def stat(self, path: StoredPath) -> StoredFile | None:
-        """Return size and modification time of a file, or None where there is none."""
+        """Return size and modification time of a file, or None where there is none, but a folder perhaps."""
         try:
             found = os.stat(self._absolute(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
             raise StorageError(self._absolute(path), "look at", error) from error
-        return StoredFile(found.st_size, found.st_mtime)
+        return StoredFile(found.st_size, found.st_mtime) if not stat.S_ISDIR(found.st_mode) else None
 
     def digest(self, path: StoredPath, algorithm: str, is_stopped: Callable[[], bool]) -> str:
         """Return the hexadecimal digest of a stored file.
@@ -141,6 +146,10 @@ class StoredTree:
             return os.path.samefile(self._absolute(path), self._absolute(other))
         except OSError:
             return False
+
+    def _is_folder(self, path: StoredPath) -> bool:
+        """Whether a folder lies where a file was meant: upstream can name a file as it names the folder of another."""
+        return os.path.isdir(self._absolute(path)) and not os.path.islink(self._absolute(path))
 
     def _plain_size(self, path: StoredPath) -> int | None:
         """Return the size of a file that is no link; what lies behind a link is not the file that is asked for."""

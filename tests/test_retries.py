@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bandersnatch.config import HttpConfig
 from bandersnatch.errors import HostDownError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.fetch import Fetcher
-from bandersnatch.retries import HostHealth, RetryBudget, RetryPolicy
+from bandersnatch.retries import HostHealth, RetryBudget, RetryPolicy, asking_about
 from tests.builders import unhurried
 from tests.fakepypi import FakePyPI, Reset, Status
 
@@ -48,6 +48,33 @@ def test_a_host_that_is_down_stays_so() -> None:
     health = HostHealth(1)
     health.failed(HOST)
     health.succeeded(HOST)
+    assert health.is_down(HOST)
+
+
+def test_one_subject_counts_for_a_quarter_at_the_most() -> None:
+    health = HostHealth(20)
+    for subject in ("foo", "bar", "baz"):
+        with asking_about(subject):
+            for _ in range(100):
+                health.failed(HOST)
+    assert not health.is_down(HOST)
+    with asking_about("foobar"):
+        for _ in range(4):
+            health.failed(HOST)
+        assert not health.is_down(HOST)
+        health.failed(HOST)
+    assert health.is_down(HOST)
+
+
+def test_after_a_success_a_subject_counts_anew() -> None:
+    health = HostHealth(4)
+    for _ in range(4):
+        with asking_about("foo"):
+            health.failed(HOST)
+        health.succeeded(HOST)
+    for subject in ("foo", "bar", "baz", "foobar"):
+        with asking_about(subject):
+            health.failed(HOST)
     assert health.is_down(HOST)
 
 

@@ -121,6 +121,21 @@ def test_a_path_that_is_a_folder_is_a_conflict_and_leaves_no_trace(storage: File
     assert files(storage) == {}
 
 
+def test_a_folder_is_no_stored_file(storage: FilesystemStorage) -> None:
+    (storage.root / PATH).mkdir(parents=True)
+    assert (storage.stat(PATH), storage.read(PATH), storage.delete(PATH)) == (None, None, False)
+    assert (storage.root / PATH).is_dir()
+
+
+@pytest.mark.parametrize("path", [f"web/packages/{'x' * 256}", f"web/packages/{'x/' * 2000}x"])
+def test_a_name_that_the_filesystem_does_not_take_is_a_conflict(storage: FilesystemStorage, path: str) -> None:
+    storage.root.mkdir()
+    assert storage.stat(StoredPath(path)) is None
+    with pytest.raises(PathConflictError, match="the filesystem takes no such name: File name too long"):
+        storage.write_bytes(StoredPath(path), CONTENT)
+    assert half_written(storage.root) == []
+
+
 def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> None:
     storage.write_bytes(StoredPath("web/packages/aa"), b"in the way")
     with pytest.raises(PathConflictError, match="a file lies where its folder would be"):
@@ -270,13 +285,13 @@ def test_flushing_a_directory_that_is_not_there_is_a_storage_error(storage: File
 
 def test_errors_name_the_whole_path(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
-    (tmp_path / "web/simple/foo").mkdir(parents=True)
-    (tmp_path / "web/file").write_bytes(b"")
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/loop").symlink_to("loop")
     failing: list[Callable[[], object]] = [
-        lambda: storage.read(StoredPath("web/simple/foo")),
-        lambda: storage.delete(StoredPath("web/simple/foo")),
+        lambda: storage.read(StoredPath("web/loop")),
+        lambda: storage.delete(StoredPath("web/loop/foo")),
         lambda: storage.set_mtime(StoredPath("web/none"), 1.0),
-        lambda: storage.stat(StoredPath(f"web/{'x' * 300}")),
+        lambda: storage.stat(StoredPath("web/loop")),
         lambda: storage.digest(StoredPath("web/none"), "sha256", lambda: False),
     ]
     for fail in failing:

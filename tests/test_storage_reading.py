@@ -27,16 +27,11 @@ def test_what_would_lie_below_a_file_is_none(storage: FilesystemStorage) -> None
     assert not storage.delete(below)
 
 
-def test_reading_a_folder_is_a_storage_error(storage: FilesystemStorage) -> None:
-    storage.write_bytes(PATH, CONTENT)
-    with pytest.raises(StorageError, match="can't read: Is a directory"):
-        storage.read(StoredPath("web/packages"))
-
-
-def test_looking_at_a_name_too_long_is_a_storage_error(storage: FilesystemStorage) -> None:
+def test_a_link_that_leads_to_itself_is_a_storage_error(storage: FilesystemStorage) -> None:
     storage.root.mkdir()
-    with pytest.raises(StorageError, match="can't look at: File name too long"):
-        storage.stat(StoredPath("x" * 300))
+    (storage.root / "loop").symlink_to("loop")
+    with pytest.raises(StorageError, match="can't look at: Too many levels of symbolic links"):
+        storage.stat(StoredPath("loop"))
 
 
 def test_a_stored_file_can_be_opened(storage: FilesystemStorage) -> None:
@@ -135,12 +130,6 @@ def test_the_folders_that_a_web_server_needs_stay(storage: FilesystemStorage, pa
 
 def test_deleting_what_is_not_there_is_no_error(storage: FilesystemStorage) -> None:
     assert not storage.delete(PATH)
-
-
-def test_deleting_a_folder_is_a_storage_error(storage: FilesystemStorage) -> None:
-    (storage.root / PATH).mkdir(parents=True)
-    with pytest.raises(StorageError, match="can't delete"):
-        storage.delete(PATH)
 
 
 def test_deleting_a_link_leaves_what_it_leads_to(storage: FilesystemStorage, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""14. One project that is wrong from top to bottom fails alone: no other waits, fails or goes without because of it."""
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from bandersnatch.equipment import Pace
+from bandersnatch.errors import PathConflictError
+from bandersnatch.package import FILES_IN_VAIN
+from tests.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
+from tests.rig import HELPED, HURRIED, Rig
+
+in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+CONTENT = b"x" * 4096  # as large as an empty folder is, on many filesystems
+
+
+def add_others(pypi: FakePyPI, number: int) -> None:
+    for each in range(number):
+        pypi.add_file(f"good-{each}", "1.0", kind="sdist")
+
+
+@in_both_ways
+@pytest.mark.parametrize("fault", [Status(403), Status(500), ShortBody(3)], ids=str)
+def test_a_project_whose_files_all_fail_takes_no_host_down(rig: Rig, pypi: FakePyPI, fault: Fault, pace: Pace) -> None:
+    for number in range(150):
+        pypi.fault(pypi.add_file("bad", f"{number}.0", kind="sdist").url_path, fault, times=None)
+    add_others(pypi, 150)
+    report = rig.run(pace=pace)
+    assert ([failure.project for failure in report.failures], report.outage) == (["bad"], None)
+    assert report.updated == 150
+    pypi.clear_faults()
+    assert rig.run(pace=pace).failures == []
+    rig.assert_matches()
+
+
+def test_a_project_whose_files_fail_one_after_the_other_is_left_for_the_next_run(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(150):
+        pypi.fault(pypi.add_file("bad", f"{number}.0", kind="sdist").url_path, Status(403), times=None)
+    rig.run(workers="1")
+    asked = {request.path for request in pypi.file_requests()}
+    under_way, batches = 3, 5  # of each batch one file was asked for before that was given up
+    assert len(asked) <= FILES_IN_VAIN + under_way + batches
+
+
+def test_files_that_fail_now_and_then_do_not_keep_the_others_waiting(rig: Rig, pypi: FakePyPI) -> None:
+    uploaded = [pypi.add_file("bad", f"{number}.0", kind="sdist") for number in range(60)]
+    for file in uploaded[::6]:
+        pypi.fault(file.url_path, Status(403), times=None)
+    rig.run(workers="1")
+    assert {request.path for request in pypi.file_requests()} == {file.url_path for file in uploaded}
+
+
+def file_at(url: str, size: int | None) -> dict[str, Any]:
+    hashes = {"sha256": sha256(CONTENT).hexdigest()}
+    return {"filename": url.rpartition("/")[2], "url": url, "hashes": hashes, "size": size}
+
+
+PLACES = {
+    "in the place of a folder": lambda file: file.url_path.rpartition("/")[0],
+    "in the place of an upper folder": lambda file: "/".join(file.url_path.split("/")[:4]),
+    "below a file": lambda file: f"{file.url_path}/x.whl",
+    "below core metadata": lambda file: f"{file.url_path}.metadata/x.whl",
+}
+
+
+@in_both_ways
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_file_in_the_place_of_another_fails_its_project_in_each_run(
+    rig: Rig, pypi: FakePyPI, place: Any, size: int | None, pace: Pace
+) -> None:
+    victim = pypi.add_file("victim", "1.0")
+    add_others(pypi, 3)
+    rig.run(pace=pace)
+    pypi.add_file("evil", "1.0", kind="sdist")
+    told = file_at(pypi.url + place(victim), size)
+    pypi.fault("/simple/evil/", Edit(lambda page: page | {"files": [told]}), times=None)
+    pypi.fault(place(victim), Status(200, body=CONTENT), times=None)
+    for version in ("2.0", "3.0"):
+        pypi.add_file("good-1", version, kind="sdist")
+        report = rig.run(pace=pace)
+        assert [failure.project for failure in report.failures] == ["evil"]
+        assert report.updated == 1
+    pypi.clear_faults()
+    assert rig.run(pace=pace).failures == []
+    rig.assert_matches()
+
+
+@in_both_ways
+def test_a_file_whose_place_is_taken_by_a_folder_fails_its_project_only(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+    victim = pypi.add_file("victim", "1.0")
+    taken = rig.web / victim.url_path[1:]
+    for place in (taken, taken.with_name(f"{taken.name}.metadata")):
+        (place / "x").mkdir(parents=True)
+        add_others(pypi, 3)
+        report = rig.run(pace=pace)
+        assert [failure.project for failure in report.failures] == ["victim"]
+        assert isinstance(report.failures[0].error, PathConflictError)
+        (place / "x").rmdir()
+        place.rmdir()
+    assert rig.run(pace=pace).failures == []
+    rig.assert_matches()
+
+
+def test_a_page_with_a_file_twice_among_very_many_is_refused_at_once(rig: Rig, pypi: FakePyPI) -> None:
+    files = [file_at(f"/packages/a/x-{number}.whl", 1) for number in range(40_000)]
+    pypi.add_file("bad", "1.0")
+    add_others(pypi, 3)
+    pypi.fault("/simple/bad/", Edit(lambda page: page | {"files": [*files, files[-1]]}), times=None)
+    report = rig.run()
+    assert [str(failure.error) for failure in report.failures] == [
+        f"{pypi.url}/simple/bad/: the file 'x-39999.whl' stands there twice"
+    ]
