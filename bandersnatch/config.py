@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError, without_credentials
 from bandersnatch.filters.filters import NO_FILTERS, Filters
-from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings
+from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings, filter_of
 from bandersnatch.fingerprint import form_text, part, renewed
 from bandersnatch.ini import DEFAULT_SECTION, IniFile, in_order_of_lines
 from bandersnatch.mirror_section import MirrorSection
@@ -202,9 +202,10 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
         if section in BACKEND_SECTIONS:
             remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            if hint := suggestion(
-                section, known, _SIMILAR_SECTION
-            ):  # its filters would be off, and everything mirrored
+            # Its filters would be off, and everything mirrored.
+            if read := filter_of(section):
+                problems.append(f"{ini.place(section)}: unknown section; the filter {read[0]} reads {read[1]}")
+            elif hint := suggestion(section, known, _SIMILAR_SECTION):
                 problems.append(f"{ini.place(section)}: unknown section{hint}")
             else:
                 warnings.append(f"{ini.place(section)}: unknown section, ignored")

@@ -19,6 +19,7 @@ from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_O
 from bandersnatch.suggestions import suggestion
 
 MOST_NESTED = 10
+_MOST_CHARACTERS = 1_000_000
 _SECTIONS = ("mirror", *FILTER_SECTIONS)
 _MIRROR_DEFAULTS = {option.name: option.default for option in MIRROR_OPTIONS}
 _MIRROR_NAMES = frozenset({*_MIRROR_DEFAULTS, *ALIASES, *IGNORED_MIRROR_OPTIONS})
@@ -106,7 +107,12 @@ class _References(Struct):
             self.used.add(name)
             return self._expanded(self.options[name].text, (*names, name))
 
-        return _PERCENT.sub(value, text)
+        expanded = _PERCENT.sub(value, text)
+        if len(expanded) > _MOST_CHARACTERS:
+            raise _ReferenceError(
+                f"expected no more than {_MOST_CHARACTERS:,} characters in a value, references included"
+            )
+        return expanded
 
 
 def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str]]:

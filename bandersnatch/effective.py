@@ -7,10 +7,8 @@ from pathlib import Path
 from bandersnatch.config_file import read_config_file
 from bandersnatch.errors import ConfigError
 from bandersnatch.ini import DEFAULT_SECTION
+from bandersnatch.masking import masked
 from bandersnatch.option_tables import ALIASES, MIRROR_OPTIONS
-
-_SECRET_NAME = re.compile(r"password|secret|token|access_key", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"(?:(?<=://)|(?<=^)|(?<=\s))[^\s/]+@", re.MULTILINE)
 
 
 def effective_lines(path: Path) -> Iterator[str]:
@@ -46,10 +44,3 @@ def _written(name: str, value: str) -> str:
     """Return a value as it may stand in a file, where a ``%`` must not be taken for a reference, or for a half of one."""
     text = masked(name, value)
     return text.replace("%", "%%") if re.search(r"%%|%\(", text) else text
-
-
-def masked(name: str, value: str) -> str:
-    """Return a value as it may be shown: without credentials in URLs, and nothing of what is secret by its name."""
-    if _SECRET_NAME.search(name):
-        return "***"
-    return _CREDENTIALS.sub("***@", value)

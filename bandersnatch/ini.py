@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown
+from bandersnatch.masking import masked_line
 
 DEFAULT_SECTION = "DEFAULT"
 
@@ -151,7 +152,9 @@ class _Reader(Struct):
             self._begin_section(number, header[1])
         elif self._section is None:
             if not self.wrong:
-                self.wrong.append(f"line {number}: expected a section such as [mirror] first, not {shown(stripped)!r}")
+                self.wrong.append(
+                    f"line {number}: expected a section such as [mirror] first, not {shown(masked_line(stripped))!r}"
+                )
         else:
             self._begin_option(self._section, number, stripped)
 
@@ -165,7 +168,7 @@ class _Reader(Struct):
         name, equals, value = stripped.partition("=")
         name = name.rstrip()
         if not equals or not name:
-            self.wrong.append(f"line {number}: expected name = value, not {shown(stripped)!r}")
+            self.wrong.append(f"line {number}: expected name = value, not {shown(masked_line(stripped))!r}")
             section.broken.add(re.split(r"[\s:=]", stripped, maxsplit=1)[0])
             self._lines = []  # what is further in goes on with it
             return

@@ -4,6 +4,7 @@ import re
 
 from bandersnatch.errors import shown
 from bandersnatch.ini import IniFile
+from bandersnatch.masking import masked_wrong
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
 from bandersnatch.options import PUBLIC_PYPI, DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat
 from bandersnatch.suggestions import suggestion
@@ -57,7 +58,7 @@ class MirrorSection:
             self._given[ALIASES.get(name, name)] = text
             self._written[ALIASES.get(name, name)] = name
         else:
-            self._complain(name, text, f"unknown option{suggestion(name, known)}")
+            self._complain(name, text, f"unknown option{suggestion(name, [*known, *IGNORED_MIRROR_OPTIONS])}")
 
     def _read_option(self, option: Option) -> None:
         """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
@@ -100,11 +101,7 @@ class MirrorSection:
             )
 
     def _complain(self, name: str, value: str, reason: str) -> None:
-        safe = value
-        if "@" in value:  # the value may hold a password, be it a URL or not
-            scheme, separator, _ = value.rpartition("@")[0].partition("://")
-            safe = f"{scheme if separator else ''}{separator}***@{value.rpartition('@')[2]}"
-        self.problems.append(f"{self._place(name)} = {shown(safe)}: {reason}")
+        self.problems.append(f"{self._place(name)} = {shown(masked_wrong(name, value))}: {reason}")
 
     def _place(self, name: str) -> str:
         return self._ini.place("mirror", self._written.get(name, name))

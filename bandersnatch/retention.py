@@ -1,7 +1,7 @@
 """What becomes of what upstream deletes, where the operator does not want it to go: pure rules."""
 
 from msgspec.structs import replace
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from bandersnatch.model import ProjectPage
 
@@ -22,5 +22,5 @@ def _version_order(text: str) -> tuple[bool, Version, str]:
     """Sort by PEP 440; what is no version of it comes first, as on PyPI."""
     try:
         return True, Version(text), text
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one, and what Python says of a number with 5,000 digits
         return False, Version("0"), text

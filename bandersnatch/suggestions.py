@@ -1,16 +1,21 @@
 """Which known name a misspelt one may stand for."""
 
+import re
 from collections.abc import Iterable
 
 SIMILAR_ENOUGH = 0.75
 
 
 def suggestion(name: str, known: Iterable[str], similar_enough: float = SIMILAR_ENOUGH) -> str:
-    """Return a question after the known name that is most like a misspelt one, or nothing."""
+    """Return a question after the known name that is most like a misspelt one, or the only longer one, or nothing."""
     import difflib  # noqa: PLC0415 - it takes 2 ms, which a run without a misspelt name need not wait for
 
     candidates = list(known)
-    for spelling in (name, name.lower(), name.lower().replace("_", "-")):
-        if close := difflib.get_close_matches(spelling, candidates, n=1, cutoff=similar_enough):
-            return f' (did you mean "{close[0]}"?)'
+    longer = [each for each in candidates if re.match(rf"{re.escape(name)}[-_]", each, re.IGNORECASE)]
+    if len(longer) == 1:
+        return f' (did you mean "{longer[0]}"?)'
+    in_small = {each.lower(): each for each in candidates}
+    for spelling in (name.lower(), name.lower().replace("_", "-")):
+        if close := difflib.get_close_matches(spelling, in_small, n=1, cutoff=similar_enough):
+            return f' (did you mean "{in_small[close[0]]}"?)'
     return ""

@@ -19,6 +19,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (0, "changes"),
     (0, "exit_status"),
     (0, "suggestions"),
+    (0, "masking"),
     (0, "stop"),
     (0, "amounts"),
     (0, "entity_tags"),

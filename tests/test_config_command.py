@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.config import Config
-from bandersnatch.effective import effective_lines, masked
+from bandersnatch.effective import effective_lines
+from bandersnatch.masking import masked
 from bandersnatch.option_tables import MIRROR_OPTIONS
 from tests.fakepypi import FakePyPI
 from tests.rig import Rig

@@ -73,6 +73,13 @@ def test_text_that_is_no_utf8_is_told_with_its_place(path: Path) -> None:
         ("[mirror]\nnonsense\ndirectory = /x\n", "line 2: expected name = value, not 'nonsense'"),
         ("[mirror]\ndirectory: /x\n", "line 2: expected name = value, not 'directory: /x'"),
         ("[mirror]\n= x\ndirectory = /x\n", "line 2: expected name = value, not '= x'"),
+        (
+            "[mirror]\nproxy: http://u:pa@ss@host\ndirectory = /x\n",
+            "line 2: expected name = value, not 'proxy: http://***@host'",
+        ),
+        ("[mirror]\npassword: abc\ndirectory = /x\n", "line 2: expected name = value, not 'password ***'"),
+        ("[mirror]\npassword = abc\ndirectory = /x\n", "line 2: [mirror] password = ***: unknown option"),
+        ("proxy = u:p@host\n", "line 1: expected a section such as [mirror] first, not '***@host'"),
     ],
 )
 def test_a_file_that_is_no_ini_is_told_with_the_line(path: Path, text: str, problem: str) -> None:

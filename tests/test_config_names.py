@@ -26,6 +26,9 @@ def path(tmp_path: Path) -> Path:
         ("digest-name", ' (did you mean "digest_name"?)'),
         ("stop_on_eror", ' (did you mean "stop-on-error"?)'),
         ("directorry", ' (did you mean "directory"?)'),
+        ("delete_packages", ' (did you mean "delete-packages"?)'),
+        ("simple", ' (did you mean "simple-format"?)'),
+        ("diff", ""),  # there are two that begin so
         ("colour", ""),
     ],
 )
@@ -87,8 +90,28 @@ def test_an_unknown_section_is_a_warning(path: Path, section: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("section", "reads"),
+    [
+        ("blocklist_project", "the filter blocklist_project reads [blocklist] packages"),
+        ("whitelist_project", "the filter allowlist_project reads [allowlist] packages"),
+        ("exclude_platform", "the filter exclude_platform reads [blocklist] platforms"),
+        ("prerelease_release", "the filter prerelease_release reads [filter_prerelease] packages"),
+        ("regex_release", "the filter regex_release reads [filter_regex] releases"),
+    ],
+)
+def test_a_section_with_the_name_of_a_filter_is_an_error_that_says_what_the_filter_reads(
+    path: Path, section: str, reads: str
+) -> None:
+    text = f"[mirror]\ndirectory = /srv/pypi\n[{section}]\npackages = six\n"
+    assert problems_of(path, text) == [f"line 3: [{section}]: unknown section; {reads}"]
+
+
+@pytest.mark.parametrize(
     ("section", "meant"),
     [
+        ("default", "DEFAULT"),
+        ("ALLOWLIST", "allowlist"),
+        ("latest", "latest_release"),
         ("plugin", "plugins"),
         ("allowlists", "allowlist"),
         ("allow_list", "allowlist"),

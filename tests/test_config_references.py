@@ -96,6 +96,15 @@ def test_a_reference_that_never_ends_is_an_error(path: Path, text: str, problem:
     assert problems_of(path, f"[mirror]\n{text}")[0].startswith(problem)
 
 
+def test_references_that_grow_without_end_are_an_error(path: Path) -> None:
+    lines = ["[mirror]", "directory = /srv/pypi", f"a0 = {'x' * 100}"]
+    lines += [f"a{number} = {f'%(a{number - 1})s' * 100}" for number in range(1, 4)]
+    problems = problems_of(path, "\n".join([*lines, "root_uri = https://%(a3)s", ""]))
+    assert problems[-1] == (
+        "line 7: [mirror] root_uri: expected no more than 1,000,000 characters in a value, references included"
+    )
+
+
 def test_references_may_be_nested_so_deep_and_no_deeper(path: Path) -> None:
     chain = "".join(f"n{number} = %(n{number + 1})s\n" for number in range(1, 10))
     assert load(path, f"[mirror]\n{chain}n10 = /srv\ndirectory = %(n1)s\n").directory == Path("/srv")

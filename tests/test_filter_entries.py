@@ -142,3 +142,26 @@ def test_requirement_files_behind_a_url_are_a_warning_with_file_and_line(path: P
         "only files on this machine are",
     )
     assert (keeps(config, "foo"), keeps(config, "bar")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "told"),
+    [
+        (
+            "version_range_release_file_metadata",
+            "release_file.requires-python",
+            'release_file.requires-python (did you mean "requires_python"?): what has no such field passes',
+        ),
+        (
+            "version_range_release_file_metadata",
+            "not-null:release_file.python",
+            'release_file.python (did you mean "python_version"?): what has no such field is dropped',
+        ),
+        ("regex_project_metadata", "info.colour.name", "info.colour: what has no such field passes"),
+    ],
+)
+def test_a_path_to_a_field_that_pypi_does_not_have_is_a_warning(
+    path: Path, section: str, option: str, told: str
+) -> None:
+    config = load(path, f"[plugins]\nenabled = {section}\n[{section}]\n{option} = 3\n")
+    assert config.warnings == (f"{path}: line 6: [{section}] {option}: PyPI's metadata has no {told}",)

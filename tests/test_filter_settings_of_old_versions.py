@@ -91,3 +91,14 @@ def test_a_list_that_acted_by_itself_in_old_versions_must_be_enabled_or_not(
     config = load(path, f"{text}[plugins]\nenabled =\n")
     assert config.filters == NO_FILTERS
     assert "without effect, since no filter that reads it is enabled" in config.warnings[0]
+
+
+@pytest.mark.parametrize("section", ["whitelist", "allowlist", "regex"])
+def test_filters_that_another_section_enables_are_an_error_that_says_where_that_is_done(
+    path: Path, section: str
+) -> None:
+    (problem,) = problems_of(path, f"[{section}]\nplugins =\n    whitelist_project\n")
+    assert problem == (
+        f"line 4: [{section}] plugins: unknown option; "
+        "what enables filters is [plugins] enabled, and was [blacklist] plugins up to version 4"
+    )

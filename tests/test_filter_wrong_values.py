@@ -61,6 +61,31 @@ def path(tmp_path: Path) -> Path:
             "line 6: [filter_regex] releases: *: expected a regular expression",
         ),
         (
+            "regex_project",
+            "[filter_regex]\npackages = a{99999999999}\n",
+            "line 6: [filter_regex] packages: a{99999999999}: expected a regular expression: the repetition number",
+        ),
+        (
+            "regex_project",
+            f"[filter_regex]\npackages = {'(' * 3000}{')' * 3000}\n",
+            "line 6: [filter_regex] packages: ((((((",
+        ),
+        (
+            "allowlist_release",
+            f"[allowlist]\npackages = foo=={'1' * 5000}\n",
+            "line 6: [allowlist] packages: foo==1111",
+        ),
+        (
+            "version_range_release_file_metadata",
+            f"[version_range_release_file_metadata]\nrelease_file.requires_python = {'1' * 5000}\n",
+            "line 6: [version_range_release_file_metadata] release_file.requires_python: 1111",
+        ),
+        (
+            "latest_release",
+            "[latest_release]\nkeep = -1\n",
+            "line 6: [latest_release] keep: -1: expected a whole number",
+        ),
+        (
             "regex_project_metadata",
             "[regex_project_metadata]\nsome:info.name = x\n",
             'line 6: [regex_project_metadata] some:info.name: "some" is no tag: expected all, any, ',

@@ -181,6 +181,12 @@ def test_the_range_of_a_file_must_contain_one_of_the_versions(wanted: Running, r
     assert bool(Selection(filters, page).page.files) == wanted.let_pass(requires)
 
 
+def test_a_range_of_more_digits_than_python_counts_is_none() -> None:
+    options = lines("version_range_release_file_metadata", "release_file.requires_python", "3.11")
+    page = make_page(make_file("sample-1.0.tar.gz", requires_python=f">={'1' * 5000}"))
+    assert Selection(filters_of(enabled("version_range_release_file_metadata") + options), page).page.files
+
+
 def test_patterns_of_files_see_the_json_where_the_page_does_not_tell() -> None:
     text = enabled("regex_release_file_metadata") + lines(
         "regex_release_file_metadata", "release_file.packagetype", "sdist"

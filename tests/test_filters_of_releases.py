@@ -159,3 +159,9 @@ def test_a_yanked_release_is_not_the_current_one() -> None:
         make_file("sample-1.0.tar.gz"), make_file("sample-2.0.tar.gz", yanked="broken"), versions=("1.0", "2.0")
     )
     assert kept_versions(filters, page) == ["1.0"]
+
+
+def test_a_version_of_more_digits_than_python_counts_is_none() -> None:
+    huge = "1" * 5000
+    page = make_page(make_file("sample-1.0.tar.gz"), versions=(huge, "1.0"))
+    assert kept_versions(filters_of(enabled("latest_release") + "[latest_release]\nkeep = 1\n"), page) == ["1.0"]

@@ -37,6 +37,12 @@ def test_versions_are_in_the_order_of_pep_440_with_the_others_first() -> None:
     assert page.versions == ("0.1-bulbasaur", "best", "1.0rc1", "1.0", "1.2", "1.10", "2005r")
 
 
+def test_a_version_of_more_digits_than_python_counts_is_none() -> None:
+    huge = "1" * 5000
+    page = with_kept_files(make_page(NEW, versions=("1.0",)), make_page(OLD, versions=(huge, "0.9")))
+    assert page.versions == (huge, "0.9", "1.0")
+
+
 @unhurried
 @given(project_pages(), project_pages())
 def test_nothing_of_upstreams_page_is_lost_and_doing_it_twice_changes_nothing(

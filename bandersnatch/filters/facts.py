@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from bandersnatch.model import DistributionFile, ProjectPage
 
@@ -113,7 +113,7 @@ def parse_version(text: str) -> Version | None:
     """Return the version, or None where it is none of PEP 440."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one, and what Python says of a number with 5,000 digits
         return None
 
 

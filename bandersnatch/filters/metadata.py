@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from enum import Enum
 
 from msgspec import Struct
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
 from bandersnatch.filters.names import allowed_names, read_patterns
-from bandersnatch.filters.settings import METADATA_ROOTS, Entry, Settings, metadata_path
+from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry, Settings, metadata_path
 from bandersnatch.option_readers import read_size
 from bandersnatch.options import OptionError
+from bandersnatch.suggestions import suggestion
 
 _NULL_TAGS = {"match-null": True, "not-null": False}
 
@@ -80,9 +81,9 @@ class VersionRule(Struct, frozen=True):
             return self.path.nulls_match
         try:
             specifier = SpecifierSet(as_text(value))
-        except InvalidSpecifier:
+            return any(specifier.contains(version, prereleases=True) for version in self.versions)
+        except ValueError:  # InvalidSpecifier is one, and what Python says of a number with 5,000 digits
             return True
-        return any(specifier.contains(version, prereleases=True) for version in self.versions)
 
     def reason(self, tree: Mapping[str, object]) -> str:
         """Say what the range is."""
@@ -250,6 +251,7 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
         else:
             nulls = [_NULL_TAGS[tag] for tag in tags if tag in _NULL_TAGS]
             path = Path(names, nulls[-1] if nulls else True)
+            _warn_of_unknown(settings, head, path)
             if is_range:
                 rules[option] = VersionRule(path, _read_versions(settings, entries))
             else:
@@ -258,6 +260,18 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
                     path, matches[-1] if matches else Match.ANY, read_patterns(settings, entries)
                 )
     return tuple(rules[option] for option in sorted(rules))
+
+
+def _warn_of_unknown(settings: Settings, head: Entry, path: Path) -> None:
+    """Warn of a path to a field that PyPI does not have: a misspelt one would let everything pass, or nothing."""
+    known = METADATA_FIELDS.get(path.names[0])
+    if known is None or len(path.names) < 2 or path.names[1] in known:
+        return
+    effect = "passes" if path.nulls_match else "is dropped"
+    settings.add_warning(
+        f"{settings.place(head.section, head.option)}: PyPI's metadata has no {'.'.join(path.names[:2])}"
+        f"{suggestion(path.names[1], sorted(known))}: what has no such field {effect}"
+    )
 
 
 def _read_versions(settings: Settings, entries: list[Entry]) -> tuple[Version, ...]:

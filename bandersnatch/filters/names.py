@@ -128,11 +128,25 @@ def read_requirement(settings: Settings, entry: Entry) -> Requirement | None:
     """Read an entry such as ``foo``, ``foo>=1.0`` or ``foo[extra]``; anything else is a problem."""
     text = entry.without_comment().text
     try:
-        return Requirement(text) if text else None
+        return parse_requirement(text) if text else None
     except InvalidRequirement:
         comma = "; one project stands on each line, without commas" if "," in text else ""
         settings.add_problem(entry, f"expected the name of a project, or one with versions such as foo>=1.0{comma}")
         return None
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Return the requirement.
+
+    Raises:
+        InvalidRequirement: it is none, or none whose versions can be compared.
+    """
+    requirement = Requirement(text)
+    try:
+        hash(requirement.specifier)  # its versions are read only now
+    except ValueError as error:  # a number with 5,000 digits
+        raise InvalidRequirement(str(error)) from error
+    return requirement
 
 
 def read_patterns(settings: Settings, entries: list[Entry]) -> tuple[re.Pattern[str], ...]:
@@ -141,6 +155,6 @@ def read_patterns(settings: Settings, entries: list[Entry]) -> tuple[re.Pattern[
     for entry in entries:
         try:
             patterns[entry.text] = re.compile(entry.text)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:  # of a{99999999999}, and of 1,000 parentheses
             settings.add_problem(entry, f"expected a regular expression: {error}")
     return tuple(patterns[text] for text in sorted(patterns))

@@ -27,7 +27,7 @@ from bandersnatch.filters.releases import (
     read_regex_release,
 )
 from bandersnatch.filters.requirements import read_project_requirements, read_project_requirements_pinned
-from bandersnatch.filters.settings import Settings
+from bandersnatch.filters.settings import FILTER_READS, Settings
 from bandersnatch.filters.upload_time import read_exclude_newer
 from bandersnatch.suggestions import suggestion
 
@@ -98,23 +98,9 @@ class _Needs(Struct, frozen=True):
 
 
 _NEEDS = {
-    "allowlist_project": _Needs("allowlist", "packages", is_allowlist=True),
-    "allowlist_release": _Needs("allowlist", "packages", is_allowlist=True),
-    "blocklist_project": _Needs("blocklist", "packages"),
-    "blocklist_release": _Needs("blocklist", "packages"),
-    "exclude_newer": _Needs("exclude_newer", "date"),
-    "exclude_platform": _Needs("blocklist", "platforms"),
-    "latest_release": _Needs("latest_release", "keep"),
-    "project_requirements": _Needs("allowlist", "requirements", is_allowlist=True),
-    "project_requirements_pinned": _Needs("allowlist", "requirements", is_allowlist=True),
-    "regex_project": _Needs("filter_regex", "packages"),
-    "regex_project_metadata": _Needs("regex_project_metadata", None),
-    "regex_release": _Needs("filter_regex", "releases"),
-    "regex_release_file_metadata": _Needs("regex_release_file_metadata", None),
-    "size_project_metadata": _Needs("size_project_metadata", "max_package_size"),
-    "version_range_project_metadata": _Needs("version_range_project_metadata", None),
-    "version_range_release_file_metadata": _Needs("version_range_release_file_metadata", None),
-    "versions_count_project_metadata": _Needs("versions_count_project_metadata", None),
+    name: _Needs(section, option, is_allowlist=section == "allowlist")
+    for name, (section, option) in FILTER_READS.items()
+    if name != "prerelease_release"
 }
 """Of all filters but prerelease_release, which needs nothing."""
 _ALSO_READ = {

@@ -53,7 +53,7 @@ class _Spellings:
         self._canonical: dict[str, str] = {}
         self._loose: dict[str, str] = {}
         for version in versions:
-            self._canonical.setdefault(canonicalize_version(version), version)
+            self._canonical.setdefault(_canonical(version), version)
             self._loose.setdefault(_loose(version), version)
 
     def version_of(self, filename: str, project: NormalizedName) -> str:
@@ -82,13 +82,20 @@ class _Spellings:
     def _find(self, written: str) -> str | None:
         if written in self._exact:
             return written
-        canonical = self._canonical.get(canonicalize_version(written))
+        canonical = self._canonical.get(_canonical(written))
         return canonical if canonical is not None else self._loose.get(_loose(written))
 
 
 def _stands_in(version: str, stem: str) -> bool:
     """Whether a version stands in a name, and not as a part of another number."""
     return re.search(rf"(?<![\d.]){re.escape(version)}(?!\d|\.\d)", stem) is not None
+
+
+def _canonical(version: str) -> str:
+    try:
+        return canonicalize_version(version)
+    except ValueError:  # what Python says of a number with 5,000 digits
+        return version
 
 
 def _loose(version: str) -> str:

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bandersnatch.errors import shown, without_credentials
+from bandersnatch.filters.names import parse_requirement
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -81,7 +82,7 @@ class RequirementFiles(Struct):
         if not text or _is_no_project(text):
             return
         try:
-            requirement = Requirement(text)
+            requirement = parse_requirement(text)
         except InvalidRequirement as error:
             reason = str(error).partition("\n")[0]
             raise RequirementFileError(f"{place}: {shown(text)}: expected a requirement: {reason}") from error

@@ -37,6 +37,27 @@ FILTER_OPTIONS: Mapping[str, Mapping[str, str]] = {
 FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     section: ANY_OPTION if ANY_PATH in options else tuple(options) for section, options in FILTER_OPTIONS.items()
 }
+FILTER_READS: Mapping[str, tuple[str, str | None]] = {
+    "allowlist_project": ("allowlist", "packages"),
+    "allowlist_release": ("allowlist", "packages"),
+    "blocklist_project": ("blocklist", "packages"),
+    "blocklist_release": ("blocklist", "packages"),
+    "exclude_newer": ("exclude_newer", "date"),
+    "exclude_platform": ("blocklist", "platforms"),
+    "latest_release": ("latest_release", "keep"),
+    "prerelease_release": ("filter_prerelease", "packages"),
+    "project_requirements": ("allowlist", "requirements"),
+    "project_requirements_pinned": ("allowlist", "requirements"),
+    "regex_project": ("filter_regex", "packages"),
+    "regex_project_metadata": ("regex_project_metadata", ANY_OPTION),
+    "regex_release": ("filter_regex", "releases"),
+    "regex_release_file_metadata": ("regex_release_file_metadata", ANY_OPTION),
+    "size_project_metadata": ("size_project_metadata", "max_package_size"),
+    "version_range_project_metadata": ("version_range_project_metadata", ANY_OPTION),
+    "version_range_release_file_metadata": ("version_range_release_file_metadata", ANY_OPTION),
+    "versions_count_project_metadata": ("versions_count_project_metadata", ANY_OPTION),
+}
+"""The section and the option that each filter reads; ``ANY_OPTION`` stands for all options of its section."""
 _PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
 _FILE_ROOTS = ("info", "release", "release_file")
 METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +67,21 @@ METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
     "version_range_release_file_metadata": _FILE_ROOTS,
 }
 """With what such paths begin."""
+METADATA_FIELDS: Mapping[str, frozenset[str]] = {
+    "info": frozenset({
+        "author", "author_email", "bugtrack_url", "classifiers", "description", "description_content_type", "docs_url",
+        "download_url", "downloads", "dynamic", "home_page", "keywords", "license", "license_expression", "license_files",
+        "maintainer", "maintainer_email", "name", "package_url", "platform", "project_url", "project_urls",
+        "provides_extra", "release_url", "requires_dist", "requires_python", "summary", "version", "yanked",
+        "yanked_reason",
+    }),
+    "release_file": frozenset({
+        "comment_text", "core-metadata", "digests", "downloads", "filename", "has_sig", "md5_digest", "packagetype",
+        "python_version", "requires_python", "size", "upload_time", "upload_time_iso_8601", "url", "yanked",
+        "yanked_reason",
+    }),
+}  # fmt: skip
+"""What PyPI's legacy JSON tells; that of another index may tell more."""
 OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist", "regex": "filter_regex"}
 _OLD_ENABLED = "plugins"
 """Up to version 4 ``[blacklist] plugins`` enabled filters; where ``[plugins] enabled`` stood there too, it was overruled."""
@@ -56,6 +92,15 @@ def is_filter_option(section: str, name: str) -> bool:
     section = OLD_SECTIONS.get(section, section)
     known = FILTER_SECTIONS.get(section, ())
     return metadata_path(name)[0] in METADATA_ROOTS[section] if known is ANY_OPTION else name in known
+
+
+def filter_of(section: str) -> tuple[str, str] | None:
+    """Return the filter that a section which is none of ours has its name from, and what that one reads, or None."""
+    name = _todays_name(section)
+    if name not in FILTER_READS:
+        return None
+    reads, option = FILTER_READS[name]
+    return name, f"[{reads}]" if option is None else f"[{reads}] {option}"
 
 
 def metadata_path(option: str) -> tuple[str, ...]:
@@ -139,7 +184,8 @@ class Settings(Struct):
 
     def place(self, section: str, option: str | None = None, line: int | None = None) -> str:
         """Return where something stands, for the beginning of a message."""
-        in_file = self._enabled_in if option == _OLD_ENABLED else self._names_in_file.get(section, section)
+        is_old = (section, option) == ("blocklist", _OLD_ENABLED)
+        in_file = self._enabled_in if is_old else self._names_in_file.get(section, section)
         return self.ini.place(in_file, option, line)
 
     def value(self, section: str, option: str) -> Entry | None:
@@ -192,6 +238,8 @@ class Settings(Struct):
             if option in known or (section == "blocklist" and option == _OLD_ENABLED):
                 continue
             hint = suggestion(option, known) or f"; expected {' or '.join(known)}"
+            if option == _OLD_ENABLED:
+                hint = "; what enables filters is [plugins] enabled, and was [blacklist] plugins up to version 4"
             self.problems.append(f"{self.place(section, option)}: unknown option{hint}")
 
     def _compare_with_todays(self, old: str, name: str) -> None:
