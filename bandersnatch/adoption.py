@@ -18,6 +18,7 @@ from bandersnatch.layout import (
     LAST_MODIFIED,
     LEGACY_JSON,
     LEGACY_PYPI,
+    LEGACY_STATUS,
     SIMPLE,
     STATE,
     TODO,
@@ -28,6 +29,7 @@ from bandersnatch.layout import (
 )
 from bandersnatch.model import parse_project_name
 from bandersnatch.page_store import VERSIONS, PageStore
+from bandersnatch.simple import is_as_we_write
 from bandersnatch.storage import FilesystemStorage
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,32 @@ class Adopted(Struct):
 
 
 def is_foreign(storage: FilesystemStorage) -> bool:
-    """Whether another program left the tree: it has pages, but nothing that a command of ours leaves."""
-    is_ours = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
-    return not is_ours and next(storage.folders(SIMPLE), None) is not None
+    """Whether another program left the tree: it has pages, but neither records nor pages of ours."""
+    return _has_pages_alone(storage) and not _has_our_pages(storage)
+
+
+def _has_pages_alone(storage: FilesystemStorage) -> bool:
+    """Whether there are pages, but nothing beside them that a command of ours leaves."""
+    has_records = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
+    return not has_records and next(storage.folders(SIMPLE), None) is not None
+
+
+def _has_our_pages(storage: FilesystemStorage) -> bool:
+    """Whether a program of ours wrote the root index last, or all pages where there is no root index.
+
+    Ours is written when a tree is taken over as a whole; the others have written none of their records since.
+    """
+    if any(storage.stat(path) is not None for path in (GENERATION, LEGACY_STATUS)):
+        return False
+    has_root_index = any(storage.stat(page_path(SIMPLE, page)) is not None for page in ALL_PAGES)
+    folders = [SIMPLE] if has_root_index else _folders(storage)
+    paths = (page_path(folder, page) for folder in folders for page in ALL_PAGES)
+    return all(is_as_we_write(_beginning(storage, path)) for path in paths if storage.stat(path) is not None)
+
+
+def _beginning(storage: FilesystemStorage, path: StoredPath) -> bytes:
+    with storage.open(path) as stream:  # a root index may have 40 MB
+        return stream.read(100)
 
 
 def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
@@ -67,7 +92,10 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     Raises:
         StorageError: the disk refused.
     """
-    if not is_foreign(storage):
+    if not _has_pages_alone(storage):
+        return False
+    if _has_our_pages(storage):
+        logger.info("%s: the records of earlier runs are gone; the mirror is read and checked as a whole", storage.root)
         return False
     is_to_be = "a run would take it over" if is_dry_run else "it is taken over"
     logger.info("%s holds a mirror of another program; %s", storage.root, is_to_be)

@@ -224,7 +224,8 @@ class OtherIndexError(MirrorError):
     stops_run = True
 
     def __init__(self, directory: Path, ours: str | None, configured: str) -> None:
-        what = "there is no mirror yet" if ours is None else f"its pages are of {ours}, and not of {configured}"
+        none = "there is no mirror yet, or its records were deleted"
+        what = none if ours is None else f"its pages are of {ours}, and not of {configured}"
         super().__init__(f"{directory}: {what}; run bandersnatch mirror first")
         self.directory, self.ours, self.configured = directory, ours, configured
 

@@ -51,7 +51,7 @@ class Holdings(Struct, frozen=True):
         """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
 
         Raises:
-            NotTakenOverError: it has pages, but nothing that a command of ours leaves.
+            NotTakenOverError: it has pages, but nothing of ours.
         """
         if is_foreign(self.storage):
             raise NotTakenOverError(self.storage.root)

@@ -113,6 +113,11 @@ def as_written_before(page: bytes) -> bytes:
     return page.replace(CHARSET.encode(), b"", 1)
 
 
+def is_as_we_write(page: bytes) -> bool:
+    """Whether a page, or root index, begins as those of this program do, and as those of no other mirror program."""
+    return page.startswith((b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n', b'{"meta":{', b'{"files":['))
+
+
 def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterator[bytes]:
     """Yield the PEP 691 root index piece by piece; it is tens of megabytes for all of PyPI."""
     yield b'{"meta":' + _encoder.encode({"_last-serial": serial, "api-version": API_VERSION}) + b',"projects":['

@@ -31,6 +31,8 @@ def age_pages(directory: Path) -> None:
             html.write_text(html.read_text().replace("1.4", "1.0"))
     for path in (directory / "web" / "packages").rglob("*.metadata"):
         path.unlink()
+    for name in ("index.html", "index.v1_html"):
+        (directory / "web" / "simple" / name).write_text("<!DOCTYPE html>\n<html>\n  <head>\n    <title>Simple Index")
 
 
 def age_state(directory: Path) -> None:
@@ -285,6 +287,63 @@ def test_our_own_mirror_without_its_inventory_is_not_taken_for_another_ones(
     with caplog.at_level("INFO"):
         rig.run()
     assert "taken over" not in caplog.text
+
+
+def lose_records(rig: Rig) -> None:
+    """Delete all that stands beside the pages."""
+    for path in rig.directory.iterdir():
+        if path.name != "web":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+OURS = [{}, {"simple-format": "HTML"}, {"simple-format": "JSON"}, {"hash-index": "true"}, {"keep_index_versions": "2"}]
+
+
+@pytest.mark.parametrize("has_root_index", [True, False])
+@pytest.mark.parametrize("options", OURS, ids=str)
+def test_our_own_mirror_without_any_records_is_not_taken_for_another_ones(
+    rig: Rig, pypi: FakePyPI, options: dict[str, str], has_root_index: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell_story(pypi)
+    rig.options |= options
+    rig.run()
+    lose_records(rig)
+    if not has_root_index:
+        for page in (rig.web / "simple").glob("index.*"):
+            page.unlink()
+    before = everything(rig.directory)
+    pypi.clear_requests()
+    with caplog.at_level("INFO"):
+        assert rig.run().failures == []
+    told = f"{rig.directory}: the records of earlier runs are gone; the mirror is read and checked as a whole"
+    assert told in caplog.messages
+    assert "another program" not in caplog.text
+    assert "taken over" not in caplog.text
+    assert pypi.file_requests() == []
+    assert {name: what for name, what in everything(rig.directory).items() if name in before} == before
+
+
+def test_verify_says_that_the_records_of_our_own_mirror_are_gone(rig: Rig, pypi: FakePyPI) -> None:
+    tell_story(pypi)
+    rig.run()
+    lose_records(rig)
+    result = rig.command("verify")
+    assert result.returncode == 4
+    assert "there is no mirror yet, or its records were deleted; run bandersnatch mirror first" in result.stderr
+    assert "another bandersnatch" not in result.stderr
+
+
+def test_a_tree_whose_root_index_another_program_wrote_last_is_taken_over(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell_story(pypi)
+    rig.run()
+    lose_records(rig)
+    age_pages(rig.directory)
+    with caplog.at_level("INFO"):
+        rig.run()
+    assert f"{rig.directory} holds a mirror of another program; it is taken over" in caplog.messages
+    rig.assert_matches()
 
 
 def test_cleanup_deletes_the_pages_under_the_display_name(rig: Rig, pypi: FakePyPI) -> None:
