@@ -50,7 +50,7 @@ class DryStorage(FilesystemStorage):
     def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
         """Keep what is written in the block."""
         with tempfile.TemporaryFile() as stream:
-            yield Sink(path, stream.fileno())
+            yield Sink(path, stream.fileno(), self._shortcomings)
             stream.seek(0)
             self._keep(path, stream.read())
 

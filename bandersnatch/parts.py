@@ -17,8 +17,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from bandersnatch.errors import StorageError
-from bandersnatch.folders import Folders, make_folder
+from bandersnatch.folders import Folders
 from bandersnatch.layout import StoredPath
+from bandersnatch.private_folder import handed_down, is_ours, open_private_folder, unlink
+from bandersnatch.shortcomings import Shortcomings
 
 PARTS_FOLDER = ".unfinished"
 PART_SUFFIX = ".part"
@@ -27,14 +29,15 @@ _KEY_BYTES = 32
 _COPIED_BYTES = 64 * 1024 * 1024
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_HANDED_DOWN = ("system.posix_acl_default", "security.selinux")
 
 
 class Parts:
     """The half-written files of the mirror in ``root``. Thread-safe, but for two threads that write one path."""
 
-    def __init__(self, root: str, folders: Folders, *, is_folder_checked: bool = False) -> None:
-        self._root, self._folders = root, folders
+    def __init__(
+        self, root: str, folders: Folders, shortcomings: Shortcomings, *, is_folder_checked: bool = False
+    ) -> None:
+        self._root, self._folders, self._shortcomings = root, folders, shortcomings
         self._is_folder_checked = is_folder_checked
         self._guard = threading.Lock()
         self._opened: int | None = None
@@ -49,7 +52,7 @@ class Parts:
         """
         with suppress(OSError, StorageError):
             self._folder()
-        return Parts(self._root, folders, is_folder_checked=self._opened is not None)
+        return Parts(self._root, folders, self._shortcomings, is_folder_checked=self._opened is not None)
 
     def open_new(self, path: StoredPath) -> int:
         """Return a descriptor of a new and empty file for ``path``; what lies in its place is deleted."""
@@ -64,7 +67,7 @@ class Parts:
     def open_again(self, path: StoredPath) -> int:
         """Return a descriptor of what an earlier attempt has left, if it is a file that only we can have made."""
         descriptor = self._open(path, _OPEN)
-        if not _is_ours(os.fstat(descriptor)):
+        if not is_ours(os.fstat(descriptor)):
             os.close(descriptor)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return descriptor
@@ -76,7 +79,7 @@ class Parts:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return 0
-        return found.st_size if _is_ours(found) else 0
+        return found.st_size if is_ours(found) else 0
 
     def publish(self, path: StoredPath) -> None:
         """Put what was written in its place, by one rename."""
@@ -114,7 +117,7 @@ class Parts:
         places: list[tuple[str, int | None]] = [(self._old_name(path), None)]
         with suppress(OSError, StorageError):
             places.append(self._place(path))
-        return sum(_unlink(name, folder) for name, folder in places) > 0
+        return sum(unlink(name, folder) for name, folder in places) > 0
 
     def beside(self, path: StoredPath) -> str | None:
         """Return the name that a half-written file has beside its place; None where it lies in our folder."""
@@ -124,10 +127,10 @@ class Parts:
         """Take for ours what an older version has left half-written, in a place of which all could know."""
         old = self._old_name(path)
         with suppress(OSError):
-            if self.size(path) == 0 and _is_ours(os.lstat(old)):
+            if self.size(path) == 0 and is_ours(os.lstat(old)):
                 name, folder = self._place(path)
                 os.rename(old, name, dst_dir_fd=folder)
-        _unlink(old, None)
+        unlink(old, None)
 
     def sweep(self, kept: Iterable[StoredPath]) -> int:
         """Delete all that lies in our folder but for what is half-written for these paths; return how much it was."""
@@ -136,7 +139,7 @@ class Parts:
         folder = self._folder()
         names = {_KEY, *(name_inside(path) for path in kept)}
         self._is_key_needed |= len(names) > 1
-        return sum(_unlink(name, folder) for name in os.listdir(folder) if name not in names)
+        return sum(unlink(name, folder) for name in os.listdir(folder) if name not in names)
 
     def leave(self) -> None:
         """Know that something half-written stays behind for another run, and with it the key."""
@@ -146,7 +149,7 @@ class Parts:
         """Delete our folder, if nothing is in it that another run needs."""
         folder = f"{self._root}/{PARTS_FOLDER}"
         if not self._is_key_needed:
-            _unlink(f"{folder}/{_KEY}", None)
+            unlink(f"{folder}/{_KEY}", None)
         with suppress(OSError):
             os.rmdir(folder)
 
@@ -170,9 +173,9 @@ class Parts:
         place = f"{self._root}/{area}"
         while not os.path.exists(place):
             place = os.path.dirname(place)
-        inside = _handed_down(f"{self._root}/{PARTS_FOLDER}") if self._folder() else None
+        inside = handed_down(f"{self._root}/{PARTS_FOLDER}") if self._folder() else None
         with self._guard:
-            return self._is_beside.setdefault(area, _handed_down(place) != inside)
+            return self._is_beside.setdefault(area, handed_down(place) != inside)
 
     def _old_name(self, path: StoredPath) -> str:
         folder, _, name = f"{self._root}/{path}".rpartition("/")
@@ -181,7 +184,7 @@ class Parts:
     def _folder(self) -> int:
         with self._guard:
             if self._opened is None:
-                self._opened = _open_folder(self._root, is_checked=self._is_folder_checked)
+                self._opened = open_private_folder(self._root, PARTS_FOLDER, is_checked=self._is_folder_checked)
                 self._closing = weakref.finalize(self, os.close, self._opened)
             return self._opened
 
@@ -199,20 +202,24 @@ class Parts:
                 with suppress(FileNotFoundError):
                     descriptor = os.open(_KEY, _OPEN, dir_fd=folder)
                     with open(descriptor, "rb") as stream:
-                        if _is_ours(os.fstat(descriptor)) and len(key := stream.read(_KEY_BYTES)) == _KEY_BYTES:
+                        if is_ours(os.fstat(descriptor)) and len(key := stream.read(_KEY_BYTES)) == _KEY_BYTES:
                             return key
                     os.unlink(_KEY, dir_fd=folder)
                 # By a rename, so that a helper never meets a key of which a part is written.
                 name = secrets.token_hex(16)
                 with open(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as stream:
                     stream.write(secrets.token_bytes(_KEY_BYTES))
-                with suppress(FileExistsError):
+                try:
                     os.link(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
-                os.unlink(name, dir_fd=folder)
+                except FileExistsError:
+                    pass
+                except OSError:  # no hard links; then of two processes at once the later one's key is that of both
+                    os.rename(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
+                unlink(name, folder)
         raise PermissionError(errno.EACCES, "the key of the names can't be kept")
 
     def _copy(self, name: str, folder: int | None, beside: str) -> None:
-        _unlink(beside, None)
+        unlink(beside, None)
         source = os.open(name, _OPEN, dir_fd=folder)
         try:
             target = self._folders.open_in(beside, _NEW)
@@ -220,70 +227,15 @@ class Parts:
                 found = os.fstat(source)
                 while os.sendfile(target, source, None, _COPIED_BYTES):
                     pass
-                with suppress(PermissionError):
-                    os.fchmod(target, stat.S_IMODE(found.st_mode))
-                os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+                self._shortcomings.set_mode(target, stat.S_IMODE(found.st_mode))
+                self._shortcomings.set_times(target, (found.st_atime, found.st_mtime))
             except BaseException:
-                _unlink(beside, None)
+                unlink(beside, None)
                 raise
             finally:
                 os.close(target)
         finally:
             os.close(source)
-
-
-def _open_folder(root: str, *, is_checked: bool) -> int:
-    """Return a descriptor of our folder, which is made where it is missing, or not what it should be.
-
-    Where it ``is_checked`` by this run already, it is taken as it is.
-    """
-    path = f"{root}/{PARTS_FOLDER}"
-    for _ in range(2):
-        try:
-            make_folder(root)
-            os.mkdir(path, 0o700)
-            is_new = True
-        except FileExistsError:
-            is_new = False
-        try:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            os.unlink(path)  # a link or a file that somebody has put there
-            continue
-        found = os.fstat(folder)
-        # A filesystem may give all files to one user, so that even what we make is not ours.
-        if is_new or is_checked or (found.st_uid == os.geteuid() and _handed_down(path) == _handed_down(root)):
-            if found.st_mode & 0o077 and not (is_new or is_checked):
-                with suppress(PermissionError):
-                    os.fchmod(folder, 0o700)
-                if os.fstat(folder).st_mode & 0o077 == 0:  # else the filesystem has no modes, and always shows it so
-                    _empty(folder)  # others may have written there
-            return folder
-        _empty(folder)
-        os.close(folder)
-        with suppress(OSError):
-            os.rmdir(path)
-    raise StorageError(path, "use", "it is another user's, and must be ours alone; delete it")
-
-
-def _empty(folder: int) -> None:
-    for name in os.listdir(folder):
-        _unlink(name, folder)
-
-
-def _unlink(name: str, folder: int | None) -> bool:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except OSError:
-        return False
-    return True
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    """Whether a file is one that nobody else has made, or can have under another name."""
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
 
 
 def name_inside(path: StoredPath) -> str:
@@ -294,17 +246,3 @@ def name_inside(path: StoredPath) -> str:
 def _area(path: StoredPath) -> str:
     """Return the folder for which it is looked at once what it hands down: one of the few of which an operator knows."""
     return "/".join(path.split("/")[:-1][:2])
-
-
-def _handed_down(folder: str) -> tuple[object, ...]:
-    """Return what a new file in a folder takes from it, and keeps when it is renamed."""
-    found = os.stat(folder)
-    group = found.st_gid if found.st_mode & stat.S_ISGID else None
-    return found.st_dev, group, *(_attribute(folder, name) for name in _HANDED_DOWN)
-
-
-def _attribute(folder: str, name: str) -> bytes | None:
-    try:
-        return os.getxattr(folder, name)
-    except (OSError, AttributeError):  # none, or none on this system
-        return None

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-from contextlib import suppress
 
 from msgspec import Struct
 
 from bandersnatch.errors import IntegrityError, StorageError
+from bandersnatch.shortcomings import Shortcomings
 
 _READ_BYTES = 1024 * 1024
 
@@ -24,8 +24,8 @@ class Sink:
     It has no buffer: what is written to it comes in large pieces, or is all that there is.
     """
 
-    def __init__(self, path: str, descriptor: int) -> None:
-        self._path, self._descriptor = path, descriptor
+    def __init__(self, path: str, descriptor: int, shortcomings: Shortcomings) -> None:
+        self._path, self._descriptor, self._shortcomings = path, descriptor, shortcomings
         self._is_open, self._has_mode = True, False
         self._sha256 = hashlib.sha256()
         self.size = 0
@@ -72,9 +72,9 @@ class Sink:
         """
         try:
             if mode is not None:
-                self._chmod(mode)
+                self._shortcomings.set_mode(self._descriptor, mode)
                 self._has_mode = True
-            os.fsync(self._descriptor)
+            self._shortcomings.flush_file(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "flush", error) from error
 
@@ -93,17 +93,13 @@ class Sink:
         try:
             try:
                 if mode is not None and not self._has_mode:
-                    self._chmod(mode)
+                    self._shortcomings.set_mode(self._descriptor, mode)
                 if mtime is not None:
-                    os.utime(self._descriptor, (mtime, mtime))
+                    self._shortcomings.set_times(self._descriptor, (mtime, mtime))
             finally:
                 os.close(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "write", error) from error
-
-    def _chmod(self, mode: int) -> None:
-        with suppress(PermissionError):  # the filesystem has no permissions of its own
-            os.fchmod(self._descriptor, mode)
 
     def expect(self, url: str, size: int | None, sha256: str) -> None:
         """Check what was written; not its size where nobody knows it.

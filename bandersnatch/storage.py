@@ -4,22 +4,22 @@ A file is written under a temporary name (``parts.py``), checked, and renamed. D
 groups by ``flush``, which must come before any record that speaks of the data; such records are written with ``save``.
 """
 
-import ctypes
 import errno
 import logging
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from bandersnatch.access import umask_of_process
-from bandersnatch.amounts import size_of
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.folders import Folders, make_folder
 from bandersnatch.layout import WEB, StoredPath
 from bandersnatch.parts import Parts
+from bandersnatch.room import Room
+from bandersnatch.shortcomings import Shortcomings
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.stored_tree import StoredTree
 
@@ -42,9 +42,10 @@ class FilesystemStorage(StoredTree):
         self._being_written: set[StoredPath] = set()
         self._guard = threading.Lock()
         self._folders = Folders(str(root))
-        self._parts = Parts(str(root), self._folders)
+        self._shortcomings = Shortcomings(str(root))
+        self._parts = Parts(str(root), self._folders, self._shortcomings)
         self._abandoned = False
-        self._promised_bytes = 0
+        self._room = Room(root)
         self._file_mode: int | None = None
         self._tell: Callable[[StoredPath], None] | None = None
 
@@ -67,6 +68,7 @@ class FilesystemStorage(StoredTree):
         """Return a storage for another process, which writes to the same directory in the same way."""
         twin = type(self)(self._root)
         twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
+        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
         twin._parts = self._parts.twin(twin._folders)  # noqa: SLF001 - as above
         return twin
 
@@ -103,7 +105,8 @@ class FilesystemStorage(StoredTree):
         self._claim(path)
         sink: Sink | None = None
         try:
-            sink = Sink(self._absolute(path), self._open_part(path, is_new=partial.offset == 0))
+            part = self._open_part(path, is_new=partial.offset == 0)
+            sink = Sink(self._absolute(path), part, self._shortcomings)
             if partial.offset:
                 sink.take_over(partial.offset)
             yield sink
@@ -135,29 +138,13 @@ class FilesystemStorage(StoredTree):
         """Return the name that a file has beside its place while it is written; None where that lies elsewhere."""
         return self._parts.beside(path)
 
-    @contextmanager
-    def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> Iterator[None]:
+    def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> AbstractContextManager[None]:
         """Hold room for a file of that size beside all others that are under way, and beside the reserve.
 
         Raises:
             StorageError: there is not so much.
         """
-        if reserve_bytes == 0:
-            yield
-            return
-        with self._translated(path, "look at the filesystem of"), self._guard:
-            found = os.statvfs(self._root)
-            free = found.f_bavail * found.f_frsize - self._promised_bytes
-            self._promised_bytes += size_bytes
-        try:
-            if free - size_bytes < reserve_bytes:
-                wanted = f"{size_of(size_bytes)} more would not leave the reserve of {size_of(reserve_bytes)}"
-                reason = f"{size_of(free)} are free, and {wanted}"
-                raise StorageError(self._absolute(path), "write", reason)
-            yield
-        finally:
-            with self._guard:
-                self._promised_bytes -= size_bytes
+        return self._room.hold(self._absolute(path), size_bytes, reserve_bytes)
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
         """Write a small file, unless it is there with the same bytes; return whether it was written."""
@@ -183,25 +170,17 @@ class FilesystemStorage(StoredTree):
                 sink.write(piece)
             sink.flush_to_disk(mode)
         with self._translated(path, "flush"):
-            folder = os.open(os.path.dirname(self._absolute(path)), os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._shortcomings.flush_folder(os.path.dirname(self._absolute(path)))
 
     def flush(self) -> None:
         """Make all that was written so far durable: one call for the whole filesystem, in place of one per file."""
         with self._translated(WEB, "flush"):
-            folder = os.open(self._root, os.O_RDONLY)
-            try:
-                _sync_filesystem(folder)
-            finally:
-                os.close(folder)
+            self._shortcomings.flush()
 
     def set_mtime(self, path: StoredPath, mtime: float) -> None:
         """Set the modification time of a stored file."""
         with self._translated(path, "set the time of"):
-            os.utime(self._absolute(path), (mtime, mtime))
+            self._shortcomings.set_times(self._absolute(path), (mtime, mtime))
 
     def delete(self, path: StoredPath) -> bool:
         """Delete a file, and the folders that it leaves empty; return whether it was there."""
@@ -315,13 +294,3 @@ class FilesystemStorage(StoredTree):
             return stat.S_IMODE(os.stat(self._absolute(path)).st_mode)
         except OSError:
             return None
-
-
-def _sync_filesystem(descriptor: int) -> None:
-    """Flush the filesystem of an open folder, and no other; Python itself only has ``sync`` for all of them."""
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
-        os.sync()
-    elif syncfs(descriptor) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code or errno.EIO, os.strerror(code or errno.EIO))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -71,16 +71,11 @@ class Rig:
         with self.equipment(config, stop or StopFlag(), policy) as equipment:
             return Mirror(config, equipment, pace or self.pace, allow_removals=allow_removals).run()
 
-    @contextmanager
     def equipment(
         self, config: Config, stop: StopFlag | None = None, policy: RetryPolicy = IMPATIENT
-    ) -> Iterator[Equipment]:
+    ) -> AbstractContextManager[Equipment]:
         """What a run works with, for commands that are run in this process."""
-        stop = stop or StopFlag()
-        with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
-            has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
-            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
-            yield Equipment(upstream, self.make_storage(config.directory), executor, SilentProgress(), stop)
+        return equipment(config, self.make_storage(config.directory), stop or StopFlag(), policy)
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""
@@ -126,9 +121,9 @@ class Rig:
             found[str(path)] = (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
         return found
 
-    def assert_matches(self) -> None:
+    def assert_matches(self, *, times: bool = True) -> None:
         """Assert that the mirror is what upstream publishes."""
-        assert_mirror_matches(self.pypi, self.directory)
+        assert_mirror_matches(self.pypi, self.directory, times=times)
 
     def resync(self) -> None:
         """Do what the README says for a full resync: delete the state files."""
@@ -143,6 +138,22 @@ class Rig:
     def mtimes(self) -> dict[str, int]:
         """Return when each page was written, in nanoseconds."""
         return {str(p.relative_to(self.web)): p.stat().st_mtime_ns for p in (self.web / "simple").rglob("index.*")}
+
+
+@contextmanager
+def equipment(config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy) -> Iterator[Equipment]:
+    """What a run works with."""
+    with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
+        has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
+        upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
+        yield Equipment(upstream, storage, executor, SilentProgress(), stop)
+
+
+def run_with_helpers(path: Path) -> Report:
+    """Run the mirror of a configuration with helper processes, for a process of its own."""
+    config = Config.load(path)
+    with equipment(config, FilesystemStorage(config.directory), StopFlag(), IMPATIENT) as equipped:
+        return Mirror(config, equipped, HELPED).run()
 
 
 def start_process(command: Sequence[str]) -> "subprocess.Popen[str]":

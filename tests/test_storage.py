@@ -10,6 +10,7 @@ import pytest
 from bandersnatch.errors import IntegrityError, PathConflictError, StorageError
 from bandersnatch.layout import STATE, StoredPath
 from bandersnatch.model import StoredFile
+from bandersnatch.shortcomings import Shortcomings
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.storage import FilesystemStorage
 from tests.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, half_written, write_and
@@ -145,7 +146,7 @@ def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> No
 
 def test_a_disk_that_is_full_is_a_storage_error() -> None:
     with open("/dev/full", "wb") as full, pytest.raises(StorageError, match="can't write: No space left"):
-        Sink(PATH, full.fileno()).write(CONTENT)
+        Sink(PATH, full.fileno(), Shortcomings("/")).write(CONTENT)
 
 
 # The reserve

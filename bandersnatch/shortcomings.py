@@ -1,0 +1,91 @@
+"""What a filesystem may not be able to do, and what is done instead; it is told once in a run, whichever process finds it.
+
+Not being able to do something is one thing, and failing at it is another: a disk that is full or breaks is an error always.
+"""
+
+import ctypes
+import errno
+import logging
+import os
+import weakref
+from collections.abc import Callable
+from functools import partial
+
+logger = logging.getLogger(__name__)
+
+UNABLE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM})
+"""What filesystems answer that do not know a call, or only for their owner, as network ones do."""
+
+
+class Shortcomings:
+    """Does what the filesystem of ``root`` may not be able to do. Thread-safe, also where a forked process shares it."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._flushing, self._durability, self._times, self._modes = _Once(), _Once(), _Once(), _Once()
+
+    def flush(self) -> None:
+        """Make durable what was written to the filesystem, and to no other where it can be flushed by itself."""
+        folder = os.open(self._root, os.O_RDONLY)
+        try:
+            if not self._is_done(self._flushing, "can't be flushed by itself; all are", partial(_syncfs, folder)):
+                os.sync()
+        finally:
+            os.close(folder)
+
+    def flush_file(self, descriptor: int) -> None:
+        """Make a file durable, or the names in an open folder."""
+        told = "can't flush single files or folders; it is flushed as a whole"
+        if not self._is_done(self._durability, told, partial(os.fsync, descriptor)):
+            self.flush()
+
+    def flush_folder(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            self.flush_file(folder)
+        finally:
+            os.close(folder)
+
+    def set_times(self, file: int | str, seconds: tuple[float, float]) -> None:
+        """Set when a file was last read and changed."""
+        told = "lets this user set no times: files have those of their writing"
+        self._is_done(self._times, told, partial(os.utime, file, seconds))
+
+    def set_mode(self, descriptor: int, mode: int) -> None:
+        """Set the permissions of an open file."""
+        told = "lets this user set no permissions: files have those that it gives them"
+        self._is_done(self._modes, told, partial(os.fchmod, descriptor, mode))
+
+    def _is_done(self, once: "_Once", told: str, act: Callable[[], object]) -> bool:
+        try:
+            act()
+        except OSError as error:
+            if error.errno not in UNABLE:
+                raise
+            if once.is_first():
+                logger.info("%s: this filesystem %s (%s)", self._root, told, error.strerror)
+            return False
+        return True
+
+
+class _Once:
+    """Whether something was told, by us or by a process that was forked from us: a token that only one of them gets."""
+
+    def __init__(self) -> None:
+        self._token, giver = os.pipe()
+        os.write(giver, b"1")
+        os.close(giver)
+        weakref.finalize(self, os.close, self._token)
+
+    def is_first(self) -> bool:
+        return os.read(self._token, 1) != b""
+
+
+def _syncfs(folder: int) -> None:
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if syncfs(folder) != 0:
+        code = ctypes.get_errno() or errno.EIO
+        raise OSError(code, os.strerror(code))
