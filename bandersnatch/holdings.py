@@ -1,13 +1,14 @@
 """``Holdings``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.adoption import is_foreign
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
+from bandersnatch.index_record import IndexRecord
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import (
     ALL_PAGES,
@@ -28,6 +29,10 @@ from bandersnatch.stop import StopFlag
 from bandersnatch.storage import FilesystemStorage
 
 logger = logging.getLogger(__name__)
+
+LINES_PER_PATCH = 25
+"""To find a line in the root index takes as long as to render so many."""
+LITTLE_PATCH = 10
 
 
 class Holdings(Struct, frozen=True):
@@ -64,13 +69,33 @@ class Holdings(Struct, frozen=True):
         if swept := self.storage.sweep_all(self._doubtful(), files):
             logger.info("deleted %d temporary files of a run that was killed", swept)
 
-    def write_root_index(self, serial: int, gone: Collection[NormalizedName] = ()) -> None:
+    def write_root_index(self, serial: int, gone: Collection[NormalizedName] = (), *, anew: bool = False) -> None:
         """Write the root index of all projects that are held, without those that are gone.
+
+        Where it stands as it was left, only the lines of those that have changed since are written, unless ``anew``.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        self.root_index.write(self._indexed(gone), serial)
+        held, _ = self.inventory.totals()
+        hidden = {*gone, *self.inventory.quarantined()}
+        lines = held - sum(self.inventory.get(project) is not None for project in hidden)
+        record = None if anew else self.inventory.index_record()
+        self.inventory.forget_index_record()
+        if record is None or not self._patch_root_index(record, serial, hidden, lines):
+            self.root_index.write(self._indexed(gone), serial)
+        self.inventory.save_index_record(self.root_index.stamps(), lines, gone)
+
+    def _patch_root_index(self, record: IndexRecord, serial: int, hidden: Set[NormalizedName], lines: int) -> bool:
+        names = {*record.changed, *hidden}
+        if len(names) > max(LITTLE_PATCH, lines // LINES_PER_PATCH):
+            return False
+        held = {name: self.inventory.get(name) for name in names if name not in hidden}
+        changes = dict.fromkeys(names) | {
+            name: IndexedProject(name, record.display_name, record.serial) if record else None
+            for name, record in held.items()
+        }
+        return self.root_index.patch(record, changes, serial, lines)
 
     def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:
         """Yield what ``write_root_index`` would change in the root index, and whether it is there at all.

@@ -11,7 +11,7 @@ page in place and its old files gone. So whatever a dead run left behind is foun
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
-from bandersnatch import awaited, quarantines, strangers
+from bandersnatch import awaited, index_record, quarantines, strangers
 from bandersnatch.awaited import Awaited
 from bandersnatch.database_errors import cause_of
 from bandersnatch.errors import StorageError
@@ -136,6 +136,21 @@ class Inventory:
         with self._cursor() as cursor:
             projects, files = cursor.execute("SELECT count(*), total(files) FROM project").fetchone()
         return int(projects), int(files)
+
+    def index_record(self) -> index_record.IndexRecord | None:
+        """Return what is known of the root index, or None where nothing is."""
+        with self._cursor() as cursor:
+            return index_record.load(cursor)
+
+    def forget_index_record(self) -> None:
+        """Know nothing of the root index, which is about to be written."""
+        with self._transaction() as cursor:
+            index_record.forget(cursor)
+
+    def save_index_record(self, stamps: Mapping[StoredPath, str], lines: int, left: Collection[NormalizedName]) -> None:
+        """Record a root index that was written with so many lines: all projects that are held, but those that are left."""
+        with self._transaction() as cursor:
+            index_record.save(cursor, stamps, lines, left)
 
     def put(self, *held: HeldProject) -> None:
         """Record projects whose pages are in place, as upstream has just said, and settle them."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from bandersnatch import awaited, quarantines, strangers
+from bandersnatch import awaited, index_record, quarantines, strangers
 
 VERSION = 3
 PROJECT_COLUMNS = "name, display_name, serial, etag, files, bytes, pages_digest"
@@ -50,4 +50,5 @@ def is_usable(connection: sqlite3.Connection) -> bool:
         return False
     for statement in (*strangers.SCHEMA, awaited.SCHEMA):
         connection.execute(statement)
+    index_record.mend(connection)
     return True

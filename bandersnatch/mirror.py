@@ -31,7 +31,7 @@ from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
-from bandersnatch.todo import TodoEntry, TodoList
+from bandersnatch.todo import TodoEntry
 from bandersnatch.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Mirror:
         )  # what is held was made by another program, or not at all
         if is_first and (told := work.selection.told(self._config.filters.names)) is not None:
             logger.warning("%s", told)
-        self._finish(work, plan.todo, saved)
+        self._finish(work, plan, saved)
         return work.report
 
     def plan_refresh(self, now: float) -> Refresh:
@@ -257,12 +257,13 @@ class Mirror:
             self._storage.flush()
         return work.report
 
-    def _finish(self, work: "Work", todo: TodoList, saved: SavedState) -> None:
+    def _finish(self, work: "Work", plan: RunPlan, saved: SavedState) -> None:
         """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
         self._storage.flush()
-        gone = set(work.removals.projects)
+        todo, gone = plan.todo, set(work.removals.projects)
         is_complete = len(todo) == len(gone)
-        self._holdings.write_root_index(todo.target_serial if is_complete else saved.serial or 0, gone)
+        reached = todo.target_serial if is_complete else saved.serial or 0
+        self._holdings.write_root_index(reached, gone, anew=plan.recheck)
         work.remove_gone(todo)
         if own := self._own.names():
             logger.info("the root index lists your own projects too, which upstream never had: %d", len(own))

@@ -1,19 +1,25 @@
 """Writes the root index: exactly the projects that are held, each with its serial, so that a mirror can follow this one."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import tee, zip_longest
 
 from msgspec import Struct
+from packaging.utils import NormalizedName
 
 from bandersnatch.config import PagesConfig
 from bandersnatch.errors import StorageError
+from bandersnatch.index_record import IndexRecord
 from bandersnatch.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, StoredPath, page_path
+from bandersnatch.root_patch import Patched, UnknownFormError, patch_html, patch_json
 from bandersnatch.simple import IndexedProject, as_written_before, page_names, render_root_html, render_root_json
 from bandersnatch.sink import Sink
 from bandersnatch.storage import FilesystemStorage
+from bandersnatch.stored_tree import SearchedFile
+
+COPIED_BYTES = 1024 * 1024
 
 
 class RootIndex(Struct, frozen=True):
@@ -64,6 +70,55 @@ class RootIndex(Struct, frozen=True):
                 for piece, targets in zip(pieces, sinks, strict=True):
                     for sink in targets:
                         sink.write(piece)
+
+    def stamps(self) -> dict[StoredPath, str]:
+        """Return the stamp of each form that is configured, by path."""
+        paths = [page_path(SIMPLE, name) for name in page_names(self.config)]
+        return {path: stamp for path in paths if (stamp := self.storage.stamp(path)) is not None}
+
+    def patch(
+        self,
+        record: IndexRecord,
+        changes: Mapping[NormalizedName, IndexedProject | None],
+        serial: int,
+        lines: int,
+    ) -> bool:
+        """Write the lines of some projects anew; None is for one that has none. All other lines stay as they are.
+
+        Return False, with nothing written, where the files are not as they were left, or would have another number of lines.
+        """
+        names = page_names(self.config)
+        stamps = self.stamps()
+        if stamps != record.stamps or len(stamps) != len(names):
+            return False
+        for name in ALL_PAGES:
+            if name not in names and self.storage.stat(page_path(SIMPLE, name)) is not None:
+                return False
+        with ExitStack() as opened:
+            patched = []
+            for path in stamps:
+                old = opened.enter_context(self.storage.searched(path))
+                is_html = path.rpartition("/")[2] in HTML_PAGES
+                try:
+                    new = patch_html(old, changes) if is_html else patch_json(old, changes, serial)
+                except UnknownFormError:
+                    return False
+                if record.lines + new.more != lines:
+                    return False
+                patched.append((path, old, new))
+            for path, old, new in patched:
+                if new.is_changed:
+                    self._write_patched(path, old, new)
+        return True
+
+    def _write_patched(self, path: StoredPath, old: SearchedFile, new: Patched) -> None:
+        with self.storage.write(path) as sink:
+            for piece in new.pieces:
+                if isinstance(piece, bytes):
+                    sink.write(piece)
+                else:
+                    for begin in range(piece[0], piece[1], COPIED_BYTES):
+                        sink.write(old[begin : min(begin + COPIED_BYTES, piece[1])])
 
     def _rewrite(self, name: str) -> AbstractContextManager[Sink]:
         return self.storage.rewrite(page_path(SIMPLE, name))

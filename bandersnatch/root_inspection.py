@@ -28,20 +28,20 @@ class RootInspection(Struct, frozen=True):
             InterruptedRunError: the command was asked to stop.
         """
         found = list(self._findings())
-        self.account.count(found, is_repaired=bool(found) and repairs and self._write())
+        self.account.count(found, is_repaired=bool(found) and repairs and self._write(anew=True))
 
     def follow(self) -> None:
         """Write what the verification itself has changed; raises what ``look`` raises."""
-        self._write()
+        self._write(anew=False)
 
     def _findings(self) -> Iterator[Finding]:
         for path, is_there in self.holdings.differing_root_pages(self.serial):
             yield Finding(path, Problem.INDEX if is_there else Problem.MISSING)
 
-    def _write(self) -> bool:
+    def _write(self, *, anew: bool) -> bool:
         """Write the root index, and return whether that was possible."""
         try:
-            self.holdings.write_root_index(self.serial)
+            self.holdings.write_root_index(self.serial, anew=anew)
         except PathConflictError as error:
             logger.error("the root index can't be written: %s", error)
             return False

@@ -15,6 +15,7 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
 
 _READ_BYTES = 1024 * 1024
+_SEARCHED_BYTES = 256
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,22 @@ class StoredTree:
             raise StorageError(self._absolute(path), "look at", error) from error
         return StoredFile(found.st_size, found.st_mtime) if not stat.S_ISDIR(found.st_mode) else None
 
+    def stamp(self, path: StoredPath) -> str | None:
+        """Return what changes when a file is replaced or written to, also where a power cut may have taken back what was
+        written; None where there is no plain file.
+        """
+        try:
+            found = os.lstat(self._absolute(path))
+        except OSError:
+            return None
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ino} {_boot()}" if stat.S_ISREG(found.st_mode) else None
+
+    @contextmanager
+    def searched(self, path: StoredPath) -> Iterator["SearchedFile"]:
+        """Open a stored file in which only a few places are looked at."""
+        with self.open(path) as stream:
+            yield SearchedFile(stream.fileno())
+
     def digest(self, path: StoredPath, algorithm: str, is_stopped: Callable[[], bool]) -> str:
         """Return the hexadecimal digest of a stored file.
 
@@ -168,3 +185,40 @@ class StoredTree:
             yield
         except OSError as error:
             raise StorageError(self._absolute(path), doing, error) from error
+
+
+class SearchedFile:
+    """The bytes of a file, of which no more is read than is looked at: a mapped one would count as memory of ours."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, span: slice) -> bytes:
+        begin, end, _ = span.indices(self._size)
+        return os.pread(self._descriptor, max(0, end - begin), begin)
+
+    def find(self, sub: bytes, start: int, end: int) -> int:
+        """Return where ``sub`` stands first between two places, or -1."""
+        count = _SEARCHED_BYTES
+        while start < end:
+            block = os.pread(self._descriptor, min(count, end - start), start)
+            if (place := block.find(sub)) >= 0:
+                return start + place
+            if len(block) < count:
+                return -1
+            start += len(block) - len(sub) + 1
+            count = min(2 * count, _READ_BYTES)
+        return -1
+
+
+def _boot() -> str:
+    """Return what the system is called since it was booted, or nothing where it has no name for that."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""

@@ -121,7 +121,7 @@ class Ours:
         make_environment(self.environments / "ours", sys.executable, requirements)
         said = run_for_output([str(self._python), "-m", "bandersnatch", "--version"], self.source)
         commit = run_for_output(["git", "-C", str(self.source), "describe", "--always", "--dirty"])
-        return f"{said.split()[-1]} ({commit})"
+        return f"{said.split()[1]} ({commit})"
 
     def command(self, tree: Path, index: Index, wishes: Wishes) -> Command:
         """Write the configuration and return what to run."""

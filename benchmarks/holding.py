@@ -1,4 +1,4 @@
-"""Makes the records of a mirror that holds many projects, without the pages and files that would take days to fetch.
+"""Makes records and root index of a mirror that holds many projects, without pages and files that would take days to fetch.
 
 ``python -P holding.py CONFIG SERIAL NAMES`` does it for the names in a file: in a process of its own, so that the records
 are made by the bandersnatch that is measured.
@@ -11,8 +11,12 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from bandersnatch.config import Config
+from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import FINGERPRINT, INVENTORY, STATE
+from bandersnatch.root_index import RootIndex
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage import FilesystemStorage
 
 
 def hold(config: Config, names: Iterable[str], serial: int) -> None:
@@ -25,6 +29,8 @@ def hold(config: Config, names: Iterable[str], serial: int) -> None:
     inventory.open()
     projects = map(NormalizedName, names)
     inventory.put_all(HeldProject(name, name, serial, None, 10, 10**6) for name in projects)
+    storage = FilesystemStorage(config.directory)
+    Holdings(storage, inventory, RootIndex(storage, config.pages), StopFlag()).write_root_index(serial)
     inventory.close()
     (config.directory / STATE).write_text(f"{serial}\n")
     (config.directory / FINGERPRINT).write_text(f"{config.fingerprint}\n")

@@ -1,14 +1,18 @@
 """Reading, listing and deleting in the mirror's directory."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.layout import LAST_MODIFIED, STATE, StoredPath
 from bandersnatch.model import StoredFile
 from bandersnatch.storage import FilesystemStorage
+from bandersnatch.stored_tree import SearchedFile
 from tests.sample_file import CONTENT, PATH, files, folders
 
 # Reading
@@ -148,3 +152,15 @@ def test_a_folder_that_is_a_link_of_the_operator_stays(storage: FilesystemStorag
     storage.write_bytes(PATH, CONTENT)
     assert storage.delete(PATH)
     assert (storage.root / "web/packages/aa").is_symlink()
+
+
+@given(
+    st.binary(min_size=1, max_size=3000), st.binary(min_size=1, max_size=3), st.integers(0, 700), st.integers(0, 3000)
+)
+def test_file_is_searched_as_bytes_are(content: bytes, sub: bytes, begin: int, end: int) -> None:
+    with tempfile.TemporaryFile() as stream:
+        stream.write(content * 3)
+        stream.flush()
+        file = SearchedFile(stream.fileno())
+        assert file.find(sub, begin, min(end, len(file))) == (content * 3).find(sub, begin, end)
+        assert (len(file), file[begin:end]) == (3 * len(content), (content * 3)[begin:end])
