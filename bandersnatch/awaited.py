@@ -1,8 +1,9 @@
 """Which projects upstream still owes something that a run has gone on without: a table of the inventory.
 
 A project may be listed at a serial that its page does not have. Most times only its owners have changed, and any page would
-do; but a cache may also hold back a page that has one file more. Or a page promises core metadata that is not there yet. A
-run takes what there is, and later ones ask again, ever more seldom, for little more than a day: no cache of PyPI's is older.
+do; but a cache may also hold back a page that has one file more. Or a page promises core metadata that is not there yet, or
+lists a file in a way that makes no sense, perhaps because of a byte that was wrong on its way. A run takes what there is,
+and later ones ask again, ever more seldom, for little more than a day: no cache of PyPI's is older.
 """
 
 import sqlite3
@@ -13,7 +14,7 @@ from packaging.utils import NormalizedName
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS awaited (project TEXT PRIMARY KEY, serial INTEGER NOT NULL,"
-    " lacks_metadata INTEGER NOT NULL, since REAL NOT NULL, asked REAL NOT NULL) WITHOUT ROWID"
+    " is_incomplete INTEGER NOT NULL, since REAL NOT NULL, asked REAL NOT NULL) WITHOUT ROWID"
 )
 """Made in an inventory of before, too: no new version of the schema that would rebuild it."""
 
@@ -23,35 +24,35 @@ _MOST_AT_A_TIME = 1000
 # The time between two questions is as long as all the time before, and the last one comes when the time is over.
 _DUE = f"""
 SELECT name, display_name, project.serial FROM awaited JOIN project ON name = project
-WHERE (awaited.serial > project.serial OR lacks_metadata) AND asked < :now
+WHERE (awaited.serial > project.serial OR is_incomplete) AND asked < :now
 AND (asked - since <= :now - asked OR :now - since >= {KEEP_SECONDS}) ORDER BY asked, name LIMIT {_MOST_AT_A_TIME}
 """  # noqa: S608 - ours
 _IS_OVER = f"""
 asked - since >= {KEEP_SECONDS} OR since > :now OR NOT EXISTS
-(SELECT 1 FROM project WHERE name = awaited.project AND (awaited.serial > project.serial OR lacks_metadata))
+(SELECT 1 FROM project WHERE name = awaited.project AND (awaited.serial > project.serial OR is_incomplete))
 """  # noqa: S608 - ours
 
 
 class Awaited(Struct, frozen=True):
-    """What a run has gone on without: the page of that serial, or 0; and whether upstream had all core metadata.
+    """What a run has gone on without: the page of that serial, or 0; and whether what its page lists was not all to be had.
 
     None leaves that as it is noted.
     """
 
     serial: int
-    lacks_metadata: bool | None
+    is_incomplete: bool | None
 
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, awaited: Awaited, now: float) -> None:
     """Note what is awaited of a project that was asked for just now; for what is newer than before, the time begins anew."""
-    row = cursor.execute("SELECT serial, lacks_metadata, since FROM awaited WHERE project = ?", (project,)).fetchone()
-    serial, lacks_metadata, since = row if row is not None else (0, False, now)
+    row = cursor.execute("SELECT serial, is_incomplete, since FROM awaited WHERE project = ?", (project,)).fetchone()
+    serial, is_incomplete, since = row if row is not None else (0, False, now)
     if awaited.serial > serial:
         serial, since = awaited.serial, now
-    if awaited.lacks_metadata is not None:
-        lacks_metadata = awaited.lacks_metadata
+    if awaited.is_incomplete is not None:
+        is_incomplete = awaited.is_incomplete
     cursor.execute(
-        "INSERT OR REPLACE INTO awaited VALUES (?, ?, ?, ?, ?)", (project, serial, lacks_metadata, since, now)
+        "INSERT OR REPLACE INTO awaited VALUES (?, ?, ?, ?, ?)", (project, serial, is_incomplete, since, now)
     )
 
 

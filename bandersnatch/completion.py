@@ -51,7 +51,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
         is_quarantined=page.is_quarantined,
         filtered_files=filtered,
         added_files=added,
-        lacks_metadata=bool(lost_metadata),
+        is_incomplete=bool(lost_metadata or page.left_out),
     )
 
 

@@ -24,8 +24,8 @@ class Settled(Struct, frozen=True):
     """How many of the deleted files upstream still has, and filters drop."""
     added_files: int = 0
     """How many files a held page of the same serial did not list, although filters keep them."""
-    lacks_metadata: bool | None = None
-    """Whether upstream promises core metadata that it does not have; None where nobody has looked."""
+    is_incomplete: bool | None = None
+    """Whether upstream lists what can't be had: a file of no use, or core metadata; None where nobody has looked."""
 
 
 class Gone(Struct, frozen=True):

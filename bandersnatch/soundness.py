@@ -32,6 +32,8 @@ class Soundness(Struct, frozen=True):
         shop, held = self.shop, self.held
         if self.order.fresh or held is None or not shop.publisher.pages_are_there(self.order.project):
             return False
+        if not self._pages_are_as_published():
+            return False
         if not self.order.recheck:
             return True
         if not (self._can_be_proven(held) if self._checks_digests else self._pages_are_whole(held)):
@@ -55,15 +57,19 @@ class Soundness(Struct, frozen=True):
         return self.shop.publisher.pages_are_whole(self.order.project, held.serial)
 
     def _can_be_proven(self, held: HeldPage) -> bool:
-        """Whether the pages are what was published, and one task may hash all that they list.
+        """Whether it is known that the pages are what was published, and one task may hash all that they list.
 
         The tasks that come of a whole page are shared by all workers; and a plan needs a whole page in any case.
         """
         is_little = len(held.files) <= LITTLE_FILES and sum(file.size or 0 for file in held.files) <= LITTLE_BYTES
         if self.shop.take_plan is not None or not is_little or held.expected_digests is None:
             return False
+        return self.record is not None and self.record.pages_digest is not None
+
+    def _pages_are_as_published(self) -> bool:
+        """Whether the pages hash to what was published, where that is known: else what they list is not to be believed."""
         published = self.record.pages_digest if self.record is not None else None
-        return published is not None and self.shop.publisher.pages_digest(self.order.project) == published
+        return published is None or self.shop.publisher.pages_digest(self.order.project) == published
 
     def _is_there(self, file: HeldFile) -> bool:
         storage = self.shop.storage

@@ -5,7 +5,9 @@ leaves it to the next run to apply filters to what is held: there, they only kee
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from bandersnatch.errors import MalformedResponseError
 from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
@@ -14,7 +16,7 @@ from bandersnatch.held_files import with_held_files
 from bandersnatch.held_page import read_held_project
 from bandersnatch.layout import Layout, StoredPath, file_path, metadata_path
 from bandersnatch.legacy_json import LegacyJson, fetch_legacy_json, without_files
-from bandersnatch.model import ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.options import DeletedPolicy
 from bandersnatch.retention import with_kept_files
 from bandersnatch.storage import FilesystemStorage
@@ -81,8 +83,24 @@ class PageChooser(Struct, frozen=True):
             return page
         for folder in self._folders(page):
             if held := read_held_project(self.storage, folder, page.name, self.upstream.url):
-                return with_kept_files(page, held)
+                return with_kept_files(page, self._without_wrong_names(held, page))
         return page
+
+    def _without_wrong_names(self, held: ProjectPage, page: ProjectPage) -> ProjectPage:
+        """Return the held page without files that are not here, and that upstream has under other names.
+
+        It was not upstream that deleted such a file: the name in the page is wrong, as of a byte that the disk has flipped.
+        """
+        names = {file.sha256: file.filename for file in page.files}
+        doubtful = [file for file in held.files if names.get(file.sha256, file.filename) != file.filename]
+        wrong = {file.filename for file in doubtful if not self._is_here(file)}
+        return replace(held, files=tuple(f for f in held.files if f.filename not in wrong)) if wrong else held
+
+    def _is_here(self, file: DistributionFile) -> bool:
+        try:
+            return self.storage.stat(file_path(file)) is not None
+        except MalformedResponseError:  # its name is not the one in its URL
+            return False
 
     def _with_held_files(self, selection: Selection, *, takes_new: bool) -> ProjectPage:
         folders = self._folders(selection.upstream_page)

@@ -305,8 +305,8 @@ class Work:
                 "%s: its page has serial %d, and upstream lists it at %d; later runs ask again for a day",
                 settled.project, settled.serial, entry.serial, extra=OF_PROJECT,
             )  # fmt: skip
-        if (is_behind or settled.lacks_metadata or settled.project in self._awaited) and settled.excluded_by is None:
-            what = Awaited(entry.serial if is_behind else 0, settled.lacks_metadata)
+        if (is_behind or settled.is_incomplete or settled.project in self._awaited) and settled.excluded_by is None:
+            what = Awaited(entry.serial if is_behind else 0, settled.is_incomplete)
             self._inventory.note_awaited(settled.project, what)
 
     def _take_failure(self, failure: Failure, todo: TodoList, schedule: Schedule) -> None:
