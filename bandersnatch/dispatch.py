@@ -67,6 +67,9 @@ class Dispatcher:
 
     def start(self, order: Order) -> None:
         """See to it that a project is worked on; its outcome is reported when all is done."""
+        if order.prepared is not None:  # a helper would only have the page to ask for
+            self._package(order).start()
+            return
         with self._guard:
             self._waiting.append(order)
         self._call_up()

@@ -31,7 +31,7 @@ from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
-from bandersnatch.todo import TodoEntry
+from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Mirror:
                 self._states.begin_change(self._config.fingerprint)
                 report = self._carry_out(plan, saved)
             if report.outage is None and report.withheld is None:
-                report.add(self._look_again(now, saved.serial if plan.todo else plan.todo.target_serial))
+                report.add(self._look_again(now, saved.serial if plan.todo else plan.todo.target_serial, plan.todo))
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
@@ -225,11 +225,17 @@ class Mirror:
         """Return which projects a run that began ``now`` looks at again."""
         return plan_refresh(self._inventory, self._config.filters, self._config.refresh_seconds, now)
 
-    def _look_again(self, now: float, reached: int | None) -> Report:
-        """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are."""
+    def _look_again(self, now: float, reached: int | None, left: TodoList) -> Report:
+        """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are.
+
+        What is ``left`` of the run's own work was asked for a moment ago.
+        """
         refresh = self.plan_refresh(now)
+        asked_already = {project for project in refresh.todo if project in left}
+        for project in asked_already:
+            refresh.todo.discard(project)
         if not refresh.todo:
-            refresh.record(self._inventory, set(), set())
+            refresh.record(self._inventory, asked_already, asked_already)
             return Report()
         from bandersnatch.work import Work  # noqa: PLC0415 - as above
 
@@ -246,11 +252,11 @@ class Mirror:
             allow_removals=self._allow_removals,
         )
         work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
-        left = {*refresh.todo}
+        not_done = {*refresh.todo}
         not_had = (*work.report.failures, *work.report.late)
-        failed = left if work.report.withheld else {failure.project for failure in not_had}
+        failed = not_done if work.report.withheld else {failure.project for failure in not_had}
         self._storage.flush()
-        refresh.record(self._inventory, {*asked} - (left - failed), failed)
+        refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
         records = filter(None, map(self._inventory.get, asked))
         if any(asked[record.name] != (record.display_name, record.serial) for record in records):
             self._holdings.write_root_index(reached or 0)

@@ -5,6 +5,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.layout import StoredPath
 from bandersnatch.todo import TodoEntry
+from bandersnatch.workshop import Prepared
 
 
 class Order(Struct, frozen=True):
@@ -14,7 +15,7 @@ class Order(Struct, frozen=True):
     upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
     files is not published, but reported; in a resync a page that stays older than the one that is held is accepted, too;
     ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are
-    known to be missing or bad.
+    known to be missing or bad; with what is ``prepared`` already, nothing more is asked.
     """
 
     project: NormalizedName
@@ -25,3 +26,4 @@ class Order(Struct, frozen=True):
     is_resync: bool = False
     fresh: bool = False
     wrong: frozenset[StoredPath] = frozenset()
+    prepared: Prepared | None = None

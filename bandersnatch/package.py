@@ -81,9 +81,9 @@ class Package:
     def _begin(self) -> None:
         shop, project = self._shop, self._project
         preparation = Preparation(self._order, shop, shop.inventory.get(project), shop.inventory.unsettled(project))
-        if outcome := preparation.outcome_without_page():
-            return self._report(outcome)
-        prepared = preparation.prepare(preparation.look(), partial(shop.upstream.project_page, project))
+        prepared = self._order.prepared or preparation.outcome_without_page()
+        if prepared is None:
+            prepared = preparation.prepare(preparation.look(), partial(shop.upstream.project_page, project))
         if not isinstance(prepared, Prepared):
             return self._report(prepared)
         if shop.take_plan is not None:

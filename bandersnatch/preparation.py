@@ -96,7 +96,8 @@ class Preparation:
         dropped = self._dropped_files(prepared.plan)
         # What is quarantined may be harmful: its page waits for nobody's leave.
         if dropped and not self._order.may_remove and not prepared.wanted.page.is_quarantined:
-            return Shrinks(self._project, dropped, len(prepared.wanted.filtered_out.intersection(dropped)))
+            filtered = len(prepared.wanted.filtered_out.intersection(dropped))
+            return Shrinks(self._project, dropped, filtered, prepared)
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
         self._shop.storage.sweep(self._unsettled - fetched)
         return None

@@ -41,12 +41,13 @@ class Gone(Struct, frozen=True):
 class Shrinks(Struct, frozen=True):
     """A project's new page no longer lists some files that are held; it waits for leave to remove them.
 
-    So many of them, ``filtered``, upstream still has, and filters drop them.
+    So many of them, ``filtered``, upstream still has, and filters drop them. ``prepared`` is what the work goes on with.
     """
 
     project: NormalizedName
     files: tuple[StoredPath, ...]
     filtered: int = 0
+    prepared: object = None
 
 
 class Failure(Struct, frozen=True):

@@ -2,17 +2,21 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
 from bandersnatch.order import Order
 from bandersnatch.todo import TodoList
+from bandersnatch.workshop import Prepared
 
 
 class Schedule:
-    """Orders for projects of a todo list that are not yet given, by their serials. Times are those of ``time.monotonic``."""
+    """Orders for projects of a todo list that are not yet given, by their serials. Times are those of ``time.monotonic``.
+
+    ``prepared`` returns what was prepared for a project before.
+    """
 
     def __init__(
         self,
@@ -22,11 +26,12 @@ class Schedule:
         recheck: bool,
         may_remove: bool = False,
         is_resync: bool = False,
+        prepared: Callable[[NormalizedName], Prepared | None] = lambda _: None,
         stale_delays: tuple[float, ...],
     ) -> None:
         self._todo = todo
         self._recheck, self._may_remove, self._is_resync = recheck, may_remove, is_resync
-        self._stale_delays = stale_delays
+        self._prepared, self._stale_delays = prepared, stale_delays
         self._waiting = deque(sorted(projects, key=self._serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
         self._stale_attempts: dict[NormalizedName, int] = {}
@@ -74,4 +79,5 @@ class Schedule:
             is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
             may_remove=self._may_remove,
             is_resync=self._is_resync,
+            prepared=self._prepared(project),
         )

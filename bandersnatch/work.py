@@ -43,6 +43,7 @@ from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
 from bandersnatch.selection_changes import SelectionChanges
+from bandersnatch.shrinking import Shrinking
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.workshop import Workshop, build_workshop
 
@@ -85,6 +86,7 @@ class Work:
         self.report = Report()
         self.selection = SelectionChanges()
         self.removals = Removals()
+        self._shrinking = Shrinking()
         self._own = OwnProjects(self._storage, inventory)
         self.unconfirmed: list[NormalizedName] = []
         """What was removed although no journal told of it."""
@@ -198,6 +200,7 @@ class Work:
             recheck=plan.recheck,
             may_remove=may_remove,
             is_resync=plan.is_resync,
+            prepared=self._shrinking.take,
             stale_delays=delays,
         )
         self.report.untried += len(projects)
@@ -252,6 +255,7 @@ class Work:
             case Gone(project, verdict):
                 self._take_gone(project, verdict, todo)
             case Shrinks(project, files, filtered):
+                self._shrinking.keep(outcome)
                 self.removals.files[project], self.removals.filtered_files[project] = files, filtered
                 self.report.untried -= 1
                 self.selection.note(project, dropped=filtered)
