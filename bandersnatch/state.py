@@ -131,13 +131,28 @@ class StateStore:
         return todo
 
     def _adopt_status(self) -> None:
-        """Take over the state file of another bandersnatch, once; its todo lists can't say what was removed."""
+        """Take over the state file of another bandersnatch, once; its todo lists can't say what was removed.
+
+        Where there is a state, a 0 is from an operator who wants everything to be checked, as guides to other versions say.
+        """
         data = self._storage.read_record(LEGACY_STATUS, _MAX_RECORD_BYTES)
         if data is None:
             return
-        serial = parse_serial(data.decode("utf-8", "replace").strip())
-        if self._storage.read_record(STATE, _MAX_RECORD_BYTES) is None and serial:
+        text = data.decode("utf-8", "replace").strip()
+        serial, held = parse_serial(text), self._storage.read_record(STATE, _MAX_RECORD_BYTES)
+        if held is None and serial:
             logger.info("going on from serial %d of the file status, which another bandersnatch left", serial)
             self._storage.save(STATE, [f"{serial}\n".encode()])
             self._storage.delete(TODO)
+        elif serial == 0 and held is not None:
+            logger.warning("the file status holds 0: everything will be checked, as after rm state todo")
+            self.forget()
+        elif serial is None:
+            effect = "everything will be checked" if held is None else "the file state counts, and status is deleted"
+            logger.warning("the file status holds no serial but %r: %s", text[:80], effect)
+        elif held is not None and held.strip() != str(serial).encode():
+            logger.warning(
+                "the file status, which another bandersnatch writes, holds serial %d: it is deleted, and state counts",
+                serial,
+            )
         self._storage.delete(LEGACY_STATUS)

@@ -158,6 +158,30 @@ def test_our_own_state_goes_before_a_status(tmp_path: Path) -> None:
     assert not (tmp_path / LEGACY_STATUS).exists()
 
 
+def test_a_status_beside_our_state_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(tmp_path, state=b"50\n", status=b"50")  # as a run leaves them that was killed while it took the tree over
+    assert caplog.messages == []
+    load(tmp_path, state=b"50\n", status=b"42")
+    load(tmp_path, state=b"50\n", status=b"9" * 19)
+    assert caplog.messages == [
+        "the file status, which another bandersnatch writes, holds serial 42: it is deleted, and state counts",
+        "the file status holds no serial but '9999999999999999999': the file state counts, and status is deleted",
+    ]
+
+
+def test_a_status_of_0_has_everything_checked_as_in_other_versions(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(tmp_path, state=b"50\n", todo=b"60\n", status=b"0") == NOTHING
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.messages == ["the file status holds 0: everything will be checked, as after rm state todo"]
+
+
+def test_an_absurd_status_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load(tmp_path, status=b"3000000000") == NOTHING
+    assert caplog.messages == ["the file status holds no serial but '3000000000': everything will be checked"]
+
+
 @pytest.mark.parametrize("status", [b"0", b"", b"x", b"-1", b"\xff", "\u0661".encode()])
 def test_a_status_that_holds_no_serial_means_that_everything_is_checked(tmp_path: Path, status: bytes) -> None:
     assert load(tmp_path, status=status) == NOTHING
