@@ -191,7 +191,7 @@ class FilesystemStorage(StoredTree):
         except (FileNotFoundError, NotADirectoryError):
             was_there = False
         except OSError as error:
-            if not self._is_folder(path):
+            if not self.is_folder(path):
                 raise StorageError(absolute, "delete", error) from error
             was_there = False
         self._folders.delete_empty(path)

@@ -39,7 +39,7 @@ class StoredTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            if self._is_folder(path):
+            if self.is_folder(path):
                 return None
             raise StorageError(self._absolute(path), "read", error) from error
 
@@ -164,8 +164,8 @@ class StoredTree:
         except OSError:
             return False
 
-    def _is_folder(self, path: StoredPath) -> bool:
-        """Whether a folder lies where a file was meant: upstream can name a file as it names the folder of another."""
+    def is_folder(self, path: StoredPath) -> bool:
+        """Whether there is a folder, be it where a file was meant: upstream may name a file as it names a folder."""
         return os.path.isdir(self._absolute(path)) and not os.path.islink(self._absolute(path))
 
     def _plain_size(self, path: StoredPath) -> int | None:
