@@ -236,6 +236,12 @@ class Inventory:
         query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"
         return self._rows(query, (before, number))
 
+    def overdue(self, most: int) -> int:
+        """Return how many projects must be looked at as soon as may be, since older code left some of their files out."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM project WHERE looked_at < 0 LIMIT ?)"
+        [(number,)] = self._rows(query, (most,))
+        return int(number)
+
     def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Record when upstream was asked for projects."""
         with self._transaction() as cursor:

@@ -31,6 +31,9 @@ _SINCE_3 = (
 The index is what counts and orders hundreds of thousands of projects in milliseconds.
 """
 
+_LOOK_AT_ALL = "UPDATE project SET etag = NULL, looked_at = -1"
+"""Ask anew for what is held, without condition; see ``refresh.py``."""
+
 
 def make_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty database, which counts as an inventory when ``user_version`` says so."""
@@ -48,7 +51,11 @@ def is_usable(connection: sqlite3.Connection) -> bool:
         connection.execute("COMMIT")
     elif version != VERSION:
         return False
-    for statement in (*strangers.SCHEMA, awaited.SCHEMA):
+    # Code that did not know of files with foreign names left them out, and would be told for ever that nothing has changed.
+    left_some_out = not strangers.are_known(connection)
+    connection.execute("BEGIN")
+    for statement in (*strangers.SCHEMA, awaited.SCHEMA, *((_LOOK_AT_ALL,) if left_some_out else ())):
         connection.execute(statement)
+    connection.execute("COMMIT")
     index_record.mend(connection)
     return True

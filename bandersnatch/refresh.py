@@ -3,6 +3,9 @@
 Upstream changes some things without a row in its journal: a project is archived, or a file gets its provenance. What the
 projects take turns in is time: each is owed one look in the option's time. So the share of a run follows from the time
 since the last one, and those are asked for that were longest not looked at, for whatever reason.
+
+After an upgrade from code that left some files out, all projects are looked at once, whatever the option says, so many in a
+run as ``MOST_PROJECTS``: that takes a mirror of all of PyPI a day, at a run every two minutes.
 """
 
 from msgspec import Struct
@@ -43,6 +46,7 @@ def plan_refresh(inventory: Inventory, filters: Filters, period_seconds: float, 
     remove it.
     """
     number, up_to = _share(inventory, period_seconds, now)
+    number = max(number, inventory.overdue(MOST_PROJECTS))
     todo = TodoList(0)
     for name, display_name, serial in (*inventory.longest_not_looked_at(number, now), *inventory.due_awaited(now)):
         todo.add(name, TodoEntry(display_name, serial, Owed.ROLES))

@@ -19,6 +19,12 @@ SCHEMA = (
 """Made in an inventory of before, too: no new version of the schema that would rebuild it."""
 
 
+def are_known(connection: sqlite3.Connection) -> bool:
+    """Return whether the inventory was made, or used, by code that knows of such files."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'stranger'"
+    return connection.execute(query).fetchone() is not None
+
+
 def strangers_of(project: NormalizedName, paths: Iterable[StoredPath]) -> tuple[StoredPath, ...]:
     """Return those of a project's files whose names do not begin with its own."""
     return tuple(path for path in paths if not belongs_to(path.rpartition("/")[2], project))
