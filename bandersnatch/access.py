@@ -1,8 +1,9 @@
-"""Whether other users, such as the one of a web server, can read the mirror."""
+"""Whether others, such as the user of a web server, can read the mirror, and under which names."""
 
 import logging
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from bandersnatch.layout import PACKAGES, SIMPLE, WEB
@@ -27,6 +28,18 @@ def tell_closed_folders(directory: Path) -> None:
                 folder, mode, directory / WEB if folder != directory else directory,
             )  # fmt: skip
             return
+
+
+def tell_ignored_case(directory: Path) -> None:
+    """Say that the filesystem does not tell upper from lower case, which few operators know of theirs."""
+    simple = directory / SIMPLE
+    with suppress(OSError):
+        if os.path.samefile(simple, simple.with_name(simple.name.upper())):
+            logger.info(
+                "%s: this filesystem does not tell upper from lower case; files whose paths differ in nothing else would "
+                "overwrite each other, as PyPI has none. After a move to another filesystem make a full resync (README.md)",
+                directory,
+            )
 
 
 def umask_of_process() -> int:

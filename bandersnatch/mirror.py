@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from bandersnatch.access import tell_closed_folders
+from bandersnatch.access import tell_closed_folders, tell_ignored_case
 from bandersnatch.adoption import adopt
 from bandersnatch.amounts import count_of
 from bandersnatch.changes import Owed
@@ -101,6 +101,8 @@ class Mirror:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
                 tell_closed_folders(self._config.directory)
+            if plan.recheck:
+                tell_ignored_case(self._config.directory)
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 

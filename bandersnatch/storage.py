@@ -19,9 +19,9 @@ from bandersnatch.folders import Folders, make_folder
 from bandersnatch.layout import WEB, StoredPath
 from bandersnatch.parts import Parts
 from bandersnatch.room import Room
-from bandersnatch.shortcomings import Shortcomings
+from bandersnatch.shortcomings import UNABLE, Shortcomings
 from bandersnatch.sink import Partial, Sink
-from bandersnatch.stored_tree import StoredTree
+from bandersnatch.stored_tree import ABSENT, StoredTree
 
 logger = logging.getLogger(__name__)
 
@@ -188,10 +188,8 @@ class FilesystemStorage(StoredTree):
         try:
             os.unlink(absolute)
             was_there = True
-        except (FileNotFoundError, NotADirectoryError):
-            was_there = False
         except OSError as error:
-            if not self.is_folder(path):
+            if error.errno not in ABSENT and not self.is_folder(path):
                 raise StorageError(absolute, "delete", error) from error
             was_there = False
         self._folders.delete_empty(path)
@@ -201,8 +199,13 @@ class FilesystemStorage(StoredTree):
 
     def link(self, path: StoredPath, target: str) -> None:
         """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
-        with self._translated(path, "link"):
+        try:
             self._parts.link(path, target)
+        except OSError as error:
+            cause: OSError | str = error
+            if error.errno in UNABLE:
+                cause = f"keep_index_versions needs symbolic links, and this filesystem has none ({error.strerror})"
+            raise StorageError(self._absolute(path), "link", cause) from error
         if self._tell is not None:
             self._tell(path)
 

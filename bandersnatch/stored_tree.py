@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,9 @@ from bandersnatch.model import StoredFile
 
 _READ_BYTES = 1024 * 1024
 _SEARCHED_BYTES = 256
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ})
+"""There is no such file; none is there of a name that the filesystem can't have."""
+_NO_FOLDER = ABSENT - {errno.ENOTDIR}
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +39,8 @@ class StoredTree:
         try:
             with open(self._absolute(path), "rb") as stream:
                 return stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if self.is_folder(path):
+            if error.errno in ABSENT or self.is_folder(path):
                 return None
             raise StorageError(self._absolute(path), "read", error) from error
 
@@ -92,10 +93,8 @@ class StoredTree:
         """Return size and modification time of a file, or None where there is none, but a folder perhaps."""
         try:
             found = os.stat(self._absolute(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+            if error.errno in ABSENT:
                 return None
             raise StorageError(self._absolute(path), "look at", error) from error
         return StoredFile(found.st_size, found.st_mtime) if not stat.S_ISDIR(found.st_mode) else None
@@ -131,15 +130,14 @@ class StoredTree:
 
     def folders(self, path: StoredPath) -> Iterator[str]:
         """Yield the names of the folders in a folder."""
-        with self._translated(path, "list"), suppress(FileNotFoundError), os.scandir(self._absolute(path)) as entries:
+        with self._translated(path, "list"), _suppressed(_NO_FOLDER), os.scandir(self._absolute(path)) as entries:
             for entry in entries:
                 if entry.is_dir():
                     yield entry.name
 
     def files(self, path: StoredPath) -> Iterator[str]:
         """Yield the names of the files in a folder, links and hidden ones included."""
-        absent = suppress(FileNotFoundError, NotADirectoryError)
-        with self._translated(path, "list"), absent, os.scandir(self._absolute(path)) as entries:
+        with self._translated(path, "list"), _suppressed(ABSENT), os.scandir(self._absolute(path)) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
                     yield entry.name
@@ -222,3 +220,12 @@ def _boot() -> str:
             return stream.read().strip()
     except OSError:
         return ""
+
+
+@contextmanager
+def _suppressed(codes: frozenset[int]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in codes:
+            raise

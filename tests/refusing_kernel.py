@@ -35,18 +35,30 @@ NUMBERS = {
     "link": (86, -1),
     "mkdir": (83, -1),
     "mkdirat": (258, 34),
+    "newfstatat": (262, 79),
     "openat": (257, 56),
     "pwrite64": (18, 68),
     "rename": (82, -1),
     "renameat": (264, 38),
+    "symlink": (88, -1),
+    "symlinkat": (266, 36),
     "syncfs": (306, 267),
     "utimensat": (280, 88),
     "write": (1, 64),
 }
 _MACHINES = {"x86_64": (0, 317), "aarch64": (1, 277)}
-_NAMED_BY_PATH = {"chmod": 0, "link": 1, "mkdir": 0, "rename": 1}
+_NAMED_BY_PATH = {"chmod": 0, "link": 1, "mkdir": 0, "rename": 1, "symlink": 1}
 """Calls that name a file by a path alone, which is that argument."""
-_NAMED_IN_FOLDER = {"fchmodat": 0, "linkat": 2, "mkdirat": 0, "openat": 0, "renameat": 2, "utimensat": 0}
+_NAMED_IN_FOLDER = {
+    "fchmodat": 0,
+    "linkat": 2,
+    "mkdirat": 0,
+    "newfstatat": 0,
+    "openat": 0,
+    "renameat": 2,
+    "symlinkat": 1,
+    "utimensat": 0,
+}
 """Calls that name a file by a folder's descriptor, which is that argument, and a path, which is the next one."""
 
 _NO_NEW_PRIVILEGES, _SET_FILTER, _NEW_LISTENER = 38, 1, 8

@@ -68,3 +68,18 @@ def test_cron_job_of_readme_runs_as_the_user_that_readme_makes() -> None:
         r"^\*/2 \* \* \* \* (\S+) bandersnatch mirror \|& logger -t bandersnatch\[mirror\]$", README, re.MULTILINE
     )
     assert user == owner == runs_as
+
+
+def test_filesystem_that_ignores_case_is_told_of_by_a_full_run(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    assert "upper from lower case" not in caplog.text
+    (rig.web / "SIMPLE").symlink_to("simple")  # as it looks there
+    rig.resync()
+    rig.run()
+    assert caplog.text.count("does not tell upper from lower case") == 1
+    rig.run()
+    assert caplog.text.count("does not tell upper from lower case") == 1

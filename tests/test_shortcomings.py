@@ -1,6 +1,7 @@
 """What a filesystem can't do is done in another way, and told once; what fails is an error all the same."""
 
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from bandersnatch.layout import LOCK
 from tests.fakepypi import FakePyPI
 from tests.refusing_kernel import Call, Refusal, is_folder, refusing_kernel
-from tests.rig import Rig
+from tests.rig import Rig, start_process
 from tests.umask import umask
 
 HELPED_RUN = """
@@ -115,3 +116,46 @@ def test_parts_beside_their_place_need_no_hard_links(rig: Rig, pypi: FakePyPI, t
     assert kernel.refused
     rig.assert_matches()
     assert not list(rig.directory.rglob("*.part"))
+
+
+@pytest.mark.parametrize("pace", ["alone", "with helpers"])
+@pytest.mark.parametrize("code", ["ENAMETOOLONG", "EILSEQ"])
+def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
+    rig: Rig, pypi: FakePyPI, code: str, pace: str
+) -> None:
+    world(pypi)
+    pypi.add_file("awkward", "1.0")
+    pypi.add_file("awkward-too", "1.0")  # not even its page has a place
+    number = getattr(errno, code)
+
+    def is_awkward(call: Call) -> bool:
+        return ("packages" in call.path and "awkward-1" in call.path) or "simple/awkward-too" in call.path
+
+    names = ("newfstatat", "openat", "renameat", "rename", "mkdir")
+    with refusing_kernel(*(Refusal(name, number, is_awkward) for name in names)) as kernel:
+        rig.start = kernel.start
+        if pace == "alone":
+            result = rig.command("mirror")
+            assert result.returncode == 1
+            assert f"the filesystem takes no such name: {os.strerror(number)}" in result.stderr
+        else:
+            result = kernel.run([sys.executable, "-c", HELPED_RUN, str(rig.write_config())])
+            assert result.stdout == "2\n", result.stderr
+            assert pypi.pages_for_others > 0
+    assert result.stderr.count("files fetched: 2 ") == 6
+    assert "Traceback" not in result.stderr
+    assert not (rig.web / "simple" / "awkward").exists()
+    assert rig.command_again("mirror").returncode == 1
+    rig.start = start_process
+    assert rig.command_again("mirror").returncode == 0
+    rig.assert_matches()
+
+
+def test_versions_of_pages_without_symbolic_links_say_what_is_missing(rig: Rig, pypi: FakePyPI) -> None:
+    world(pypi)
+    refusals = [Refusal(name, errno.EPERM) for name in ("symlink", "symlinkat")]
+    with refusing_kernel(*refusals) as kernel:
+        rig.start = kernel.start
+        result = rig.command("mirror", keep_index_versions="2")
+    assert result.returncode == 4
+    assert "keep_index_versions needs symbolic links, and this filesystem has none" in result.stderr.splitlines()[-1]
