@@ -63,7 +63,7 @@ class DryRun:
             saved = StateStore(self._storage).load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
-            refresh = mirror.plan_refresh(self._pace.wall_clock()).todo
+            refresh = mirror.plan_refresh(self._pace.wall_clock(), goes_by_index=plan.goes_by_index).todo
             for project in plan.todo:
                 refresh.discard(project)
             if fetch_pages:

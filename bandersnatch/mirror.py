@@ -31,7 +31,7 @@ from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
 from bandersnatch.run_plan import RunPlan, plan_run
 from bandersnatch.state import SavedState, StateStore
-from bandersnatch.todo import TodoEntry, TodoList
+from bandersnatch.todo import TodoEntry
 from bandersnatch.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Mirror:
                 self._states.begin_change(self._config.fingerprint)
                 report = self._carry_out(plan, saved)
             if report.outage is None and report.withheld is None:
-                report.add(self._look_again(now, saved.serial if plan.todo else plan.todo.target_serial, plan.todo))
+                report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
@@ -223,17 +223,18 @@ class Mirror:
         self._finish(work, plan, saved)
         return work.report
 
-    def plan_refresh(self, now: float) -> Refresh:
+    def plan_refresh(self, now: float, *, goes_by_index: bool) -> Refresh:
         """Return which projects a run that began ``now`` looks at again."""
-        return plan_refresh(self._inventory, self._config.filters, self._config.refresh_seconds, now)
+        period = self._config.refresh_seconds
+        return plan_refresh(self._inventory, self._config.filters, period, now, goes_by_index=goes_by_index)
 
-    def _look_again(self, now: float, reached: int | None, left: TodoList) -> Report:
+    def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
         """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are.
 
-        What is ``left`` of the run's own work was asked for a moment ago.
+        What is left of the run's own work was asked for a moment ago.
         """
-        refresh = self.plan_refresh(now)
-        asked_already = {project for project in refresh.todo if project in left}
+        refresh = self.plan_refresh(now, goes_by_index=plan.goes_by_index)
+        asked_already = {project for project in refresh.todo if project in plan.todo}
         for project in asked_already:
             refresh.todo.discard(project)
         if not refresh.todo:
@@ -242,9 +243,8 @@ class Mirror:
         from bandersnatch.work import Work  # noqa: PLC0415 - as above
 
         logger.info("projects to look at again, of which no change is told: %d", len(refresh.todo))
-        asked = {
-            project: (refresh.todo[project].display_name, refresh.todo[project].serial) for project in refresh.todo
-        }
+        asked = dict.fromkeys(refresh.todo)
+        before = {each.name: each for each in filter(None, map(self._inventory.get, asked))}
         work = Work(
             self._config,
             self._equipment,
@@ -254,14 +254,17 @@ class Mirror:
             allow_removals=self._allow_removals,
         )
         work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
-        not_done = {*refresh.todo}
+        gone = set(work.removals.projects)
+        not_done = {*refresh.todo} - gone
         not_had = (*work.report.failures, *work.report.late)
         failed = not_done if work.report.withheld else {failure.project for failure in not_had}
         self._storage.flush()
         refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
-        records = filter(None, map(self._inventory.get, asked))
-        if any(asked[record.name] != (record.display_name, record.serial) for record in records):
-            self._holdings.write_root_index(reached or 0)
+        after = ((before[name], self._inventory.get(name)) for name in before)
+        if gone or any(new and (new.display_name, new.serial) != (old.display_name, old.serial) for old, new in after):
+            self._holdings.write_root_index(reached or 0, gone)
+            work.remove_gone(refresh.todo)
+            self._unconfirmed.save(work.unconfirmed)
             self._storage.flush()
         return work.report
 

@@ -39,17 +39,22 @@ class Refresh(Struct, frozen=True):
             inventory.save_refreshed(self.up_to)
 
 
-def plan_refresh(inventory: Inventory, filters: Filters, period_seconds: float, now: float) -> Refresh:
+def plan_refresh(
+    inventory: Inventory, filters: Filters, period_seconds: float, now: float, *, goes_by_index: bool = False
+) -> Refresh:
     """Return the share of a run that began at ``now``; what was looked at since then has had its turn.
 
     Beside it stands what is awaited. What the filters drop by its name, and is here all the same, waits for ``mirror`` to
-    remove it.
+    remove it. The root index lists no quarantined project, and does not tell when it is removed: where the run
+    ``goes_by_index``, only its page does.
     """
+    silent = inventory.quarantined() if goes_by_index else frozenset[NormalizedName]()
     number, up_to = _share(inventory, period_seconds, now)
     number = max(number, inventory.overdue(MOST_PROJECTS))
     todo = TodoList(0)
     for name, display_name, serial in (*inventory.longest_not_looked_at(number, now), *inventory.due_awaited(now)):
-        todo.add(name, TodoEntry(display_name, serial, Owed.ROLES))
+        is_silent = name in silent
+        todo.add(name, TodoEntry(display_name, 0 if is_silent else serial, Owed.REMOVED if is_silent else Owed.ROLES))
     if filters.projects:
         dropped = {name for name in todo if not filters.keeps_project(name, todo[name].display_name)}
         for name in dropped:

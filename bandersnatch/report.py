@@ -90,6 +90,7 @@ class Report(Struct):
     def add(self, other: "Report") -> None:
         """Add what another part of the same run did."""
         self.updated += other.updated
+        self.removed += other.removed
         self.files += other.files
         self.size_bytes += other.size_bytes
         self.outage = self.outage or other.outage

@@ -63,6 +63,8 @@ class RunPlan(Struct, frozen=True):
     """What has changed in the configuration since the pages were written, in words."""
     keeps_held: bool = False
     """Whether filters drop nothing that is held."""
+    goes_by_index: bool = False
+    """Whether the root index told what has changed, in place of the changelog."""
 
 
 def plan_run(
@@ -126,7 +128,7 @@ def plan_run(
     if not is_full and not_read_since == todo.target_serial:
         not_read_since = saved.changelog_serial  # the index, which is old, has told nothing
     is_resync = saved.serial is None
-    return RunPlan(todo, is_resync, is_new, not_read_since, is_resync)
+    return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
 
 
 def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:

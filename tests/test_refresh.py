@@ -76,6 +76,60 @@ def test_what_changes_without_a_row_in_the_journal_is_seen_in_time(rig: Rig, pyp
     assert not (rig.directory / "todo").exists()
 
 
+def test_an_edited_requires_python_without_a_row_in_the_journal_is_seen_in_time(
+    rig: Rig, pypi: FakePyPI, clock: Clock
+) -> None:
+    pypi.add_file("foo", "1.0", requires_python=">=3.8")
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    serial = pypi.serial
+    pypi.edit_requires_python("foo", "1.0", ">=3.10,<4")
+    for _ in range(2):
+        clock.days_later(rig, 15)
+    assert page(rig, "foo")["files"][0]["requires-python"] == ">=3.10,<4"
+    assert b'data-requires-python="&gt;=3.10,&lt;4"' in (rig.web / "simple/foo/index.html").read_bytes()
+    rig.assert_matches()
+    assert pypi.serial == serial
+    assert (rig.directory / "state").read_text().strip() == str(serial)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("deleted", ["remove", "keep"])
+def test_a_quarantined_project_that_is_removed_goes_in_time(
+    rig: Rig, pypi: FakePyPI, clock: Clock, deleted: str
+) -> None:
+    rig.options["deleted"] = deleted
+    pypi.add_file("suspect", "1.0")
+    add_projects(pypi, 2)
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    pypi.remove_project("suspect")
+    for _ in range(2):
+        clock.now += 16 * DAY
+        report = rig.run()
+        assert (report.failures, report.late, report.withheld) == ([], [], None)
+    assert (rig.web / "simple/suspect").exists() == (deleted == "keep")
+    if deleted == "remove":
+        rig.assert_matches()
+    assert (rig.directory / "state").read_text().strip() == str(pypi.serial)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_quarantined_project_stays_as_long_as_upstream_has_its_page(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
+    pypi.add_file("suspect", "1.0")
+    add_projects(pypi, 2)
+    rig.run()
+    pypi.quarantine_project("suspect")
+    rig.run()
+    before = rig.tree()
+    for _ in range(3):
+        clock.now += 16 * DAY
+        assert rig.run().removed == 0
+    assert rig.tree() == before
+    rig.assert_matches()
+
+
 def test_each_project_is_asked_for_once_within_the_time_and_conditionally(
     rig: Rig, pypi: FakePyPI, clock: Clock
 ) -> None:

@@ -150,6 +150,11 @@ class Story(World):
         with self.lock:
             self._release_of(project, filename).with_provenance.add(filename)
 
+    def edit_requires_python(self, project: str, version: str, requires_python: str | None) -> None:
+        """Let a release need another Python, as PyPI's staff has done: its page changes, its serial does not."""
+        with self.lock:
+            self._release(project, version).requires_python = requires_python
+
     # Roles and raw rows
 
     def add_role(self, project: str, role: str = "Maintainer", user: str = "bob") -> None:
