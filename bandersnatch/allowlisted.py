@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import InterruptedRunError, NothingToldError, UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import OnlyListed
+from bandersnatch.named_projects import MOST_NAMES, look_up
 from bandersnatch.options import ApiMethod
 from bandersnatch.upstream import Upstream
 
@@ -42,6 +43,8 @@ def ask_for(filters: Filters, upstream: Upstream, api_method: ApiMethod) -> None
 def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[NormalizedName]) -> set[NormalizedName]:
     if api_method is ApiMethod.SIMPLE:
         return set(upstream.root_index()[1])
+    if len(names) <= MOST_NAMES and (found := look_up(names, upstream)) is not None:
+        return set(found)
     try:
         return {name for name, _ in upstream.all_projects(lambda name, _: name in names)[1]}
     except InterruptedRunError:

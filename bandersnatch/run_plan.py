@@ -30,12 +30,16 @@ from bandersnatch.filters.filters import Filters
 from bandersnatch.index_plan import HeldSerials, plan_from_index
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath
+from bandersnatch.named_projects import look_up, named_projects
 from bandersnatch.options import ApiMethod
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
+
+RECENT_SERIALS = 2_000
+"""What the changelog of PyPI tells of about an hour: no cache has a project's page or JSON for longer."""
 
 
 class HeldProjects(HeldSerials, Protocol):
@@ -149,18 +153,26 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     """Add all projects, and return the newest serial.
 
     Upstream's list may be an hour old. The changelog closes the gap: asked first for its newest serial, and then for all
-    that came after the newest project on the list.
+    that came after the newest project on the list. A few named projects are asked for themselves in place of the list, and
+    their answers may be old as well.
     """
     first = upstream.last_serial()
     if first < todo.target_serial:
         raise SerialMovedBackError(upstream.url, todo.target_serial, first)
-    list_serial, listed = upstream.all_projects(
-        lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
-    )
-    serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
+    named = named_projects(filters)
+    if named is not None and (found := look_up(named, upstream)) is not None:
+        serials, listed = held.serials(), iter(found.items())
+        list_serial = max((project.serial for project in found.values()), default=0)
+        read_from = max(first - RECENT_SERIALS, 0)
+    else:
+        list_serial, listed = upstream.all_projects(
+            lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
+        )
+        serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
+        read_from = min(first, list_serial)
     for name, project in listed:
         todo.add_listed(name, project)
-    newest, changes = upstream.changes_since(min(first, list_serial), at_least=first)
+    newest, changes = upstream.changes_since(read_from, at_least=first)
     todo.merge(changes)
     todo.add_missing(serials)
     newest = max(newest, list_serial)

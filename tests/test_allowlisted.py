@@ -63,6 +63,7 @@ def test_a_check_without_online_asks_nothing(misspelt: Rig, pypi: FakePyPI) -> N
 def test_a_check_of_names_that_gets_no_list_is_status_4(misspelt: Rig, pypi: FakePyPI) -> None:
     pypi.fault("rpc:*", Status(404), times=None)
     pypi.fault("/simple/", Status(404), times=None)
+    misspelt.filters = misspelt.filters.replace("foo-bar", "foo-baz")
     result = misspelt.command("config", "check", "--online")
     assert result.returncode == 4
     assert f"{pypi.url}/simple/: not found" in result.stderr.splitlines()[-1]

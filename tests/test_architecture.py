@@ -134,6 +134,7 @@ TABLE: tuple[tuple[int, str], ...] = (
     (3, "explain"),
     (3, "schedule"),
     (3, "crew"),
+    (3, "named_projects"),
     (3, "allowlisted"),
     (3, "index_plan"),
     (3, "run_plan"),
