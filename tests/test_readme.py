@@ -8,7 +8,7 @@ import pytest
 
 from bandersnatch.config import Config, HttpConfig
 from bandersnatch.exit_status import EXIT_STATUS
-from bandersnatch.filters.settings import ANY_PATH, FILTER_OPTIONS
+from bandersnatch.filters.settings import ANY_PATH, FILTER_OPTIONS, FILTER_READS
 from bandersnatch.option_tables import MIRROR_OPTIONS
 from bandersnatch.options import PUBLIC_PYPI
 
@@ -107,6 +107,21 @@ def test_anchors_of_readme_are_there(anchor: str) -> None:
 def anchors_of(page: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+MOVING_IN = (REPOSITORY / "docs" / "moving-in.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", [option.name for option in MIRROR_OPTIONS if option.since != "new"])
+def test_moving_in_has_every_option_that_older_versions_have(option: str) -> None:
+    named = re.findall(r"`([^`]+)`", MOVING_IN)
+    assert any(each == option or each.startswith((f"{option} ", f"{option}:")) for each in named)
+
+
+@pytest.mark.parametrize("name", sorted(FILTER_READS))
+def test_moving_in_has_every_filter(name: str) -> None:
+    family = re.sub(r"^(regex|version_range)_.*(_metadata)$", r"\1_…", name)  # one row for both of a kind
+    assert f"`{name}`" in MOVING_IN or f"`{family}" in MOVING_IN
 
 
 @pytest.mark.parametrize("environment", ["py", "demo"])

@@ -110,6 +110,18 @@ DIFFERENCES = {
         named("1.0", "2.0"),
         Says(r'latest_releases: expected the name of a filter \(did you mean "latest_release"\?\)'),
     ),
+    "two filters on one line": Difference(
+        plugins("prerelease_release, latest_release") + "[latest_release]\nkeep = 1\n",
+        sdists("1.0", "2.0"),
+        named("1.0", "2.0"),
+        Says("expected one filter on each line, without commas"),
+    ),
+    "a section with the name of a filter": Difference(
+        plugins("blocklist_project") + "[blocklist_project]\npackages = one\n",
+        BOTH,
+        {ONE, TWO},
+        Says(r"the filter blocklist_project reads \[blocklist\] packages"),
+    ),
     "an unknown option": Difference(
         plugins("allowlist_project") + "[allowlist]\npackage = one\n",
         BOTH,
@@ -197,6 +209,19 @@ DIFFERENCES = {
         sdists("1.0", "2.0a1"),
         named("1.0", "2.0a1"),
         named("1.0"),
+    ),
+    "the latest, with a number below 0": Difference(
+        plugins("latest_release") + "[latest_release]\nkeep = -1\n",
+        sdists("1.0", "2.0", "3.0"),
+        Stuck(set()),
+        Says("keep: -1: expected a whole number"),
+    ),
+    "a path to a field that there is not": Difference(
+        plugins("version_range_release_file_metadata")
+        + "[version_range_release_file_metadata]\nrelease_file.requires-python = 2.7\n",
+        ("one 1.0 .tar.gz >=3", "two 1.0 .tar.gz"),
+        {ONE, TWO},
+        {ONE, TWO},
     ),
     "the latest of versions that PEP 440 does not know": Difference(
         plugins("latest_release") + "[latest_release]\nkeep = 2\n",
