@@ -166,12 +166,13 @@ class Changelog:
             raise self._malformed("list_packages_with_serial has projects whose serial is none")
         if max(listed.values(), default=0) > journal_end:  # it may have grown since
             journal_end = self.last_serial()
-        for name in [name for name, serial in listed.items() if serial > journal_end]:
+        if wrong := [name for name, serial in listed.items() if serial > journal_end]:
             logger.warning(
-                "%s: the list of all projects has %s at serial %d, beyond the newest serial %d: it is not believed",
-                self._url, shown(name), listed[name], journal_end,
+                "%s: the list of all projects has %d, %s for one at serial %d, beyond the newest serial %d: "
+                "these are not believed",
+                self._url, len(wrong), shown(wrong[0]), listed[wrong[0]], journal_end,
             )  # fmt: skip
-            listed[name] = 0
+            listed |= dict.fromkeys(wrong, 0)
         names = ((parse_project_name(name), name) for name in listed)
         kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
         return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)

@@ -29,6 +29,8 @@ MAX_FILENAME_BYTES = 240
 MAX_SERIAL = 2**31 - 1
 """What XML-RPC can say, and PostgreSQL's journal of PyPI count to; PyPI was at 40 million in 2026."""
 MAX_SERIAL_DIGITS = 20
+MOST_TOLD = 10
+"""A page may list a million files that are of no use."""
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -177,8 +179,11 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
         try:
             files.append(_parse_file(each, url, links))
         except _NoUseError as error:
-            logger.warning("%s: the file '%s' %s; it is left out", url, shown(each.filename, 80), error)
             left_out.append(each.filename)
+            if len(left_out) <= MOST_TOLD:
+                logger.warning("%s: the file '%s' %s; it is left out", url, shown(each.filename, 80), error)
+    if len(left_out) > MOST_TOLD:
+        logger.warning("%s: %d more files are left out", url, len(left_out) - MOST_TOLD)
     return ProjectPage(
         name=project,
         serial=_required_serial((page.meta or wire.Meta()).last_serial, url),

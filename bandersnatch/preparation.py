@@ -6,6 +6,7 @@ a helper, sees to its files and publishes it (``completion.py``).
 
 import logging
 from collections.abc import Callable, Set
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from bandersnatch.filters.verdict import Verdict
 from bandersnatch.held_page import HeldPage, read_held_page
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path
-from bandersnatch.model import ProjectPage
+from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.order import Order
 from bandersnatch.page_rules import check_page
 from bandersnatch.report import Gone, Outcome, Settled, Shrinks
@@ -192,8 +193,10 @@ class Preparation:
             return page
         if not files:
             raise next(iter(errors.values()))
-        for reason in errors.values():
+        for reason in islice(errors.values(), MOST_TOLD):
             logger.warning("%s: %s; the file is left out", self._project, reason)
+        if len(errors) > MOST_TOLD:
+            logger.warning("%s: %d more files are left out", self._project, len(errors) - MOST_TOLD)
         return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
 
     def _demanded_serial(self) -> int:

@@ -125,6 +125,18 @@ def test_a_listed_serial_beyond_the_journal_is_not_believed(rig: Rig, pypi: Fake
     rig.assert_matches()
 
 
+def test_very_many_listed_serials_beyond_the_journal_are_told_once(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        pypi.add_file(f"p{number}", "1.0")
+    pypi.fault(LIST, response({f"p{number}": 1_000_000 + number for number in range(50)}))
+    assert rig.run().failures == []
+    assert caplog.text.count("not believed") == 1
+    assert "the list of all projects has 50, p0 for one at serial 1000000, beyond the newest serial" in caplog.text
+    rig.assert_matches()
+
+
 @pytest.mark.parametrize("serial", [2 * 10**9, 2**31 - 1, 3 * 10**9, 2**63 - 1])
 def test_a_newest_serial_that_nothing_bears_out_is_not_believed(rig: Rig, pypi: FakePyPI, serial: int) -> None:
     pypi.add_file("foo", "1.0")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bandersnatch.equipment import Pace
 from bandersnatch.errors import (
     NoIndexError,
     NothingToldError,
@@ -14,6 +15,7 @@ from bandersnatch.errors import (
     SuspiciousPageError,
     UpstreamError,
 )
+from bandersnatch.model import MOST_TOLD
 from tests.fakepypi import (
     Body,
     Edit,
@@ -27,7 +29,7 @@ from tests.fakepypi import (
     WrongBytes,
     XmlFault,
 )
-from tests.rig import Rig
+from tests.rig import HELPED, HURRIED, Rig
 
 Page = dict[str, Any]
 
@@ -169,6 +171,24 @@ def test_new_file_whose_url_leads_elsewhere_is_left_out_alone(
     assert "left out" in caplog.text
     rig.assert_matches()
     assert sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents) == before
+
+
+@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("wrong", [{"filename": ".{}"}, {"url": "/elsewhere/{}"}, {"url": "ftp://x/{}"}], ids=str)
+def test_of_very_many_files_of_no_use_some_are_told(
+    rig: Rig, changed: FakePyPI, wrong: dict[str, str], pace: Pace, caplog: pytest.LogCaptureFixture
+) -> None:
+    def add(page: Page) -> None:
+        for number in range(500):
+            name = f"foo-{number}.tar.gz"
+            told = {key: value.format(name) for key, value in wrong.items()}
+            page["files"].append(page["files"][0] | {"filename": name} | told)
+
+    changed.fault("/simple/foo/", edit_page(add))
+    assert rig.run(pace=pace).failures == []
+    assert caplog.text.count("left out") == MOST_TOLD + 1
+    assert ": 490 more files are left out" in caplog.text
+    rig.assert_matches()
 
 
 def test_page_of_which_no_file_has_a_place_is_refused(rig: Rig, pypi: FakePyPI) -> None:
