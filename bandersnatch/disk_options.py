@@ -5,10 +5,9 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TextIO
 
 from bandersnatch.config import DiskConfig
 from bandersnatch.errors import StorageError
@@ -54,29 +53,26 @@ def _listing(storage: FilesystemStorage, config: DiskConfig) -> Iterator[None]:
 
 
 @contextmanager
-def _open_lists(path: Path, *, append_epoch: bool) -> Iterator[tuple[TextIO, TextIO]]:
+def _open_lists(path: Path, *, append_epoch: bool) -> Iterator[tuple["_List", "_List"]]:
     """Give the list of what has changed, and the one of what was deleted.
 
     Where the first one is no file, as /dev/stdout may be, there is no second one.
     """
-    changed, place = _open_first(path, append_epoch=append_epoch)
-    with changed:
-        is_file = stat.S_ISREG(os.fstat(changed.fileno()).st_mode) and place.parent != Path("/dev")
-        second = place.with_name(f"{place.name}{DELETED_SUFFIX}") if is_file else Path(os.devnull)
-        with _open_text(second, 0) as deleted:
+    with closing(_open_first(path, append_epoch=append_epoch)) as changed:
+        is_file = stat.S_ISREG(os.fstat(changed.descriptor).st_mode) and changed.path.parent != Path("/dev")
+        second = changed.path.with_name(f"{changed.path.name}{DELETED_SUFFIX}") if is_file else Path(os.devnull)
+        with closing(_open(second, 0)) as deleted:
             yield changed, deleted
 
 
-def _open_first(path: Path, *, append_epoch: bool) -> tuple[TextIO, Path]:
+def _open_first(path: Path, *, append_epoch: bool) -> "_List":
     if not append_epoch:
-        place = _place_of(path)
-        return _open_text(place, 0), place
+        return _open(_place_of(path), 0)
     for epoch in count(
         int(time.time())
     ):  # of two runs within one second, the later one gets the next number that is free
-        place = _place_of(path.with_name(f"{path.name}-{epoch}"))
         with suppress(FileExistsError):
-            return _open_text(place, os.O_EXCL), place
+            return _open(_place_of(path.with_name(f"{path.name}-{epoch}")), os.O_EXCL)
     raise AssertionError("unreachable: some number is free")
 
 
@@ -84,7 +80,7 @@ def _place_of(path: Path) -> Path:
     return path / LIST_NAME if path.is_dir() else path
 
 
-def _open_text(path: Path, flags: int) -> TextIO:
+def _open(path: Path, flags: int) -> "_List":
     """Open an empty list.
 
     Raises:
@@ -93,14 +89,14 @@ def _open_text(path: Path, flags: int) -> TextIO:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(_open_list(path, flags), "w", encoding="utf-8", buffering=1)
+        return _List(path, _descriptor_of(path, flags))
     except OSError as error:
         if flags and isinstance(error, FileExistsError) and os.path.lexists(path):
             raise
         raise StorageError(str(path), "write", error) from error
 
 
-def _open_list(path: Path, flags: int) -> int:
+def _descriptor_of(path: Path, flags: int) -> int:
     """Return the descriptor of an empty file; a link in its place must be the system's, as /dev/stdout is, or our own."""
     flags |= os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with suppress(FileNotFoundError):
@@ -111,10 +107,61 @@ def _open_list(path: Path, flags: int) -> int:
     return os.open(path, flags | (os.O_WRONLY if is_other else os.O_RDWR), 0o666)
 
 
+class _List:
+    """A list that is being written, a line at a time."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path, self.descriptor = path, descriptor
+        self._is_open = True
+
+    def add(self, line: str) -> None:
+        """Add a line; one that comes late changes nothing that counts.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        data = f"{line}\n".encode()
+        with self._translated():
+            while data and self._is_open:
+                data = data[os.write(self.descriptor, data) :]
+
+    def keep(self, is_right: Callable[[str], bool]) -> None:
+        """Leave only the lines that are right, in place, and in little memory: none moves to behind where it is read.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            return
+        begin = end = 0
+        rest = b""
+        with self._translated():
+            while data := os.pread(self.descriptor, _PIECE_BYTES, begin):
+                begin += len(data)
+                *lines, rest = (rest + data).split(b"\n")
+                kept = b"".join(line + b"\n" for line in lines if is_right(os.fsdecode(line)))
+                end += os.pwrite(self.descriptor, kept, end)
+            os.ftruncate(self.descriptor, end)
+
+    def close(self) -> None:
+        self._is_open = False
+        with self._translated():
+            os.close(self.descriptor)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # whoever reads it has read enough
+        except OSError as error:
+            raise StorageError(str(self.path), "write", error) from error
+
+
 class _ChangeLists:
     """Writes the absolute paths of files below ``web/``, a line each: what is there, and what is gone. Thread-safe."""
 
-    def __init__(self, changed: TextIO, deleted: TextIO, root: Path) -> None:
+    def __init__(self, changed: _List, deleted: _List, root: Path) -> None:
         self._changed, self._deleted, self._root = changed, deleted, root
         self._has_deleted = False
         self._guard = threading.Lock()
@@ -125,29 +172,12 @@ class _ChangeLists:
         absolute = f"{self._root}/{path}"
         is_there = os.path.lexists(absolute)
         with self._guard:
-            stream = self._changed if is_there else self._deleted
             self._has_deleted = self._has_deleted or not is_there
-            if not stream.closed:  # a thread that comes late changes nothing that counts
-                stream.write(f"{absolute}\n")
+            (self._changed if is_there else self._deleted).add(absolute)
 
     def settle(self) -> None:
         """Strike out what was written and deleted later, or deleted and written again: whoever copies would miss it."""
         with self._guard:
             if self._has_deleted:
-                _keep(self._changed, os.path.lexists)
-                _keep(self._deleted, lambda path: not os.path.lexists(path))
-
-
-def _keep(stream: TextIO, is_right: Callable[[str], bool]) -> None:
-    """Leave only the lines that are right, in place, and in little memory: none moves to behind where it is read."""
-    descriptor = stream.fileno()
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return
-    begin = end = 0
-    rest = b""
-    while data := os.pread(descriptor, _PIECE_BYTES, begin):
-        begin += len(data)
-        *lines, rest = (rest + data).split(b"\n")
-        kept = b"".join(line + b"\n" for line in lines if is_right(os.fsdecode(line)))
-        end += os.pwrite(descriptor, kept, end)
-    os.ftruncate(descriptor, end)
+                self._changed.keep(os.path.lexists)
+                self._deleted.keep(lambda path: not os.path.lexists(path))

@@ -1,8 +1,10 @@
 """How log lines look, and where they go: to stderr, on a terminal above the progress display."""
 
 import logging
+import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +144,23 @@ def log_kept(records: Iterable[logging.LogRecord]) -> None:
         logging.getLogger(record.name).handle(record)
 
 
+class _LostLines:
+    """Says once that a handler can't write, as to a disk that is full; else there were a traceback for each line."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._place = getattr(handler, "baseFilename", type(handler).__name__)
+        self._is_told = False
+
+    def __call__(self, _record: logging.LogRecord) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        error = sys.exception()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(printable(f"{self._place}: the log can't be written, lines are lost: {reason}") + "\n")
+
+
 def set_up_logging(level: int, console: "Console | None", log_config: Path | None) -> None:
     """Send log lines to the console, or to stderr where there is none, or wherever ``log_config`` says.
 
@@ -158,6 +177,9 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
             fileConfig(log_config, disable_existing_loggers=False)
         except Exception as error:  # fileConfig promises no kind of error
             raise ConfigError([f"{log_config}: no logging configuration: {error!r}"]) from error
+        for known in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+            for own in known.handlers if isinstance(known, logging.Logger) else ():
+                setattr(own, "handleError", _LostLines(own))  # noqa: B010 - it is a method that is replaced
         return
     handler: logging.Handler = logging.StreamHandler() if console is None else ConsoleHandler(console)
     handler.setFormatter(PlainFormatter(LINE_FORMAT, None if console is None else TERMINAL_TIME_FORMAT))
