@@ -69,8 +69,9 @@ def test_writer_that_is_refused_stops_the_run_and_the_next_one_goes_on(
     assert "Traceback" not in result.stderr
     assert "the run has ended: " in last
     assert named in last
-    assert os.strerror(getattr(errno, code)) in last
-    if writer not in ("last-modified",):
+    is_hidden = (writer, code) == ("inventory", "EDQUOT")  # SQLite says that it is an error of input or output
+    assert os.strerror(errno.EIO if is_hidden else getattr(errno, code)) in last
+    if writer != "last-modified":  # it comes last of all
         assert not (rig.directory / "state").exists()
     rig.start = start_process
     result = rig.command_again("mirror")
