@@ -6,7 +6,7 @@ the progress.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.amounts import size_of
 from bandersnatch.awaited import Awaited
 from bandersnatch.brake import Removals
 from bandersnatch.changes import Owed
@@ -26,19 +25,17 @@ from bandersnatch.errors import (
     HostDownError,
     InterruptedRunError,
     MirrorError,
-    ProjectNotFoundError,
     StaleMetadataError,
     UnexplainedError,
 )
 from bandersnatch.explanations import changed_meanwhile, made_up
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inventory import Inventory
-from bandersnatch.layout import REMOVALS
-from bandersnatch.logs import OF_PROJECT
 from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
-from bandersnatch.own_projects import OwnProjects
+from bandersnatch.outcome_log import tell_behind, tell_failure, tell_settled
 from bandersnatch.package import Packages
 from bandersnatch.publisher import Publisher
+from bandersnatch.removal_work import RemovalWork
 from bandersnatch.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.run_plan import RunPlan
 from bandersnatch.schedule import Schedule
@@ -85,11 +82,11 @@ class Work:
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.selection = SelectionChanges()
-        self.removals = Removals()
+        self._are_named = save_todo is None
+        self._removing = RemovalWork(
+            config, equipment, inventory, allow_removals=allow_removals, are_named=self._are_named
+        )
         self._shrinking = Shrinking()
-        self._own = OwnProjects(self._storage, inventory)
-        self.unconfirmed: list[NormalizedName] = []
-        """What was removed although no journal told of it."""
 
     def carry_out(self, plan: RunPlan) -> None:
         """Work on all projects of the plan, as far as upstream allows it.
@@ -107,6 +104,16 @@ class Work:
             self._progress.stop()
         self._tell_failures()
 
+    @property
+    def removals(self) -> Removals:
+        """What the run is about to remove."""
+        return self._removing.removals
+
+    @property
+    def unconfirmed(self) -> list[NormalizedName]:
+        """What was removed although no journal told of it."""
+        return self._removing.unconfirmed
+
     def remove_gone(self, todo: TodoList) -> None:
         """Take away the projects that upstream has removed or filters drop; the root index must no longer list them.
 
@@ -114,20 +121,7 @@ class Work:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
-        for project in self.removals.projects:
-            if self._equipment.stop.is_set():
-                raise InterruptedRunError
-            was_held = self._inventory.get(project) is not None
-            verdict = self.removals.excluded.get(project)
-            # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
-            deleted_files = self.publisher.remove(project, keep_files=keep_files and verdict is None)
-            self.report.removed += was_held
-            if was_held and project in self.removals.unlisted:
-                self.unconfirmed.append(project)
-            why = "as upstream did" if verdict is None else f"as the configuration says: {verdict}"
-            logger.info("%s: removed, %s; files deleted: %d", project, why, deleted_files, extra=OF_PROJECT)
-            todo.discard(project)
+        self.report.removed += self._removing.carry_out(todo, self.publisher)
 
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
@@ -150,8 +144,11 @@ class Work:
             self._progress.start(len(plan.todo))
             work_on(list(plan.todo), may_remove=self._allow_removals)
             work_on(self._explained(plan.todo), may_remove=self._allow_removals)
-            self._keep_own(plan.todo)
-            if self.removals and not self._is_withheld(plan.reconfigured) and not self._ended_early:
+            if not self._is_ending():
+                self.report.excluded -= self._removing.keep_own(plan.todo)
+            if self.removals:
+                self.report.withheld = self._removing.withhold(plan.reconfigured)
+            if self.removals and not self._ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
@@ -208,35 +205,6 @@ class Work:
             self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 
-    def _keep_own(self, todo: TodoList) -> None:
-        """Take what upstream never had from what is to be removed, unless that is allowed."""
-        candidates = [project for project in self.removals.projects if todo[project].serial == 0]
-        if not candidates or self._allow_removals or self._is_ending() or self._save_todo is None:
-            return
-        asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
-        for project in self._own.find(candidates, self._upstream, asks_journal=asks_journal):
-            self.report.excluded -= project in self.removals.excluded
-            self.removals.keep(project)
-            todo.discard(project)
-
-    def _is_withheld(self, reconfigured: Sequence[str]) -> bool:
-        """Whether the run would remove more than it may; then it removes nothing, and says what it would."""
-        if self._allow_removals:
-            return False
-        limit, (held, held_files) = self._config.removals.limit, self._inventory.totals()
-        held -= len(self._own.names())  # of which none is lost with upstream's
-        are_named = self._save_todo is None
-        excess = self.removals.excess(limit, held, held_files, is_reconfigured=bool(reconfigured), are_named=are_named)
-        if excess is not None:
-            self._storage.write_bytes(REMOVALS, self.removals.listing().encode())
-            why = f"since the configuration has changed ({', '.join(reconfigured)}), " if reconfigured else ""
-            self.report.withheld = (
-                f"{why}this run would remove {excess}, which max-removals forbids: nothing was removed. "
-                f"{self._config.directory / REMOVALS} lists it all"
-            )
-            self.removals = Removals()
-        return excess is not None
-
     def _is_ending(self) -> bool:
         """Whether the workers shall give up what they have not begun."""
         return self._equipment.stop.is_set() or self._is_index_down
@@ -288,27 +256,14 @@ class Work:
 
     def _take_settled(self, settled: Settled) -> None:
         self.report.count(settled)
-        if settled.excluded_by is not None:
-            self.report.excluded += 1
-            level = logging.WARNING if self._save_todo is None else logging.DEBUG  # a run drops thousands
-            logger.log(level, "%s: not mirrored, since %s", settled.project, settled.excluded_by)
-        if settled.is_quarantined:
-            _tell_quarantined(settled)
-        elif settled.changed:
-            logger.info(
-                "%s: updated to serial %d, files fetched: %d (%s), deleted: %d",
-                settled.project, settled.serial, settled.files, size_of(settled.size_bytes), settled.deleted_files,
-                extra=OF_PROJECT,
-            )  # fmt: skip
+        self.report.excluded += settled.excluded_by is not None
+        tell_settled(settled, is_named=self._are_named)
 
     def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
         """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""
         is_behind = entry.owed is Owed.LISTED and 0 < settled.serial < entry.serial
         if is_behind and settled.project not in self._awaited:
-            logger.info(
-                "%s: its page has serial %d, and upstream lists it at %d; later runs ask again for a day",
-                settled.project, settled.serial, entry.serial, extra=OF_PROJECT,
-            )  # fmt: skip
+            tell_behind(settled, entry.serial)
         if (is_behind or settled.is_incomplete or settled.project in self._awaited) and settled.excluded_by is None:
             what = Awaited(entry.serial if is_behind else 0, settled.is_incomplete)
             self._inventory.note_awaited(settled.project, what)
@@ -359,15 +314,8 @@ class Work:
             self._withdraw(_REMOVALS)
 
     def _tell(self, failure: Failure) -> None:
-        bug = None if isinstance(failure.error, MirrorError) else failure.error
-        if self._save_todo is None and self._is_unknown(failure):
-            logger.error("%s failed: upstream has no such project", failure.project)
-            return
-        hint = "" if self._save_todo is None else "; the next run tries it again"
-        logger.error("%s failed: %s%s", failure.project, failure.error, hint, exc_info=bug)
-
-    def _is_unknown(self, failure: Failure) -> bool:
-        return isinstance(failure.error, ProjectNotFoundError) and self._inventory.get(failure.project) is None
+        is_held = self._inventory.get(failure.project) is not None
+        tell_failure(failure, is_named=self._are_named, is_held=is_held)
 
     def _tell_failures(self) -> None:
         """Tell of the failures for which there might have been, but was not, an explanation."""
@@ -387,12 +335,3 @@ class Work:
         spent = time.monotonic() - begin
         pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
         self._next_checkpoint = time.monotonic() + pause
-
-
-def _tell_quarantined(settled: Settled) -> None:
-    if settled.changed:
-        logger.info(
-            "%s: quarantined by upstream; its page stays, files deleted: %d", settled.project, settled.deleted_files
-        )
-    else:
-        logger.debug("%s: quarantined by upstream", settled.project)

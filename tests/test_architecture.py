@@ -140,6 +140,8 @@ TABLE: tuple[tuple[int, str], ...] = (
     (3, "run_plan"),
     (3, "explanations"),
     (3, "refresh"),
+    (3, "removal_work"),
+    (3, "outcome_log"),
     (3, "work"),
     (3, "mirror"),
     (3, "dry_run"),
