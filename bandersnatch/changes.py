@@ -15,6 +15,8 @@ class Owed(enum.Enum):
     """Files, releases or marks changed: the page must be at least as new as the serial."""
     REMOVALS = "removals"
     """As above, and files or releases were removed or quarantined too: only now may a page have lost all its files."""
+    QUARANTINES = "quarantines"
+    """As above, and a release was quarantined, which may be harmful: what the page drops waits for nobody's leave."""
     LISTED = "listed"
     """The list of all projects told the serial. It may belong to a role action, so an older page will do in the end."""
     ROLES = "roles"
@@ -30,9 +32,9 @@ _ROLE_ACTION = re.compile(
     r"|(invite|revoke_invite|accepted) ",
     re.IGNORECASE,
 )
-_CONTENT_REMOVAL = re.compile(
-    r"remove (file |release$)|remove$|docdestroy$|(project|release) quarantined$", re.IGNORECASE
-)
+_CONTENT_REMOVAL = re.compile(r"remove (file |release$)|remove$|docdestroy$", re.IGNORECASE)
+_QUARANTINE = re.compile(r".* quarantined$", re.IGNORECASE)
+"""Of a project or a release today, and perhaps of a file one day."""
 _PROJECT_REMOVALS = frozenset({"remove project", "remove"})
 
 
@@ -47,4 +49,6 @@ def owed_after(action: str | None, version: str | None) -> Owed:
         return Owed.REMOVED
     if _ROLE_ACTION.match(action):
         return Owed.ROLES
+    if _QUARANTINE.match(action):
+        return Owed.QUARANTINES
     return Owed.REMOVALS if _CONTENT_REMOVAL.match(action) else Owed.CONTENT

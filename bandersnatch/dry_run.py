@@ -24,6 +24,7 @@ from bandersnatch.options import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.order import Order
 from bandersnatch.own_projects import OwnProjects
 from bandersnatch.package import Package
+from bandersnatch.page_rules import is_of_quarantine
 from bandersnatch.publisher import Publication, Publisher
 from bandersnatch.report import Failure, Gone, Outcome
 from bandersnatch.run_plan import RunPlan
@@ -167,7 +168,7 @@ class DryRun:
         held_paths = planned.held.paths if planned.held is not None else set()
         dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
         filtered = sum(not is_metadata(path) for path in plan.deletions & held_paths & planned.wanted.filtered_out)
-        dropped = 0 if page.is_quarantined else dropped  # which waits for nobody's leave
+        dropped = 0 if is_of_quarantine(page, planned.owed) else dropped
         self._dropped_files += dropped
         self._filtered_files += filtered
         self._shrinking += dropped > filtered

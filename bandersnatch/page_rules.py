@@ -6,7 +6,12 @@ from bandersnatch.changes import Owed
 from bandersnatch.errors import SuspiciousPageError, shown
 from bandersnatch.model import ProjectPage
 
-_MAY_LOSE_ALL_FILES = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.LISTED})
+_MAY_LOSE_ALL_FILES = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.LISTED})
+
+
+def is_of_quarantine(page: ProjectPage, owed: Owed) -> bool:
+    """Whether what a page lacks was quarantined: that may be harmful, and goes without anybody's leave."""
+    return page.is_quarantined or owed is Owed.QUARANTINES
 
 
 def check_page(page: ProjectPage, held_digests: Mapping[str, str], owed: Owed) -> None:

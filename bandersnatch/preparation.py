@@ -20,7 +20,7 @@ from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import PACKAGES, Layout, StoredPath, file_path
 from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.order import Order
-from bandersnatch.page_rules import check_page
+from bandersnatch.page_rules import check_page, is_of_quarantine
 from bandersnatch.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.soundness import Soundness
 from bandersnatch.upstream import FetchedPage
@@ -86,7 +86,9 @@ class Preparation:
         plan = self._plan(wanted.page)
         # What filters would drop must not count as unchanged for a run that goes by them.
         etag = None if wanted.exceeds_filters else answer.etag
-        return Prepared(wanted, plan, etag, self._display_name, required_serial, self._held, self._record)
+        return Prepared(
+            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.owed
+        )
 
     def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
         """Return what the inventory must note as unsettled before anything of the work is done."""
@@ -95,8 +97,7 @@ class Preparation:
     def begin(self, prepared: Prepared) -> Shrinks | None:
         """Clear away what earlier runs left half-written; or return that the order does not give leave to remove files."""
         dropped = self._dropped_files(prepared.plan)
-        # What is quarantined may be harmful: its page waits for nobody's leave.
-        if dropped and not self._order.may_remove and not prepared.wanted.page.is_quarantined:
+        if dropped and not self._order.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.owed):
             filtered = len(prepared.wanted.filtered_out.intersection(dropped))
             return Shrinks(self._project, dropped, filtered, prepared)
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
@@ -256,7 +257,7 @@ class Preparation:
     def _required_json_serial(self, page: ProjectPage) -> int:
         """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
         match self._entry.owed:
-            case Owed.CONTENT | Owed.REMOVALS:
+            case Owed.CONTENT | Owed.REMOVALS | Owed.QUARANTINES:
                 return self._entry.serial
             case Owed.LISTED if not self._order.is_last_attempt:
                 return page.serial or 0

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 RECENT_SERIALS = 2_000
 """What the changelog of PyPI tells of about an hour: no cache has a project's page or JSON for longer."""
+_MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
+"""Where no project is listed, a journal of one answer tells of all there ever were; PyPI's has tens of millions of rows."""
 
 
 class HeldProjects(HeldSerials, Protocol):
@@ -169,6 +171,9 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
             lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
         )
         serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
+        if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
+            reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
+            raise MalformedResponseError(upstream.url, reason)
         read_from = min(first, list_serial)
     for name, project in listed:
         todo.add_listed(name, project)
@@ -220,7 +225,7 @@ def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) 
         logger.debug("%s", error)
         changes = []
     owed |= {change.project: what for change, what in changes}
-    return {project for project, what in owed.items() if what in (Owed.REMOVED, Owed.REMOVALS)}
+    return {project for project, what in owed.items() if what in (Owed.REMOVED, Owed.REMOVALS, Owed.QUARANTINES)}
 
 
 def _exclude(todo: TodoList, held: HeldProjects, filters: Filters) -> None:

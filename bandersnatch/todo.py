@@ -154,6 +154,8 @@ def _owed_after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> 
     newer, older = (owed, entry.owed) if change.serial >= entry.serial else (entry.owed, owed)
     if newer is Owed.CONTENT and older in (Owed.REMOVALS, Owed.REMOVED):
         newer = Owed.REMOVALS
+    if newer in (Owed.CONTENT, Owed.REMOVALS) and older is Owed.QUARANTINES:
+        newer = Owed.QUARANTINES
     if change.serial >= entry.serial:
         return TodoEntry(change.display_name, change.serial, newer)
     return replace(entry, owed=newer)

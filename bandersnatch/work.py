@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 _LATE_SECONDS = 3600
 """A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
 
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.REMOVED, Owed.EXCLUDED})
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.EXCLUDED})
 
 
 class Work:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from bandersnatch.changes import Owed
 from bandersnatch.config import Config, PagesConfig
 from bandersnatch.equipment import Equipment
 from bandersnatch.file_plan import FilePlan, FileRules, FileTask
@@ -36,6 +37,7 @@ class Prepared(Struct, frozen=True):
     required_serial: int
     held: HeldPage | None
     record: HeldProject | None
+    owed: Owed
 
 
 class SmallFiles(Protocol):

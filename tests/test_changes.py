@@ -39,12 +39,16 @@ def test_a_change_of_content_owes_a_page_as_new_as_itself(action: str | None, ve
         ("remove release", "1.0"),
         ("remove", "1.0"),
         ("docdestroy", None),
-        ("project quarantined", None),
-        ("release quarantined", "1.0"),
     ],
 )
 def test_a_removal_of_files_or_releases_says_that_a_page_may_have_lost_them(action: str, version: str | None) -> None:
     assert owed_after(action, version) is Owed.REMOVALS
+
+
+@pytest.mark.parametrize("kind", ["project", "release", "file"])
+def test_a_quarantine_is_more_than_a_removal(kind: str) -> None:
+    assert owed_after(f"{kind} quarantined", "1.0") is Owed.QUARANTINES
+    assert owed_after(f"{kind} quarantine cleared", "1.0") is Owed.CONTENT
 
 
 @pytest.mark.parametrize(

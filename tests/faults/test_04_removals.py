@@ -1,5 +1,7 @@
 """4. Removals in the run that tells of them, a brake on too many, and what else may become of what upstream deletes."""
 
+import json
+
 import pytest
 
 from tests.fakepypi import FakePyPI
@@ -151,6 +153,37 @@ def test_quarantine_waits_for_no_leave(rig: Rig, ten: FakePyPI, limit: str) -> N
     report = rig.run(max_removals=limit)
     assert (report.withheld, report.failures, report.updated) == (None, [], 9)
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("limit", ["0", "5% or 1000"])
+@pytest.mark.parametrize("story", ["alone", "removed too", "changed since", "withheld before"])
+def test_quarantine_of_a_release_waits_for_no_leave(rig: Rig, ten: FakePyPI, limit: str, story: str) -> None:
+    for number in range(12):
+        ten.add_file("large", "1.0", filename=f"large-1.0-py{number}-none-any.whl")
+    ten.add_file("large", "2.0")
+    ten.add_file("large", "3.0")
+    rig.run()
+    if story in ("removed too", "withheld before"):
+        ten.remove_release("large", "2.0")
+    if story == "withheld before":
+        assert rig.run(max_removals="0").withheld is not None
+    for name in ("large", *(f"project-{number}" for number in range(10))):
+        ten.quarantine_release(name, "1.0")
+    if story == "changed since":
+        ten.add_file("large", "4.0")
+    plan = json.loads(rig.command("mirror", "--dry-run", "--full", "--json", max_removals=limit).stdout)
+    assert plan["withheld"] is None
+    report = rig.run(max_removals=limit)
+    assert (report.withheld, report.failures) == (None, [])
+    rig.assert_matches()
+
+
+def test_other_removals_are_withheld_beside_a_quarantine(rig: Rig, ten: FakePyPI) -> None:
+    ten.quarantine_release("project-0", "1.0")
+    ten.remove_release("project-1", "1.0")
+    assert "from others 1 of 19 files" in str(rig.run(max_removals="0").withheld)
+    assert "project_0-1.0" not in (rig.web / "simple/project-0/index.html").read_text()
+    assert "project_1-1.0" in (rig.web / "simple/project-1/index.html").read_text()
 
 
 @EACH_WAY

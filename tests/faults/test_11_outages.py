@@ -21,9 +21,10 @@ def twenty(rig: Rig, pypi: FakePyPI) -> FakePyPI:
     return pypi
 
 
-def break_down(pypi: FakePyPI) -> None:
+def break_down(pypi: FakePyPI, *, with_xmlrpc: bool = True) -> None:
     """Let upstream know of no project any more."""
-    pypi.fault("rpc:*", Status(503), times=None)
+    if with_xmlrpc:
+        pypi.fault("rpc:*", Status(503), times=None)
     index = f'{{"meta":{{"_last-serial":{pypi.serial},"api-version":"1.4"}},"projects":[]}}'
     pypi.fault("/simple/", Body(index.encode()), times=None)
     for number in range(20):
@@ -71,6 +72,42 @@ def test_what_a_resync_during_an_outage_has_taken_comes_back_by_plain_runs(rig: 
     assert rig.run(allow_removals=True).removed == 19
     twenty.clear_faults()
     assert rig.run().updated == 19
+    rig.assert_matches()
+
+
+EMPTY_LIST = b"<methodResponse><params><param><value><struct></struct></value></param></params></methodResponse>"
+
+
+def test_empty_list_of_all_projects_is_an_outage_as_an_empty_root_index_is(rig: Rig, twenty: FakePyPI) -> None:
+    break_down(twenty, with_xmlrpc=False)
+    twenty.fault("rpc:list_packages_with_serial", Body(EMPTY_LIST, content_type="text/xml"), times=None)
+    before = rig.tree()
+    twenty.clear_requests()
+    result = rig.command("mirror", "--force-check")
+    assert result.returncode == 5
+    assert rig.tree().keys() == before.keys()
+    assert "list_packages_with_serial has no project, although the journal ends at serial 80" in result.stderr
+    assert "this run would remove 20 of 20 projects" in result.stderr
+    assert "bandersnatch mirror --allow-removals" in result.stderr
+    assert "changelog_since_serial" not in twenty.rpc_calls()
+    twenty.clear_faults()
+    assert rig.command("mirror").returncode == 0
+    rig.assert_matches()
+
+
+def test_empty_list_of_all_projects_stops_a_run_that_goes_by_xmlrpc_alone(rig: Rig, twenty: FakePyPI) -> None:
+    twenty.fault("rpc:list_packages_with_serial", Body(EMPTY_LIST, content_type="text/xml"), times=None)
+    stamps = rig.tree()
+    result = rig.command("mirror", "--force-check", api_method="xmlrpc")
+    assert result.returncode == 4
+    assert "list_packages_with_serial has no project" in result.stderr.splitlines()[-1]
+    assert rig.tree() == stamps
+
+
+def test_list_of_an_index_that_is_well_is_had_from_its_root_index(rig: Rig, twenty: FakePyPI) -> None:
+    twenty.fault("rpc:list_packages_with_serial", Body(EMPTY_LIST, content_type="text/xml"), times=None)
+    twenty.add_file("new", "1.0")
+    assert rig.command("mirror", "--force-check").returncode == 0
     rig.assert_matches()
 
 
