@@ -6,6 +6,7 @@ another ``Package`` does its whole work, told which files are bad. No task waits
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from functools import partial
 
 from msgspec import Struct
@@ -41,10 +42,21 @@ class Inspected(Struct, frozen=True):
 
 
 class Inspection:
-    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is written."""
+    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is written.
 
-    def __init__(self, order: Order, workshop: Workshop, report: Callable[[Inspected], None], *, repairs: bool) -> None:
-        self._order, self._tell, self._repairs = order, report, repairs
+    Files are read by ``readers``, which wait for nobody: all threads of the pool may be waiting for a silent upstream.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        workshop: Workshop,
+        report: Callable[[Inspected], None],
+        readers: Executor,
+        *,
+        repairs: bool,
+    ) -> None:
+        self._order, self._tell, self._readers, self._repairs = order, report, readers, repairs
         self._project = order.project
         filters = workshop.chooser.filters
         is_excluded = not filters.keeps_project(order.project, order.entry.display_name)
@@ -72,8 +84,8 @@ class Inspection:
 
     def _submit(self, task: Callable[[], None]) -> None:
         try:
-            self._shop.executor.submit(task)
-        except RuntimeError as error:  # the pool was shut down
+            self._readers.submit(task)
+        except RuntimeError as error:  # they were shut down
             failure = InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
             self._end_one(failure)
 
