@@ -5,32 +5,43 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from bandersnatch.errors import MirrorError
-from bandersnatch.findings import Finding, Problem, VerifyReport, VerifySettings
+from bandersnatch.findings import Finding, Problem, Remedy, VerifyReport, VerifySettings
 from bandersnatch.layout import REMOVALS_OF_VERIFY
-from bandersnatch.report import Failure
+from bandersnatch.report import Failure, Settled
 from bandersnatch.storage import FilesystemStorage
 
 logger = logging.getLogger(__name__)
 
 
 class Account:
-    """The account of one verification; ``tell`` is given each finding, and whether it was repaired."""
+    """The account of one verification; ``tell`` is given each finding, and what became of it."""
 
     def __init__(
-        self, storage: FilesystemStorage, settings: VerifySettings, tell: Callable[[Finding, bool], object]
+        self, storage: FilesystemStorage, settings: VerifySettings, tell: Callable[[Finding, Remedy], object]
     ) -> None:
         self._storage, self._settings, self._tell = storage, settings, tell
         self._withheld: list[str] = []
         self.report = VerifyReport(unlisted_sought=False if settings.delete_unlisted else None)
 
     def count(self, findings: Iterable[Finding], *, is_repaired: bool) -> None:
-        """Take note of what was found."""
+        """Take note of what was found, and perhaps put right by now."""
         for finding in findings:
-            done = ", deleted" if finding.problem is Problem.UNLISTED else ", repaired"
-            logger.warning("%s: %s%s", finding.path, finding.problem.value, done if is_repaired else "")
+            remedy = self._remedy(finding) if is_repaired else Remedy.NONE
+            done = f", {remedy.value}" if is_repaired else ""
+            logger.warning("%s: %s%s", finding.path, finding.problem.value, done)
             self.report.found[finding.problem] += 1
-            self.report.repaired[finding.problem] += is_repaired
-            self._tell(finding, is_repaired)
+            self.report.repaired[finding.problem] += remedy is Remedy.REPAIRED
+            self.report.deleted[finding.problem] += remedy is Remedy.DELETED
+            self._tell(finding, remedy)
+
+    def count_fetched(self, settled: Settled) -> None:
+        """Take note of the files that came for a project."""
+        self.report.files += settled.files
+        self.report.size_bytes += settled.size_bytes
+
+    def _remedy(self, finding: Finding) -> Remedy:
+        is_gone = finding.problem is not Problem.MISSING and self._storage.stat(finding.path) is None
+        return Remedy.DELETED if is_gone else Remedy.REPAIRED
 
     def fail(self, failure: Failure) -> None:
         """Take note of a project that could not be compared with upstream."""

@@ -7,6 +7,7 @@ mirror loses a project now and then.
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.layout import StoredPath
 from bandersnatch.options import RemovalLimit
@@ -30,6 +31,8 @@ class Doomed(Struct, frozen=True):
     """Whether the configuration has changed since the pages were written."""
     are_named: bool = False
     """Whether the operator named the projects: no accident can reach others."""
+    are_unlisted: bool = False
+    """Whether no page lists the files, as ``verify --delete`` says."""
 
 
 class Removals(Struct):
@@ -90,6 +93,8 @@ def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: 
     """Say what is too much, or None where the limit allows it all."""
     if _allows_projects(limit, doomed, held_projects) and _allows_files(limit, doomed, held_projects, held_files):
         return None
+    if doomed.are_unlisted:
+        return f"{count_of(doomed.files or 0, 'file')} that no page lists, beside {held_files} that pages list"
     number = "it is not known how many" if doomed.files is None else str(doomed.files)
     return f"{doomed.projects} of {held_projects} projects, and from others {number} of {held_files} files"
 
@@ -113,6 +118,8 @@ def _allows_files(limit: RemovalLimit, doomed: Doomed, held_projects: int, held:
     files = doomed.files or 0
     if doomed.is_reconfigured:
         return limit.allows_share(files, held, 1)
+    if limit.percent and doomed.are_unlisted:
+        return limit.allows_share(files, held, _a_few_of(held))
     if limit.percent and doomed.shrinking > _a_few_of(held_projects) and not doomed.are_named:
         return limit.allows(files, held) and limit.allows_share(files - doomed.filtered_files, held, _a_few_of(held))
     return limit.allows(files, held)

@@ -14,7 +14,7 @@ exit status:
   3    another run holds the lock of the directory
   4    upstream or the disk stopped the run
   5    all done but the removals, which are more than max-removals allows
-  6    verify: what was wrong is repaired
+  6    verify: what was wrong is repaired or deleted
   130  interrupted (Ctrl-C); 143: terminated. The next run goes on from there.
 """
 
@@ -24,7 +24,7 @@ _MEANINGS = {
     LOCK_HELD: "another run holds the lock of the directory",
     STOPPED: "upstream or the disk stopped the run",
     REMOVALS_WITHHELD: "all done but the removals, which are more than max-removals allows",
-    REPAIRED: "what was wrong is repaired",
+    REPAIRED: "what was wrong is repaired or deleted",
 }
 
 

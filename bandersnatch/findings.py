@@ -6,7 +6,7 @@ from collections import Counter
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
-from bandersnatch.amounts import count_of
+from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import MirrorError
 from bandersnatch.layout import StoredPath
 
@@ -21,6 +21,14 @@ class Problem(enum.Enum):
     PAGE = "differs from upstream"
     INDEX = "differs from what is held"
     UNLISTED = "listed by no page"
+
+
+class Remedy(enum.Enum):
+    """What became of what is wrong."""
+
+    NONE = "left"
+    REPAIRED = "repaired"
+    DELETED = "deleted"
 
 
 class VerifySettings(Struct, frozen=True):
@@ -40,13 +48,14 @@ class Finding(Struct, frozen=True):
     problem: Problem
     project: NormalizedName | None = None
 
-    def to_json(self, *, is_repaired: bool) -> dict[str, object]:
+    def to_json(self, remedy: Remedy) -> dict[str, object]:
         """Return the form for JSON."""
         return {
             "path": self.path,
             "problem": self.problem.value,
             "project": self.project,
-            "repaired": is_repaired,
+            "repaired": remedy is Remedy.REPAIRED,
+            "deleted": remedy is Remedy.DELETED,
         }
 
 
@@ -62,6 +71,11 @@ class VerifyReport(Struct):
     """Whether files that no page lists were looked for, to the end; None where nobody asked for that."""
     found: Counter[Problem] = field(default_factory=Counter)
     repaired: Counter[Problem] = field(default_factory=Counter)
+    deleted: Counter[Problem] = field(default_factory=Counter)
+    """How much of what was found should not have been there, and is gone."""
+    files: int = 0
+    """How many files were fetched, and how large they are; those that are new upstream count too."""
+    size_bytes: int = 0
     unlisted_error: str | None = None
     """Why files that no page lists could not be told from the others."""
     withheld: str | None = None
@@ -71,14 +85,16 @@ class VerifyReport(Struct):
     @property
     def left(self) -> int:
         """How much of what was found is still wrong."""
-        return self.found.total() - self.repaired.total()
+        return self.found.total() - self.repaired.total() - self.deleted.total()
 
     def summary(self) -> str:
         """Return the last line of the log."""
-        files = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
+        unlisted = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
+        fetched = f", {count_of(self.files, 'file')} fetched ({size_of(self.size_bytes)})" if self.files else ""
         return (
-            f"verified {self.verified} of {count_of(self.held, 'project')}{files}: {self.found.total()} found, "
-            f"{self.repaired.total()} repaired, {self.left} left, {self.failed} failed in {self.seconds:.1f} s"
+            f"verified {self.verified} of {count_of(self.held, 'project')}{unlisted}: {self.found.total()} found, "
+            f"{self.repaired.total()} repaired, {self.deleted.total()} deleted, {self.left} left, "
+            f"{self.failed} failed{fetched} in {self.seconds:.1f} s"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -88,10 +104,17 @@ class VerifyReport(Struct):
             "complete": self.is_complete,
             "found": self.found.total(),
             "repaired": self.repaired.total(),
+            "deleted": self.deleted.total(),
             "left": self.left,
             "problems": {
-                problem.value: {"found": self.found[problem], "repaired": self.repaired[problem]} for problem in Problem
+                problem.value: {
+                    "found": self.found[problem],
+                    "repaired": self.repaired[problem],
+                    "deleted": self.deleted[problem],
+                }
+                for problem in Problem
             },
+            "fetched": {"files": self.files, "bytes": self.size_bytes},
             "unlisted_sought": self.unlisted_sought,
             "unlisted_error": self.unlisted_error,
             "withheld": self.withheld,

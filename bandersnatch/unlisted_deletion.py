@@ -68,9 +68,8 @@ class UnlistedDeletion:
 
     def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
         _, held_files = self._inventory.totals()
-        too_much = (
-            None if self._settings.allow_removals else excess(self._limit, Doomed(0, files=number), 0, held_files)
-        )
+        doomed = Doomed(0, files=number, are_unlisted=True)
+        too_much = None if self._settings.allow_removals else excess(self._limit, doomed, 0, held_files)
         if too_much is not None:
             self._account.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run

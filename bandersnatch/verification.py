@@ -7,6 +7,7 @@ inventory is read in portions, and what was found is told at once and not kept.
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 from msgspec.structs import replace
@@ -29,7 +30,7 @@ from bandersnatch.errors import (
     UnexplainedError,
 )
 from bandersnatch.filters.filters import NO_FILTERS
-from bandersnatch.findings import Finding, VerifyReport, VerifySettings
+from bandersnatch.findings import Finding, Remedy, VerifyReport, VerifySettings
 from bandersnatch.fingerprint import INDEX, changed_between
 from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
@@ -56,14 +57,14 @@ _DOUBTFUL_MOST = 10_000
 
 
 class Verification:
-    """One call of ``bandersnatch verify``; ``tell`` is given each finding, and whether it was repaired."""
+    """One call of ``bandersnatch verify``; ``tell`` is given each finding, and what became of it."""
 
     def __init__(
         self,
         config: Config,
         equipment: Equipment,
         settings: VerifySettings,
-        tell: Callable[[Finding, bool], object],
+        tell: Callable[[Finding, Remedy], object],
         pace: Pace | None = None,
     ) -> None:
         self._config, self._settings, self._pace = config, settings, pace or Pace()
@@ -196,7 +197,7 @@ class Verification:
         """Inspect projects with the pool, some at a time."""
 
         def start(order: Order) -> None:
-            Inspection(order, shop, crew.report, repairs=not self._settings.dry_run).start()
+            Inspection(order, shop, crew.report, readers, repairs=not self._settings.dry_run).start()
 
         window = self._pace.orders_per_worker * self._config.threads
         crew = Crew[Inspected](self._is_out_of_time)
@@ -217,10 +218,14 @@ class Verification:
             is_stopped=self._is_over,
         )
         orders = InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
-        for inspected in crew.work(orders, start, window):
-            self._take(inspected)
-            if time.monotonic() >= self._next_mark:
-                self._mark()
+        readers = ThreadPoolExecutor(self._config.workers, thread_name_prefix="reader")
+        try:
+            for inspected in crew.work(orders, start, window):
+                self._take(inspected)
+                if time.monotonic() >= self._next_mark:
+                    self._mark()
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
 
     def _is_index_down(self) -> bool:
         outage = self.report.outage
@@ -231,8 +236,9 @@ class Verification:
             case None:
                 self._account.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
-            case Settled():
+            case Settled() as settled:
                 self._has_changed_projects = True
+                self._account.count_fetched(settled)
                 self._account.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):

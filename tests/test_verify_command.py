@@ -61,10 +61,13 @@ def test_report_for_people(held: Rig, pypi: FakePyPI) -> None:
     result = held.command("verify")
     assert result.returncode == 6
     assert [line.split() for line in result.stdout.splitlines()] == [
-        ["problem", "found", "repaired", "left"],
-        ["missing", "1", "1", "0"],
+        ["problem", "found", "repaired", "deleted", "left"],
+        ["missing", "1", "1", "0", "0"],
     ]
-    assert "verified 6 of 6 projects: 1 found, 1 repaired, 0 left, 0 failed" in result.stderr.splitlines()[-1]
+    assert (
+        "verified 6 of 6 projects: 1 found, 1 repaired, 0 deleted, 0 left, 0 failed, 1 file fetched ("
+        in result.stderr.splitlines()[-1]
+    )
     quiet = held.command("--quiet", "verify")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
@@ -87,7 +90,7 @@ def test_lost_project_folder_is_written_anew(held: Rig, pypi: FakePyPI) -> None:
         page.unlink()
     (held.web / "simple" / NAMES[0]).rmdir()
     document = verify(held, "--delete", status=6)
-    assert document["problems"]["missing"] == {"found": 3, "repaired": 3}
+    assert document["problems"]["missing"] == {"found": 3, "repaired": 3, "deleted": 0}
     assert pypi.file_requests() == []
     held.assert_matches()
 

@@ -36,7 +36,7 @@ def test_what_is_wrong_with_it_is_found_and_repaired(held: Rig, page: str, damag
     held.assert_same_tree(broken)
     document = verify(held, status=6)
     assert problems(document) == {(f"web/simple/{page}", problem, True)}
-    assert document["problems"][problem] == {"found": 1, "repaired": 1}
+    assert document["problems"][problem] == {"found": 1, "repaired": 1, "deleted": 0}
     assert document["findings"][0]["project"] is None
     assert held.tree() == before
     verify(held, status=0)

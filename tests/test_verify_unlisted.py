@@ -52,7 +52,7 @@ def test_files_that_no_page_lists_are_deleted(held: Rig, pypi: FakePyPI) -> None
     held.command("verify")
     assert all(path.exists() for path in made)
     document = verify(held, "--delete", status=6)
-    assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 6}
+    assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 0, "deleted": 6}
     assert not any(path.exists() for path in made)
     held.assert_matches()
 
@@ -60,7 +60,7 @@ def test_files_that_no_page_lists_are_deleted(held: Rig, pypi: FakePyPI) -> None
 def test_too_many_unlisted_files_need_leave(held: Rig) -> None:
     made = orphans(held)
     document = verify(held, "--delete", status=5, max_removals="5")
-    assert "6 of 12 files" in document["withheld"]
+    assert "this would remove 6 files that no page lists, beside 12 that pages list" in document["withheld"]
     assert all(path.exists() for path in made)
     assert len((held.directory / "removals-of-verify").read_bytes().splitlines()) == 7
     verify(held, "--delete", "--allow-removals", status=6, max_removals="5")
@@ -269,7 +269,7 @@ def test_a_dry_run_keeps_no_record_of_its_search(held: Rig) -> None:
     made = orphans(held)
     before = held.stamps()
     document = verify(held, "--delete", "--budget", "1h", "--dry-run", status=1)
-    assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 0}
+    assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 0, "deleted": 0}
     held.assert_same_tree(before)
     assert all(path.exists() for path in made)
 
@@ -314,7 +314,7 @@ def test_core_metadata_without_its_file_counts(held: Rig, pypi: FakePyPI) -> Non
     lonely = path_of(held, pypi, 0).with_name("lonely-1.0-py3-none-any.whl.metadata")
     lonely.write_bytes(b"Name: lonely")
     document = verify(held, "--delete", "--dry-run", status=1)
-    assert document["problems"]["listed by no page"] == {"found": 1, "repaired": 0}
+    assert document["problems"]["listed by no page"] == {"found": 1, "repaired": 0, "deleted": 0}
     assert verify(held, "--delete", status=5, max_removals="0")["withheld"] is not None
     assert lonely.exists()
     verify(held, "--delete", status=6)
@@ -325,4 +325,29 @@ def test_a_file_that_goes_is_called_deleted(held: Rig) -> None:
     (held.web / "packages/stray-1.0.tar.gz").write_bytes(b"stray")
     result = held.command("verify", "--delete")
     assert "web/packages/stray-1.0.tar.gz: listed by no page, deleted" in result.stderr
-    assert "no page, repaired" not in result.stderr
+    assert "repaired" not in result.stderr.replace("0 repaired", "")
+    assert "1 found, 0 repaired, 1 deleted, 0 left, 0 failed in" in result.stderr
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["problem", "found", "repaired", "deleted", "left"],
+        ["listed", "by", "no", "page", "1", "0", "1", "0"],
+    ]
+    assert result.returncode == 6
+
+
+def test_deleted_files_are_counted_apart_from_repaired_ones(held: Rig, pypi: FakePyPI) -> None:
+    (held.web / "packages/stray-1.0.tar.gz").write_bytes(b"stray")
+    path_of(held, pypi, 0).unlink()
+    document = verify(held, "--delete", status=6)
+    assert [document[name] for name in ("found", "repaired", "deleted", "left")] == [2, 1, 1, 0]
+    assert document["fetched"] == {"files": 1, "bytes": path_of(held, pypi, 0).stat().st_size}
+    told = {finding["path"]: (finding["repaired"], finding["deleted"]) for finding in document["findings"]}
+    assert set(told.values()) == {(True, False), (False, True)}
+    assert told["web/packages/stray-1.0.tar.gz"] == (False, True)
+
+
+def test_a_percentage_brakes_the_deletion_of_unlisted_files_at_any_size(held: Rig) -> None:
+    for number in range(7):
+        (held.web / f"packages/stray-{number}.tar.gz").write_bytes(b"stray")
+    document = verify(held, "--delete", status=5, max_removals="5% or 1000")
+    assert "this would remove 7 files that no page lists, beside 12 that pages list" in document["withheld"]
+    verify(held, "--delete", status=6, max_removals="60%")

@@ -21,7 +21,7 @@ from bandersnatch.invocation import Invocation
 
 if TYPE_CHECKING:
     from bandersnatch.config import Config
-    from bandersnatch.findings import Finding, VerifyReport
+    from bandersnatch.findings import Finding, Remedy, VerifyReport
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +124,9 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     )
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as kept:
 
-        def keep(finding: "Finding", is_repaired: bool) -> None:
+        def keep(finding: "Finding", remedy: "Remedy") -> None:
             if arguments.json:
-                kept.write(json.dumps(finding.to_json(is_repaired=is_repaired)) + "\n")
+                kept.write(json.dumps(finding.to_json(remedy)) + "\n")
 
         with invocation.equipment(config) as equipment:
             report = Verification(config, equipment, settings, keep).run()
@@ -164,9 +164,12 @@ def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
     if report.withheld is not None:
         logger.error("%s; to go on: bandersnatch verify --allow-removals, with the same other options", report.withheld)
     if not is_json and report.found:
-        repaired = report.repaired
-        rows = [[each.value, found, repaired[each], found - repaired[each]] for each, found in report.found.items()]
-        print_table(["problem", "found", "repaired", "left"], rows)
+        repaired, deleted = report.repaired, report.deleted
+        rows = [
+            [each.value, found, repaired[each], deleted[each], found - repaired[each] - deleted[each]]
+            for each, found in report.found.items()
+        ]
+        print_table(["problem", "found", "repaired", "deleted", "left"], rows)
     if not report.is_complete:
         logger.info("not all projects were verified; the next verification goes on with the others")
     if report.unlisted_sought is False and report.unlisted_error is None:
