@@ -38,6 +38,8 @@ from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
+_MOST_ROWS_WITHOUT_LIST = 50_000
+"""An empty list would have the whole journal read: that of PyPI has tens of millions of rows."""
 RECENT_SERIALS = 2_000
 """What the changelog of PyPI tells of about an hour: no cache has a project's page or JSON for longer."""
 _MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
@@ -170,6 +172,8 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
         list_serial, listed = upstream.all_projects(
             lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
         )
+        if list_serial == 0 and first > _MOST_ROWS_WITHOUT_LIST:
+            raise MalformedResponseError(upstream.url, f"XML-RPC lists no projects, but its journal is at {first}")
         serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
         if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
             reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
@@ -178,6 +182,8 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     for name, project in listed:
         todo.add_listed(name, project)
     newest, changes = upstream.changes_since(read_from, at_least=first)
+    if newest == read_from:
+        newest = 0  # no row bears it out
     todo.merge(changes)
     todo.add_missing(serials)
     newest = max(newest, list_serial)

@@ -232,3 +232,17 @@ def test_project_that_is_listed_and_has_no_page_is_a_failure(rig: Rig, pypi: Fak
     pypi.clear_faults()
     assert rig.run().failures == []
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("serial", [200_000, 2 * 10**9, 2**31 - 1])
+def test_a_newest_serial_that_nothing_bears_out_is_not_believed_by_a_short_allowlist(
+    rig: Rig, pypi: FakePyPI, serial: int
+) -> None:
+    rig.filters = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n    foo\n"
+    pypi.add_file("foo", "1.0")
+    pypi.fault(LAST, with_mark(MARK, serial))
+    assert rig.run().failures == []
+    rig.assert_matches()
+    pypi.add_file("foo", "2.0")
+    assert rig.run().failures == []
+    rig.assert_matches()

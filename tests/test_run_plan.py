@@ -7,16 +7,17 @@ import pytest
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Owed
-from bandersnatch.errors import InterruptedRunError, SerialMovedBackError
+from bandersnatch.errors import InterruptedRunError, MalformedResponseError, SerialMovedBackError
 from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.options import ApiMethod
 from bandersnatch.run_plan import plan_run
 from bandersnatch.state import SavedState
 from bandersnatch.todo import TodoEntry, TodoList
 from bandersnatch.upstream import Upstream
 from tests.builders import make_fetcher
 from tests.fakepypi import Call, FakePyPI, RateLimited
-from tests.planning import A, B, Held, owed, plan, saved_todo
-from tests.xmlrpc_calls import LAST, LIST, SINCE
+from tests.planning import NEW, A, B, Held, owed, plan, saved_todo
+from tests.xmlrpc_calls import LAST, LIST, SINCE, response
 
 # Everything
 
@@ -30,6 +31,18 @@ def test_a_first_run_looks_at_every_project(pypi: FakePyPI, upstream: Upstream) 
     assert made.is_new
     assert owed(made) == {"a": (2, Owed.LISTED), "b": (6, Owed.LISTED)}
     assert made.todo.get(A) == TodoEntry("A", 2, Owed.LISTED)
+
+
+def test_an_empty_list_does_not_have_a_long_journal_read(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.add_file("a", "1.0")
+    pypi.skip_serials(100_000)
+    pypi.add_file("b", "1.0")
+    pypi.fault(LIST, response({}), times=None)
+    assert owed(plan(upstream)) == {"a": (4, Owed.LISTED), "b": (100_008, Owed.LISTED)}  # as the root index says
+    assert pypi.requests_for("/simple/")
+    with pytest.raises(MalformedResponseError, match="XML-RPC lists no projects, but its journal is at 100008"):
+        plan_run(NEW, upstream, Held({}), NO_FILTERS, must_check_all=False, api_method=ApiMethod.XMLRPC)
+    assert not [request for request in pypi.requests if request.rpc_method == "changelog_since_serial"]
 
 
 def test_an_empty_index_has_nothing_to_do(upstream: Upstream) -> None:
