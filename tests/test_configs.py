@@ -4,6 +4,7 @@ The files are in ``tests/configs``; their names begin with the version of bander
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -207,6 +208,31 @@ CASES = {
         )
     ),
     "8-docker-http": Case(errors=("expected https://, or allow-non-https = true beside it",)),
+    "5-all-about-pages": Case(),
+    "5-download-mirror-only": Case(),
+    "6-blocklist-release": Case(drops=("example2-1.9*", "six-1.15.0*", "numpy-2.0.0rc1*")),
+    "6-index-only": Case(keeps=()),
+    "6-platforms": Case(drops=("*win_amd64*", "*macosx*")),
+    "7-classifiers": Case(drops=("tf_nightly*",)),
+    "7-intranet": Case(),
+    "7-log-config": Case(errors=("[mirror] log-config = /etc/bandersnatch-log.conf: expected the path of a logging",)),
+    "7-percent-doubled": Case(drops=("tf_nightly*",)),
+    "7-written-on-windows": Case(keeps=("six-*", "Django-*")),
+    "8-field-misspelt": Case(
+        told=('PyPI\'s metadata has no release_file.requires-python (did you mean "requires_python"?)',)
+    ),
+    "8-keep-below-zero": Case(errors=("line 10: [latest_release] keep: -1: expected a whole number",)),
+    "8-master-with-simple": Case(errors=("expected the base URL, without /simple",)),
+    "8-options-of-nobody": Case(
+        errors=(
+            "[mirror] flock_timeout = 5: unknown option",
+            '[mirror] delete_packages = false: unknown option (did you mean "delete-packages"?)',
+            "[mirror] retries = 3: unknown option",
+        )
+    ),
+    "8-running-pythons": Case(drops=("Django-5.0a1*",)),
+    "8-section-of-a-filter": Case(errors=("[blocklist_project]: unknown section; the filter blocklist_project reads",)),
+    "8-sha1": Case(errors=("[mirror] digest_name = sha1: expected one of md5, sha256",)),
 }
 GOOD = [name for name, case in CASES.items() if not case.errors]
 
@@ -239,8 +265,8 @@ def logging_as_before() -> Iterator[None]:
 @pytest.mark.parametrize("name", CASES)
 def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The requirement files are where the mirror would be.
-    text = (FOLDER / f"{name}.conf").read_text()
-    conf.write_text(text.replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}"))
+    text = text_of(name)
+    conf.write_text(text.replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}"), newline="")
     case = CASES[name]
     assert main(["-c", str(conf), "config", "check"]) == case.status
     output = capsys.readouterr()
@@ -256,15 +282,14 @@ def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFix
 def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
     tell_the_world(pypi)
     # As an operator tries it out: another place, and another index.
-    text = (
-        (FOLDER / f"{name}.conf")
-        .read_text()
-        .replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}")
-    )
-    text = text.replace(DIRECTORY, str(rig.directory)).replace("[mirror]\n", "[mirror]\nallow-non-https = true\n", 1)
-    for url in (MASTER, "https://pypi.python.org", "https://mirrors.example.com/pypi"):
+    text = text_of(name).replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}")
+    text = text.replace(DIRECTORY, str(rig.directory))
+    lines = [] if "allow-non-https" in text else ["allow-non-https = true"]
+    lines += [] if re.search("^master *=", text, re.MULTILINE) else [f"master = {MASTER}"]
+    text = re.sub(r"\[mirror\]\r?\n", "\n".join(["[mirror]", *lines, ""]), text, count=1)
+    for url in (MASTER, "https://pypi.python.org", "https://mirrors.example.com/pypi", "http://index.example.com"):
         text = text.replace(url, pypi.url)
-    conf.write_text(text)
+    conf.write_text(text, newline="")
     config = Config.load(conf)
     with rig.equipment(config) as equipment:
         report = Mirror(config, equipment, pace).run()
@@ -272,6 +297,11 @@ def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, c
     packages = rig.web / "packages"
     files = {path.name for path in packages.rglob("*") if path.is_file() and path.suffix != ".metadata"}
     assert files == CASES[name].selects()
+
+
+def text_of(name: str) -> str:
+    """Return a file as it is, with its ends of lines."""
+    return (FOLDER / f"{name}.conf").read_bytes().decode()
 
 
 def tell_the_world(pypi: FakePyPI) -> None:
@@ -284,4 +314,5 @@ def tell_the_world(pypi: FakePyPI) -> None:
             filename=filename,
             content=b"x" * 5000 if project == "Django" and version == "4.2" else None,
             upload_time=datetime(2024, 1, 1, 0, number, tzinfo=UTC),
+            requires_python=">=3.10" if version == "5.0a1" else None,
         )
