@@ -7,7 +7,7 @@ from pathlib import Path
 from bandersnatch.config import Config
 from bandersnatch.errors import ConfigError
 from bandersnatch.ini import IniFile, read_ini
-from bandersnatch.options import PUBLIC_PYPI
+from bandersnatch.options import is_public_pypi
 
 ALL_OF_PYPI = "over 700,000 projects and about 35 TB"
 """As of 2026."""
@@ -47,7 +47,7 @@ def refuse_untouched(path: Path) -> None:
 
 def warning_of_size(config: Config) -> str | None:
     """Return what to say before a first run that will fetch all of PyPI because nobody said anything else."""
-    is_all = config.http.upstream_url == PUBLIC_PYPI and config.pages.release_files
+    is_all = is_public_pypi(config.http.upstream_url) and config.pages.release_files
     if not is_all or config.says_what_is_enabled or (config.directory / "web").exists():
         return None
     return (

@@ -6,7 +6,7 @@ from bandersnatch.errors import shown
 from bandersnatch.ini import IniFile
 from bandersnatch.masking import masked_wrong
 from bandersnatch.option_tables import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
-from bandersnatch.options import PUBLIC_PYPI, DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat
+from bandersnatch.options import DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat, is_public_pypi
 from bandersnatch.suggestions import suggestion
 
 POLITE_WORKERS = 10
@@ -79,7 +79,7 @@ class MirrorSection:
         master, workers = values.get("master"), values.get("workers")
         if isinstance(master, str) and master.startswith("http://") and values.get("allow-non-https") is False:
             self._complain("master", given["master"], "expected https://, or allow-non-https = true beside it")
-        if isinstance(workers, int) and workers > POLITE_WORKERS and master == PUBLIC_PYPI:
+        if isinstance(workers, int) and workers > POLITE_WORKERS and is_public_pypi(str(master)):
             self.warnings.append(
                 f"{self._place('workers')} = {workers}: PyPI asks its clients for few requests at a time; "
                 f"more than {POLITE_WORKERS} may be taken for an attack"

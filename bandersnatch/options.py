@@ -4,12 +4,21 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 PUBLIC_PYPI = "https://pypi.org"
 
+_PYPI_HOSTS = ("pypi.org", "www.pypi.org", "pypi.python.org")
+"""PyPI's names; the last one is that of old guides, and leads to the first."""
+
 OptionValue: TypeAlias = "str | bool | int | float | Enum | Path | RemovalLimit | None"
+
+
+def is_public_pypi(url: str) -> bool:
+    """Whether the base URL of an index is PyPI's, under whichever of its names."""
+    return urlsplit(url).hostname in _PYPI_HOSTS
 
 
 class SimpleFormat(Enum):

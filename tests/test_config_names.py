@@ -125,8 +125,9 @@ def test_a_misspelt_section_is_an_error(path: Path, section: str, meant: str) ->
     assert problems_of(path, text) == [f'line 3: [{section}]: unknown section (did you mean "{meant}"?)']
 
 
-def test_many_workers_are_a_warning_against_the_public_index(path: Path) -> None:
-    (warning,) = load_option(path, "workers", "11").warnings
+@pytest.mark.parametrize("master", [PUBLIC, "https://pypi.python.org", "https://PyPI.org/"])
+def test_many_workers_are_a_warning_against_the_public_index(path: Path, master: str) -> None:
+    (warning,) = load_option(path, "workers", "11", f"master = {master}").warnings
     assert warning.startswith(
         f"{path}: line 3: [mirror] workers = 11: PyPI asks its clients for few requests at a time"
     )

@@ -81,8 +81,11 @@ def test_what_scripts_replace_in_the_written_example_counts(rig: Rig, pypi: Fake
     assert len(list((rig.web / "packages").rglob("*.whl"))) == 1
 
 
-def test_a_first_run_of_all_of_pypi_warns_of_its_size(path: Path) -> None:
-    mirror = f"[mirror]\ndirectory = {path.parent}/mirror\n"
+@pytest.mark.parametrize(
+    "master", ["", "master = https://pypi.python.org", "master = HTTPS://PyPI.org/", "master = https://pypi.org:443"]
+)
+def test_a_first_run_of_all_of_pypi_warns_of_its_size(path: Path, master: str) -> None:
+    mirror = f"[mirror]\ndirectory = {path.parent}/mirror\n{master}\n"
     warning = warning_of_size(load(path, mirror))
     assert warning is not None
     assert "all of PyPI, over 700,000 projects and about 35 TB" in warning
