@@ -124,6 +124,24 @@ def test_moving_in_has_every_filter(name: str) -> None:
     assert f"`{name}`" in MOVING_IN or f"`{family}" in MOVING_IN
 
 
+RELIABILITY = rows_below(
+    "| # | what goes wrong | what is promised | what was tried | outcome |",
+    (REPOSITORY / "docs" / "reliability.md").read_text("utf-8"),
+)
+
+
+@pytest.mark.parametrize("row", RELIABILITY, ids=lambda row: f"row {row[0]}")
+def test_each_row_of_reliability_names_its_tests(row: list[str]) -> None:
+    named = re.findall(r"`(tests/[^` ]+)`", row[3])
+    assert named
+    assert [each for each in named if not list(REPOSITORY.glob(each))] == []
+
+
+def test_all_tests_of_faults_are_in_reliability() -> None:
+    named = {name for row in RELIABILITY for name in re.findall(r"`tests/faults/([^` ]+)`", row[3])}
+    assert named == {path.name for path in (REPOSITORY / "tests" / "faults").glob("test_*.py")}
+
+
 @pytest.mark.parametrize("environment", ["py", "demo"])
 def test_set_up_commands_are_one_line_each(environment: str) -> None:
     lines = [line for line in README.splitlines() if line.endswith(f"tox -q -e {environment}")]
