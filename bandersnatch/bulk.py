@@ -24,8 +24,18 @@ from msgspec.structs import replace
 
 from bandersnatch.body import Answer
 from bandersnatch.config import HttpConfig
+from bandersnatch.entity_tags import is_told_again
 from bandersnatch.errors import BrokenBodyError, without_credentials
-from bandersnatch.lane import GONE, GoneAnswerError, Lane, Question, UneasyDocumentError, UnfitAnswerError, is_plain
+from bandersnatch.lane import (
+    GONE,
+    NOT_MODIFIED,
+    GoneAnswerError,
+    Lane,
+    Question,
+    UneasyDocumentError,
+    UnfitAnswerError,
+    is_plain,
+)
 from bandersnatch.plain_body import PlainBody
 from bandersnatch.retries import HostHealth
 from bandersnatch.routes import Route, Routes, host_of, origin_of
@@ -227,7 +237,8 @@ class Bulk:
     def _receive(self, lane: Lane, wanted: deque[Question]) -> Answer | None:
         """Return the answer if it is whole; a lane whose answer is of no use is closed.
 
-        That a document is gone is believed where it is the first answer on its lane; else it is wanted once more.
+        That a document is gone, or, without its ETag, that it is the known one, is believed where it is the first answer on
+        its lane; else it is wanted once more.
         """
         try:
             answer = lane.receive()
@@ -238,12 +249,13 @@ class Bulk:
         except _FAILURES as error:
             self._fail(lane, error)
             return None
-        if answer is not None and answer.status in GONE and answer.is_later:
+        is_doubtful = answer is not None and _is_unproven(lane.question, answer)
+        if answer is not None and is_doubtful and answer.is_later:
             lane.close()
             wanted.appendleft(replace(lane.question, is_doubted=True))
             return None
         if answer is not None:
-            if lane.question.is_doubted and answer.status not in GONE:
+            if lane.question.is_doubted and not is_doubtful:
                 lane.distrust()
             self._health.succeeded(lane.host)
             self._unfit_pages = self._unfit_pages if lane.question.is_known else 0
@@ -290,6 +302,12 @@ class Bulk:
         origin = without_credentials(origin_of(question.url))
         logger.debug("%s: %s; such documents are fetched one by one for a while", origin, why)
         self._rests_until[_kind_of(question)] = time.monotonic() + REST_SECONDS
+
+
+def _is_unproven(question: Question, answer: Answer) -> bool:
+    """Whether an answer may as well be that to another question."""
+    is_unchanged = answer.status == NOT_MODIFIED
+    return answer.status in GONE or (is_unchanged and not is_told_again(answer.headers, question.headers))
 
 
 def _kind_of(question: Question) -> tuple[str, bool]:

@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_LIMIT = 1_000
 """An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
-LEAP = 100
-"""Rows of a journal stand close together. Before one so far behind the others is believed, upstream is asked for the end."""
 MAX_LIST_BYTES = 160 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -116,10 +114,13 @@ class Changelog:
             logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
 
     def _end_of(self, after: int, serials: list[int], known_end: int) -> int:
-        """Return how far the journal goes at least, from the serials of its rows; it is asked only where they leap."""
+        """Return how far the journal goes at least, from the serials of its rows; it is asked only where one is left out.
+
+        What a row beyond its end leaves out would never be read.
+        """
         reached = after
         for serial in sorted(serials):
-            if serial > max(reached + LEAP, known_end):
+            if serial > max(reached + 1, known_end):
                 return self.last_serial()
             reached = serial
         return reached

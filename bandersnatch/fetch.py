@@ -19,6 +19,7 @@ from bandersnatch.body import Answer, Body, Resume, reason_of
 from bandersnatch.bulk import Bulk
 from bandersnatch.config import HttpConfig
 from bandersnatch.connections import is_later, new_connections
+from bandersnatch.entity_tags import is_told_again
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,
@@ -230,7 +231,8 @@ class Fetcher:
             decode_content=False,
         )
         response = send()
-        if not is_later(response) or response.status in self._believed:
+        is_unproven = response.status == NOT_MODIFIED and not is_told_again(response.headers, headers)
+        if not is_later(response) or (response.status in self._believed and not is_unproven):
             return response
         response.close()
         with new_connections():

@@ -32,12 +32,13 @@ class JournalEnd:
         self._ask = ask
         self._can_ask = True
         self._newest: int | None = None
+        self._index_serial: int | None = None
         self._guard = threading.Lock()
 
     def twin(self) -> "JournalEnd":
         """Return one for another process, which knows what this one knows, and asks nothing."""
         twin = JournalEnd(None)
-        twin._newest, twin._can_ask = self._newest, self._can_ask
+        twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
         return twin
 
     def learn(self, serial: int) -> None:
@@ -46,8 +47,16 @@ class JournalEnd:
 
     def learn_from_index(self, serial: int) -> None:
         """Take note of the serial of the root index, which may be old, where nothing else can be asked."""
-        self._can_ask = False
+        self._can_ask, self._index_serial = False, serial
         self.learn(serial + LEEWAY)
+
+    def borne_out(self, serial: int) -> int:
+        """Return up to which serial a page that tells this one may be taken for known.
+
+        Where only the root index tells of changes, what is beyond it may be wrong; then the index names the project again
+        when it gets there, and the page costs one more question. Else its next change would not be noticed.
+        """
+        return serial if self._index_serial is None else min(serial, self._index_serial)
 
     def reaches(self, serial: int) -> bool:
         """Whether the journal goes as far as that; where nothing is known of it, it does.

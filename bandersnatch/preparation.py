@@ -167,6 +167,8 @@ class Preparation:
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
         """Return why an answer of 304 can't be about the page that is held, or None where nothing speaks against it."""
         held = self._record.serial if self._record is not None else 0
+        if self._held is not None and held > 0:  # a page beyond the root index is recorded at that one's serial
+            held = max(held, self._held.serial)
         if unchanged.etag is not None and not are_of_one_page(unchanged.etag, etag):
             return "for another page than the one that was asked about"
         if unchanged.serial is not None and unchanged.serial > held > 0:
@@ -220,7 +222,7 @@ class Preparation:
 
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"
-        reached = max(self._record.serial, serial or 0)
+        reached = max(self._record.serial, self._shop.upstream.journal_end.borne_out(serial or 0))
         self._shop.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 

@@ -98,7 +98,7 @@ class Publisher(Struct, frozen=True):
             HeldProject(
                 project,
                 publication.display_name,
-                page.serial or 0,
+                self.upstream.journal_end.borne_out(page.serial or 0),
                 etag,
                 len(page.files),
                 size_bytes,

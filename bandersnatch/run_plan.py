@@ -30,6 +30,7 @@ from bandersnatch.filters.filters import Filters
 from bandersnatch.index_plan import HeldSerials, plan_from_index
 from bandersnatch.inventory import HeldProject
 from bandersnatch.layout import StoredPath
+from bandersnatch.model import ChangelogEntry
 from bandersnatch.named_projects import look_up, named_projects
 from bandersnatch.options import ApiMethod
 from bandersnatch.state import SavedState
@@ -107,7 +108,7 @@ def plan_run(
         elif is_full:
             newest = _plan_everything(todo, upstream, held, filters)
         else:
-            newest = _merge_changes(todo, upstream, todo.target_serial if read_up_to is None else read_up_to)
+            newest = _merge_changes(todo, upstream, held, todo.target_serial if read_up_to is None else read_up_to)
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
@@ -139,18 +140,29 @@ def plan_run(
     return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
 
 
-def _merge_changes(todo: TodoList, upstream: Upstream, read_up_to: int) -> int:
+def _merge_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up_to: int) -> int:
     """Add what has changed since the changelog was read last, and return the newest serial.
 
     The entry of that serial itself is asked for again: if upstream's journal no longer has it, upstream may have been
-    restored from a backup, and one more question tells.
+    restored from a backup, and one more question tells. Where newer ones follow, it counts if its project is held at an
+    older serial: then another row stood there before, which was none of the journal's.
     """
     begin = min(todo.target_serial, read_up_to)
     newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin)
     if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
         raise SerialMovedBackError(upstream.url, begin, last)
-    todo.merge((change, owed) for change, owed in changes if change.serial > begin)
+    has_more = newest > begin
+    todo.merge(
+        (change, owed)
+        for change, owed in changes
+        if change.serial > begin or (has_more and _is_missed(change, owed, held))
+    )
     return newest
+
+
+def _is_missed(change: ChangelogEntry, owed: Owed, held: HeldProjects) -> bool:
+    record = held.get(change.project)
+    return owed is not Owed.ROLES and record is not None and record.serial < change.serial
 
 
 def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filters: Filters) -> int:

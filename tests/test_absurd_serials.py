@@ -93,7 +93,7 @@ def test_a_page_a_little_beyond_the_index_is_made_good_for_when_the_index_gets_t
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("serial", [200, 5000, *ABSURD[:4]])
+@pytest.mark.parametrize("serial", [8, 50, 200, 5000, *ABSURD[:4]])
 @pytest.mark.parametrize("times", [1, None], ids=["once", "for a while"])
 def test_a_row_beyond_the_journal_is_left_out(
     rig: Rig, pypi: FakePyPI, serial: int, times: int | None, caplog: pytest.LogCaptureFixture
@@ -111,6 +111,68 @@ def test_a_row_beyond_the_journal_is_left_out(
     pypi.clear_faults()
     pypi.add_file("foo", "3.0")
     assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_no_change_is_missed_behind_a_row_beyond_the_journal(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    begin = pypi.serial
+    pypi.add_file("foo", "2.0")
+    pypi.fault(SINCE, with_mark([*rows(pypi, begin - 1), ["foo", None, 0, "create", MARK]], pypi.serial + 40))
+    rig.run()
+    for number in range(30):
+        pypi.add_file("bar", f"{number}.0", kind="sdist")
+        assert rig.run().failures == []
+        rig.assert_matches()
+
+
+def test_no_change_is_missed_that_takes_the_serial_of_a_row_that_was_none(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0", kind="sdist")
+    rig.run()
+    begin = pypi.serial
+    pypi.fault(SINCE, with_mark([*rows(pypi, begin - 1), ["foo", None, 0, "add Owner bob", MARK]], begin + 1))
+    rig.run()
+    pypi.remove_file("bar", pypi.files("bar")[0].filename)
+    pypi.add_file("foo", "2.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("beyond", [10, 100_000, 900_000])
+@pytest.mark.parametrize("method", ["simple", "auto"])
+def test_a_page_beyond_the_index_is_asked_for_at_its_next_change(
+    rig: Rig, pypi: FakePyPI, method: str, beyond: int
+) -> None:
+    rig.options["api-method"] = method
+    pypi.fault("rpc:*", Status(503), times=None)
+    pypi.add_file("foo", "1.0")
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/foo/", lying_page(pypi, pypi.serial + beyond))
+    assert rig.run().failures == []
+    pypi.add_file("foo", "2.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+    pypi.clear_faults()
+    pypi.add_file("foo", "3.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_a_page_that_is_newer_than_the_index_costs_one_more_question(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.options["api-method"] = "simple"
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Call(lambda: pypi.add_file("foo", "2.0")))
+    asked = []
+    for _ in range(3):
+        pypi.clear_requests()
+        assert rig.run().failures == []
+        asked.append([request.status for request in pypi.page_requests()])
+    assert asked == [[200], [304], []]
+    assert "304 Not Modified, but" not in caplog.text
     rig.assert_matches()
 
 

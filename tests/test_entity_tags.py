@@ -9,7 +9,7 @@ import pytest
 
 from bandersnatch.entity_tags import are_of_one_page, entity_tag
 from tests.fakepypi import FakePyPI, Status
-from tests.rig import Rig
+from tests.rig import HELPED, Rig
 
 BAD = ["*", "", '""', "x", '"x', 'W/"', '"a" "b"', '"a b"', '"\x7f"', '"' + "x" * 60_000 + '"']
 
@@ -90,7 +90,8 @@ def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     rig.run()
     pypi.add_file("foo", "2.0", kind="sdist")
     told = {name: value.format(serial=pypi.serial) for name, value in headers.items()}
-    pypi.fault("/simple/foo/", Status(304, headers=told))
+    # Alone, the connection is one that was used before, on which such an answer is doubted for that alone.
+    pypi.fault("/simple/foo/", Status(304, headers=told), times=1 if rig.pace is HELPED else 2)
     pypi.clear_requests()
     caplog.set_level(logging.WARNING)
     assert rig.run().failures == []

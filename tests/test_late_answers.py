@@ -1,5 +1,6 @@
 """A second answer that comes late is not taken for the answer to the next question: a doubt never costs a project."""
 
+import threading
 from contextlib import closing
 
 import pytest
@@ -14,6 +15,7 @@ GONE = answer(b"not here", status="404 Not Found")
 LATE = {
     "404": GONE,
     "403": answer(b"", status="403 Forbidden"),
+    "304": answer(b"", status="304 Not Modified"),
     "503": answer(b"", status="503 Service Unavailable"),
     "an empty document": answer(b"", "Content-Type: application/vnd.pypi.simple.v1+json"),
     "another document": answer(b"<p>Welcome", "Content-Type: text/html"),
@@ -41,6 +43,30 @@ def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, p
         report = rig.run(master=relay.url, workers="2", pace=pace)
     assert report.failures == []
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("tag", [[], ['ETag: "of another page"']], ids=["without a tag", "with another's tag"])
+def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[str], pace: Pace) -> None:
+    relay, is_late, unconditional = Relay(rig.pypi.url), threading.Event(), []
+
+    def serve(line: Line, asked: Asked) -> None:
+        is_page = asked.target.startswith("/simple/p")
+        if is_late.is_set() and is_page and b"if-none-match" not in asked.request.lower():
+            unconditional.append(asked.target)
+        line.send(relay.answer(asked))
+        if is_late.is_set() and is_page:
+            line.pause()
+            line.send(answer(b"", *tag, status="304 Not Modified"))
+
+    with scripted(serve) as relay.url:
+        for version in ("1.0", "2.0"):
+            for name in NAMES:
+                rig.pypi.add_file(name, version, kind="sdist")
+            assert rig.run(master=relay.url, workers="2", pace=pace).failures == []
+            is_late.set()
+    rig.assert_matches()
+    assert unconditional == []
 
 
 def test_a_connection_on_which_something_has_come_is_not_used_again() -> None:
