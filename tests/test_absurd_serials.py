@@ -1,6 +1,7 @@
 """Serials that can't be: whoever tells one, in one answer or for a while, poisons neither a project nor the mirror."""
 
 import json
+import re
 import sqlite3
 from typing import Any
 
@@ -281,6 +282,27 @@ def test_project_that_a_row_made_up_is_let_go_when_the_list_is_newer(rig: Rig, p
     pypi.write_journal("ghost", None, "create")
     assert [failure.project for failure in rig.run().failures] == ["ghost"]
     pypi.add_file("foo", "2.0")
+    assert rig.run().failures == []
+    rig.assert_matches()
+
+
+def test_the_list_is_not_asked_for_in_every_run_for_a_project_without_a_page(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    pypi.add_file("bar", "1.0")
+    pypi.fault("/simple/bar/", Status(404), times=None)
+    asked = []
+    for _ in range(4):
+        pypi.clear_requests()
+        assert [failure.project for failure in rig.run().failures] == ["bar"]
+        asked.append(pypi.rpc_calls().count("list_packages_with_serial"))
+    assert asked == [1, 1, 0, 0]
+    todo = rig.directory / "todo"
+    todo.write_text(re.sub(r"@(\d+)", lambda found: f"@{int(found[1]) - 3600}", todo.read_text()))
+    pypi.clear_requests()
+    rig.run()
+    assert pypi.rpc_calls().count("list_packages_with_serial") == 1
+    pypi.clear_faults()
     assert rig.run().failures == []
     rig.assert_matches()
 
