@@ -67,8 +67,9 @@ def plan_from_index(
     serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
     awaited = held.awaited_serials()
     for name, project in listed.items():
-        known = max(serials[name], awaited.get(name, 0)) if name in serials else 0
-        if is_full or project.serial > known or project.serial == 0 or name in quarantined:
+        is_awaited = name in serials and awaited.get(name) == project.serial
+        is_newer = project.serial > serials.get(name, 0) and not is_awaited
+        if is_full or is_newer or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 from msgspec.structs import replace
 
+from bandersnatch.awaited import Awaited
 from bandersnatch.inventory import Inventory
 from tests.builders import named
 from tests.fakepypi import Edit, FakePyPI, Status, UploadedFile
@@ -131,6 +132,20 @@ def test_page_that_can_not_be_had_is_asked_for_later(rig: Rig, pypi: FakePyPI, c
     pypi.clear_faults()
     clock.run_after(2 * MINUTE)
     assert is_here(rig, late)
+
+
+@EACH_WAY
+def test_change_after_an_absurd_serial_of_the_list_waits_for_nothing(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
+    pypi.add_file("other", "1.0")
+    pypi.add_file("foo", "1.0")
+    rig.run()
+    with closing(Inventory(rig.directory / "inventory.sqlite", lambda: clock.now)) as inventory:
+        inventory.open()
+        inventory.note_awaited(named("foo"), Awaited(pypi.serial + 1000, is_incomplete=False))
+    new = pypi.add_file("foo", "1.1")
+    rig.run()
+    assert is_here(rig, new)
+    rig.assert_matches()
 
 
 def test_project_that_is_removed_is_not_awaited(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
