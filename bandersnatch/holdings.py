@@ -7,6 +7,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.adoption import is_foreign
+from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.index_record import IndexRecord
 from bandersnatch.inventory import Inventory
@@ -67,7 +68,7 @@ class Holdings(Struct, frozen=True):
         # Files may be gone on with, or be whole already; which of them are wanted, their projects' pages say.
         files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}
         if swept := self.storage.sweep_all(self._doubtful(), files):
-            logger.info("deleted %d temporary files of a run that was killed", swept)
+            logger.info("deleted %s of a run that was killed", count_of(swept, "temporary file"))
 
     def write_root_index(self, serial: int, gone: Collection[NormalizedName] = (), *, anew: bool = False) -> None:
         """Write the root index of all projects that are held, without those that are gone.

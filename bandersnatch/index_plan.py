@@ -11,6 +11,7 @@ from typing import Protocol
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.changes import Owed
 from bandersnatch.errors import NotFoundError, SerialMovedBackError
 from bandersnatch.journal_end import LEEWAY
@@ -100,7 +101,7 @@ def _without_wrong(
     }
     if not wrong:
         return serials
-    logger.warning("%d projects have serials here that upstream's index belies: they are looked at again", len(wrong))
+    logger.warning("serials here that upstream's index belies: %s, looked at again", count_of(len(wrong), "project"))
     held.lower_serials(wrong)
     return {**serials, **{name: at - 1 if at else 0 for name, at in wrong.items()}}
 

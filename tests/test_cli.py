@@ -440,3 +440,21 @@ def test_interrupt_leaves_no_frozen_bar(rig: Rig, pypi: FakePyPI) -> None:
     last_bar = shown.rpartition("time left")[2]
     assert "\x1b[2K" in last_bar
     assert shown.rpartition("\x1b[?25l")[2].count("\x1b[?25h") == 1
+
+
+def test_second_signal_ends_a_run_on_a_terminal_without_a_bar_or_a_traceback(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    asked = threading.Event()
+    pypi.fault("/simple/foo/", Call(asked.set, Stall()), times=None)
+    command = [sys.executable, "-m", "bandersnatch", "-c", str(rig.write_config(timeout="60")), "mirror"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # a second SIGINT could become one with the first
+        shown = b"".join(read_terminal(ours)).decode()
+    assert process.returncode in (130, 143)  # on a busy machine the first one may have ended it by then
+    assert "Traceback" not in shown
+    assert "\x1b[2K" in shown.rpartition("time left")[2]
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
