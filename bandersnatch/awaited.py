@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.inventory_rows import NamedRow, Seconds, Serial, Text, checked
+
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS awaited (project TEXT PRIMARY KEY, serial INTEGER NOT NULL,"
     " is_incomplete INTEGER NOT NULL, since REAL NOT NULL, asked REAL NOT NULL) WITHOUT ROWID"
@@ -45,8 +47,9 @@ class Awaited(Struct, frozen=True):
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, awaited: Awaited, now: float) -> None:
     """Note what is awaited of a project that was asked for just now; for what is newer than before, the time begins anew."""
-    row = cursor.execute("SELECT serial, is_incomplete, since FROM awaited WHERE project = ?", (project,)).fetchone()
-    serial, is_incomplete, since = row if row is not None else (0, False, now)
+    found = cursor.execute("SELECT serial, is_incomplete, since FROM awaited WHERE project = ?", (project,)).fetchall()
+    rows = checked(tuple[Serial, bool | int, Seconds], found)
+    serial, is_incomplete, since = rows[0] if rows else (0, False, now)
     if awaited.serial > serial:
         serial, since = awaited.serial, now
     if awaited.is_incomplete is not None:
@@ -56,9 +59,9 @@ def note(cursor: sqlite3.Cursor, project: NormalizedName, awaited: Awaited, now:
     )
 
 
-def due(cursor: sqlite3.Cursor, now: float) -> list[tuple[NormalizedName, str, int]]:
+def due(cursor: sqlite3.Cursor, now: float) -> list[NamedRow]:
     """Return name, display name and serial of the held projects that are to be asked for now."""
-    return cursor.execute(_DUE, {"now": now}).fetchall()
+    return checked(NamedRow, cursor.execute(_DUE, {"now": now}).fetchall())
 
 
 def mark_asked(cursor: sqlite3.Cursor, projects: Iterable[NormalizedName], now: float) -> None:
@@ -75,4 +78,5 @@ def forget_old(cursor: sqlite3.Cursor, now: float) -> None:
 
 def serials(cursor: sqlite3.Cursor) -> dict[NormalizedName, int]:
     """Return which serial is awaited of each project."""
-    return dict(cursor.execute("SELECT project, serial FROM awaited").fetchall())
+    rows = checked(tuple[Text, Serial], cursor.execute("SELECT project, serial FROM awaited").fetchall())
+    return {NormalizedName(project): serial for project, serial in rows}

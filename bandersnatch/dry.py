@@ -9,11 +9,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bandersnatch.database_errors import cause_of
 from bandersnatch.errors import StorageError
 from bandersnatch.inventory import Inventory
-from bandersnatch.inventory_schema import is_usable, make_tables
 from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
+from bandersnatch.set_aside import is_other_kind
 from bandersnatch.sink import Partial, Sink
 from bandersnatch.storage import FilesystemStorage
 
@@ -211,13 +212,11 @@ class InventoryCopy(Inventory):
         """
         try:
             self._connection = self._temporary_database()
-            if self._path.exists() and self._copy_original(self._connection):
+            if self._path.exists() and not is_other_kind(self._path) and self._copy_original(self._connection):
                 return True
-            self._connection.close()
-            self._connection = self._temporary_database()
-            make_tables(self._connection)
-        except sqlite3.Error as error:
-            raise StorageError(str(self._path), "copy the inventory", str(error)) from error
+            self._make_anew()
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(str(self._path), "copy the inventory", cause_of(error)) from error
         return False
 
     @staticmethod
@@ -234,7 +233,19 @@ class InventoryCopy(Inventory):
                 source.backup(target)
         except sqlite3.DatabaseError:
             return False
-        return is_usable(target)
+        return self._is_usable(lambda: target, self._path.stat().st_mtime_ns)
 
-    def _discard(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._temporary_database()
+        return self._connection
+
+    def _remove(self) -> None:
+        """Leave the original alone."""
+
+    def _must_be_marked(self, connection: sqlite3.Connection) -> bool:
+        """Leave the original alone."""
+        return False
+
+    def _give_up(self, connection: sqlite3.Connection) -> None:
         """Leave the original alone."""

@@ -10,7 +10,7 @@ from bandersnatch.adoption import is_foreign
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.index_record import IndexRecord
-from bandersnatch.inventory import Inventory
+from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import (
     ALL_PAGES,
     LAST_MODIFIED,
@@ -18,6 +18,7 @@ from bandersnatch.layout import (
     SIMPLE,
     STATE,
     TODO,
+    Layout,
     StoredPath,
     is_metadata,
     json_paths,
@@ -49,9 +50,14 @@ class Holdings(Struct, frozen=True):
         if self.inventory.open():
             if (doubtful := self.inventory.without_files()) is not None:
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
-            return False
+            if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
+                return False
+            self.inventory.begin_anew("there are no pages of some of its projects")
         self.inventory.put_all(held_projects(self.storage))
         return True
+
+    def _has_pages(self, held: HeldProject) -> bool:
+        return any((self.storage.root / Layout(hashed).page_folder(held.name)).exists() for hashed in (False, True))
 
     def check_taken_over(self) -> None:
         """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.inventory_rows import Count, Text, checked
 from bandersnatch.layout import StoredPath
 
 _TABLES = (
@@ -50,12 +51,12 @@ def load(cursor: sqlite3.Cursor) -> IndexRecord | None:
     """Return what is known of the root index, or None where nothing is."""
     if cursor.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('indexed', 'unindexed')").fetchone()[0] != 2:
         return None
-    rows = cursor.execute("SELECT path, stamp, lines FROM indexed").fetchall()
+    rows = checked(tuple[str, str, Count], cursor.execute("SELECT path, stamp, lines FROM indexed").fetchall())
     if not rows:
         return None
-    changed = cursor.execute("SELECT project FROM unindexed")
-    stamps = {StoredPath(path): str(stamp) for path, stamp, _ in rows}
-    return IndexRecord(stamps, int(rows[0][2]), frozenset(NormalizedName(project) for (project,) in changed))
+    changed = checked(tuple[Text], cursor.execute("SELECT project FROM unindexed").fetchall())
+    stamps = {StoredPath(path): stamp for path, stamp, _ in rows}
+    return IndexRecord(stamps, rows[0][2], frozenset(NormalizedName(project) for (project,) in changed))
 
 
 def forget(cursor: sqlite3.Cursor) -> None:

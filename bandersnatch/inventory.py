@@ -9,94 +9,63 @@ page in place and its old files gone. So whatever a dead run left behind is foun
 """
 
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from msgspec import Struct
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
 from bandersnatch import awaited, index_record, quarantines, strangers
 from bandersnatch.awaited import Awaited
-from bandersnatch.database_errors import cause_of
-from bandersnatch.errors import StorageError
-from bandersnatch.inventory_schema import INSERT, PROJECT_COLUMNS, SELECT, VERIFIED, VERSION, is_usable, make_tables
+from bandersnatch.entity_tags import entity_tag
+from bandersnatch.inventory_database import InventoryDatabase
+from bandersnatch.inventory_rows import (
+    Count,
+    HeldProject,
+    NamedRow,
+    ProjectRow,
+    Seconds,
+    Serial,
+    Text,
+    checked,
+    held_project,
+    name_of,
+    shown_name,
+)
+from bandersnatch.inventory_schema import INSERT, SELECT, VERIFIED, VERSION
 from bandersnatch.layout import StoredPath, is_noted_path
 from bandersnatch.model import parse_project_name
+
+__all__ = ["HeldProject", "Inventory"]
 
 _ROWS_AT_A_TIME = 10_000
 
 
-class HeldProject(Struct, frozen=True):
-    """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
-    conditional; ``pages_digest`` is what all that was published of the project shall hash to, and None where nobody knows.
-    ``strangers`` are its files whose names do not begin with its own, or None, which leaves those as they are noted, as it
-    does with ``is_quarantined``.
-    """
-
-    name: NormalizedName
-    display_name: str
-    serial: int
-    etag: str | None
-    files: int
-    size_bytes: int
-    pages_digest: bytes | None = None
-    strangers: tuple[StoredPath, ...] | None = None
-    is_quarantined: bool | None = None
-
-
-class Inventory:
+class Inventory(InventoryDatabase):
     """The inventory of one mirror. Thread-safe. Times are what ``now`` tells, in seconds since 1970."""
-
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self._path, self._now = path, now
-        self._guard = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    def open(self) -> bool:
-        """Open the inventory, or make it anew where it is missing, unreadable or unfinished; return whether it was there.
-
-        A new one must be filled with ``put_all`` before it counts.
-
-        Raises:
-            StorageError: it can't be made.
-        """
-        try:
-            if self._path.exists() and self._connect_to_existing():
-                return True
-            self.close()
-            for leftover in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
-                leftover.unlink(missing_ok=True)
-            make_tables(self._connect())
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(str(self._path), "make the inventory", cause_of(error)) from error
-        return False
-
-    def close(self) -> None:
-        """Close the database; everything is committed already, and a thread that comes late gets an error."""
-        with self._guard:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what is held of a project, or None."""
-        with self._cursor() as cursor:
-            row = cursor.execute(f"{SELECT} WHERE name = ?", (project,)).fetchone()
-        return None if row is None else HeldProject(*row)
+        rows = self._held(f"{SELECT} WHERE name = ?", (project,))
+        return rows[0] if rows else None
 
     def projects(self) -> Iterator[HeldProject]:
         """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
-        return (HeldProject(*row) for row in self._in_order(PROJECT_COLUMNS))
+        last = ""
+        query = f"{SELECT} WHERE name > ? ORDER BY name LIMIT ?"
+        while rows := self._held(query, (last, _ROWS_AT_A_TIME)):
+            yield from rows
+            last = rows[-1].name
 
     def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
         """Yield name, display name and serial of all held projects but the quarantined, in the order of their names."""
         quarantined = self.quarantined()
-        return (row for row in self._in_order("name, display_name, serial") if row[0] not in quarantined)
+        last = ""
+        query = "SELECT name, display_name, serial FROM project WHERE name > ? ORDER BY name LIMIT ?"
+        while rows := self._rows(NamedRow, query, (last, _ROWS_AT_A_TIME)):
+            for name, display_name, serial in rows:
+                if name not in quarantined:
+                    yield NormalizedName(name), shown_name(name, display_name), serial
+            last = rows[-1][0]
 
     def quarantined(self) -> set[NormalizedName]:
         """Return the held projects that upstream has quarantined."""
@@ -115,26 +84,14 @@ class Inventory:
         with self._transaction() as cursor:
             quarantines.begin(cursor, projects)
 
-    def _in_order(self, columns: str) -> Iterator[Any]:
-        last = ""
-        query = f"SELECT {columns} FROM project WHERE name > ? ORDER BY name LIMIT ?"  # noqa: S608 - ours
-        while True:
-            with self._cursor() as cursor:
-                rows = cursor.execute(query, (last, _ROWS_AT_A_TIME)).fetchall()
-            yield from rows
-            if len(rows) < _ROWS_AT_A_TIME:
-                return
-            last = rows[-1][0]
-
     def serials(self) -> dict[NormalizedName, int]:
         """Return the serials of all projects that are held."""
-        with self._cursor() as cursor:
-            return dict(cursor.execute("SELECT name, serial FROM project"))
+        rows = self._rows(tuple[Text, Serial], "SELECT name, serial FROM project")
+        return {NormalizedName(name): serial for name, serial in rows}
 
     def totals(self) -> tuple[int, int]:
         """Return how many projects and how many files are held."""
-        with self._cursor() as cursor:
-            projects, files = cursor.execute("SELECT count(*), total(files) FROM project").fetchone()
+        [(projects, files)] = self._rows(tuple[Count, float], "SELECT count(*), total(files) FROM project")
         return int(projects), int(files)
 
     def index_record(self) -> index_record.IndexRecord | None:
@@ -157,6 +114,8 @@ class Inventory:
         with self._transaction() as cursor:
             now = self._now()
             for project in held:
+                if cursor.execute("SELECT 1 FROM project WHERE name = ?", (project.name,)).fetchone() is None:
+                    cursor.execute("UPDATE tally SET projects = projects + 1")
                 self._put(cursor, project, now)
                 self._settle(cursor, project.name)
 
@@ -165,12 +124,14 @@ class Inventory:
         with self._transaction() as cursor:
             for project in held:
                 self._put(cursor, project, 0)
+            cursor.execute("UPDATE tally SET projects = (SELECT count(*) FROM project)")
             cursor.execute(f"PRAGMA user_version = {VERSION}")
 
     def remove(self, project: NormalizedName) -> None:
         """Forget a project that is held no more, and settle it."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM project WHERE name = ?", (project,))
+            cursor.execute("UPDATE tally SET projects = projects - ?", (cursor.rowcount,))
             strangers.note(cursor, project, ())
             quarantines.note(cursor, project, is_quarantined=False)
             self._settle(cursor, project)
@@ -210,7 +171,7 @@ class Inventory:
     def unsettled(self, project: NormalizedName) -> set[StoredPath]:
         """Return the files that earlier runs may have left half-done for a project."""
         with self._cursor() as cursor:
-            rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,))
+            rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,)).fetchall()
             return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
 
     def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
@@ -229,18 +190,18 @@ class Inventory:
         """Return the ETag of the document of which the half-written file of that path is a part, or None."""
         with self._cursor() as cursor:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
-        return None if row is None else str(row[0])
+        return None if row is None else entity_tag(str(row[0]))
 
     def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
         """Return name, display name and serial of so many projects that upstream was longest not asked for."""
         query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"
-        return self._rows(query, (before, number))
+        return _named(self._rows(NamedRow, query, (before, number)))
 
     def overdue(self, most: int) -> int:
         """Return how many projects must be looked at as soon as may be, since older code left some of their files out."""
         query = "SELECT count(*) FROM (SELECT 1 FROM project WHERE looked_at < 0 LIMIT ?)"
-        [(number,)] = self._rows(query, (most,))
-        return int(number)
+        [(number,)] = self._rows(tuple[Count], query, (most,))
+        return number
 
     def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Record when upstream was asked for projects."""
@@ -250,7 +211,8 @@ class Inventory:
 
     def refreshed_up_to(self) -> tuple[float | None, int]:
         """Return up to when projects were looked at again, None where none ever was; and how many are held."""
-        [(up_to, number)] = self._rows("SELECT (SELECT up_to FROM refreshed), (SELECT count(*) FROM project)", ())
+        query = "SELECT (SELECT up_to FROM refreshed), (SELECT count(*) FROM project)"
+        [(up_to, number)] = self._rows(tuple[Seconds | None, Count], query)
         return up_to, number
 
     def save_refreshed(self, up_to: float) -> None:
@@ -272,7 +234,7 @@ class Inventory:
     def due_awaited(self, now: float) -> list[tuple[NormalizedName, str, int]]:
         """Return name, display name and serial of the awaited projects that are to be asked for now."""
         with self._cursor() as cursor:
-            return awaited.due(cursor, now)
+            return _named(awaited.due(cursor, now))
 
     def end_asking(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Note when projects were asked for, if they are awaited; forget what is so no longer."""
@@ -292,17 +254,19 @@ class Inventory:
         """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
         last_name, last_at = "", 0.0
         never = f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"  # noqa: S608 - ours
-        while rows := self._rows(never, (last_name, _ROWS_AT_A_TIME)):
-            yield from (HeldProject(*row) for row in rows)
-            last_name = rows[-1][0]
+        while never_verified := self._held(never, (last_name, _ROWS_AT_A_TIME)):
+            yield from never_verified
+            last_name = never_verified[-1].name
         last_name = ""
         earlier = (
-            f"SELECT {PROJECT_COLUMNS}, at FROM verified JOIN project ON name = project"  # noqa: S608 - ours
+            "SELECT name, at FROM verified JOIN project ON name = project"
             " WHERE (at, project) > (?, ?) AND at < ? ORDER BY at, project LIMIT ?"
         )
-        while rows := self._rows(earlier, (last_at, last_name, moment, _ROWS_AT_A_TIME)):
-            yield from (HeldProject(*row[:-1]) for row in rows)
-            last_name, last_at = rows[-1][0], rows[-1][-1]
+        while rows := self._rows(tuple[Text, Seconds], earlier, (last_at, last_name, moment, _ROWS_AT_A_TIME)):
+            for name, _ in rows:
+                if (held := self.get(name_of(name))) is not None:
+                    yield held
+            last_name, last_at = rows[-1]
 
     def mark_verified(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Record that projects were verified."""
@@ -310,12 +274,10 @@ class Inventory:
             rows = ((project, moment) for project in projects)
             cursor.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?)", rows)
 
-    def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
+    def _held(self, query: str, parameters: tuple[object, ...]) -> list[HeldProject]:
         with self._cursor() as cursor:
-            return cursor.execute(query, parameters).fetchall()
-
-    def _discard(self) -> None:
-        self._path.unlink(missing_ok=True)
+            rows = checked(ProjectRow, cursor.execute(query, parameters).fetchall())
+            return [held_project(row) for row in rows]
 
     @staticmethod
     def _put(cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
@@ -331,44 +293,6 @@ class Inventory:
         cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
         cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
 
-    def _connect(self) -> sqlite3.Connection:
-        # Autocommit, so that a killed run loses nothing that it was told; WAL with NORMAL writes without a flush for each
-        # transaction, and the run's own flush of the filesystem makes them durable together with the data.
-        self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        return self._connection
 
-    def _connect_to_existing(self) -> bool:
-        with suppress(sqlite3.DatabaseError):
-            return is_usable(self._connect())
-        return False
-
-    @contextmanager
-    def _cursor(self) -> Iterator[sqlite3.Cursor]:
-        with self._guard:
-            if self._connection is None:
-                raise StorageError(str(self._path), "use the inventory", "the run has ended")
-            cursor = self._connection.cursor()
-            try:
-                yield cursor
-            except sqlite3.OperationalError as error:  # the disk, or another program that has it locked
-                raise StorageError(str(self._path), "use the inventory", cause_of(error)) from error
-            except sqlite3.Error as error:
-                self._discard()
-                reason = f"{error}; it was deleted, and the next run makes it anew"
-                raise StorageError(str(self._path), "use the inventory", reason) from error
-            finally:
-                cursor.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                if cursor.connection.in_transaction:  # at some errors SQLite has rolled back by itself
-                    cursor.execute("ROLLBACK")
-                raise
+def _named(rows: Iterable[NamedRow]) -> list[tuple[NormalizedName, str, int]]:
+    return [(name_of(name), shown_name(name, display_name), serial) for name, display_name, serial in rows]

@@ -29,6 +29,8 @@ REMOVALS = StoredPath("removals")
 REMOVALS_OF_VERIFY = StoredPath("removals-of-verify")
 UNCONFIRMED = StoredPath("unconfirmed")
 OWN_PROJECTS = StoredPath("own-projects")
+RECORDS = (STATE, TODO, LEGACY_STATUS, CHANGELOG, FINGERPRINT, REMOVALS, REMOVALS_OF_VERIFY, UNCONFIRMED, OWN_PROJECTS)
+"""All that are no databases; each is replaced as a whole."""
 WEB = StoredPath("web")
 PACKAGES = StoredPath("web/packages")
 SIMPLE = StoredPath("web/simple")

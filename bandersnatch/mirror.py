@@ -88,7 +88,7 @@ class Mirror:
             self._holdings.sweep()
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
-            if plan.is_new or not self._root_index.is_there():
+            if plan.is_new or is_rebuilt or not self._root_index.is_there():
                 if self._must_check_all:
                     self._states.forget()  # not before upstream has said what there is
                 self._states.save_changelog_serial(plan.changelog_serial)

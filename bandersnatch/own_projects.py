@@ -21,6 +21,8 @@ from bandersnatch.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
+_MAX_BYTES = 64 * 1024**2
+
 
 class OwnProjects:
     """The operator's own projects of one mirror, with a file of their names, so that each is named once."""
@@ -30,7 +32,7 @@ class OwnProjects:
 
     def names(self) -> set[NormalizedName]:
         """Return those that are known, and are still here and still the operator's."""
-        lines = (self._storage.read(OWN_PROJECTS) or b"").decode("utf-8", "replace").split()
+        lines = (self._storage.read_record(OWN_PROJECTS, _MAX_BYTES) or b"").decode("utf-8", "replace").split()
         return {NormalizedName(name) for name in lines if parse_project_name(name) == name and self._may_be(name)}
 
     def find(

@@ -26,7 +26,7 @@ from bandersnatch.layout import (
     page_path,
 )
 from bandersnatch.legacy_json import LegacyJson, fetch_legacy_json
-from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage, parse_project_name
 from bandersnatch.page_store import PageStore
 from bandersnatch.simple import as_written_before, page_names, published_page, render_project
 from bandersnatch.storage import FilesystemStorage
@@ -222,7 +222,8 @@ class Publisher(Struct, frozen=True):
         for hash_index in (False, True):
             layout = Layout(hash_index)
             folder = layout.display_name_folder(display_name)
-            if display_name != project and not self.storage.is_same(folder, layout.page_folder(project)):
+            is_its_name = display_name != project and parse_project_name(display_name) == project
+            if is_its_name and not self.storage.is_same(folder, layout.page_folder(project)):
                 self._pages.delete(folder)
 
     def _legacy_json(self, publication: Publication) -> LegacyJson:

@@ -16,6 +16,7 @@ from bandersnatch.claims import claim, refuse_living, refuse_others
 from bandersnatch.errors import LockHeldError, StorageError
 from bandersnatch.layout import LOCK
 from bandersnatch.lock_holder import Holder, read_holder
+from bandersnatch.set_aside import set_aside_others
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTS
 
 @contextmanager
 def run_lock(directory: Path) -> Iterator[None]:
-    """Hold the lock of a directory, which is made where it is missing.
+    """Hold the lock of a directory, which is made where it is missing, and has nothing but plain files for records then.
 
     The file stays behind and tells who held it last; only the lock that the kernel keeps on it counts, and that ends with
     its process. Where the filesystem has no such locks, a claim does instead (``claims.py``).
@@ -46,6 +47,7 @@ def run_lock(directory: Path) -> Iterator[None]:
             raise LockHeldError(str(path), *_told(path)) from error
         except OSError as error:
             raise StorageError(str(path), "lock", error) from error
+        set_aside_others(directory)
         yield
 
 

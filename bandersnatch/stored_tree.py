@@ -15,6 +15,10 @@ from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
 
 _READ_BYTES = 1024 * 1024
+_MOST_BYTES = 1024**3
+"""More than any page of ours has."""
+_READ = os.O_RDONLY | os.O_NONBLOCK
+"""A FIFO does not hold us, and is empty."""
 _SEARCHED_BYTES = 256
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ})
 """There is no such file; none is there of a name that the filesystem can't have."""
@@ -36,13 +40,7 @@ class StoredTree:
 
     def read(self, path: StoredPath) -> bytes | None:
         """Return the bytes of a small file, or None where there is none."""
-        try:
-            with open(self._absolute(path), "rb") as stream:
-                return stream.read()
-        except OSError as error:
-            if error.errno in ABSENT or self.is_folder(path):
-                return None
-            raise StorageError(self._absolute(path), "read", error) from error
+        return self.read_record(path, _MOST_BYTES)
 
     def read_record(self, path: StoredPath, most: int) -> bytes | None:
         """Return the bytes of a record of ours, or None where there is none; what can be none is told of, and left alone.
@@ -50,13 +48,13 @@ class StoredTree:
         Nothing is read before it is known to be a plain file, and not too large: a FIFO would wait for ever.
         """
         try:
-            with open(os.open(self._absolute(path), os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            with open(os.open(self._absolute(path), _READ), "rb") as stream:
                 found = os.fstat(stream.fileno())
                 if stat.S_ISREG(found.st_mode) and found.st_size <= most:
                     return stream.read(most)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
+            if error.errno in ABSENT or self.is_folder(path):
+                return None
             raise StorageError(self._absolute(path), "read", error) from error
         logger.warning("%s/%s is no plain file of %d bytes at most; it is not read", self._root, path, most)
         return None
@@ -64,7 +62,7 @@ class StoredTree:
     @contextmanager
     def open(self, path: StoredPath) -> Iterator[BinaryIO]:
         """Open a stored file for reading."""
-        with self._translated(path, "read"), open(self._absolute(path), "rb") as stream:
+        with self._translated(path, "read"), open(os.open(self._absolute(path), _READ), "rb") as stream:
             yield stream
 
     def pieces(self, path: StoredPath) -> Iterator[bytes]:
@@ -74,7 +72,7 @@ class StoredTree:
     def _blocks(self, path: StoredPath) -> Iterator[memoryview]:
         """Yield the bytes of a file in one buffer, of which each piece holds only until the next one is asked for."""
         try:
-            descriptor = os.open(self._absolute(path), os.O_RDONLY)
+            descriptor = os.open(self._absolute(path), _READ)
             try:
                 left = os.fstat(descriptor).st_size
                 buffer = memoryview(bytearray(min(left, _READ_BYTES)))  # most files are small

@@ -20,6 +20,7 @@ from bandersnatch.todo import TodoEntry, TodoList
 _ALWAYS_SECONDS = 3600
 _KEEP_SECONDS = 30 * 24 * 3600
 _MOST_AT_A_TIME = 1000
+_MAX_BYTES = 256 * 1024**2
 
 
 class _Removed(Struct, frozen=True):
@@ -74,7 +75,7 @@ class Unconfirmed:
 
     def _load(self) -> Iterable[_Removed]:
         try:
-            known = _decoder.decode(self._storage.read(UNCONFIRMED) or b"[]")
+            known = _decoder.decode(self._storage.read_record(UNCONFIRMED, _MAX_BYTES) or b"[]")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
         return [

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from bandersnatch import closing_mark
+from bandersnatch.database_errors import cause_of, is_damage
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
 from bandersnatch.held_page import read_listed_paths
 from bandersnatch.inventory import Inventory
@@ -26,15 +28,16 @@ from bandersnatch.rebuild import project_folders
 from bandersnatch.storage import FilesystemStorage
 
 _PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 BEGIN;
 CREATE TABLE listed (digest INTEGER NOT NULL);
 CREATE TABLE page (folder INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
 CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE position (step INTEGER NOT NULL, place BLOB NOT NULL);
+CREATE TABLE closed (at INTEGER NOT NULL);
 INSERT INTO position VALUES (0, x'');
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 """``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
@@ -65,6 +68,7 @@ class UnlistedFiles:
         self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
         self._own = OwnProjects(storage, inventory)
         self._is_stopped: Callable[[], bool] = lambda: False
+        self._is_forgotten = False
         with self._translated():
             if kept_at is not None and begins_anew:
                 _remove(kept_at)
@@ -72,11 +76,16 @@ class UnlistedFiles:
 
     def close(self) -> None:
         """Close the database; the file stays."""
-        self._database.close()
+        if self._kept_at is None or self._is_forgotten:
+            self._database.close()
+        else:
+            with suppress(sqlite3.Error, OSError):  # without the mark, the next search begins anew
+                closing_mark.close(self._database, self._kept_at)
 
     def forget(self) -> None:
         """Let the next search begin anew: this one has served its purpose."""
         self._database.close()
+        self._is_forgotten = True
         if self._kept_at is not None:
             _remove(self._kept_at)
 
@@ -249,21 +258,27 @@ class UnlistedFiles:
         try:
             yield
         except sqlite3.Error as error:
-            if self._kept_at is not None and not isinstance(error, sqlite3.OperationalError):
-                _remove(self._kept_at)  # it is damaged
+            if self._kept_at is not None and is_damage(error):
+                self._is_forgotten = True
+                _remove(self._kept_at)
             raise StorageError(
-                str(self._kept_at or "a temporary database"), "look for unlisted files", str(error)
+                str(self._kept_at or "a temporary database"), "look for unlisted files", cause_of(error, self._kept_at)
             ) from error
 
 
 def _open(kept_at: Path | None) -> sqlite3.Connection:
-    """Open the database, or make it anew where it is missing or unusable."""
-    if kept_at is not None:
-        with suppress(sqlite3.DatabaseError):
-            database = sqlite3.connect(kept_at, isolation_level=None)
-            if database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,):
+    """Open the database, or make it anew where it is missing, or is not as we closed it: files are deleted by it."""
+    if kept_at is not None and os.path.lexists(kept_at):
+        changed = closing_mark.time_of(kept_at)
+        database = sqlite3.connect(kept_at, isolation_level=None)
+        try:
+            is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
+            if is_known and closing_mark.is_as_closed(database, changed):
                 return database
-            database.close()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+        database.close()
         _remove(kept_at)
     # A nameless database is a temporary file that is gone with its connection, also after kill -9.
     database = sqlite3.connect(kept_at or "", isolation_level=None)

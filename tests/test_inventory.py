@@ -214,7 +214,8 @@ def test_an_inventory_of_the_version_before_goes_on_with_all_that_it_knows(path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX project_looked_at")
         connection.execute("ALTER TABLE project DROP COLUMN looked_at")
-        connection.execute("DROP TABLE refreshed")
+        for table in ("refreshed", "tally", "closed", "awaited"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 2")
     with closing(Inventory(path, lambda: 50.0)) as inventory:
         assert inventory.open()
@@ -228,12 +229,13 @@ def test_an_inventory_that_broke_within_is_made_anew_by_the_next_run(path: Path)
     with closing(Inventory(path)) as inventory:
         inventory.open()
         inventory.put_all(replace(HELD, name=NormalizedName(f"sample-{n}")) for n in range(5000))
-    pages = bytearray(path.read_bytes())
-    pages[4096 * 3 : -4096] = b"x" * (len(pages) - 4096 * 4)
-    path.write_bytes(pages)
+    closed = path.stat().st_mtime_ns
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE project SET serial = -5 WHERE name = 'sample-77'")
+    os.utime(path, ns=(closed, closed))  # as where the disk has rotted
     with closing(Inventory(path)) as inventory:
         assert inventory.open()
-        with pytest.raises(StorageError, match="malformed; it was deleted, and the next run makes it anew"):
+        with pytest.raises(StorageError, match=r"a row is none of ours: .*; the next run makes it anew from the pages"):
             list(inventory.projects())
     with closing(Inventory(path)) as inventory:
         assert not inventory.open()
@@ -259,8 +261,9 @@ def test_full_inventory_names_its_cause(inventory: Inventory) -> None:
 
 
 def test_an_inventory_that_can_not_be_made_is_a_storage_error(path: Path) -> None:
-    path.mkdir()
-    with closing(Inventory(path)) as inventory, pytest.raises(StorageError, match="can't make the inventory"):
+    path.parent.joinpath("file").touch()
+    inaccessible = Inventory(path.parent / "file" / path.name)
+    with closing(inaccessible) as inventory, pytest.raises(StorageError, match="can't make the inventory"):
         inventory.open()
 
 
