@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.refusals import reason_of
+
 MAX_SHOWN_TEXT = 200
 
 _CREDENTIALS = re.compile(r"://[^/?#\s]*@")
@@ -304,7 +306,7 @@ class StorageError(MirrorError):
     stops_run = True
 
     def __init__(self, path: str, doing: str, cause: OSError | str) -> None:
-        reason = cause if isinstance(cause, str) else (cause.strerror or str(cause))
+        reason = cause if isinstance(cause, str) else reason_of(cause, path)
         super().__init__(f"{path}: can't {doing}: {reason}")
         self.path, self.cause = path, cause
 

@@ -14,6 +14,7 @@ PACKAGE = REPOSITORY / "bandersnatch"
 # Layer and module, in an order in which each imports only from those above it.
 TABLE: tuple[tuple[int, str], ...] = (
     (0, "__init__"),
+    (0, "refusals"),
     (0, "errors"),
     (0, "options"),
     (0, "changes"),
