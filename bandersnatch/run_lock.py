@@ -121,10 +121,8 @@ def _write(descriptor: int, record: bytes) -> None:
 
 
 def _told(path: Path) -> tuple[str, float]:
-    """Return who holds the lock, and for how many seconds."""
+    """Return who holds the lock, and for how many seconds: each holder writes the file once, when it has the lock."""
     try:
-        if holder := read_holder(path):
-            return str(holder), time.time() - holder.since
+        return str(read_holder(path) or ""), time.time() - path.lstat().st_mtime
     except OSError:
-        pass
-    return "", 0.0
+        return "", 0.0
