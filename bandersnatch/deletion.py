@@ -16,6 +16,7 @@ from bandersnatch.errors import InterruptedRunError
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, StoredPath, is_metadata
+from bandersnatch.mirror_folder import require_directory
 from bandersnatch.publisher import Publisher
 from bandersnatch.root_index import RootIndex
 from bandersnatch.run_lock import run_lock
@@ -46,6 +47,7 @@ class Deletion:
         Raises:
             StorageError: the mirror can't be read.
         """
+        require_directory(self._config.directory)
         storage = DryStorage(self._config.directory)
         with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
             self._holdings(storage, inventory).open()

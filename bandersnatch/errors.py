@@ -311,6 +311,20 @@ class StorageError(MirrorError):
         self.path, self.cause = path, cause
 
 
+class MissingDirectoryError(MirrorError):
+    """The mirror's directory is not there, or not the mirror that was in it."""
+
+    stops_run = True
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path, self.what = path, what
+
+    def with_advice(self, advice: str) -> "MissingDirectoryError":
+        """Return the same error, with what to do."""
+        return MissingDirectoryError(self.path, f"{self.what}; {advice}")
+
+
 class ScarceMemoryError(MirrorError):
     """There is not enough memory, or not one more thread."""
 

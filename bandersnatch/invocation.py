@@ -5,6 +5,7 @@ What only some commands need is imported when they ask for it: a run from cron w
 
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec import Struct, field
 
+from bandersnatch.config import DEFAULT_PATH
 from bandersnatch.exit_status import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.logs import set_up_logging
 from bandersnatch.memory import require_memory
@@ -142,6 +144,12 @@ def tell_report(report: "Report", summary: str, to_go_on: str) -> int:
     if report.withheld is not None:
         return REMOVALS_WITHHELD
     return SOME_FAILED if report.failures else DONE
+
+
+def how_to_begin(config: Path) -> str:
+    """Return what to do where the mirror is not there."""
+    option = "" if config == DEFAULT_PATH else f" -c {shlex.quote(str(config))}"
+    return f"mount its disk, or, if a new mirror is to begin there, run: bandersnatch{option} mirror --init"
 
 
 def end_process(status: int) -> NoReturn:

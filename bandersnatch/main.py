@@ -18,11 +18,12 @@ from bandersnatch.errors import (
     InterruptedRunError,
     LockHeldError,
     MirrorError,
+    MissingDirectoryError,
     UsageError,
 )
 from bandersnatch.example import write_example
 from bandersnatch.exit_status import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
-from bandersnatch.invocation import Invocation
+from bandersnatch.invocation import Invocation, how_to_begin
 from bandersnatch.logs import set_up_logging
 from bandersnatch.memory import BEGIN_BYTES, require_memory, scarcity
 from bandersnatch.suggestions import suggestion
@@ -91,6 +92,8 @@ def _run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     require_memory(0, BEGIN_BYTES)
     try:
         status: int = arguments.run(arguments, invocation)
+    except MissingDirectoryError as error:
+        raise error.with_advice(how_to_begin(arguments.config)) from error
     except (MemoryError, RuntimeError) as error:
         scarce = scarcity(error)
         if scarce is None:

@@ -23,6 +23,7 @@ from bandersnatch.fingerprint import INDEX, changed_between
 from bandersnatch.holdings import Holdings
 from bandersnatch.inventory import Inventory
 from bandersnatch.layout import INVENTORY, LAST_MODIFIED, REMOVALS
+from bandersnatch.mirror_folder import record_mirror
 from bandersnatch.options import ApiMethod
 from bandersnatch.own_projects import OwnProjects
 from bandersnatch.refresh import Refresh, plan_refresh
@@ -71,6 +72,7 @@ class Mirror:
 
         Raises:
             LockHeldError: another run works on the directory.
+            MissingDirectoryError: there is no directory, or the mirror in it is gone.
             UpstreamError: upstream could not be asked what to do. An outage on the way stands in the report.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
@@ -94,6 +96,7 @@ class Mirror:
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
+                record_mirror(self._config.directory)
                 report = self._carry_out(plan, saved)
             if report.outage is None and report.withheld is None:
                 report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
@@ -103,6 +106,7 @@ class Mirror:
                 tell_closed_folders(self._config.directory)
             if plan.recheck:
                 tell_ignored_case(self._config.directory)
+            record_mirror(self._config.directory)
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 

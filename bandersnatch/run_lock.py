@@ -16,6 +16,7 @@ from bandersnatch.claims import claim, refuse_living, refuse_others
 from bandersnatch.errors import LockHeldError, StorageError
 from bandersnatch.layout import LOCK
 from bandersnatch.lock_holder import Holder, read_holder
+from bandersnatch.mirror_folder import require_directory
 from bandersnatch.set_aside import set_aside_others
 
 logger = logging.getLogger(__name__)
@@ -26,20 +27,18 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTS
 
 @contextmanager
 def run_lock(directory: Path) -> Iterator[None]:
-    """Hold the lock of a directory, which is made where it is missing, and has nothing but plain files for records then.
+    """Hold the lock of a directory, which must be there, and has nothing but plain files for records then.
 
     The file stays behind and tells who held it last; only the lock that the kernel keeps on it counts, and that ends with
     its process. Where the filesystem has no such locks, a claim does instead (``claims.py``).
 
     Raises:
         LockHeldError: another process holds it.
-        StorageError: the directory can't be made or written.
+        MissingDirectoryError: the directory is not there, or the mirror is not.
+        StorageError: the directory can't be read or written.
     """
+    require_directory(directory)
     path = directory / LOCK
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(str(directory), "make the directory", error) from error
     with ExitStack() as held:
         try:
             held.enter_context(_held(directory, path))

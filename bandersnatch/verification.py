@@ -36,6 +36,7 @@ from bandersnatch.holdings import Holdings
 from bandersnatch.inspection import Inspected, Inspection, InspectionOrders
 from bandersnatch.inventory import HeldProject, Inventory
 from bandersnatch.layout import INVENTORY
+from bandersnatch.mirror_folder import require_directory
 from bandersnatch.options import ApiMethod
 from bandersnatch.order import Order
 from bandersnatch.own_projects import OwnProjects
@@ -103,6 +104,8 @@ class Verification:
             if not self._settings.dry_run:
                 stack.enter_context(run_lock(self._config.directory))
                 stack.enter_context(as_configured(self._storage, self._config.disk))
+            else:
+                require_directory(self._config.directory)
             stack.enter_context(closing(self._inventory))
             self._holdings.check_taken_over()
             self._check_configuration()

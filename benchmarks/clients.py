@@ -126,8 +126,9 @@ class Ours:
     def command(self, tree: Path, index: Index, wishes: Wishes) -> Command:
         """Write the configuration and return what to run."""
         config = write_config(tree, index, wishes)
-        arguments = [str(self._python), "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
-        return Command(arguments, environment_of(self.source))
+        arguments = [str(self._python), "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror", "--init"]
+        environment = {**environment_of(self.source), "XDG_STATE_HOME": str(tree.parent / "state")}
+        return Command(arguments, environment)
 
     def forget(self, tree: Path) -> None:
         """Do what the documentation says: ``rm state todo``."""

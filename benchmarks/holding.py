@@ -24,7 +24,7 @@ def hold(config: Config, names: Iterable[str], serial: int) -> None:
 
     It seems to have been made with this configuration, so that the next run looks only at what has changed since.
     """
-    config.directory.mkdir()
+    config.directory.mkdir(exist_ok=True)
     inventory = Inventory(config.directory / INVENTORY)
     inventory.open()
     projects = map(NormalizedName, names)

@@ -161,7 +161,7 @@ def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
 
     Where only the plan is measured, the run is ended by SIGTERM when it has a fair number of pages.
     """
-    folder.mkdir(exist_ok=True)
+    (folder / "mirror").mkdir(parents=True)
     with serving(case.upstream) as (url, enough):
         config = folder / "bandersnatch.conf"
         config.write_text(f"[mirror]\ndirectory = {folder}/mirror\nmaster = {url}\nallow-non-https = true\n")
@@ -171,7 +171,8 @@ def peak_of_run(case: Case, folder: Path) -> tuple[int, float, int]:
             preparation.join()
         begin = time.monotonic()
         command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), *case.command]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
         if case.is_plan_only:
             enough.wait(300)
             process.send_signal(signal.SIGTERM)

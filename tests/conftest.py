@@ -19,6 +19,15 @@ from tests.fakepypi import FakePyPI, Status
 from tests.rig import HELPED, HURRIED, Rig
 
 
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the records that runs leave outside of their directories apart from those of the machine, and of other tests."""
+    home = tmp_path_factory.mktemp("state")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    return home
+
+
 @pytest.fixture
 def pypi() -> Iterator[FakePyPI]:
     with FakePyPI() as fake:
@@ -55,7 +64,7 @@ def way(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> str:
 def workshop(rig: Rig) -> Iterator[Workshop]:
     """What packages of the mirror work with; their outcomes go nowhere."""
     config = Config.load(rig.write_config())
-    config.directory.mkdir()
+    config.directory.mkdir(exist_ok=True)
     with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
         inventory.open()
         publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)

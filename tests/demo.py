@@ -60,7 +60,7 @@ def mirror_twice(upstream: FakePyPI, folder: Path) -> None:
     lines = ["[mirror]", f"directory = {folder}/mirror", f"master = {upstream.url}", "allow-non-https = true"]
     config.write_text("\n".join(lines) + "\n", "utf-8")
     say(f"{config.name}:", *lines)
-    mirror(config)
+    mirror(config, "--init")
     step("Upstream changes: six 1.17.0 comes, idna 3.9 is yanked, and the project filelock is removed")
     upload(upstream, folder / "second", SECOND_WHEELS, SECOND_SDISTS)
     upstream.yank("idna", "3.9", "superseded")
@@ -92,11 +92,12 @@ def upload(
     say(f"{len(paths)} files, {size_bytes:,} bytes:", *(path.name for path in paths))
 
 
-def mirror(config: Path) -> None:
-    """Run the command, and show its log as it comes."""
-    say(f"$ bandersnatch -c {config.name} mirror")
-    command = [sys.executable, "-m", "bandersnatch", "-c", str(config), "mirror"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as run:
+def mirror(config: Path, *options: str) -> None:
+    """Run the command, and show its log as it comes; what it records outside of the mirror goes into our folder too."""
+    say(" ".join([f"$ bandersnatch -c {config.name} mirror", *options]))
+    command = [sys.executable, "-m", "bandersnatch", "-c", str(config), "mirror", *options]
+    environment = {**os.environ, "XDG_STATE_HOME": str(config.parent / "state")}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as run:
         assert run.stderr is not None
         for line in run.stderr:
             print(f"    {line}", end="", flush=True)

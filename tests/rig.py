@@ -48,10 +48,14 @@ class Rig:
         """The sections of the configuration that are about filters."""
 
     def write_config(self, **options: str) -> Path:
-        """Write a configuration; underscores in names stand for dashes, but in the three options that have them."""
+        """Make the mirror's directory, and write a configuration.
+
+        Underscores in names of options stand for dashes, but in the three that have them.
+        """
         values = {"directory": str(self.directory), "master": self.pypi.url, "allow-non-https": "true"}
         values |= self.options
         values |= {k if k in WITH_UNDERSCORES else k.replace("_", "-"): v for k, v in options.items()}
+        self.directory.mkdir(exist_ok=True)  # an empty directory is a new mirror
         path = self.folder / "bandersnatch.conf"
         mirror = "".join(f"{name} = {value}\n" for name, value in values.items())
         path.write_text(f"[mirror]\n{mirror}{self.filters}")

@@ -63,7 +63,7 @@ def test_a_run_with_nothing_new_does_not_tell_it_again(
 
 def test_cron_job_of_readme_runs_as_the_user_that_readme_makes() -> None:
     [user] = re.findall(r"^useradd --system .* (\S+)$", README, re.MULTILINE)
-    [owner] = re.findall(r"^install -d -o (\S+) -g \S+ -m 0755 /srv/pypi$", README, re.MULTILINE)
+    [owner] = re.findall(r"^install -d -o (\S+) -g \S+ -m 0755 /srv/pypi /var/lib/bandersnatch$", README, re.MULTILINE)
     [runs_as] = re.findall(
         r"^\*/2 \* \* \* \* (\S+) bandersnatch mirror \|& logger -t bandersnatch\[mirror\]$", README, re.MULTILINE
     )

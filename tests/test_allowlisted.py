@@ -46,7 +46,7 @@ def test_what_looks_ahead_warns_too(misspelt: Rig, command: tuple[str, ...]) -> 
     assert result.returncode == 0
     assert result.stderr.count("projects of the allowlist") == 1
     assert WARNING in result.stderr
-    assert not misspelt.directory.exists()
+    assert not any(misspelt.directory.iterdir())
 
 
 @pytest.mark.parametrize("command", [("mirror", "--dry-run"), ("config", "check", "--online")])

@@ -255,7 +255,7 @@ def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI
 
 def test_directory_that_cannot_be_made_is_status_4(rig: Rig, pypi: FakePyPI) -> None:
     (rig.folder / "file").write_text("")
-    result = rig.command("mirror", directory=str(rig.folder / "file" / "mirror"))
+    result = rig.command("mirror", "--init", directory=str(rig.folder / "file" / "mirror"))
     assert result.returncode == 4
     assert "can't make the directory: Not a directory" in result.stderr
     assert "Traceback" not in result.stderr

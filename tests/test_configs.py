@@ -271,7 +271,7 @@ def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFix
     assert main(["-c", str(conf), "config", "check"]) == case.status
     output = capsys.readouterr()
     assert ("no problems" in output.out) is (case.status == 0)
-    lines = [line for line in output.err.splitlines() if str(conf) in line]
+    lines = [line for line in output.err.splitlines() if f"{conf}: " in line]
     expected = case.errors or case.told
     assert len(lines) == len(expected), lines
     assert [part for part, line in zip(expected, lines, strict=True) if part not in line] == [], lines
@@ -290,6 +290,7 @@ def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, c
     for url in (MASTER, "https://pypi.python.org", "https://mirrors.example.com/pypi", "http://index.example.com"):
         text = text.replace(url, pypi.url)
     conf.write_text(text, newline="")
+    rig.directory.mkdir()
     config = Config.load(conf)
     with rig.equipment(config) as equipment:
         report = Mirror(config, equipment, pace).run()

@@ -87,7 +87,7 @@ def test_nothing_is_written_where_there_is_no_mirror_yet(rig: Rig, pypi: FakePyP
     plan = dry_run(rig, *["--full"] * full)
     assert [update["project"] for update in plan["update"]] == ["foo"]
     assert plan["from_serial"] is None
-    assert not rig.directory.exists()
+    assert not any(rig.directory.iterdir())
 
 
 def test_nothing_is_written_where_the_inventory_is_missing(changed: Rig) -> None:

@@ -64,6 +64,7 @@ def test_what_scripts_replace_in_the_written_example_counts(rig: Rig, pypi: Fake
     pypi.add_file("foo", "1.0")
     path = rig.folder / "bandersnatch.conf"
     assert rig.command_again("mirror").returncode == 1
+    rig.directory.mkdir()
     script = [
         f"s|^directory = /srv/pypi$|directory = {rig.directory}|",
         f"s|master = https://pypi.org|master = {pypi.url}|",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.errors import LockHeldError, StorageError
+from bandersnatch.errors import LockHeldError, MissingDirectoryError, StorageError
 from bandersnatch.layout import LOCK
 from bandersnatch.run_lock import run_lock
 from tests.umask import umask
@@ -27,7 +27,9 @@ with run_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    return tmp_path / "mirror"
+    path = tmp_path / "mirror"
+    path.mkdir()
+    return path
 
 
 @contextmanager
@@ -44,9 +46,16 @@ def another_process_with_the_lock(directory: Path) -> Iterator["subprocess.Popen
             process.wait(timeout=30)
 
 
-def test_the_lock_makes_the_directory(directory: Path) -> None:
+def test_the_lock_is_a_file_in_the_directory(directory: Path) -> None:
     with run_lock(directory):
         assert (directory / LOCK).is_file()
+
+
+def test_the_lock_does_not_make_the_directory(directory: Path) -> None:
+    directory.rmdir()
+    with pytest.raises(MissingDirectoryError, match="there is no such directory"), run_lock(directory):
+        pytest.fail("the block was entered")
+    assert not directory.exists()
 
 
 def test_the_lock_keeps_another_process_out_and_says_who_holds_it(directory: Path) -> None:
@@ -87,16 +96,9 @@ def test_the_lock_is_released_after_an_error(directory: Path) -> None:
 
 
 def test_an_empty_lock_file_of_another_tool_is_taken(directory: Path) -> None:
-    directory.mkdir()
     (directory / LOCK).touch()
     with run_lock(directory):
         pass
-
-
-def test_a_directory_that_can_not_be_made_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="can't make the directory"), run_lock(tmp_path / "file" / "mirror"):
-        pytest.fail("the block was entered")
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0, 0o664), (0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
@@ -115,7 +117,6 @@ def test_the_lock_is_never_writable_by_all(directory: Path, mask: int, mode: int
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_link_in_place_of_the_lock_is_not_followed(directory: Path, exists: bool) -> None:
-    directory.mkdir()
     target = directory.parent / "target"
     if exists:
         target.write_text("precious")
@@ -130,7 +131,6 @@ def test_a_link_in_place_of_the_lock_is_not_followed(directory: Path, exists: bo
 
 
 def test_a_file_that_has_another_name_too_is_no_lock(directory: Path) -> None:
-    directory.mkdir()
     target = directory / "target"
     target.touch()
     (directory / LOCK).hardlink_to(target)
@@ -142,7 +142,6 @@ def test_a_file_that_has_another_name_too_is_no_lock(directory: Path) -> None:
 
 
 def test_a_pipe_in_place_of_the_lock_holds_nobody(directory: Path) -> None:
-    directory.mkdir()
     os.mkfifo(directory / LOCK)
     with pytest.raises(StorageError, match="can't lock"), run_lock(directory):
         pytest.fail("the block was entered")

@@ -132,7 +132,7 @@ def test_directory_without_a_mirror(rig: Rig, pypi: FakePyPI) -> None:
     result = rig.command("verify", "--dry-run")
     assert result.returncode == 4
     assert "there is no mirror yet" in result.stderr
-    assert not rig.directory.exists()
+    assert not any(rig.directory.iterdir())
 
 
 def test_lock_is_honoured_but_by_dry_runs(held: Rig, pypi: FakePyPI) -> None:

@@ -1,11 +1,15 @@
 """``bandersnatch config``: say what is wrong with the configuration, what is in force, and what filters do to something."""
 
 import argparse
+import logging
+from pathlib import Path
 
-from bandersnatch.errors import without_credentials
+from bandersnatch.errors import MissingDirectoryError, without_credentials
 from bandersnatch.example import refuse_untouched
 from bandersnatch.exit_status import BAD_USAGE, DONE, STOPPED, exit_statuses
-from bandersnatch.invocation import Invocation
+from bandersnatch.invocation import Invocation, how_to_begin
+
+logger = logging.getLogger(__name__)
 
 CHECK_EXAMPLES = """\
 examples:
@@ -90,7 +94,18 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
         refuse_untouched(arguments.config)
         index = without_credentials(config.http.upstream_url)
         print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}")
+    _tell_missing_directory(arguments.config, config.directory)
     return DONE
+
+
+def _tell_missing_directory(conf: Path, directory: Path) -> None:
+    """Say what would stop a run here; the file may be right all the same, and be for another machine."""
+    from bandersnatch.mirror_folder import require_directory
+
+    try:
+        require_directory(directory)
+    except MissingDirectoryError as error:
+        logger.warning("a run would end at once: %s", error.with_advice(how_to_begin(conf)))
 
 
 def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:

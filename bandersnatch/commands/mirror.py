@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
+  bandersnatch mirror --init                 the first run: it makes the directory
   bandersnatch mirror                        one run; from cron every few minutes
   bandersnatch --quiet mirror                the same, silent when all is well
   bandersnatch mirror --dry-run              what a run would do now, from the
@@ -50,6 +51,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="remove what upstream removed, also where that is more than max-removals",
     )
     parser.add_argument(
+        "--init",
+        action="store_true",
+        help="begin a new mirror: make the directory, or accept that the mirror that was in it is gone; not for cron",
+    )
+    parser.add_argument(
         "--force-check",
         action="store_true",
         help="check every project and every file, as after rm state todo; what is right is not downloaded again",
@@ -71,10 +77,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Run the mirror once, or plan a run, and return the exit status."""
     _check(arguments)
+    from bandersnatch.mirror_folder import begin_directory, require_directory
+
     config = invocation.load_config(arguments.config)
     if arguments.dry_run:
+        if not arguments.init:
+            require_directory(config.directory)
         return _plan(arguments, invocation, config)
     refuse_untouched(arguments.config)
+    if arguments.init:
+        begin_directory(config.directory)
     if (warning := warning_of_size(config)) is not None:
         logger.warning("%s", warning)
     from bandersnatch.mirror import Mirror

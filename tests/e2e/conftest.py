@@ -76,6 +76,7 @@ def run_bandersnatch(config: Path) -> str:
 def make_mirror(folder: Path, upstream_url: str, *options: str) -> MirrorRun:
     """Mirror the upstream into `folder` with the real command."""
     config = folder / "bandersnatch.conf"
+    (folder / "mirror").mkdir()
     lines = ["[mirror]", f"directory = {folder / 'mirror'}", f"master = {upstream_url}", "allow-non-https = true"]
     config.write_text("\n".join([*lines, *options]) + "\n")
     return MirrorRun(folder / "mirror", config, run_bandersnatch(config))

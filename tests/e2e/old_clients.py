@@ -88,8 +88,8 @@ class OldClient:
 
 
 def write_config(folder: Path, upstream_url: str, sections: str = "") -> Path:
-    """Write a configuration that every version reads, for a mirror in `folder`/mirror."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a configuration that every version reads, for a mirror in `folder`/mirror, which is made."""
+    (folder / "mirror").mkdir(parents=True, exist_ok=True)
     config = folder / "bandersnatch.conf"
     head = f"[mirror]\ndirectory = {folder / 'mirror'}\nmaster = {upstream_url}\nallow-non-https = true\n"
     config.write_text(f"{head}{sections}", "utf-8")

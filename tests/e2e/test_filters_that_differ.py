@@ -381,7 +381,7 @@ def our_outcome(config: Path, expected: Outcome) -> Outcome:
     if run.returncode == 0:
         return on_pages(config.parent / "mirror")
     assert run.returncode == 2, run.stderr
-    assert not (config.parent / "mirror").exists()
+    assert not any((config.parent / "mirror").iterdir())
     return what_was_said(run.stderr, expected)
 
 

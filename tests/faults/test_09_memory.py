@@ -41,7 +41,7 @@ def test_file_larger_than_the_memory_is_mirrored(tmp_path: Path) -> None:
     with serving(partial(large_file, FILE_BYTES)) as (url, _):
         text = f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {url}\nallow-non-https = true\nworkers = 4\n"
         config.write_text(text)
-        command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
+        command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror", "--init"]
         result = subprocess.run(command, preexec_fn=limit_memory, capture_output=True, text=True, timeout=100)
     assert (result.returncode, result.stderr) == (0, "")
     (stored,) = (tmp_path / "mirror/web/packages").rglob("*.tar.gz")
