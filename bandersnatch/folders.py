@@ -54,13 +54,19 @@ class Folders:
 
 def make_folder(folder: str) -> None:
     """Make a folder, and those above it that are missing, of which there are few: so the lowest is tried first."""
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        if not (above := folder.rpartition("/")[0]):
-            raise
-        make_folder(above)
-        with suppress(FileExistsError):
+    missing: list[str] = []
+    while True:
+        try:
             os.mkdir(folder)
+            break
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            above = folder.rpartition("/")[0]
+            if not above:
+                raise
+            missing.append(folder)
+            folder = above
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(each)

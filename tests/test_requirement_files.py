@@ -1,5 +1,6 @@
 """Requirement files, read as pip reads them; pip itself is the oracle."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -178,3 +179,9 @@ def test_a_url_that_is_none_is_passed_over_too(tmp_path: Path) -> None:
     files = read(path)
     assert [requirement.name for requirement in files.requirements] == ["one"]
     assert "secret" not in files.passed_over[0]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "requirements.txt")
+    with pytest.raises(RequirementFileError, match="it is a pipe, and nobody may ever write to it"):
+        read(tmp_path / "requirements.txt")

@@ -128,13 +128,21 @@ def test_a_folder_is_no_stored_file(storage: FilesystemStorage) -> None:
     assert (storage.root / PATH).is_dir()
 
 
-@pytest.mark.parametrize("path", [f"web/packages/{'x' * 256}", f"web/packages/{'x/' * 2000}x"])
+@pytest.mark.parametrize("path", [f"web/packages/{'x' * 256}", f"web/packages/{'x/' * 2100}x"])
 def test_a_name_that_the_filesystem_does_not_take_is_a_conflict(storage: FilesystemStorage, path: str) -> None:
     storage.root.mkdir()
     assert storage.stat(StoredPath(path)) is None
     with pytest.raises(PathConflictError, match="the filesystem takes no such name: File name too long"):
         storage.write_bytes(StoredPath(path), CONTENT)
     assert half_written(storage.root) == []
+
+
+def test_a_file_may_lie_very_deep(storage: FilesystemStorage) -> None:
+    path = StoredPath(f"web/packages/{'x/' * 1500}x")
+    assert storage.write_bytes(path, CONTENT)
+    assert storage.read(path) == CONTENT
+    assert storage.delete(path)
+    assert not (storage.root / "web/packages/x").exists()
 
 
 def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> None:

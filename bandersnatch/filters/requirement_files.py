@@ -114,6 +114,8 @@ def _finished(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
 def _text_of(path: Path) -> str:
     """Return the text of a file, in the encoding that it tells of, in UTF-8, or in the locale's."""
     try:
+        if path.is_fifo():
+            raise RequirementFileError(f"{path}: can't be read: it is a pipe, and nobody may ever write to it")
         data = path.read_bytes()
     except OSError as error:
         raise RequirementFileError(f"{path}: can't be read: {error.strerror}") from error
