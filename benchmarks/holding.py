@@ -10,13 +10,13 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.config import Config
-from bandersnatch.holdings import Holdings
-from bandersnatch.inventory import HeldProject, Inventory
-from bandersnatch.layout import FINGERPRINT, INVENTORY, STATE
-from bandersnatch.root_index import RootIndex
+from bandersnatch.config.config import Config
+from bandersnatch.operations.session import Holdings
+from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.stop import StopFlag
-from bandersnatch.storage import FilesystemStorage
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import FINGERPRINT, INVENTORY, STATE
 
 
 def hold(config: Config, names: Iterable[str], serial: int) -> None:

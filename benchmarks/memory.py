@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from bandersnatch.config import Config
+from bandersnatch.config.config import Config
 from benchmarks.dataset import INDEX_PROJECTS, listed_name
 from benchmarks.handler import PlainHandler
 from benchmarks.holding import hold

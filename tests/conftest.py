@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config import Config
-from bandersnatch.fetch import Fetcher
-from bandersnatch.inventory import Inventory
-from bandersnatch.layout import INVENTORY
-from bandersnatch.publisher import Publisher
-from bandersnatch.storage import FilesystemStorage
-from bandersnatch.upstream import Upstream
-from bandersnatch.workshop import Workshop, build_workshop
-from tests.builders import make_fetcher
-from tests.fakepypi import FakePyPI, Status
-from tests.rig import HELPED, HURRIED, Rig
+from bandersnatch.config.config import Config
+from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.pages.publisher import Publisher
+from bandersnatch.project.job_context import Workshop, build_workshop
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import INVENTORY
+from bandersnatch.upstream.index import Upstream
+from tests.support.builders import make_fetcher
+from tests.support.fakepypi import FakePyPI, Status
+from tests.support.rig import HELPED, HURRIED, Rig
 
 
 @pytest.fixture(autouse=True)

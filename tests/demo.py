@@ -17,8 +17,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from tests.fakepypi import FakePyPI
-from tests.registry import download
+from tests.support.fakepypi import FakePyPI
+from tests.support.registry import download
 
 # Each group is fetched by one call of pip, which takes one version of a project.
 FIRST_WHEELS = (

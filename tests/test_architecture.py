@@ -1,192 +1,48 @@
-"""The layers of the package, as docs/architecture.md tells them; this table is what the code is held to."""
+"""The rooms of the house, as docs/architecture.toml lists them: each uses only the rooms below it."""
 
 import ast
 import re
 import subprocess
 import sys
+import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "bandersnatch"
-
-# Layer and module, in an order in which each imports only from those above it.
-TABLE: tuple[tuple[int, str], ...] = (
-    (0, "__init__"),
-    (0, "refusals"),
-    (0, "errors"),
-    (0, "options"),
-    (0, "changes"),
-    (0, "exit_status"),
-    (0, "suggestions"),
-    (0, "masking"),
-    (0, "stop"),
-    (0, "amounts"),
-    (0, "entity_tags"),
-    (0, "progress"),
-    (0, "tables"),
-    (0, "html_links"),
-    (0, "project_list"),
-    (0, "wheel_metadata"),
-    (0, "memory"),
-    (1, "ini"),
-    (1, "option_readers"),
-    (1, "option_tables"),
-    (1, "mirror_section"),
-    (1, "wire"),
-    (1, "model"),
-    (1, "filters.__init__"),
-    (1, "filters.verdict"),
-    (1, "filters.fingerprint"),
-    (1, "filters.facts"),
-    (1, "filters.release_of"),
-    (1, "filters.settings"),
-    (1, "filters.names"),
-    (1, "filters.releases"),
-    (1, "filters.requirement_files"),
-    (1, "filters.requirements"),
-    (1, "filters.platforms"),
-    (1, "filters.metadata"),
-    (1, "filters.upload_time"),
-    (1, "filters.filters"),
-    (1, "filters.selection"),
-    (1, "filters.registry"),
-    (1, "config_file"),
-    (1, "fingerprint"),
-    (1, "config"),
-    (1, "example"),
-    (1, "layout"),
-    (1, "forecast"),
-    (1, "effective"),
-    (1, "findings"),
-    (1, "report"),
-    (1, "selection_changes"),
-    (1, "todo"),
-    (1, "simple"),
-    (1, "file_plan"),
-    (1, "file_sources"),
-    (1, "page_rules"),
-    (1, "retention"),
-    (1, "brake"),
-    (1, "deadline"),
-    (2, "logs"),
-    (2, "connections"),
-    (2, "retries"),
-    (2, "routes"),
-    (2, "body"),
-    (2, "turns"),
-    (2, "lane"),
-    (2, "plain_body"),
-    (2, "bulk"),
-    (2, "fetch"),
-    (2, "changelog"),
-    (2, "journal_end"),
-    (2, "upstream"),
-    (2, "legacy_json"),
-    (2, "access"),
-    (2, "lock_holder"),
-    (2, "claims"),
-    (2, "set_aside"),
-    (2, "stored_tree"),
-    (2, "mirror_folder"),
-    (2, "run_lock"),
-    (2, "shortcomings"),
-    (2, "sink"),
-    (2, "folders"),
-    (2, "private_folder"),
-    (2, "parts"),
-    (2, "room"),
-    (2, "storage"),
-    (2, "state"),
-    (2, "inventory_rows"),
-    (2, "strangers"),
-    (2, "unconfirmed"),
-    (2, "quarantines"),
-    (2, "awaited"),
-    (2, "database_errors"),
-    (2, "index_record"),
-    (2, "closing_mark"),
-    (2, "inventory_schema"),
-    (2, "inventory_database"),
-    (2, "inventory"),
-    (2, "held_page"),
-    (2, "rebuild"),
-    (2, "page_store"),
-    (2, "adoption"),
-    (2, "disk_options"),
-    (2, "root_patch"),
-    (2, "root_index"),
-    (2, "dry"),
-    (2, "holdings"),
-    (2, "equipment"),
-    (2, "own_projects"),
-    (3, "core_metadata"),
-    (3, "file_sync"),
-    (3, "publisher"),
-    (3, "held_files"),
-    (3, "wanted_page"),
-    (3, "workshop"),
-    (3, "order"),
-    (3, "shrinking"),
-    (3, "soundness"),
-    (3, "preparation"),
-    (3, "completion"),
-    (3, "package"),
-    (3, "project_batch"),
-    (3, "helper_process"),
-    (3, "helpers"),
-    (3, "dispatch"),
-    (3, "explain"),
-    (3, "schedule"),
-    (3, "crew"),
-    (3, "named_projects"),
-    (3, "allowlisted"),
-    (3, "index_plan"),
-    (3, "run_plan"),
-    (3, "explanations"),
-    (3, "refresh"),
-    (3, "removal_work"),
-    (3, "outcome_log"),
-    (3, "work"),
-    (3, "mirror"),
-    (3, "dry_run"),
-    (3, "sync"),
-    (3, "deletion"),
-    (3, "account"),
-    (3, "root_inspection"),
-    (3, "unlisted"),
-    (3, "unlisted_deletion"),
-    (3, "inspection"),
-    (3, "verification"),
-    (4, "signals"),
-    (4, "invocation"),
-    (4, "about"),
-    (4, "commands.__init__"),
-    (4, "commands.names"),
-    (4, "commands.not_needed"),
-    (4, "commands.mirror"),
-    (4, "commands.sync"),
-    (4, "commands.delete"),
-    (4, "commands.verify"),
-    (4, "commands.config"),
-    (4, "commands.completion"),
-    (4, "main"),
-    (4, "__main__"),
-)
+TABLE = tomllib.loads((REPOSITORY / "docs" / "architecture.toml").read_text("utf-8"))
+GROUND, DOORS = "", "doors"
+FLOORS = [GROUND, *TABLE["packages"], DOORS]
+"""From the ground up. The ground has no name of its own: its modules are those of ``bandersnatch/`` itself."""
 
 # Which modules may import what is not ours, but for what everyone may.
 FOR_EVERYONE = {"msgspec", "packaging"}
 OUTSIDERS = {
-    "filelock": {"run_lock"},
-    "requests": {"bulk", "fetch", "routes"},
-    "rich": {"invocation", "logs", "main", "progress", "tables"},
-    "six": {"changelog"},
-    "urllib3": {"body", "bulk", "connections", "fetch", "lane", "retries", "routes"},
+    "filelock": {"storage.lock"},
+    "requests": {"http.bulk", "http.fetcher", "http.routes"},
+    "rich": {"cli.app", "cli.invocation", "cli.output", "logs", "progress"},
+    "six": {"upstream.changelog"},
+    "urllib3": {
+        "http.body",
+        "http.bulk",
+        "http.connections",
+        "http.fetcher",
+        "http.lane",
+        "http.retries",
+        "http.routes",
+    },
 }
-OPTIONAL = {"option_readers": {"socks"}, "commands.completion": {"shtab"}}
+OPTIONAL = {"inifile.readers": {"socks"}, "cli.completion": {"shtab"}}
 
-MODULES = [name for _, name in TABLE]
+MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    """Return the package of a module, or where at the top it stands."""
+    package, _, name = module.rpartition(".")
+    return package or (DOORS if name in TABLE["doors"] else GROUND)
 
 
 def path_of(module: str) -> Path:
@@ -223,19 +79,20 @@ def outsiders_of(module: str) -> set[str]:
     return names - sys.stdlib_module_names - {"bandersnatch"}
 
 
-def test_table_names_every_module_once() -> None:
-    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
-    assert sorted(MODULES) == sorted(".".join(path.parts) for path in paths)
-
-
-def test_layers_stand_in_their_order() -> None:
-    layers = [layer for layer, _ in TABLE]
-    assert layers == sorted(layers)
+def test_table_names_every_room() -> None:
+    assert {room_of(module) for module in MODULES} == set(FLOORS)
+    assert sorted(TABLE["ground"]) == [module for module in MODULES if room_of(module) == GROUND]
+    assert sorted(TABLE["doors"]) == [module for module in MODULES if room_of(module) == DOORS]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_module_imports_only_from_rows_above(module: str) -> None:
-    assert our_imports_of(module) <= set(MODULES[: MODULES.index(module)])
+def test_module_uses_only_its_own_room_and_those_below(module: str) -> None:
+    floor = FLOORS.index(room_of(module))
+    assert {room_of(name) for name in our_imports_of(module)} <= set(FLOORS[: floor + 1])
+
+
+def test_no_module_uses_itself_by_way_of_others() -> None:
+    TopologicalSorter({module: our_imports_of(module) - {"__init__"} for module in MODULES}).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -259,10 +116,14 @@ def test_module_says_what_it_is_for(module: str) -> None:
     assert len(docstring.splitlines()[0]) > 20
 
 
-def test_architecture_page_has_the_same_table() -> None:
+def test_picture_of_the_rooms_is_current() -> None:
+    command = [sys.executable, "docs/draw_architecture.py", "--check"]
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stderr == ""
+
+
+def test_architecture_page_tells_of_every_room() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
-    rows = re.findall(r"^\| (\d) \| `([\w/]+)\.py` \| [^|]+ \|$", page, re.MULTILINE)
-    assert [(int(layer), path.replace("/", ".")) for layer, path in rows] == list(TABLE)
+    assert re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE) == list(TABLE["packages"])
 
 
 def test_architecture_page_argues_for_every_dependency() -> None:

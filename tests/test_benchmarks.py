@@ -10,12 +10,12 @@ from pathlib import Path
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bandersnatch.wheel_metadata import read_wheel_metadata
+from bandersnatch.project.wheel_metadata import read_wheel_metadata
 from benchmarks.archives import Archive
 from benchmarks.dataset import File, Size, upload
 from benchmarks.index import build, load_or_build
 from benchmarks.rpc import Journal
-from tests.small_index import SMALL, make
+from tests.support.small_index import SMALL, make
 
 URL = "http://127.0.0.1:9"
 

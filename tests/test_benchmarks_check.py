@@ -19,7 +19,7 @@ from benchmarks.handler import PlainHandler
 from benchmarks.index import build
 from benchmarks.rpc import Journal
 from benchmarks.server import REPOSITORY
-from tests.small_index import SMALL, make
+from tests.support.small_index import SMALL, make
 
 
 def mirror_files(folder: Path) -> list[File]:

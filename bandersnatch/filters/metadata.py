@@ -17,9 +17,9 @@ from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
 from bandersnatch.filters.names import allowed_names, read_patterns
 from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry, Settings, metadata_path
-from bandersnatch.option_readers import read_size
-from bandersnatch.options import OptionError
-from bandersnatch.suggestions import suggestion
+from bandersnatch.inifile.option import OptionError
+from bandersnatch.inifile.readers import read_size
+from bandersnatch.inifile.suggestions import suggestion
 
 _NULL_TAGS = {"match-null": True, "not-null": False}
 

@@ -15,7 +15,7 @@ from packaging.tags import Tag, parse_tag
 from bandersnatch.filters.facts import FileFacts
 from bandersnatch.filters.release_of import rest_of
 from bandersnatch.filters.settings import Entry, Settings
-from bandersnatch.suggestions import suggestion
+from bandersnatch.inifile.suggestions import suggestion
 
 _SYSTEMS = {
     "windows": ("win",),

@@ -29,7 +29,7 @@ from bandersnatch.filters.releases import (
 from bandersnatch.filters.requirements import read_project_requirements, read_project_requirements_pinned
 from bandersnatch.filters.settings import FILTER_READS, Settings
 from bandersnatch.filters.upload_time import read_exclude_newer
-from bandersnatch.suggestions import suggestion
+from bandersnatch.inifile.suggestions import suggestion
 
 _T = TypeVar("_T")
 

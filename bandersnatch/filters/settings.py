@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from bandersnatch.errors import shown
-from bandersnatch.ini import IniFile, IniOption
-from bandersnatch.option_readers import read_bool
-from bandersnatch.options import OptionError
-from bandersnatch.suggestions import suggestion
+from bandersnatch.inifile.ini import IniFile, IniOption
+from bandersnatch.inifile.option import OptionError
+from bandersnatch.inifile.readers import read_bool
+from bandersnatch.inifile.suggestions import suggestion
 
 ANY_OPTION = None
 """For the sections whose names of options are paths into the metadata of a project."""

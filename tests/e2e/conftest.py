@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.installers import FreshEnvironment, bandersnatch_command
 from tests.e2e.nginx import Site, serving
 from tests.e2e.old_clients import VERSIONS, OldClient
-from tests.registry import download
+from tests.support.registry import download
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def upstream_url(distributions: Path) -> Iterator[str]:
     """An index of those, in a process of its own."""
-    command = [sys.executable, "-m", "tests.fakepypi", "--port", "0", str(distributions)]
+    command = [sys.executable, "-m", "tests.support.fakepypi", "--port", "0", str(distributions)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

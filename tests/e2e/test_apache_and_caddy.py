@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.clients import V1_JSON, get
 from tests.e2e.nginx import _answers, _free_port, _soon
-from tests.fakepypi import FakePyPI
-from tests.rig import Rig
+from tests.support.fakepypi import FakePyPI
+from tests.support.rig import Rig
 
 pytestmark = pytest.mark.e2e
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakepypi import FakePyPI
-from tests.rig import Rig
+from tests.support.fakepypi import FakePyPI
+from tests.support.rig import Rig
 
 pytestmark = pytest.mark.e2e
 

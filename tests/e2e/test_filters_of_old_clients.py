@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.option_readers import read_size
+from bandersnatch.inifile.readers import read_size
 from tests.e2e.installers import bandersnatch_command
 from tests.e2e.old_clients import OldClient, OldRun, write_config
-from tests.fakepypi import FakePyPI
+from tests.support.fakepypi import FakePyPI
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.installers import bandersnatch_command
 from tests.e2e.old_clients import OldClient, write_config
-from tests.fakepypi import FakePyPI
+from tests.support.fakepypi import FakePyPI
 
 pytestmark = pytest.mark.e2e
 

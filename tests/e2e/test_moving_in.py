@@ -7,8 +7,8 @@ import pytest
 
 from tests.e2e.conftest import run_bandersnatch
 from tests.e2e.old_clients import VERSIONS, OldClient, write_config
-from tests.fakepypi import FakePyPI, Status
-from tests.mirror_check import KeepsFile, assert_mirror_matches
+from tests.support.fakepypi import FakePyPI, Status
+from tests.support.mirror_check import KeepsFile, assert_mirror_matches
 
 pytestmark = pytest.mark.e2e
 

@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.builders import make_fetcher
-from tests.fakepypi import FakePyPI
-from tests.fetching import DATA, get, ok
+from tests.support.builders import make_fetcher
+from tests.support.fakepypi import FakePyPI
+from tests.support.fetching import DATA, get, ok
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_proxies")]
 

@@ -10,7 +10,7 @@ from tests.e2e.clients import V1_HTML, Link, get, read_html_page, read_json_page
 from tests.e2e.conftest import make_mirror
 from tests.e2e.installers import FreshEnvironment
 from tests.e2e.nginx import Site, serving
-from tests.fakepypi import FakePyPI
+from tests.support.fakepypi import FakePyPI
 
 pytestmark = pytest.mark.e2e
 

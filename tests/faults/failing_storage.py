@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bandersnatch.errors import StorageError
-from bandersnatch.layout import StoredPath
 from bandersnatch.model import StoredFile
-from bandersnatch.sink import Partial, Sink
-from bandersnatch.storage import FilesystemStorage
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import StoredPath
 
 
 class FailingStorage(FilesystemStorage):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import HostDownError, UpstreamError
-from bandersnatch.retries import RetryPolicy
-from tests.fakepypi import Edit, FakePyPI, Fault, Reset, ShortBody, Stall, Status
-from tests.rig import Rig
+from bandersnatch.http.retries import RetryPolicy
+from tests.support.fakepypi import Edit, FakePyPI, Fault, Reset, ShortBody, Stall, Status
+from tests.support.rig import Rig
 
 QUICK = RetryPolicy(attempts=4, backoff_seconds=0)
 

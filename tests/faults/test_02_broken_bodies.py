@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import InterruptedRunError, MirrorError
-from bandersnatch.layout import StoredPath
-from bandersnatch.parts import PARTS_FOLDER, name_inside
 from bandersnatch.stop import StopFlag
-from tests.fakepypi import (
+from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.parts import PARTS_FOLDER, name_inside
+from tests.support.fakepypi import (
     Body,
     Call,
     ExtraBytes,
@@ -21,7 +21,7 @@ from tests.fakepypi import (
     UploadedFile,
     WrongBytes,
 )
-from tests.rig import Rig
+from tests.support.rig import Rig
 
 SIZE = 3_000_000
 HALF = 1_500_000

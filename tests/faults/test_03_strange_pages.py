@@ -1,4 +1,4 @@
-"""3. Stale and strange pages. (Hostile fields, names and URLs one by one: ``tests/test_bad_upstream.py``.)"""
+"""3. Stale and strange pages. (Hostile fields, names and URLs one by one: ``tests/faults/test_bad_upstream.py``.)"""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import MalformedResponseError, StaleMetadataError, SuspiciousPageError, UpstreamError
-from tests.fakepypi import Body, Edit, FakePyPI, SerialHeader
-from tests.rig import Rig
+from tests.support.fakepypi import Body, Edit, FakePyPI, SerialHeader
+from tests.support.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.fakepypi import FakePyPI
-from tests.rig import Rig
+from tests.support.fakepypi import FakePyPI
+from tests.support.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
 EACH_WAY = pytest.mark.usefixtures("way")

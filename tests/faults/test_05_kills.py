@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.equipment import Pace
 from bandersnatch.errors import StorageError
-from tests.fakepypi import Call, FakePyPI
+from bandersnatch.project.equipment import Pace
 from tests.faults.failing_storage import FailingStorage
-from tests.rig import Rig
+from tests.support.fakepypi import Call, FakePyPI
+from tests.support.rig import Rig
 
 ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
 KILLS, HELPED_KILLS = (200, 100) if ALL else (21, 6)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import StorageError
-from tests.fakepypi import FakePyPI
 from tests.faults.failing_storage import FailingStorage
 from tests.faults.test_05_kills import assert_pages_are_true
-from tests.rig import Rig
-from tests.umask import umask
+from tests.support.fakepypi import FakePyPI
+from tests.support.rig import Rig
+from tests.support.umask import umask
 
 Mount = Callable[[str], Path]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small filesystem")

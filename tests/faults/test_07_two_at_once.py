@@ -1,4 +1,4 @@
-"""7. Two runs at once, and readers during a run. (Who holds the lock: ``tests/test_cli.py``.)"""
+"""7. Two runs at once, and readers during a run. (Who holds the lock: ``tests/unit/cli/test_app.py``.)"""
 
 import re
 import threading
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import LockHeldError
-from tests.fakepypi import Call, FakePyPI
-from tests.rig import Rig
+from tests.support.fakepypi import Call, FakePyPI
+from tests.support.rig import Rig
 
 
 def test_second_run_in_the_same_process_is_refused_too(rig: Rig, pypi: FakePyPI) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from bandersnatch.errors import SerialMovedBackError
-from tests.fakepypi import Body, FakePyPI
-from tests.rig import Rig
+from tests.support.fakepypi import Body, FakePyPI
+from tests.support.rig import Rig
 
 ROW = "<value><array><data>{}</data></array></value>"
 ANSWER = (

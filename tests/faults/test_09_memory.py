@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from bandersnatch.config import Config
+from bandersnatch.config.config import Config
 from benchmarks.holding import hold
 from benchmarks.memory import Upstream, large_file, page_of, serving, simple_upstream
 
@@ -22,7 +22,9 @@ marked as verified. What is measured differs by some 30,000 bytes."""
 
 MEASURED = """
 import sys, tracemalloc
-from bandersnatch import inventory, simple, unlisted, verification
+from bandersnatch.state import inventory
+from bandersnatch.pages import render as simple
+from bandersnatch.verify import unlisted, verification
 from bandersnatch.main import main
 inventory._ROWS_AT_A_TIME = simple._PROJECTS_AT_A_TIME = unlisted._ROWS_AT_A_TIME = 50
 tracemalloc.start()

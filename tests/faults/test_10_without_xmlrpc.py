@@ -3,8 +3,8 @@
 import pytest
 
 from bandersnatch.errors import UpstreamError
-from tests.fakepypi import Body, FakePyPI, Fault, RateLimited, Stall, Status, XmlFault
-from tests.rig import Rig
+from tests.support.fakepypi import Body, FakePyPI, Fault, RateLimited, Stall, Status, XmlFault
+from tests.support.rig import Rig
 
 AWAY: list[tuple[str, Fault]] = [
     ("silent", Stall()),

@@ -3,11 +3,11 @@
 import pytest
 
 from bandersnatch.errors import LostProjectsError
-from bandersnatch.inventory import HeldProject, Inventory
-from tests.builders import named
-from tests.fakepypi import Body, FakePyPI, Status
-from tests.mirror_check import assert_mirror_matches
-from tests.rig import Rig
+from bandersnatch.state.inventory import HeldProject, Inventory
+from tests.support.builders import named
+from tests.support.fakepypi import Body, FakePyPI, Status
+from tests.support.mirror_check import assert_mirror_matches
+from tests.support.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("helped_or_not")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.equipment import Pace
 from bandersnatch.errors import PathConflictError
-from bandersnatch.package import FILES_IN_VAIN
-from tests.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
-from tests.rig import HELPED, HURRIED, Rig
+from bandersnatch.project.equipment import Pace
+from bandersnatch.project.package import FILES_IN_VAIN
+from tests.support.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
+from tests.support.rig import HELPED, HURRIED, Rig
 
 in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
 CONTENT = b"x" * 4096  # as large as an empty folder is, on many filesystems

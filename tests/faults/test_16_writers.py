@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from bandersnatch.layout import StoredPath
-from bandersnatch.parts import name_inside
-from tests.fakepypi import FakePyPI
-from tests.refusing_kernel import Call, Refusal, refusing_kernel
-from tests.rig import Rig, start_process
-from tests.test_shortcomings import HELPED_RUN
+from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.parts import name_inside
+from tests.support.fakepypi import FakePyPI
+from tests.support.refusing_kernel import Call, Refusal, refusing_kernel
+from tests.support.rig import Rig, start_process
+from tests.unit.storage.test_shortcomings import HELPED_RUN
 
 CODES = ["ENOSPC", "EDQUOT", "EIO"]
 CALLS = ("write", "pwrite64")

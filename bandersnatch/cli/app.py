@@ -1,0 +1,215 @@
+"""The command line: arguments, logging, and errors to exit status; the commands themselves are in ``commands/``."""
+
+import argparse
+import logging
+import re
+import runpy
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bandersnatch.cli import completion, config, delete, mirror, sync, verify
+from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
+from bandersnatch.cli.invocation import Invocation, how_to_begin
+from bandersnatch.config.config import DEFAULT_PATH
+from bandersnatch.config.example import write_example
+from bandersnatch.errors import (
+    ConfigError,
+    ConfigMissingError,
+    InterruptedRunError,
+    LockHeldError,
+    MirrorError,
+    MissingDirectoryError,
+    UsageError,
+)
+from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.logs import set_up_logging
+from bandersnatch.memory import BEGIN_BYTES, require_memory, scarcity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = """\
+examples:
+  bandersnatch mirror                         # bring the copy up to date
+  bandersnatch -c pypi.conf mirror --dry-run  # say what that would do
+  bandersnatch sync requests                  # one project, now
+  bandersnatch verify --budget 2h             # compare, and repair
+  bandersnatch config check --show            # mistakes, and what is in force
+  bandersnatch config explain numpy           # which filter keeps or drops it
+
+Each command has its own --help, with more of them.
+"""
+
+_DAY_SECONDS = 86_400
+_COMMANDS = (mirror, sync, verify, delete, config, completion)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; the only place where errors become one."""
+    parser = build_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help()
+        return DONE
+    arguments = _parse(parser, argv)
+    level = logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet else logging.INFO
+    invocation = Invocation(level, _console() if sys.stderr.isatty() else None)
+    set_up_logging(level, invocation.console, None)
+    for line in getattr(arguments, "not_needed", ()):
+        logger.info("%s", line)
+    try:
+        return _run(arguments, invocation)
+    except ConfigMissingError as error:
+        if arguments.command == "mirror" and not arguments.dry_run:
+            return _offer_example(error.path)
+        logger.error("%s; bandersnatch mirror writes an example there", error)
+        return BAD_USAGE
+    except ConfigError as error:
+        for problem in error.problems:
+            logger.error("%s", problem)
+        return BAD_USAGE
+    except UsageError as error:
+        logger.error("%s", error)
+        return BAD_USAGE
+    except LockHeldError as error:
+        # What cron starts every few minutes meets a long run often; one that takes more than a day may hang.
+        logger.log(logging.ERROR if error.held_seconds > _DAY_SECONDS else logging.INFO, "%s", error)
+        return LOCK_HELD
+    except BrokenPipeError:
+        return SIGNAL_BASE + signal.SIGPIPE  # whoever read what we print has heard enough
+    except InterruptedRunError:
+        return invocation.tell_stopped()
+    except MirrorError as error:
+        logger.error("the run has ended: %s", error, exc_info=arguments.debug)
+        return STOPPED
+
+
+def _run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    require_memory(0, BEGIN_BYTES)
+    try:
+        status: int = arguments.run(arguments, invocation)
+    except MissingDirectoryError as error:
+        raise error.with_advice(how_to_begin(arguments.config)) from error
+    except (MemoryError, RuntimeError) as error:
+        scarce = scarcity(error)
+        if scarce is None:
+            raise  # a bug of ours
+        raise scarce from error
+    return status
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    arguments = parser.parse_args(argv)
+    if arguments.debug and arguments.quiet:  # one of them before the command, and one behind it
+        parser.error("argument --quiet: not allowed with argument --debug")
+    return arguments
+
+
+class _Version(argparse.Action):
+    """Shows the versions and ends; they are looked up only when somebody asks for them."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from bandersnatch.cli.about import about  # 10 ms of imports that no other call needs
+
+        print(about())  # noqa: T201 - what was asked for
+        parser.exit()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says which word may be meant by one that it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the usage, and with what is wrong."""
+        found = re.match(r".*invalid choice: '(.*)' \(choose from (.*)\)$|unrecognized arguments: (-\S+)", message)
+        if found and found[3]:
+            message += suggestion(found[3].partition("=")[0], sorted(_option_strings(self)))
+        elif found:
+            message += suggestion(found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
+
+
+def _option_strings(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser, and of those of its commands."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask for them
+        if action.help != argparse.SUPPRESS:
+            yield from action.option_strings
+        if isinstance(action.choices, dict):
+            for command in action.choices.values():
+                yield from _option_strings(command)
+
+
+def _absolute(path: str) -> Path:
+    """Return a path that means the same to whoever reads it in a log."""
+    return Path(path).absolute()
+
+
+class _CommandParser(_Parser):
+    """The parser of one command, which takes the options of all commands too: they may stand wherever the user puts them.
+
+    What is not given here leaves what stood before the command as it is.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        _add_options_of_all_commands(self, config=argparse.SUPPRESS, flag=argparse.SUPPRESS)
+
+
+def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path | str, flag: bool | str) -> None:
+    help_text = f"configuration file (default: {DEFAULT_PATH})"
+    option = parser.add_argument("-c", "--config", metavar="FILE", type=_absolute, default=config, help=help_text)
+    option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
+    others = ("--conf", "--config-file")  # what other versions took for it
+    parser.add_argument(*others, dest="config", type=_absolute, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument(
+        "--debug", action="store_true", default=flag, help="log each request, and where errors come from"
+    )
+    volume.add_argument("--quiet", action="store_true", default=flag, help="log only warnings and errors")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, with all commands."""
+    parser = _Parser(
+        prog="bandersnatch",
+        description="Mirror the Python Package Index, or one that speaks like it, into a folder for any web server.",
+        epilog=f"{EXAMPLES}\n{EXIT_STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the versions of bandersnatch, Python and its libraries"
+    )
+    _add_options_of_all_commands(parser, config=DEFAULT_PATH, flag=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _console() -> "Console":
+    from rich.console import Console  # only needed on a terminal
+
+    return Console(stderr=True)
+
+
+def _offer_example(path: Path) -> int:
+    """Write the commented example where there is no configuration, and say what to do next."""
+    try:
+        write_example(path)
+    except OSError as error:
+        logger.error(
+            "%s: there is no configuration file, and the example can't be written there: %s", path, error.strerror
+        )
+        logger.error("choose another place for it: bandersnatch -c FILE mirror")
+        return SOME_FAILED
+    logger.warning("%s: there was no configuration file, so an example was written there", path)
+    logger.warning("review it, adapt it to your needs, and run bandersnatch mirror again")
+    return SOME_FAILED
+
+
+if __name__ == "__main__":  # ``python -m bandersnatch.main``, as the images of other versions call it
+    runpy.run_module("bandersnatch", run_name="__main__")

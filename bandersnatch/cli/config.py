@@ -1,0 +1,127 @@
+"""``bandersnatch config``: say what is wrong with the configuration, what is in force, and what filters do to something."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, STOPPED, exit_statuses
+from bandersnatch.cli.invocation import Invocation, how_to_begin
+from bandersnatch.config.example import refuse_untouched
+from bandersnatch.errors import MissingDirectoryError, without_credentials
+
+logger = logging.getLogger(__name__)
+
+CHECK_EXAMPLES = """\
+examples:
+  bandersnatch config check
+  bandersnatch -c new.conf config check --show
+  bandersnatch config check --online         is a name on the allowlist misspelt?
+
+"""
+EXPLAIN_EXAMPLES = """\
+examples:
+  bandersnatch config explain flask
+  bandersnatch config explain flask==3.0.0
+  bandersnatch -c new.conf config explain flask-3.0.0-py3-none-any.whl
+
+Each enabled filter that has a say in it says why it keeps or drops it. A
+project is told with its releases, a release with its files. What is part of
+something that is dropped is dropped with it.
+
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "config",
+        help="check the configuration, or explain what its filters do",
+        description="Questions about the configuration file. The mirror is not touched.",
+        epilog=CHECK_EXAMPLES + EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
+    check = questions.add_parser(
+        "check",
+        help="report all problems of the configuration file",
+        description="Report all problems of the configuration file at once. Nothing is asked of upstream without --online.",
+        epilog=CHECK_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument(
+        "--show",
+        action="store_true",
+        help="print all values, secrets masked; those that are defaults stand in comments",
+    )
+    check.add_argument(
+        "--online",
+        action="store_true",
+        help="ask upstream, too, whether it has all projects that allowlists name",
+    )
+    check.set_defaults(run=run_check)
+    explain = questions.add_parser(
+        "explain",
+        help="say which filter keeps or drops a project, a release or a file, and why",
+        description="Say which filter keeps or drops a project, a release or a file, and why.\n"
+        "Upstream is asked about it, and the mirror is not touched.",
+        epilog=EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what is asked about")
+    explain.set_defaults(run=run_explain)
+
+
+def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Check the configuration and return the exit status; its problems are raised, as by every command.
+
+    Raises:
+        UpstreamError: upstream could not be asked.
+    """
+    from bandersnatch.cli.output import print_line
+
+    config = invocation.load_config(arguments.config)
+    if arguments.online:
+        from bandersnatch.plan.allowlisted import ask_for
+
+        with invocation.equipment(config) as equipment:
+            ask_for(config.filters, equipment.upstream, config.http.api_method)
+    if arguments.show:
+        from bandersnatch.config.show import effective_lines
+
+        for line in effective_lines(arguments.config):
+            print_line(line)
+    else:
+        refuse_untouched(arguments.config)
+        index = without_credentials(config.http.upstream_url)
+        print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}")
+    _tell_missing_directory(arguments.config, config.directory)
+    return DONE
+
+
+def _tell_missing_directory(conf: Path, directory: Path) -> None:
+    """Say what would stop a run here; the file may be right all the same, and be for another machine."""
+    from bandersnatch.storage.mirror_folder import require_directory
+
+    try:
+        require_directory(directory)
+    except MissingDirectoryError as error:
+        logger.warning("a run would end at once: %s", error.with_advice(how_to_begin(conf)))
+
+
+def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Explain what the filters do and return the exit status.
+
+    Raises:
+        UnknownTargetError: upstream has nothing of that name.
+        UpstreamError: upstream could not be asked.
+    """
+    from bandersnatch.cli.output import print_line
+    from bandersnatch.operations.explain import Target, explain
+
+    targets = [Target.parse(text) for text in arguments.targets]
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        for target in targets:
+            for line in explain(target, config.filters, equipment.upstream):
+                print_line(line)
+    return DONE

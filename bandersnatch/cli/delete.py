@@ -1,0 +1,115 @@
+"""``bandersnatch delete NAME...``: take projects out of the mirror."""
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from bandersnatch.amounts import count_of, size_of
+from bandersnatch.cli.arguments import add_names, read_names
+from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, LOCK_HELD, SOME_FAILED, STOPPED, exit_statuses
+from bandersnatch.cli.invocation import Invocation
+from bandersnatch.cli.not_needed import NotNeeded
+from bandersnatch.errors import InterruptedRunError, UsageError
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from bandersnatch.operations.delete import DoomedProject
+
+logger = logging.getLogger(__name__)
+
+COMES_BACK = (
+    "A deleted project comes back when it changes upstream, or with a full resync, unless a filter excludes it."
+)
+EXAMPLES = f"""\
+examples:
+  bandersnatch delete --dry-run left-pad
+  bandersnatch delete left-pad
+  bandersnatch delete --yes left-pad is-odd
+
+Pages, JSON, and the files that no other project's page lists are deleted.
+{COMES_BACK}
+
+"""
+SOME_FAILED_MEANS = "the mirror has no project of such a name, or the answer was no"
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "delete",
+        help="delete projects from the mirror, by their names",
+        description="Delete the named projects from the mirror: pages, JSON and files. It asks first.",
+        epilog=EXAMPLES + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, some_failed=SOME_FAILED_MEANS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_names(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Delete the projects, if the operator means it, and return the exit status."""
+    from bandersnatch.operations.delete import Deletion
+
+    projects = read_names(arguments.names)
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        doomed = Deletion(config, equipment).preview(projects)
+    status = _tell_missing(projects, doomed)
+    if not arguments.yes:
+        _show(doomed)
+    if arguments.dry_run or not doomed:
+        return status
+    if not arguments.yes and not _is_confirmed(_amount(doomed)):
+        logger.warning("nothing was deleted")
+        return SOME_FAILED
+    with invocation.equipment(config) as equipment:
+        Deletion(config, equipment).run([each.project for each in doomed])
+    logger.info("%s", COMES_BACK)
+    return status
+
+
+def _tell_missing(projects: "list[NormalizedName]", doomed: "list[DoomedProject]") -> int:
+    """Say what is not there to be deleted, and return the exit status for that."""
+    missing = sorted(set(projects) - {each.project for each in doomed})
+    for project in missing:
+        logger.error("%s: the mirror has no project of that name", project)
+    return SOME_FAILED if missing else DONE
+
+
+def _show(doomed: "list[DoomedProject]") -> None:
+    from bandersnatch.cli.output import print_line, print_table
+
+    rows = [[each.project, len(each.pages), len(each.files), each.size_bytes] for each in doomed]
+    print_table(["project", "pages", "files", "bytes"], rows)
+    print_line(f"to delete: {_amount(doomed)}")
+
+
+def _amount(doomed: "list[DoomedProject]") -> str:
+    """Return how much that is, in words."""
+    files = count_of(sum(len(each.files) for each in doomed), "file")
+    size = size_of(sum(each.size_bytes for each in doomed))
+    return f"{count_of(len(doomed), 'project')}, {files}, {size}"
+
+
+def _is_confirmed(amount: str) -> bool:
+    """Ask the operator.
+
+    Raises:
+        UsageError: there is nobody who could answer.
+        InterruptedRunError: the answer was Ctrl-C.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on, so nothing was deleted; scripts need --yes: bandersnatch delete --yes NAME..."
+        )
+    try:
+        return input(f"Delete {amount}? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+    except KeyboardInterrupt:
+        raise InterruptedRunError from None

@@ -1,0 +1,161 @@
+"""``Invocation``: one call of the command line, and what all commands have in common: logging, signals, the parts of a run.
+
+What only some commands need is imported when they ask for it: a run from cron with nothing to do shall cost little.
+"""
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import Struct, field
+
+from bandersnatch.cli.exit_codes import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
+from bandersnatch.cli.signals import STOP_SIGNALS
+from bandersnatch.config.config import DEFAULT_PATH
+from bandersnatch.logs import set_up_logging
+from bandersnatch.memory import require_memory
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bandersnatch.config.config import Config
+    from bandersnatch.progress import Progress
+    from bandersnatch.project.equipment import Equipment
+    from bandersnatch.project.report import Report
+    from bandersnatch.stop import StopFlag
+    from bandersnatch.storage.filesystem import FilesystemStorage
+
+logger = logging.getLogger(__name__)
+
+_CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
+"""Takes away the line of the progress display, and shows the cursor again."""
+
+
+class Invocation(Struct, frozen=True):
+    """How much is logged, the terminal where there is one, and the numbers of the signals that asked for an end."""
+
+    level: int
+    console: "Console | None" = None
+    caught: list[int] = field(default_factory=list)
+
+    def load_config(self, path: Path) -> "Config":
+        """Read the configuration, log as it says, and tell what it has to say.
+
+        Raises:
+            ConfigMissingError: there is no such file.
+            ConfigError: it has problems.
+        """
+        from bandersnatch.config.config import Config
+
+        config = Config.load(path)
+        if config.log_config is not None:
+            set_up_logging(self.level, self.console, config.log_config)
+        for warning in config.warnings:
+            logger.warning("%s", warning)
+        for remark in config.remarks:
+            logger.info("%s", remark)
+        return config
+
+    @contextmanager
+    def equipment(self, config: "Config") -> "Iterator[Equipment]":
+        """Give what a run works with, for a block that signals can stop within two seconds."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from bandersnatch.http.fetcher import Fetcher
+        from bandersnatch.inifile.option import ApiMethod
+        from bandersnatch.project.equipment import Equipment
+        from bandersnatch.stop import StopFlag
+        from bandersnatch.storage.filesystem import FilesystemStorage
+        from bandersnatch.upstream.index import Upstream
+
+        require_memory(config.threads)
+        stop = StopFlag()
+        progress = self._progress()
+        executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
+        storage = FilesystemStorage(config.directory)
+        with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage, progress):
+            has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
+            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
+            yield Equipment(upstream, storage, executor, progress, stop)
+            executor.shutdown(wait=False)  # what still waits for a silent upstream is ended with the process
+
+    def tell_stopped(self) -> int:
+        """Say which signal has ended the command, and return the exit status for that."""
+        number = self.caught[0] if self.caught else signal.SIGINT
+        logger.warning("stopped by %s; the next run goes on from here", signal.Signals(number).name)
+        return SIGNAL_BASE + number
+
+    @contextmanager
+    def _stopped_by_signals(
+        self, stop: "StopFlag", storage: "FilesystemStorage", progress: "Progress"
+    ) -> Iterator[None]:
+        """Let SIGINT and SIGTERM ask for an end, within two seconds; the second one ends the process at once."""
+        from bandersnatch.cli.deadline import StopDeadline
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            if self.caught:
+                if self.console is not None:
+                    os.write(2, _CLEAR_LINE)  # the display is drawn below a lock, which may be held
+                os._exit(SIGNAL_BASE + number)
+            self.caught.append(number)
+            stop.set()
+
+        def end() -> None:
+            if not self.caught:
+                return  # the run stops itself, and will tell why
+            storage.abandon()
+            progress.stop()
+            end_process(self.tell_stopped())
+
+        deadline = StopDeadline(stop, end)
+        before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            deadline.cancel()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _progress(self) -> "Progress":
+        from bandersnatch.progress import LogProgress, SilentProgress, TerminalProgress
+
+        if self.level > logging.INFO:
+            return SilentProgress()
+        return LogProgress() if self.console is None else TerminalProgress(self.console)
+
+
+def tell_report(report: "Report", summary: str, to_go_on: str) -> int:
+    """Log what came of a run, and return its exit status; ``to_go_on`` is the command that removes what was withheld."""
+    if report.withheld is not None:
+        logger.error("%s; to go on: %s", report.withheld, to_go_on)
+    if report.outage is not None:
+        logger.error("the run has ended: %s", report.outage)
+    is_good = not report.failures and report.outage is None and report.withheld is None
+    logger.log(logging.INFO if is_good else logging.WARNING, "%s", summary)
+    if report.outage is not None:
+        return STOPPED
+    if report.withheld is not None:
+        return REMOVALS_WITHHELD
+    return SOME_FAILED if report.failures else DONE
+
+
+def how_to_begin(config: Path) -> str:
+    """Return what to do where the mirror is not there."""
+    option = "" if config == DEFAULT_PATH else f" -c {shlex.quote(str(config))}"
+    return f"mount its disk, or, if a new mirror is to begin there, run: bandersnatch{option} mirror --init"
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process at once; by itself the interpreter would wait for all threads first."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):  # nobody reads any more
+            stream.flush()
+    os._exit(status)

@@ -1,0 +1,74 @@
+"""``bandersnatch sync NAME...``: bring some projects up to date at once."""
+
+import argparse
+
+from bandersnatch.amounts import count_of
+from bandersnatch.cli.arguments import add_names, read_names
+from bandersnatch.cli.exit_codes import (
+    BAD_USAGE,
+    DONE,
+    LOCK_HELD,
+    REMOVALS_WITHHELD,
+    SOME_FAILED,
+    STOPPED,
+    exit_statuses,
+)
+from bandersnatch.cli.invocation import Invocation, tell_report
+
+EXAMPLES = """\
+examples:
+  bandersnatch sync flask
+  bandersnatch sync --skip-simple-root flask jinja2 werkzeug
+
+State and todo list stay as they are, but for what was done for these projects.
+Filters that were changed count for them at once.
+What filters exclude is said, and is status 1; with --ignore-filters it comes,
+and goes again when a run finds that the filters drop it.
+A project that upstream does not have is a failure; if the mirror has it, it
+stays, unless the changelog tells of its removal.
+
+"""
+SOME_FAILED_MEANS = "done, but some projects failed, or a filter drops them"
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command's arguments are."""
+    parser = commands.add_parser(
+        "sync",
+        help="bring some projects up to date now, by their names",
+        description="Bring the named projects up to date now, and mirror those that are new.",
+        epilog=EXAMPLES
+        + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_names(parser)
+    parser.add_argument(
+        "--skip-simple-root",
+        action="store_true",
+        help="leave the root index as it is; the next run that has something to do writes it",
+    )
+    parser.add_argument(
+        "--ignore-filters", action="store_true", help="sync the projects, and all of their files, whatever filters say"
+    )
+    parser.add_argument(
+        "--allow-removals",
+        action="store_true",
+        help="remove what upstream removed, also where that is more than max-removals",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
+    """Bring the projects up to date and return the exit status."""
+    from bandersnatch.operations.sync import Sync
+
+    projects = read_names(arguments.names)
+    config = invocation.load_config(arguments.config)
+    with invocation.equipment(config) as equipment:
+        sync = Sync(config, equipment, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
+        report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
+    names = " ".join(projects)
+    excluded = len(sync.excluded) + report.excluded
+    summary = f"synced {count_of(len(projects) - excluded, 'project')} by name: {report.counts()}"
+    status = tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
+    return SOME_FAILED if status == DONE and excluded else status

@@ -1,0 +1,273 @@
+"""Reads the INI file once into a frozen ``Config``, or reports every problem in it.
+
+The section ``[mirror]`` is read by ``config/mirror_section.py``, the sections of filters by ``filters``.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from bandersnatch.config.config_file import read_config_file
+from bandersnatch.config.fingerprint import form_text, part, renewed
+from bandersnatch.config.mirror_section import MirrorSection
+from bandersnatch.config.option_table import BACKEND_SECTIONS
+from bandersnatch.errors import ConfigError, without_credentials
+from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings, filter_of
+from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, in_order_of_lines
+from bandersnatch.inifile.option import (
+    ApiMethod,
+    CompareMethod,
+    DeletedPolicy,
+    OptionValue,
+    RemovalLimit,
+    SimpleFormat,
+)
+from bandersnatch.inifile.suggestions import suggestion
+
+_T = TypeVar("_T")
+
+_SIMILAR_SECTION = 0.85
+"""A letter more or less; ``[plugins_off]`` is how operators put a section aside."""
+
+DEFAULT_PATH = Path("/etc/bandersnatch.conf")
+SPARE_THREADS = 2
+
+
+class HttpConfig(Struct, frozen=True):
+    """How upstream is talked to.
+
+    ``timeout_seconds`` is the longest silence that is borne; ``global_timeout_seconds`` the longest that one attempt at a
+    document may take, and 0 stands for no limit.
+    """
+
+    upstream_url: str
+    timeout_seconds: float = 10.0
+    global_timeout_seconds: float = 1800.0
+    proxy: str = ""
+    allow_non_https: bool = False
+    download_mirror: str = ""
+    has_download_fallback: bool = True
+    api_method: ApiMethod = ApiMethod.AUTO
+    workers: int = 10
+    """So many requests may be under way at a time."""
+
+    def may_ask(self, url: str) -> bool:
+        """Whether a request may go to a URL, for all that its scheme says."""
+        if url.startswith("https://") or self.allow_non_https:
+            return True
+        # What comes from there is checked against the index's digests.
+        return self.download_mirror != "" and url.startswith(f"{self.download_mirror}/")
+
+
+class PagesConfig(Struct, frozen=True):
+    """What is published, and in which form."""
+
+    simple_format: SimpleFormat = SimpleFormat.ALL
+    hash_index: bool = False
+    root_uri: str = ""
+    digest_name: str = "sha256"
+    release_files: bool = True
+    core_metadata: bool = True
+    legacy_json: bool = False
+    keep_versions: int = 0
+    """How many versions of each page are kept in ``versions/``; with 0 the pages are plain files."""
+    cleanup: bool = False
+
+
+class RemovalsConfig(Struct, frozen=True):
+    """What becomes of what upstream deletes, and how much of it one run may carry out."""
+
+    deleted: DeletedPolicy = DeletedPolicy.REMOVE
+    limit: RemovalLimit = field(default_factory=lambda: RemovalLimit(1000, 5.0))
+
+
+class DiskConfig(Struct, frozen=True):
+    """How files are written, and where the list of what a run has written goes; ``reserve_bytes`` stay free."""
+
+    reserve_bytes: int = 0
+    manages_permissions: bool = True
+    diff_file: Path | None = None
+    diff_append_epoch: bool = False
+
+
+class Config(Struct, frozen=True):
+    """The whole configuration; each part of the program is handed the smallest part of it that it needs."""
+
+    directory: Path
+    http: HttpConfig
+    pages: PagesConfig = PagesConfig()
+    filters: Filters = NO_FILTERS
+    removals: RemovalsConfig = field(default_factory=RemovalsConfig)
+    disk: DiskConfig = DiskConfig()
+    workers: int = 10
+    verifiers: int = 3
+    stop_on_error: bool = False
+    compare_method: CompareMethod = CompareMethod.STAT
+    log_config: Path | None = None
+    says_what_is_enabled: bool = False
+    """Whether the file says which filters are enabled, be it that none is."""
+    refresh_seconds: float = 30 * 86_400.0
+    """In which time each project is looked at, be there a change or not; 0 stands for never."""
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What the operator may like to know, and need not be told by mail in every run."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads work: some write what has come, or read pages, while the workers wait for answers."""
+        return self.workers + SPARE_THREADS
+
+    def with_workers(self, workers: int) -> "Config":
+        """Return the configuration with another number of workers."""
+        return replace(self, workers=workers, http=replace(self.http, workers=workers))
+
+    @property
+    def fingerprint(self) -> str:
+        """One line that differs whenever a mirror made with the one configuration is not right for the other."""
+        form = {
+            "simple-format": self.pages.simple_format.value,
+            "hash-index": self.pages.hash_index,
+            "root_uri": self.pages.root_uri,
+            "digest_name": self.pages.digest_name,
+            "release-files": self.pages.release_files,
+            "core-metadata": self.pages.core_metadata,
+            "json": self.pages.legacy_json,
+            "keep_index_versions": self.pages.keep_versions,
+            "cleanup": self.pages.cleanup,
+            "deleted": self.removals.deleted.value,
+        }
+        parts = {"form": form_text(form), "pages": self.filters.of_pages.text, "names": self.filters.of_names.text}
+        return " ".join((without_credentials(self.http.upstream_url), *(part(name, parts[name]) for name in parts)))
+
+    def renewed(self, fingerprint: str) -> str:
+        """Return a fingerprint of a mirror with today's words for those that an older version of this code wrote."""
+        return renewed(fingerprint, self.fingerprint, self._fingerprint_before)
+
+    def _fingerprint_before(self) -> str:
+        """Return the fingerprint as it was before its parts had names."""
+        pages = self.pages
+        form = (
+            f"PagesConfig(simple_format={pages.simple_format!r}, hash_index={pages.hash_index}, "
+            f"root_uri={pages.root_uri!r}, digest_name={pages.digest_name!r}, release_files={pages.release_files}, "
+            f"core_metadata={pages.core_metadata}, legacy_json={pages.legacy_json}, "
+            f"keep_versions={pages.keep_versions}, cleanup={pages.cleanup}) {self.removals.deleted}"
+        )
+        texts = (form, self.filters.of_pages.text_before, self.filters.of_names.text_before)
+        digests = (hashlib.sha256(text.encode()).hexdigest() if text else "-" for text in texts)
+        return " ".join((without_credentials(self.http.upstream_url), *digests))
+
+    @classmethod
+    def load(cls, path: Path) -> "Config":
+        """Read the file.
+
+        Raises:
+            ConfigMissingError: there is no such file.
+            ConfigError: with all problems of the file, a line for each.
+        """
+        problems: list[str] = []
+        ini = read_config_file(path, problems)
+        warnings: list[str] = []
+        remarks: list[str] = []
+        _check_sections(ini, problems, warnings, remarks)
+        values: dict[str, OptionValue] = {}
+        if "mirror" in ini.sections:
+            section = MirrorSection(ini)
+            values = section.read()
+            problems += section.problems
+            warnings += section.warnings
+            remarks += section.remarks
+        settings = Settings(ini)
+        filters = _read_filters(settings, problems, warnings, remarks)
+        if problems:
+            raise ConfigError(in_order_of_lines(path, problems))
+        return replace(
+            _build(values),
+            filters=filters,
+            says_what_is_enabled=settings.says_what_is_enabled,
+            warnings=tuple(warnings),
+            remarks=tuple(remarks),
+        )
+
+
+def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> None:
+    if "mirror" not in ini.sections:
+        problems.append(f"{ini.path}: there is no section [mirror]")
+    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *BACKEND_SECTIONS, DEFAULT_SECTION]
+    for section in ini.sections:
+        if section in BACKEND_SECTIONS:
+            remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
+        elif section not in known:
+            # Its filters would be off, and everything mirrored.
+            if read := filter_of(section):
+                problems.append(f"{ini.place(section)}: unknown section; the filter {read[0]} reads {read[1]}")
+            elif hint := suggestion(section, known, _SIMILAR_SECTION):
+                problems.append(f"{ini.place(section)}: unknown section{hint}")
+            else:
+                warnings.append(f"{ini.place(section)}: unknown section, ignored")
+
+
+def _read_filters(settings: Settings, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
+    """Return the filters; how each of them is read need not be imported where none is configured."""
+    filters = NO_FILTERS
+    if settings.sections:
+        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - most of the import time of filters
+
+        filters = read_filters(settings)
+    problems += settings.problems
+    warnings += settings.warnings
+    remarks += settings.remarks
+    return filters
+
+
+def _build(values: Mapping[str, OptionValue]) -> Config:
+    def value(name: str, kind: type[_T]) -> _T:
+        found = values[name]
+        assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
+        return found
+
+    def path(name: str) -> Path | None:
+        return value(name, Path) if values[name] is not None else None
+
+    return Config(
+        directory=value("directory", Path),
+        http=HttpConfig(
+            upstream_url=value("master", str),
+            timeout_seconds=value("timeout", float),
+            global_timeout_seconds=value("global-timeout", float),
+            proxy=value("proxy", str),
+            allow_non_https=value("allow-non-https", bool),
+            download_mirror=value("download-mirror", str),
+            has_download_fallback=not value("download-mirror-no-fallback", bool),
+            api_method=value("api-method", ApiMethod),
+            workers=value("workers", int),
+        ),
+        pages=PagesConfig(
+            simple_format=value("simple-format", SimpleFormat),
+            hash_index=value("hash-index", bool),
+            root_uri=value("root_uri", str),
+            digest_name=value("digest_name", str),
+            release_files=value("release-files", bool),
+            core_metadata=value("core-metadata", bool),
+            legacy_json=value("json", bool),
+            keep_versions=value("keep_index_versions", int),
+            cleanup=value("cleanup", bool),
+        ),
+        removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
+        disk=DiskConfig(
+            reserve_bytes=value("reserve", int),
+            manages_permissions=value("storage-filesystem-manage-permissions", bool),
+            diff_file=path("diff-file"),
+            diff_append_epoch=value("diff-append-epoch", bool),
+        ),
+        workers=value("workers", int),
+        verifiers=value("verifiers", int),
+        stop_on_error=value("stop-on-error", bool),
+        compare_method=value("compare-method", CompareMethod),
+        log_config=path("log-config"),
+        refresh_seconds=value("refresh", float),
+    )

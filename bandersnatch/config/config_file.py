@@ -1,0 +1,155 @@
+"""Reads a configuration file, and puts in what its values refer to.
+
+``%(name)s`` in a value stands for another option of its section or of ``[DEFAULT]``, as ``configparser`` has it, and
+``{{section_option}}`` in ``diff-file`` for an option of any section. ``[DEFAULT]`` gives its options to each section that
+has such options. The lines of all this stay those of the file.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS
+from bandersnatch.errors import shown
+from bandersnatch.filters.settings import FILTER_SECTIONS, is_filter_option
+from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, IniOption, IniSection, Line, read_ini
+from bandersnatch.inifile.suggestions import suggestion
+
+MOST_NESTED = 10
+_MOST_CHARACTERS = 1_000_000
+_SECTIONS = ("mirror", *FILTER_SECTIONS)
+_MIRROR_DEFAULTS = {option.name: option.default for option in MIRROR_OPTIONS}
+_MIRROR_NAMES = frozenset({*_MIRROR_DEFAULTS, *ALIASES, *IGNORED_MIRROR_OPTIONS})
+_PERCENT = re.compile(r"%%|%\(([^)]+)\)s")
+_BRACES = re.compile(r"\{\{\s*([^_\s{}](?:[^_{}]*[^_\s{}])?)\s*_\s*([^\s{}](?:[^{}]*[^\s{}])?)\s*\}\}")
+
+
+class _ReferenceError(Exception):
+    """A reference leads nowhere, or never ends; the message says so."""
+
+
+def read_config_file(path: Path, problems: list[str]) -> IniFile:
+    """Read a file, and add what is wrong with it as a whole to ``problems``.
+
+    Raises:
+        ConfigMissingError: there is no such file.
+        ConfigError: it can't be read, or has no section at all.
+    """
+    ini = read_ini(path, problems)
+    shared = ini.options(DEFAULT_SECTION)
+    sections: dict[str, IniSection] = {}
+    used: set[str] = set()  # of those that are shared
+    for name, section in ini.sections.items():
+        given = {option: value for option, value in shared.items() if is_option(name, option)}
+        references = _References({**shared, **section.options})
+        sections[name] = references.resolve(ini, name, replace(section, options={**given, **section.options}), problems)
+        used |= references.used - (section.options.keys() if name != DEFAULT_SECTION else set())
+    resolved, used_by_diff_file = _with_diff_file(IniFile(path, sections), problems)
+    known = sorted({*_MIRROR_NAMES, *(each for options in FILTER_SECTIONS.values() for each in options or ())})
+    for option in shared:
+        if option not in used | used_by_diff_file and not any(is_option(each, option) for each in _SECTIONS):
+            place = ini.place(DEFAULT_SECTION, option)
+            problems.append(f"{place}: no section has such an option{suggestion(option, known)}")
+    return resolved
+
+
+def is_option(section: str, name: str) -> bool:
+    """Whether a section has such an option; one that is not ours has none."""
+    if section == "mirror":
+        return name in _MIRROR_NAMES
+    return is_filter_option(section, name)
+
+
+class _References(Struct):
+    """What ``%(name)s`` may stand for in one section; ``used`` are the names that were asked for."""
+
+    options: Mapping[str, IniOption]
+    used: set[str] = field(default_factory=set)
+
+    def resolve(self, ini: IniFile, name: str, section: IniSection, problems: list[str]) -> IniSection:
+        """Return the section with all references put in, without the options whose references never end."""
+        resolved: dict[str, IniOption] = {}
+        broken = set(section.broken)
+        for option, value in section.options.items():
+            lines: list[Line] = []
+            for line in value.lines:
+                try:
+                    texts = self._expanded(line.text, (option,)).split("\n")
+                except _ReferenceError as error:
+                    problem = f"{ini.place(name, option, line.number)}: {error}"
+                    broken.add(option)
+                    if problem not in problems:
+                        problems.append(problem)
+                else:
+                    lines += [Line(line.number, text.strip()) for text in texts]
+            resolved[option] = replace(value, lines=tuple(lines))
+        for option in resolved.keys() & self.used:
+            resolved[option] = replace(resolved[option], is_helper=not is_option(name, option))
+        options = {option: value for option, value in resolved.items() if option not in broken}
+        return replace(section, options=options, broken=frozenset(broken))
+
+    def _expanded(self, text: str, names: tuple[str, ...]) -> str:
+        """Return a text with what it refers to; ``names`` are the options that led to it, from the first to the last."""
+
+        def value(found: re.Match[str]) -> str:
+            name: str | None = found[1]
+            if name is None:
+                return "%"  # other versions want a "%" doubled
+            if name not in self.options:
+                return found[0]
+            if name in names:
+                raise _ReferenceError(f"the reference never ends: {' -> '.join((*names, name))}")
+            if len(names) > MOST_NESTED:
+                raise _ReferenceError(f"expected at most {MOST_NESTED} references, each of which leads to the next")
+            self.used.add(name)
+            return self._expanded(self.options[name].text, (*names, name))
+
+        expanded = _PERCENT.sub(value, text)
+        if len(expanded) > _MOST_CHARACTERS:
+            raise _ReferenceError(
+                f"expected no more than {_MOST_CHARACTERS:,} characters in a value, references included"
+            )
+        return expanded
+
+
+def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str]]:
+    """Put what ``{{section_option}}`` stands for into ``diff-file``; return the names that it asks for as well."""
+    option = ini.options("mirror").get("diff-file")
+    if option is None or "{{" not in option.text:
+        return ini, set()
+    options = {name: dict(section.options) for name, section in ini.sections.items()}
+    try:
+        text = _BRACES.sub(lambda found: _value_of(ini, found), option.text)
+        if "{{" in text:
+            raise _ReferenceError("expected {{section_option}} between the braces, such as {{mirror_directory}}")
+        options["mirror"]["diff-file"] = replace(option, lines=(Line(option.number, text),))
+    except _ReferenceError as error:
+        problems.append(f"{ini.place('mirror', 'diff-file')} = {shown(option.text)}: {error}")
+        del options["mirror"]["diff-file"]
+    used = _BRACES.findall(option.text)
+    for section, name in used:
+        if name in options.get(section, {}):
+            options[section][name] = replace(options[section][name], is_helper=not is_option(section, name))
+    sections = {name: replace(section, options=options[name]) for name, section in ini.sections.items()}
+    return replace(ini, sections=sections), {name for _, name in used}
+
+
+def _value_of(ini: IniFile, found: re.Match[str]) -> str:
+    """Return what an option is set to, or its default."""
+    section, name = found[1], found[2]
+    given = {**ini.options(DEFAULT_SECTION), **ini.options(section)}
+    known: dict[str, str | None] = {option: value.text for option, value in given.items()}
+    if section == "mirror":
+        written = {ALIASES.get(option, option): text for option, text in known.items() if text}
+        known = {**known, **_MIRROR_DEFAULTS, **written}
+        name = ALIASES.get(name, name)
+    elif section not in ini.sections:
+        names = ["mirror", *ini.sections]
+        raise _ReferenceError(f"there is no section [{section}] for {found[0]}{suggestion(section, names)}")
+    value = known.get(name)
+    if value is None:
+        raise _ReferenceError(f"[{section}] has no option {name} for {found[0]}{suggestion(name, known)}")
+    return value

@@ -1,0 +1,60 @@
+"""The commented example configuration: written where there is none, and known again where nobody has edited it."""
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from bandersnatch.config.config import Config
+from bandersnatch.errors import ConfigError
+from bandersnatch.inifile.ini import IniFile, read_ini
+from bandersnatch.inifile.option import is_public_pypi
+
+ALL_OF_PYPI = "over 700,000 projects and about 35 TB"
+"""As of 2026."""
+
+
+def write_example(path: Path) -> None:
+    """Write the commented example to ``path``, which must not exist yet.
+
+    Raises:
+        OSError: where it can't be written.
+    """
+    example = resources.files("bandersnatch").joinpath("bandersnatch.conf.example")
+    with resources.as_file(example) as source, path.open("xb") as target, source.open("rb") as text:
+        shutil.copyfileobj(text, target)
+
+
+def refuse_untouched(path: Path) -> None:
+    """Refuse a file in which nothing has been set that is not in the example.
+
+    Scripts that replace options of the generated file, and run again, have made a choice.
+
+    Raises:
+        ConfigError: it says the same as the example.
+    """
+    if not path.is_file():
+        return  # a pipe can't be read twice, and nobody sends the untouched example through one
+    with resources.as_file(resources.files("bandersnatch").joinpath("bandersnatch.conf.example")) as example:
+        is_untouched = _values(read_ini(path, [])) == _values(read_ini(example, []))
+    if is_untouched:
+        raise ConfigError(
+            [
+                f"{path.absolute()}: this is the example as it was written, which would mirror all of PyPI, "
+                f"{ALL_OF_PYPI}; choose what the mirror shall have, as its first lines say"
+            ]
+        )
+
+
+def warning_of_size(config: Config) -> str | None:
+    """Return what to say before a first run that will fetch all of PyPI because nobody said anything else."""
+    is_all = is_public_pypi(config.http.upstream_url) and config.pages.release_files
+    if not is_all or config.says_what_is_enabled or (config.directory / "web").exists():
+        return None
+    return (
+        f"nothing in the configuration says what to mirror, so this run begins with all of PyPI, {ALL_OF_PYPI}; "
+        'an empty "enabled =" below [plugins] says that it is meant'
+    )
+
+
+def _values(ini: IniFile) -> dict[str, dict[str, str]]:
+    return {name: {option: value.text for option, value in ini.options(name).items()} for name in ini.sections}

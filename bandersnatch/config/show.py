@@ -1,0 +1,46 @@
+"""The effective configuration as text: what the file says, and as comments the defaults of what it does not say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bandersnatch.config.config_file import read_config_file
+from bandersnatch.config.option_table import ALIASES, MIRROR_OPTIONS
+from bandersnatch.errors import ConfigError
+from bandersnatch.inifile.ini import DEFAULT_SECTION
+from bandersnatch.inifile.masking import masked
+
+
+def effective_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of the configuration in a form that can be read again, with secrets masked.
+
+    Raises:
+        ConfigMissingError: there is no such file.
+        ConfigError: it is no INI file.
+    """
+    problems: list[str] = []
+    ini = read_config_file(path, problems)
+    if problems:
+        raise ConfigError(problems)
+    named = {name: option.text for name, option in ini.options("mirror").items()}
+    given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | named
+    yield "[mirror]"
+    for option in MIRROR_OPTIONS:
+        if given.get(option.name):
+            yield f"{option.name} = {_written(option.name, given[option.name])}"
+        elif option.default is not None:
+            yield f"; {option.name} = {option.default}".rstrip()
+    for section in ini.sections:
+        if section in ("mirror", DEFAULT_SECTION):
+            continue
+        yield f"\n[{section}]"
+        for name, value in ini.options(section).items():
+            if not value.is_helper:
+                lines = f"{name} = {_written(name, value.text)}".split("\n")
+                yield "\n    ".join(line.rstrip() for line in lines)
+
+
+def _written(name: str, value: str) -> str:
+    """Return a value as it may stand in a file, where a ``%`` must not be taken for a reference, or for a half of one."""
+    text = masked(name, value)
+    return text.replace("%", "%%") if re.search(r"%%|%\(", text) else text

@@ -1,0 +1,203 @@
+"""How each host is reached: its proxy, certificates and credentials, as requests finds them out, and its connections.
+
+requests looks all of that up anew for each request, which takes three quarters of the CPU time of a small file
+(docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
+"""
+
+import logging
+import math
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from functools import cache
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
+
+import requests
+from msgspec import Struct
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.util import parse_url
+from urllib3.util.retry import Retry
+
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.http.connections import Trust, Watched, watched
+from bandersnatch.inifile.readers import NEEDS_SOCKS, lacks_socks
+
+logger = logging.getLogger(__name__)
+
+KEPT_CONNECTIONS = 100
+"""For each host; workers beyond that would connect anew for each request."""
+PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
+"""``SOCKS5_PROXY`` and so on. As in other bandersnatch versions, the first that is set counts, for all hosts and schemes."""
+_ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
+KEPT_ROUTES = 32
+"""Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
+
+
+class Route(Struct, frozen=True):
+    """The way to one host: its connections, and the headers that every request there has."""
+
+    pool: HTTPConnectionPool
+    headers: Mapping[str, str]
+    wants_whole_urls: bool
+    """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
+    trust: Trust
+    """Whether its connections are used again."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether no HTTP proxy stands in between."""
+        return self.pool.proxy is None
+
+    @property
+    def proxy(self) -> str:
+        """The proxy's URL for messages, without credentials; nothing where there is none, or one that tells of itself."""
+        found = self.pool.proxy
+        return f"{found.scheme}://{found.netloc}" if found is not None else ""
+
+    def connect(self, timeout_seconds: float) -> socket.socket:
+        """Return a new connection, which is none of the pool's, but has its TLS and its certificates.
+
+        Raises:
+            OSError, urllib3.exceptions.HTTPError: there can be none.
+        """
+        connection = self.pool._new_conn()  # noqa: SLF001 - there is no other way to the pool's settings
+        assert isinstance(connection, HTTPConnection), "there is no connection of another kind"
+        connection.timeout = timeout_seconds
+        connection.connect()
+        return connection.sock
+
+
+class Routes:
+    """The ways to all hosts, each found out once. Thread-safe."""
+
+    def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
+        self._limit_seconds = config.global_timeout_seconds or math.inf
+        self._proxy = _with_names_resolved_there(config.proxy or proxy_of_environment())
+        parts = urlsplit(config.upstream_url)
+        self._index = _server_of(config.upstream_url)
+        self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._session = requests.Session()
+        self._session.headers.clear()
+        self._session.headers.update(headers)
+        adapter = HTTPAdapter(max_retries=retries, pool_maxsize=KEPT_CONNECTIONS)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._routes: dict[str, Route] = {}
+        self._guard = threading.Lock()
+
+    def to(self, url: str) -> Route:
+        """Return the way to the host of a URL.
+
+        Raises:
+            requests.RequestException, ValueError, OSError: there can be none, for what the URL or the environment says.
+        """
+        origin = origin_of(url)
+        route = self._routes.get(origin)
+        if route is None:
+            with self._guard:
+                route = self._routes.setdefault(origin, self._find(origin))
+                if len(self._routes) > KEPT_ROUTES:  # the connections of the oldest close when their answers are read
+                    del self._routes[next(iter(self._routes))]
+        return route
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._guard:
+            for route in self._routes.values():
+                route.pool.close()
+            self._routes.clear()
+        self._session.close()
+
+    def _find(self, origin: str) -> Route:
+        session = self._session
+        auth = self._credentials if self._may_know_password(origin) else None
+        request = session.prepare_request(requests.Request("GET", f"{origin}/", auth=auth))
+        url = request.url or ""
+        settings = session.merge_environment_settings(url, self._proxies(url), None, None, None)
+        proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
+        adapter = session.get_adapter(url)
+        assert isinstance(adapter, HTTPAdapter), "no other was mounted"
+        pool = adapter.get_connection_with_tls_context(request, verify, proxies, cert)
+        assert isinstance(pool, HTTPConnectionPool), "there is no pool of another kind"
+        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        wants_whole_urls = "://" in adapter.request_url(request, proxies)
+        return Route(pool, dict(request.headers), wants_whole_urls, self._watch(pool))
+
+    def _watch(self, pool: HTTPConnectionPool) -> Trust:
+        """Have all connections of a pool watched; the pool of a proxy may serve several hosts."""
+        kind = pool.ConnectionCls
+        assert issubclass(kind, HTTPConnection), "there is no connection of another kind"
+        if not issubclass(kind, Watched):
+            pool.ConnectionCls = kind = watched(kind, Trust(pool.host), self._limit_seconds)
+        return kind.trust
+
+    def _may_know_password(self, origin: str) -> bool:
+        """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""
+        scheme, host, port = _server_of(origin)
+        is_index_with_tls = (scheme, port, *self._index[::2]) == ("https", 443, "http", 80) and host == self._index[1]
+        return (scheme, host, port) == self._index or is_index_with_tls
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxy for all hosts, where NO_PROXY does not speak against it."""
+        if not self._proxy or should_bypass_proxies(url, no_proxy=None):
+            return {}
+        if lacks_socks(self._proxy):  # a configured one is refused before
+            raise requests.exceptions.InvalidSchema(NEEDS_SOCKS)
+        return {"http": self._proxy, "https": self._proxy}
+
+
+def proxy_of_environment() -> str:
+    """Return the URL of the proxy that the environment names, in large letters or small ones; else nothing."""
+    found = getproxies()
+    for name in PROXY_VARIABLES:
+        value = found.get(name)
+        if not value:
+            continue
+        scheme, separator, rest = value.rpartition("://")
+        if name.startswith("socks"):
+            default = "socks5" if name == "socks" else name
+            return f"{default if not separator or scheme.lower() == 'socks' else scheme}://{rest}"
+        if name == "http":
+            _tell_once(rest.rpartition("@")[2])
+        return value
+    return ""
+
+
+@cache
+def _tell_once(proxy: str) -> None:
+    """Say what many other programs do in another way."""
+    logger.info("HTTPS_PROXY is not set: requests to https:// go through the proxy of HTTP_PROXY, too: %s", proxy)
+
+
+def _with_names_resolved_there(proxy: str) -> str:
+    """Return a proxy's URL in urllib3's words; with SOCKS 5 the proxy resolves names, as in other bandersnatch versions."""
+    scheme, separator, rest = proxy.partition("://")
+    return f"socks5h://{rest}" if separator and scheme.lower() == "socks5" else proxy
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, as they stand there."""
+    found = _ORIGIN.match(url)
+    assert found is not None, "it matches nothing at all, too"
+    return found[0]
+
+
+def target_of(url: str) -> str:
+    """Return what follows the host in a URL."""
+    return url[len(origin_of(url)) :]
+
+
+def host_of(url: str) -> str:
+    """Return host and port of a URL; an impossible one is found out when it is asked for."""
+    return origin_of(url).partition("://")[2].rpartition("@")[2]
+
+
+def _server_of(url: str) -> tuple[str | None, str | None, int | None]:
+    """Return scheme, host and port, as those read a URL who connect to it."""
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")

@@ -1,0 +1,198 @@
+"""Takes over the tree that another bandersnatch, or shadowmire, has left, before it is read for the first time.
+
+Pages under names that are not normalized get their right place, links become relative, and what those programs left lying
+about is deleted: only files whose names they alone give. Distribution files are not touched; each project's own sync looks
+at them.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from bandersnatch.model import parse_project_name
+from bandersnatch.pages.render import is_as_we_write
+from bandersnatch.pages.versions import VERSIONS, PageStore
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import (
+    ALL_PAGES,
+    FINGERPRINT,
+    INVENTORY,
+    LAST_MODIFIED,
+    LEGACY_JSON,
+    LEGACY_PYPI,
+    LEGACY_STATUS,
+    SIMPLE,
+    STATE,
+    TODO,
+    WEB,
+    StoredPath,
+    json_paths,
+    page_path,
+)
+
+logger = logging.getLogger(__name__)
+
+GENERATION = StoredPath("generation")
+_RELIC_FOLDERS = (StoredPath("web/local-stats/days"), StoredPath("web/serversig"))
+_SHADOWMIRE = ("local.db", "local.db.serial", "local.json", "plan.json", "remote.json", "remote_excluded.json")
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.ASCII)
+_SHADOWMIRE_TEMPORARY = ".tmp"
+_VERSION = re.compile(r"index_\d+_.+\.(html|v1_html|v1_json)", re.ASCII)
+_DISTRIBUTIONS = (
+    ".whl", ".tar.gz", ".zip", ".egg", ".tgz", ".tar.bz2", ".tar.xz", ".tar.Z", ".exe", ".msi", ".rpm", ".deb", ".dmg",
+    ".metadata",
+)  # fmt: skip
+
+
+class Adopted(Struct):
+    """What was put right."""
+
+    renamed: int = 0
+    cleaned: int = 0
+
+
+def is_foreign(storage: FilesystemStorage) -> bool:
+    """Whether another program left the tree: it has pages, but neither records nor pages of ours."""
+    return _has_pages_alone(storage) and not _has_our_pages(storage)
+
+
+def _has_pages_alone(storage: FilesystemStorage) -> bool:
+    """Whether there are pages, but nothing beside them that a command of ours leaves."""
+    has_records = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
+    return not has_records and next(storage.folders(SIMPLE), None) is not None
+
+
+def _has_our_pages(storage: FilesystemStorage) -> bool:
+    """Whether a program of ours wrote the root index last, or all pages where there is no root index.
+
+    Ours is written when a tree is taken over as a whole; the others have written none of their records since.
+    """
+    if any(storage.stat(path) is not None for path in (GENERATION, LEGACY_STATUS)):
+        return False
+    has_root_index = any(storage.stat(page_path(SIMPLE, page)) is not None for page in ALL_PAGES)
+    folders = [SIMPLE] if has_root_index else _folders(storage)
+    paths = (page_path(folder, page) for folder in folders for page in ALL_PAGES)
+    return all(is_as_we_write(_beginning(storage, path)) for path in paths if storage.stat(path) is not None)
+
+
+def _beginning(storage: FilesystemStorage, path: StoredPath) -> bytes:
+    with storage.open(path) as stream:  # a root index may have 40 MB
+        return stream.read(100)
+
+
+def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
+    """Take the tree over, and return whether another program left one; may be repeated after a crash.
+
+    A dry run, whose storage keeps all of this to itself, says no more than that it would be done.
+
+    There must be no inventory yet: with one, the tree counts as taken over.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    if not _has_pages_alone(storage):
+        return False
+    if _has_our_pages(storage):
+        logger.info("%s: the records of earlier runs are gone; the mirror is read and checked as a whole", storage.root)
+        return False
+    is_to_be = "a run would take it over" if is_dry_run else "it is taken over"
+    logger.info("%s holds a mirror of another program; %s", storage.root, is_to_be)
+    adopted = Adopted()
+    pages = PageStore(storage)
+    for folder in _folders(storage):
+        _adopt_folder(storage, pages, folder, adopted)
+    strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
+    for path in _leftovers(storage, is_shadowmires=bool(strangers)):
+        adopted.cleaned += storage.delete(path)
+    if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions let nobody but its owner read it
+        storage.delete(LAST_MODIFIED)
+        storage.write_bytes(LAST_MODIFIED, stamp)
+    if is_dry_run:
+        return True
+    if strangers:
+        logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(strangers))
+    logger.info(
+        "page folders that got their normalized name: %d; leftovers deleted: %d", adopted.renamed, adopted.cleaned
+    )
+    storage.flush()  # before the inventory comes, which says that all this is done
+    return True
+
+
+def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:
+    """Yield all folders that may hold pages, those below a first letter too, as they are before anything is renamed."""
+    for name in list(storage.folders(SIMPLE)):
+        folder = StoredPath(f"{SIMPLE}/{name}")
+        if len(name) == 1:
+            inner = [inner for inner in storage.folders(folder) if inner[0].lower() == name.lower()]
+            yield from (StoredPath(f"{folder}/{each}") for each in inner)
+        yield folder
+
+
+def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPath, adopted: Adopted) -> None:
+    """Give a folder of pages its normalized name, or delete its pages where there are newer ones under that name."""
+    parent, _, name = folder.rpartition("/")
+    project = parse_project_name(name)
+    if project is None or not any(page in ALL_PAGES for page in storage.files(folder)):
+        return
+    pages.mend_links(folder)
+    if project == name:
+        return
+    parent = SIMPLE if parent == SIMPLE else f"{SIMPLE}/{project[0]}"
+    place = StoredPath(f"{parent}/{project}")
+    if not storage.is_same(folder, place) and any(page in ALL_PAGES for page in storage.files(place)):
+        pages.delete(folder)
+        adopted.cleaned += 1
+        return
+    if not storage.move_folder(folder, place):  # what an operator has there, or a killed run, is no page
+        for page in ALL_PAGES:
+            if (body := storage.read(page_path(folder, page))) is not None:
+                storage.write_bytes(page_path(place, page), body)
+        pages.delete(folder)
+    adopted.renamed += 1
+
+
+def _leftovers(storage: FilesystemStorage, *, is_shadowmires: bool) -> Iterator[StoredPath]:
+    """Yield the files that only the other programs make, and that nobody needs any more."""
+    yield from (GENERATION, TODO)
+    endings = (_SHADOWMIRE_TEMPORARY,) if is_shadowmires else ()
+    found = storage.files_below(WEB, lambda name: name.startswith(".") or name.endswith(endings))
+    yield from [path for path in found if _is_temporary(path)]
+    for folder in _RELIC_FOLDERS:
+        yield from [StoredPath(f"{folder}/{name}") for name in storage.files(folder)]
+        yield StoredPath(f"{folder}/index.html")  # it is not there; but with the last file, its folder goes
+    for name in list(storage.files(LEGACY_JSON)):
+        if not _is_json_of_page(storage, name):
+            yield StoredPath(f"{LEGACY_JSON}/{name}")
+    for name in list(storage.folders(LEGACY_PYPI)):
+        if not _is_json_of_page(storage, name):
+            yield StoredPath(f"{LEGACY_PYPI}/{name}/json")
+
+
+def _is_temporary(path: StoredPath) -> bool:
+    """Whether this is the name of a file that bandersnatch, or shadowmire, was writing when it was killed."""
+    folder, _, name = path.rpartition("/")
+    if not name.startswith("."):
+        target = name.removesuffix(_SHADOWMIRE_TEMPORARY)
+        return target in (*ALL_PAGES, *_SHADOWMIRE) or target.endswith(_DISTRIBUTIONS)
+    found = _TEMPORARY.fullmatch(name)
+    if found is None:
+        return False
+    is_json = folder == LEGACY_JSON or (folder.startswith(f"{LEGACY_PYPI}/") and found[1] == "json")
+    is_version = folder.endswith(f"/{VERSIONS}") and _VERSION.fullmatch(found[1]) is not None
+    is_page = is_version or found[1] in (*ALL_PAGES, "last-modified")
+    return is_json or is_page or found[1].endswith(_DISTRIBUTIONS)
+
+
+def _is_json_of_page(storage: FilesystemStorage, name: str) -> bool:
+    """Whether a legacy JSON lies under the name of a project that has a page; others are never brought up to date."""
+    project = parse_project_name(name)
+    if project is None or name.startswith("."):
+        return True  # whatever it is, it is not known
+    if project != name:
+        return any(
+            storage.is_same(path, other) for path, other in zip(json_paths(name), json_paths(project), strict=True)
+        )
+    folders = (StoredPath(f"{SIMPLE}/{project}"), StoredPath(f"{SIMPLE}/{project[0]}/{project}"))
+    return any(storage.stat(page_path(folder, page)) is not None for folder in folders for page in ALL_PAGES)

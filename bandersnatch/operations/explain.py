@@ -1,0 +1,126 @@
+"""Says which filter keeps or drops a project, a release or a file, and why.
+
+It asks upstream, and touches nothing of the mirror.
+"""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
+
+from bandersnatch.errors import NotFoundError, UsageError
+from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFacts, Release, find, parse_version
+from bandersnatch.filters.filters import Filters
+from bandersnatch.filters.selection import Selection
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.model import parse_project_name
+from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.legacy_json import fetch_legacy_json
+
+_FILE = re.compile(r"\.(whl|egg|exe|msi|dmg|rpm|zip|tgz|tar\.\w+)$", re.IGNORECASE)
+
+
+class UnknownTargetError(UsageError):
+    """There is no such project, release or file upstream, or its name can't be one."""
+
+
+class Target(Struct, frozen=True):
+    """What is asked about: a project, one of its releases, or one of its files."""
+
+    project: NormalizedName
+    version: str | None = None
+    filename: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Read ``NAME``, ``NAME==VERSION`` or the name of a file.
+
+        Raises:
+            UnknownTargetError: it is none of these.
+        """
+        name, separator, version = text.partition("==")
+        filename = None
+        if not separator and _FILE.search(text):
+            filename, name = text, _project_of(text)
+        project = parse_project_name(name.strip())
+        if project is None:
+            raise UnknownTargetError(f"{text}: expected NAME, NAME==VERSION or the name of a file")
+        return cls(project, version.strip() if separator else None, filename)
+
+
+def _project_of(filename: str) -> str:
+    """Return the name of the project that a file's name begins with, as far as it tells where that ends."""
+    try:
+        return parse_sdist_filename(filename)[0]
+    except InvalidSdistFilename:
+        before_version = re.match(r"(.+?)-\d", filename)
+        return filename.partition("-")[0] if filename.endswith(".whl") or before_version is None else before_version[1]
+
+
+def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[str]:
+    """Yield the lines of the answer.
+
+    Raises:
+        UnknownTargetError: upstream has nothing of that name.
+        UpstreamError: upstream could not be asked.
+    """
+    project = target.project
+    try:
+        page = upstream.project_page(project, None).page
+    except NotFoundError:
+        page = None
+    if page is None:
+        raise UnknownTargetError(f"{upstream.url} has no project {project}")
+    fetched = fetch_legacy_json(upstream, project, 0)
+    document = ProjectDocument.parse(fetched.body)
+    display_name = next((each for each in find(document.tree, ("info", "name")) if isinstance(each, str)), project)
+    facts = ProjectFacts(page, document)
+    verdicts = [
+        *(
+            Verdict(f.keeps(project, display_name), f.filter_name, f.reason(project, display_name))
+            for f in filters.projects
+        ),
+        *(Verdict(f.keeps(facts), f.filter_name, f.reason(facts)) for f in filters.metadata),
+    ]
+    yield from _told(project, verdicts)
+    gone_project = project if _is_dropped(verdicts) else None
+    selection = Selection(filters, page, document if filters.needs_json else NO_DOCUMENT)  # as a run does it
+    found = False
+    for release in selection.releases:
+        if not _is_meant(target, release):
+            continue
+        found = True
+        subject = f"{project}=={release.version}" if release.is_known else f"{project}, files of no release"
+        verdicts = selection.release_verdicts(release)
+        yield from _told(subject, verdicts, gone_project)
+        gone = gone_project or (subject if _is_dropped(verdicts) else None)
+        for file in release.files:
+            if target.version is not None or target.filename == file.filename:
+                yield from _told(file.filename, selection.file_verdicts(release, file), gone)
+    if not found and (target.version or target.filename):
+        raise UnknownTargetError(f"{upstream.url} has no {target.filename or f'release {target.version}'} of {project}")
+
+
+def _is_meant(target: Target, release: Release) -> bool:
+    if target.filename is not None:
+        return any(file.filename == target.filename for file in release.files)
+    if target.version is None or target.version == release.version:
+        return True
+    version = parse_version(target.version)
+    return version is not None and version == release.parsed
+
+
+def _is_dropped(verdicts: list[Verdict]) -> bool:
+    return not all(each.keeps for each in verdicts)
+
+
+def _told(subject: str, verdicts: list[Verdict], gone: str | None = None) -> Iterator[str]:
+    """Yield a line on a subject, and one for each filter that has a say in it; ``gone`` is what it is dropped with."""
+    if _is_dropped(verdicts):
+        yield f"{subject}: dropped"
+    elif gone is not None:
+        yield f"{subject}: dropped, with {gone}"
+    else:
+        yield f"{subject}: kept" + ("" if verdicts else ", no filter has a say in it")
+    yield from (f"    {verdict}" for verdict in verdicts)

@@ -1,0 +1,292 @@
+"""``Mirror``: one run, from the lock to the root index; it returns a ``Report``.
+
+Plan, persist, work, finish.
+"""
+
+import logging
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bandersnatch.amounts import count_of
+from bandersnatch.config.config import Config
+from bandersnatch.config.fingerprint import INDEX, changed_between
+from bandersnatch.errors import LostProjectsError
+from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.adoption import adopt
+from bandersnatch.operations.disk_options import as_configured
+from bandersnatch.operations.session import Holdings
+from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.refresh import Refresh, plan_refresh
+from bandersnatch.plan.run_plan import RunPlan, plan_run
+from bandersnatch.project.equipment import Equipment, Pace
+from bandersnatch.project.report import Report
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.todo import TodoEntry
+from bandersnatch.state.unconfirmed import Unconfirmed
+from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
+from bandersnatch.storage.layout import INVENTORY, LAST_MODIFIED, REMOVALS
+from bandersnatch.storage.lock import run_lock
+from bandersnatch.storage.mirror_folder import record_mirror
+from bandersnatch.upstream.expectations import Owed
+
+if TYPE_CHECKING:
+    from bandersnatch.operations.work import Work
+
+logger = logging.getLogger(__name__)
+
+
+_MANY = 1000
+
+
+class Mirror:
+    """One mirror, for one run."""
+
+    def __init__(
+        self,
+        config: Config,
+        equipment: Equipment,
+        pace: Pace | None = None,
+        *,
+        allow_removals: bool = False,
+        must_check_all: bool = False,
+        inventory: Inventory | None = None,
+    ) -> None:
+        self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
+        self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
+        self._allow_removals, self._must_check_all = allow_removals, must_check_all
+        self._inventory = inventory or Inventory(config.directory / INVENTORY, self._pace.wall_clock)
+        self._states = StateStore(self._storage)
+        self._root_index = RootIndex(self._storage, config.pages)
+        self._own = OwnProjects(self._storage, self._inventory)
+        self._unconfirmed = Unconfirmed(self._storage, time.time())
+        self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
+
+    def run(self) -> Report:
+        """Bring the mirror up to date.
+
+        Raises:
+            LockHeldError: another run works on the directory.
+            MissingDirectoryError: there is no directory, or the mirror in it is gone.
+            UpstreamError: upstream could not be asked what to do. An outage on the way stands in the report.
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
+        """
+        disk = self._config.disk
+        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
+            begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
+            is_adopted = adopt(self._storage)
+            is_rebuilt = self._holdings.open()
+            if is_adopted:
+                projects, files = self._inventory.totals()
+                logger.info(
+                    "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
+                )
+            self._holdings.sweep()
+            saved = self._load_state(is_rebuilt=is_rebuilt)
+            plan, report = self._plan(saved), Report()
+            if plan.is_new or is_rebuilt or not self._root_index.is_there():
+                if self._must_check_all:
+                    self._states.forget()  # not before upstream has said what there is
+                self._states.save_changelog_serial(plan.changelog_serial)
+                self._states.save_todo(plan.todo)
+                self._states.begin_change(self._config.fingerprint)
+                record_mirror(self._config.directory)
+                report = self._carry_out(plan, saved)
+            if report.outage is None and report.withheld is None:
+                report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
+            if not plan.todo:
+                self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
+            if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
+                tell_closed_folders(self._config.directory)
+            if plan.recheck:
+                tell_ignored_case(self._config.directory)
+            record_mirror(self._config.directory)
+            report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
+            return report
+
+    def preview(self) -> RunPlan:
+        """Return what a run would do now.
+
+        Where nothing may be written, the equipment's storage and the inventory must be such that keep what they are given
+        to themselves; the latter is for the caller to close.
+        """
+        adopt(self._storage, is_dry_run=True)
+        is_rebuilt = self._holdings.open()
+        if self._must_check_all:
+            self._states.forget()
+        return self._plan(self._load_state(is_rebuilt=is_rebuilt))
+
+    def _load_state(self, *, is_rebuilt: bool) -> SavedState:
+        saved = self._states.load()
+        if self._must_check_all:
+            return SavedState(None, None, saved.changelog_serial)
+        if is_rebuilt and saved.serial is None:
+            return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
+        return saved
+
+    def _plan(self, saved: SavedState) -> RunPlan:
+        self._states.renew_fingerprints(self._config.renewed)
+        differs = self._configuration_differs(saved)
+        plan = plan_run(
+            saved,
+            self._upstream,
+            self._inventory,
+            self._config.filters,
+            must_check_all=differs,
+            api_method=self._config.http.api_method,
+        )
+        before = self._states.load_fingerprints()[0]
+        if before is None:  # no run of ours has come to its end here
+            plan = replace(plan, recheck=True)
+        else:
+            plan = replace(plan, reconfigured=changed_between(before, self._config.fingerprint))
+        plan = self._with_own_projects(plan, saved, differs=differs)
+        self._check_for_outage(plan)
+        if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists what is here again
+            is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
+            plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
+        logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
+        if plan.recheck or plan.is_resync or plan.reconfigured:  # then the list has all that is kept
+            names = [
+                entry.display_name for project in plan.todo if (entry := plan.todo[project]).owed is not Owed.EXCLUDED
+            ]
+            for warning in self._config.filters.overlooked(names):
+                logger.warning("%s", warning)
+        return plan
+
+    def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:
+        """Leave out the operator's own projects, of which upstream has nothing to tell; or remove them, if it is allowed."""
+        own = self._own.names()
+        if self._allow_removals:
+            for project in own:
+                if project not in plan.todo:
+                    plan.todo.add(project, TodoEntry(project, 0, Owed.REMOVED))
+            return replace(plan, is_new=plan.is_new or bool(own))
+        missing = [project for project in own if project in plan.todo and plan.todo[project].serial == 0]
+        for project in missing:
+            plan.todo.discard(project)
+        is_at_target = saved.todo is None and saved.serial == plan.todo.target_serial and not differs
+        return replace(plan, is_new=False) if missing and not plan.todo and is_at_target else plan
+
+    def _check_for_outage(self, plan: RunPlan) -> None:
+        """Refuse to go by a list of all projects that lacks most of what is held, where that is much.
+
+        Else the page of each is asked for, and the brake holds back what would be removed. For many, that would be a flood
+        of requests to an upstream that is not well.
+
+        Raises:
+            LostProjectsError: it is such a list.
+        """
+        unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
+        missing = sum(self._inventory.get(project) is not None for project in unlisted)
+        held, _ = self._inventory.totals()
+        if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._allow_removals:
+            raise LostProjectsError(self._upstream.url, missing, held)
+
+    def _configuration_differs(self, saved: SavedState) -> bool:
+        """Whether the pages are of other options, other filters or another index, and no todo list mends that."""
+        wanted = self._config.fingerprint
+        before, changing_to = self._states.load_fingerprints()
+        if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):
+            return False
+        if before is None and changing_to is None and saved.serial is None:
+            return False  # there are no pages yet, or the operator asked for a resync
+        known = [each.split(" ") for each in (before, changing_to) if each is not None]
+        if known:  # else the pages are those of another program
+            logger.info("the configuration has changed since the pages were written")
+        index_and_pages = wanted.split(" ")[:3]
+        if any(words[0] != index_and_pages[0] for words in known):
+            self._inventory.forget_serials()
+        elif not known or any(words[:3] != index_and_pages for words in known):
+            self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
+        return True
+
+    def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
+        from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and shall import little
+
+        work = Work(
+            self._config,
+            self._equipment,
+            self._inventory,
+            self._pace,
+            self._states.save_todo,
+            allow_removals=self._allow_removals,
+        )
+        work.carry_out(plan)
+        is_first = (
+            self._states.load_fingerprints()[0] is None
+        )  # what is held was made by another program, or not at all
+        if is_first and (told := work.selection.told(self._config.filters.names)) is not None:
+            logger.warning("%s", told)
+        self._finish(work, plan, saved)
+        return work.report
+
+    def plan_refresh(self, now: float, *, goes_by_index: bool) -> Refresh:
+        """Return which projects a run that began ``now`` looks at again."""
+        period = self._config.refresh_seconds
+        return plan_refresh(self._inventory, self._config.filters, period, now, goes_by_index=goes_by_index)
+
+    def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
+        """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are.
+
+        What is left of the run's own work was asked for a moment ago.
+        """
+        refresh = self.plan_refresh(now, goes_by_index=plan.goes_by_index)
+        asked_already = {project for project in refresh.todo if project in plan.todo}
+        for project in asked_already:
+            refresh.todo.discard(project)
+        if not refresh.todo:
+            refresh.record(self._inventory, asked_already, asked_already)
+            return Report()
+        from bandersnatch.operations.work import Work  # noqa: PLC0415 - as above
+
+        logger.info("projects to look at again, of which no change is told: %d", len(refresh.todo))
+        asked = dict.fromkeys(refresh.todo)
+        before = {each.name: each for each in filter(None, map(self._inventory.get, asked))}
+        work = Work(
+            self._config,
+            self._equipment,
+            self._inventory,
+            self._pace,
+            lambda _: None,
+            allow_removals=self._allow_removals,
+        )
+        work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
+        gone = set(work.removals.projects)
+        not_done = {*refresh.todo} - gone
+        not_had = (*work.report.failures, *work.report.late)
+        failed = not_done if work.report.withheld else {failure.project for failure in not_had}
+        self._storage.flush()
+        refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
+        after = ((before[name], self._inventory.get(name)) for name in before)
+        if gone or any(new and (new.display_name, new.serial) != (old.display_name, old.serial) for old, new in after):
+            self._holdings.write_root_index(reached or 0, gone)
+            work.remove_gone(refresh.todo)
+            self._unconfirmed.save(work.unconfirmed)
+            self._storage.flush()
+        return work.report
+
+    def _finish(self, work: "Work", plan: RunPlan, saved: SavedState) -> None:
+        """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
+        self._storage.flush()
+        todo, gone = plan.todo, set(work.removals.projects)
+        is_complete = len(todo) == len(gone)
+        reached = todo.target_serial if is_complete else saved.serial or 0
+        self._holdings.write_root_index(reached, gone, anew=plan.recheck)
+        work.remove_gone(todo)
+        if own := self._own.names():
+            logger.info("the root index lists your own projects too, which upstream never had: %d", len(own))
+        self._unconfirmed.save(work.unconfirmed)
+        if work.report.withheld is None:
+            self._storage.delete(REMOVALS)
+        self._storage.flush()
+        if is_complete:
+            self._states.finish(todo.target_serial, self._config.fingerprint)
+        else:
+            self._states.save_todo(todo)

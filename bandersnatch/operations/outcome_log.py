@@ -1,0 +1,52 @@
+"""What the log says of each outcome of the work on a project."""
+
+import logging
+
+from bandersnatch.amounts import size_of
+from bandersnatch.errors import MirrorError, ProjectNotFoundError
+from bandersnatch.logs import OF_PROJECT
+from bandersnatch.project.report import Failure, Settled
+
+logger = logging.getLogger(__name__)
+
+
+def tell_settled(settled: Settled, *, is_named: bool) -> None:
+    """Tell what was done for a project; ``is_named`` where the operator has named it."""
+    if settled.excluded_by is not None:
+        level = logging.WARNING if is_named else logging.DEBUG  # a run drops thousands
+        logger.log(level, "%s: not mirrored, since %s", settled.project, settled.excluded_by)
+    if settled.is_quarantined:
+        _tell_quarantined(settled)
+    elif settled.changed:
+        logger.info(
+            "%s: updated to serial %d, files fetched: %d (%s), deleted: %d",
+            settled.project, settled.serial, settled.files, size_of(settled.size_bytes), settled.deleted_files,
+            extra=OF_PROJECT,
+        )  # fmt: skip
+
+
+def tell_behind(settled: Settled, listed_serial: int) -> None:
+    """Tell that a project's page is older than upstream's list says."""
+    logger.info(
+        "%s: its page has serial %d, and upstream lists it at %d; later runs ask again for a day",
+        settled.project, settled.serial, listed_serial, extra=OF_PROJECT,
+    )  # fmt: skip
+
+
+def tell_failure(failure: Failure, *, is_named: bool, is_held: bool) -> None:
+    """Tell why a project failed; a bug of ours with its traceback."""
+    if is_named and not is_held and isinstance(failure.error, ProjectNotFoundError):
+        logger.error("%s failed: upstream has no such project", failure.project)
+        return
+    bug = None if isinstance(failure.error, MirrorError) else failure.error
+    hint = "" if is_named else "; the next run tries it again"
+    logger.error("%s failed: %s%s", failure.project, failure.error, hint, exc_info=bug)
+
+
+def _tell_quarantined(settled: Settled) -> None:
+    if settled.changed:
+        logger.info(
+            "%s: quarantined by upstream; its page stays, files deleted: %d", settled.project, settled.deleted_files
+        )
+    else:
+        logger.debug("%s: quarantined by upstream", settled.project)

@@ -1,0 +1,129 @@
+"""``Holdings``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
+
+import logging
+from collections.abc import Collection, Iterator, Set
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.amounts import count_of
+from bandersnatch.errors import InterruptedRunError, NotTakenOverError
+from bandersnatch.operations.adoption import is_foreign
+from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
+from bandersnatch.pages.render import IndexedProject
+from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.state.index_record import IndexRecord
+from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import (
+    ALL_PAGES,
+    LAST_MODIFIED,
+    PACKAGES,
+    SIMPLE,
+    STATE,
+    TODO,
+    Layout,
+    StoredPath,
+    is_metadata,
+    json_paths,
+    page_path,
+)
+
+logger = logging.getLogger(__name__)
+
+LINES_PER_PATCH = 25
+"""To find a line in the root index takes as long as to render so many."""
+LITTLE_PATCH = 10
+
+
+class Holdings(Struct, frozen=True):
+    """What a command finds when it begins, and the root index that it leaves behind."""
+
+    storage: FilesystemStorage
+    inventory: Inventory
+    root_index: RootIndex
+    stop: StopFlag
+
+    def open(self) -> bool:
+        """Open the inventory, and return whether it had to be rebuilt."""
+        if self.inventory.open():
+            if (doubtful := self.inventory.without_files()) is not None:
+                self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
+            if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
+                return False
+            self.inventory.begin_anew("there are no pages of some of its projects")
+        self.inventory.put_all(held_projects(self.storage))
+        return True
+
+    def _has_pages(self, held: HeldProject) -> bool:
+        return any((self.storage.root / Layout(hashed).page_folder(held.name)).exists() for hashed in (False, True))
+
+    def check_taken_over(self) -> None:
+        """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
+
+        Raises:
+            NotTakenOverError: it has pages, but nothing of ours.
+        """
+        if is_foreign(self.storage):
+            raise NotTakenOverError(self.storage.root)
+
+    def sweep(self) -> None:
+        """Delete what a dead run left half-written; the inventory knows where to look."""
+        noted = {path for _, path in self.inventory.all_unsettled()}
+        # Files may be gone on with, or be whole already; which of them are wanted, their projects' pages say.
+        files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}
+        if swept := self.storage.sweep_all(self._doubtful(), files):
+            logger.info("deleted %s of a run that was killed", count_of(swept, "temporary file"))
+
+    def write_root_index(self, serial: int, gone: Collection[NormalizedName] = (), *, anew: bool = False) -> None:
+        """Write the root index of all projects that are held, without those that are gone.
+
+        Where it stands as it was left, only the lines of those that have changed since are written, unless ``anew``.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        held, _ = self.inventory.totals()
+        hidden = {*gone, *self.inventory.quarantined()}
+        lines = held - sum(self.inventory.get(project) is not None for project in hidden)
+        record = None if anew else self.inventory.index_record()
+        self.inventory.forget_index_record()
+        if record is None or not self._patch_root_index(record, serial, hidden, lines):
+            self.root_index.write(self._indexed(gone), serial)
+        self.inventory.save_index_record(self.root_index.stamps(), lines, gone)
+
+    def _patch_root_index(self, record: IndexRecord, serial: int, hidden: Set[NormalizedName], lines: int) -> bool:
+        names = {*record.changed, *hidden}
+        if len(names) > max(LITTLE_PATCH, lines // LINES_PER_PATCH):
+            return False
+        held = {name: self.inventory.get(name) for name in names if name not in hidden}
+        changes = dict.fromkeys(names) | {
+            name: IndexedProject(name, record.display_name, record.serial) if record else None
+            for name, record in held.items()
+        }
+        return self.root_index.patch(record, changes, serial, lines)
+
+    def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:
+        """Yield what ``write_root_index`` would change in the root index, and whether it is there at all.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        return self.root_index.differing(self._indexed, serial, self.stop.is_set)
+
+    def _indexed(self, gone: Collection[NormalizedName] = ()) -> Iterator[IndexedProject]:
+        for row in self.inventory.names_and_serials():
+            if self.stop.is_set():
+                raise InterruptedRunError
+            if row[0] not in gone:
+                yield IndexedProject._make(row)
+
+    def _doubtful(self) -> Iterator[StoredPath]:
+        yield from (STATE, TODO, LAST_MODIFIED)
+        yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
+        for project, path in self.inventory.all_unsettled():
+            yield path
+            if path.startswith(f"{SIMPLE}/"):
+                yield from (page_path(path, page) for page in ALL_PAGES)
+                yield from json_paths(project)

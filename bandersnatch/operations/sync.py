@@ -1,0 +1,162 @@
+"""``Sync``: brings some projects up to date by their names, at once, and leaves the rest of the mirror as it is.
+
+``state`` stays, and of the todo list goes only what was done for these projects. Every file of theirs is looked at.
+"""
+
+import logging
+import time
+from collections.abc import Collection
+from contextlib import closing
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.config.config import Config
+from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
+from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
+from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.disk_options import as_configured
+from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.work import Work
+from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.plan.run_plan import RunPlan
+from bandersnatch.project.equipment import Equipment, Pace
+from bandersnatch.project.report import Report
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.storage.layout import INVENTORY
+from bandersnatch.storage.lock import run_lock
+from bandersnatch.upstream.expectations import Owed
+
+logger = logging.getLogger(__name__)
+
+
+class Sync:
+    """One call of ``bandersnatch sync``."""
+
+    def __init__(
+        self,
+        config: Config,
+        equipment: Equipment,
+        pace: Pace | None = None,
+        *,
+        allow_removals: bool = False,
+        ignore_filters: bool = False,
+    ) -> None:
+        config = replace(config, filters=NO_FILTERS) if ignore_filters else config
+        self._config, self._storage = config, equipment.storage
+        self._upstream = equipment.upstream
+        self._inventory = Inventory(config.directory / INVENTORY)
+        self._states = StateStore(self._storage)
+        root_index = RootIndex(self._storage, config.pages)
+        self._holdings = Holdings(self._storage, self._inventory, root_index, equipment.stop)
+        self._work = Work(config, equipment, self._inventory, pace or Pace(), None, allow_removals=allow_removals)
+        self.excluded: list[NormalizedName] = []
+        """The projects that the filters do not let through; they were left as they are."""
+
+    def run(self, projects: Collection[NormalizedName], *, skip_root_index: bool) -> Report:
+        """Bring the projects up to date.
+
+        A project that upstream does not have is a failure; where it is held it stays, unless the changelog tells of its
+        removal.
+
+        Raises:
+            OtherIndexError: the mirror is of another index than the configured one.
+            ChangedConfigurationError: its pages are in another form.
+            NotTakenOverError: it is one of another bandersnatch.
+            LockHeldError: another run works on the directory.
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+        """
+        disk = self._config.disk
+        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
+            started = time.monotonic()
+            self._check_configuration()
+            self._holdings.check_taken_over()
+            is_rebuilt = self._holdings.open()
+            self._holdings.sweep()
+            saved = self._states.load()
+            if is_rebuilt and saved.serial is None:
+                saved = SavedState(None, None)
+            todo = self._todo(projects, saved)
+            has_other_filters = self._has_other_filters()
+            if has_other_filters:
+                # What has not changed upstream is here as the last filters shaped it; and what these shape, however far this
+                # command comes, must not count as unchanged for a run with those.
+                self._inventory.forget_etags_of(projects)
+                self._work.publisher = replace(self._work.publisher, notes_etags=False)
+            self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
+            self._finish(todo, saved, skip_root_index=skip_root_index)
+            if saved.todo is not None and not has_other_filters:
+                self._save_rest(projects, todo, saved.todo)
+            self._work.report.seconds = time.monotonic() - started
+            return self._work.report
+
+    def _check_configuration(self) -> None:
+        """Refuse to write pages of another index, or in another form, beside those of all other projects."""
+        self._states.renew_fingerprints(self._config.renewed)
+        before, changing_to = self._states.load_fingerprints()
+        made_with = changing_to or before
+        changed = changed_between(made_with, self._config.fingerprint) if made_with is not None else ()
+        if INDEX in changed:
+            raise OtherIndexError(self._config.directory, self._states.load_index(), self._upstream.url)
+        if FORM in changed:
+            raise ChangedConfigurationError(self._config.directory, [FORM])
+
+    def _has_other_filters(self) -> bool:
+        """Whether any page may be here that was written with other filters than those of this command."""
+        known = [each.split(" ")[2:] for each in self._states.load_fingerprints() if each is not None]
+        return not known or any(words != self._config.fingerprint.split(" ")[2:] for words in known)
+
+    def _todo(self, projects: Collection[NormalizedName], saved: SavedState) -> TodoList:
+        """Return the todo list of this run: what is owed already stays owed, and else any page will do that is not older."""
+        before = saved.todo or TodoList(saved.serial or 0)
+        todo = TodoList(before.target_serial or self._newest_serial())
+        for project in projects:
+            display_name = self._display_name(project)
+            verdict = self._config.filters.project(project, display_name)
+            if not verdict.keeps:
+                logger.warning("%s: not synced, since %s; --ignore-filters overrides that", project, verdict)
+                self.excluded.append(project)
+                continue
+            entry = before.get(project)
+            is_owed = entry is not None and entry.owed is not Owed.EXCLUDED
+            todo.add(project, entry if entry and is_owed else TodoEntry(display_name, 0, Owed.LISTED))
+        return todo
+
+    def _newest_serial(self) -> int:
+        """Return from where the changelog would have to be read for an explanation; 0 where there is no changelog."""
+        if self._config.http.api_method is ApiMethod.SIMPLE:
+            return 0
+        try:
+            return self._upstream.last_serial()
+        except UpstreamError:
+            return 0
+
+    def _display_name(self, project: NormalizedName) -> str:
+        if (record := self._inventory.get(project)) is not None:
+            return record.display_name
+        try:
+            return self._upstream.display_name(project)
+        except UpstreamError:
+            return project  # until the changelog spells it
+
+    def _finish(self, todo: TodoList, saved: SavedState, *, skip_root_index: bool) -> None:
+        """Root index, then removals; the root index of a mirror without a finished run has reached no serial."""
+        self._storage.flush()
+        gone = self._work.removals.projects
+        if not skip_root_index:
+            self._holdings.write_root_index(saved.serial or 0, set(gone))
+        self._work.remove_gone(todo)
+        self._storage.flush()
+
+    def _save_rest(self, projects: Collection[NormalizedName], todo: TodoList, rest: TodoList) -> None:
+        """Take what was done off the saved todo list; what is left of the small list is not done."""
+        left = {*todo, *self.excluded}
+        done = [project for project in projects if project in rest and project not in left]
+        for project in done:
+            rest.discard(project)
+        if done:
+            self._states.save_todo(rest)

@@ -1,0 +1,337 @@
+"""``Work``: the middle of a run, in which the todo list is worked through.
+
+The workers get their orders and report outcomes; only the main thread, which is here, touches the todo list, the report and
+the progress.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Set
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.config.config import Config
+from bandersnatch.errors import (
+    AheadOfJournalError,
+    HostDownError,
+    InterruptedRunError,
+    MirrorError,
+    StaleMetadataError,
+    UnexplainedError,
+)
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy
+from bandersnatch.operations.explanations import changed_meanwhile, made_up
+from bandersnatch.operations.outcome_log import tell_behind, tell_failure, tell_settled
+from bandersnatch.operations.removal_work import RemovalWork
+from bandersnatch.pages.publisher import Publisher
+from bandersnatch.plan.brake import Removals
+from bandersnatch.plan.run_plan import RunPlan
+from bandersnatch.plan.selection_changes import SelectionChanges
+from bandersnatch.project.equipment import Equipment, Pace
+from bandersnatch.project.job_context import Workshop, build_workshop
+from bandersnatch.project.package import Packages
+from bandersnatch.project.report import Failure, Gone, Outcome, Report, Settled, Shrinks
+from bandersnatch.project.shrinking import Shrinking
+from bandersnatch.state.awaited import Awaited
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.workers.crew import Crew
+from bandersnatch.workers.scheduler import Schedule
+
+if TYPE_CHECKING:
+    from bandersnatch.workers.dispatch import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+_LATE_SECONDS = 3600
+"""A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
+
+_REMOVALS = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.EXCLUDED})
+
+
+class Work:
+    """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
+
+    The list is saved by ``save_todo`` every few seconds; None is for one of which nobody wants to know later.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        equipment: Equipment,
+        inventory: Inventory,
+        pace: Pace,
+        save_todo: Callable[[TodoList], object] | None,
+        *,
+        allow_removals: bool,
+    ) -> None:
+        self._config, self._equipment, self._inventory, self._pace = config, equipment, inventory, pace
+        self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
+        self._save_todo = save_todo
+        self._allow_removals = allow_removals
+        self._ended_early = self._left_out = self._is_index_down = False
+        self._next_checkpoint = 0.0
+        self._awaited: Set[NormalizedName] = frozenset()
+        self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
+        self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
+        self.report = Report()
+        self.selection = SelectionChanges()
+        self._are_named = save_todo is None
+        self._removing = RemovalWork(
+            config, equipment, inventory, allow_removals=allow_removals, are_named=self._are_named
+        )
+        self._shrinking = Shrinking()
+
+    def carry_out(self, plan: RunPlan) -> None:
+        """Work on all projects of the plan, as far as upstream allows it.
+
+        Raises:
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+        """
+        try:
+            self._work(plan)
+        except BaseException:
+            self._equipment.unwind(self._pace.unwind_seconds)  # the todo list stays as it was saved last
+            raise
+        finally:
+            self._progress.stop()
+        self._tell_failures()
+
+    @property
+    def removals(self) -> Removals:
+        """What the run is about to remove."""
+        return self._removing.removals
+
+    @property
+    def unconfirmed(self) -> list[NormalizedName]:
+        """What was removed although no journal told of it."""
+        return self._removing.unconfirmed
+
+    def remove_gone(self, todo: TodoList) -> None:
+        """Take away the projects that upstream has removed or filters drop; the root index must no longer list them.
+
+        Raises:
+            StorageError: the disk refused.
+            InterruptedRunError: the run was asked to stop.
+        """
+        self.report.removed += self._removing.carry_out(todo, self.publisher)
+
+    def _work(self, plan: RunPlan) -> None:
+        """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
+        self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
+        self._awaited = self._inventory.awaited_serials().keys()
+        crew = Crew[Outcome](self._equipment.stop.is_set)
+        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
+        shop = build_workshop(
+            self._config,
+            self._equipment,
+            self.publisher,
+            crew.report,
+            check_digests=check_digests,
+            is_stopped=self._is_ending,
+        )
+        shop = replace(shop, chooser=replace(shop.chooser, keeps_held=plan.keeps_held))
+        with self._starting(shop, len(plan.todo)) as starter:
+            self._withdraw = starter.withdraw
+            work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
+            self._progress.start(len(plan.todo))
+            work_on(list(plan.todo), may_remove=self._allow_removals)
+            work_on(self._explained(plan.todo), may_remove=self._allow_removals)
+            if not self._is_ending():
+                self.report.excluded -= self._removing.keep_own(plan.todo)
+            if self.removals:
+                self.report.withheld = self._removing.withhold(plan.reconfigured)
+            if self.removals and not self._ended_early:
+                work_on(list(self.removals.files), may_remove=True)
+
+    @contextmanager
+    def _starting(self, shop: Workshop, projects: int) -> Iterator["Packages | Dispatcher"]:
+        """Give what starts the work on projects; a long todo list is helped."""
+        window = self._pace.orders_per_worker * self._config.threads
+        if projects < self._pace.helped_projects:
+            yield Packages(shop, window)
+            return
+        from bandersnatch.workers.dispatch import dispatching  # noqa: PLC0415 - a run with nothing new shall import little
+
+        with dispatching(shop, self._config.http, window) as starter:
+            yield starter
+
+    def _explained(self, todo: TodoList) -> list[NormalizedName]:
+        """Return the projects whose failures upstream explains now, which are to be worked on once more."""
+        failures = self.report.failures
+        if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._ended_early:
+            return []
+        explained = changed_meanwhile(failures, todo, self._upstream)
+        failures = [failure for failure in failures if failure.project not in explained]
+        if self._save_todo is not None:
+            ended = made_up(failures, todo, self._upstream, self._is_here)
+            failures = [failure for failure in failures if failure.project not in ended]
+            for project in sorted(ended):
+                logger.info("%s: it has no page, and upstream's list does not have it any more: it is let go", project)
+                todo.discard(project)
+        self.report.failures = failures
+        return sorted(explained)
+
+    def _is_here(self, project: NormalizedName) -> bool:
+        return self._inventory.get(project) is not None or bool(self._inventory.unsettled(project))
+
+    def _work_on(
+        self,
+        work: Callable[[Schedule], Iterator[Outcome]],
+        plan: RunPlan,
+        projects: Collection[NormalizedName],
+        *,
+        may_remove: bool,
+    ) -> None:
+        delays = self._pace.stale_delays_seconds
+        schedule = Schedule(
+            plan.todo,
+            projects,
+            recheck=plan.recheck,
+            may_remove=may_remove,
+            is_resync=plan.is_resync,
+            prepared=self._shrinking.take,
+            stale_delays=delays,
+        )
+        self.report.untried += len(projects)
+        for outcome in work(schedule):
+            self._take(outcome, plan.todo, schedule)
+            self._checkpoint(plan.todo)
+
+    def _is_ending(self) -> bool:
+        """Whether the workers shall give up what they have not begun."""
+        return self._equipment.stop.is_set() or self._is_index_down
+
+    def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
+        """Take note of what came of a project."""
+        match outcome:
+            case Settled(project):
+                self._take_settled(outcome)
+                self._note_awaited(outcome, todo[project])
+                self.selection.note(project, dropped=outcome.filtered_files, added=outcome.added_files)
+                self.removals.files.pop(project, None)
+                todo.discard(project)
+            case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
+                todo.discard(project)
+            case Gone(project, verdict):
+                self._take_gone(project, verdict, todo)
+            case Shrinks(project, files, filtered):
+                self._shrinking.keep(outcome)
+                self.removals.files[project], self.removals.filtered_files[project] = files, filtered
+                self.report.untried -= 1
+                self.selection.note(project, dropped=filtered)
+                return
+            case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
+                project, time.monotonic()
+            ):
+                logger.debug("%s; it is asked for again later in this run", error)
+                return
+            case Failure(_, InterruptedRunError()):
+                return
+            case Failure():
+                self._take_failure(outcome, todo, schedule)
+        self._progress.project_done()
+        self.report.untried -= 1
+
+    def _take_gone(self, project: NormalizedName, verdict: Verdict | None, todo: TodoList) -> None:
+        is_held = self._inventory.get(project) is not None
+        if verdict is None and not is_held and not self._inventory.unsettled(project):
+            todo.discard(project)
+            return
+        self.removals.projects.append(project)
+        if verdict is not None:
+            held = self._inventory.get(project)
+            self.selection.note(project, dropped=held.files if held is not None else 0)
+            self.report.excluded += 1
+            self.removals.excluded[project] = verdict
+        elif is_held and todo[project].is_unlisted:
+            self.removals.unlisted.add(project)
+
+    def _take_settled(self, settled: Settled) -> None:
+        self.report.count(settled)
+        self.report.excluded += settled.excluded_by is not None
+        tell_settled(settled, is_named=self._are_named)
+
+    def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
+        """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""
+        is_behind = entry.owed is Owed.LISTED and 0 < settled.serial < entry.serial
+        if is_behind and settled.project not in self._awaited:
+            tell_behind(settled, entry.serial)
+        if (is_behind or settled.is_incomplete or settled.project in self._awaited) and settled.excluded_by is None:
+            what = Awaited(entry.serial if is_behind else 0, settled.is_incomplete)
+            self._inventory.note_awaited(settled.project, what)
+
+    def _take_failure(self, failure: Failure, todo: TodoList, schedule: Schedule) -> None:
+        error = failure.error
+        if isinstance(error, StaleMetadataError | AheadOfJournalError) and self._is_late(failure, todo):
+            return
+        if isinstance(error, HostDownError):
+            self._take_outage(error, schedule)
+            return
+        if isinstance(error, MirrorError) and error.stops_run:
+            raise error
+        self.report.failures.append(failure)
+        if not isinstance(error, UnexplainedError):
+            self._tell(failure)
+        if self._config.stop_on_error:
+            self._ended_early = True
+            withdrawn = self._withdraw(frozenset())
+            self._left_out = self._left_out or withdrawn > 0 or not schedule.is_empty()
+            schedule.clear()
+
+    def _is_late(self, failure: Failure, todo: TodoList) -> bool:
+        """Whether a page may yet come, since upstream's caches may take an hour; it is told of once until then."""
+        if self._save_todo is None:
+            return False
+        entry, now = todo[failure.project], int(time.time())
+        is_first = entry.late_since is None or entry.late_since > now
+        if is_first:
+            todo.add(failure.project, replace(entry, late_since=now))
+        elif entry.late_since is not None and now - entry.late_since >= _LATE_SECONDS:
+            return False
+        self.report.late.append(failure)
+        level = logging.WARNING if is_first else logging.INFO
+        logger.log(level, "%s; the next run tries it again", failure.error)
+        return True
+
+    def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
+        """Begin no more projects; where only the files' host is down, those go on from which upstream removed something."""
+        self.report.untried += 1  # it is no failure of the project's own
+        if self.report.outage is None or outage.is_index:
+            self.report.outage = outage
+        if outage.is_index:
+            self._is_index_down = True
+            schedule.clear()
+        else:
+            schedule.keep(_REMOVALS)
+            self._withdraw(_REMOVALS)
+
+    def _tell(self, failure: Failure) -> None:
+        is_held = self._inventory.get(failure.project) is not None
+        tell_failure(failure, is_named=self._are_named, is_held=is_held)
+
+    def _tell_failures(self) -> None:
+        """Tell of the failures for which there might have been, but was not, an explanation."""
+        for failure in self.report.failures:
+            if isinstance(failure.error, UnexplainedError):
+                self._tell(failure)
+        if self._left_out or (self._ended_early and self.removals.files):
+            logger.error("not all projects were worked on, since stop-on-error is true")
+
+    def _checkpoint(self, todo: TodoList) -> None:
+        """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
+        begin = time.monotonic()
+        if self._save_todo is None or begin < self._next_checkpoint:
+            return
+        self._storage.flush()
+        self._save_todo(todo)
+        spent = time.monotonic() - begin
+        pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
+        self._next_checkpoint = time.monotonic() + pause

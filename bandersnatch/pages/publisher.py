@@ -1,0 +1,276 @@
+"""Puts a project's pages in place, and only then deletes what they no longer name; or takes a whole project away.
+
+The order is the mirror's promise: files before their page, a page before the deletions that it allows.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Set
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName, canonicalize_name
+
+from bandersnatch.config.config import PagesConfig
+from bandersnatch.model import DistributionFile, ProjectPage, parse_project_name
+from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project
+from bandersnatch.pages.stored_page import HeldPage, html_serial, read_held_json, read_held_page
+from bandersnatch.pages.versions import PageStore
+from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.strangers import strangers_of
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import (
+    ALL_PAGES,
+    HTML_PAGES,
+    JSON_PAGE,
+    PACKAGES,
+    Layout,
+    StoredPath,
+    file_path,
+    is_metadata,
+    json_paths,
+    page_path,
+)
+from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
+
+
+class Publication(Struct, frozen=True):
+    """A project's page whose files are all in place, and what goes once it is published.
+
+    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
+    were written just now; ``required_serial`` is what the legacy JSON owes, which is there where it was fetched already.
+    """
+
+    page: ProjectPage
+    display_name: str
+    etag: str | None
+    required_serial: int
+    held: HeldPage | None
+    deletions: frozenset[StoredPath]
+    fetched: Set[StoredPath]
+    lost_metadata: Set[str]
+    legacy_json: LegacyJson | None = None
+
+
+class Publisher(Struct, frozen=True):
+    """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time.
+
+    Without ``notes_etags`` the next request for each page that is published is not conditional. ``takes_records`` is given
+    what the inventory is to record, where another process does that.
+    """
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    inventory: Inventory
+    config: PagesConfig
+    is_stopped: Callable[[], bool]
+    notes_etags: bool = True
+    takes_records: Callable[[HeldProject], None] | None = None
+
+    def record(self, held: HeldProject) -> None:
+        """Record a project whose pages are in place, and settle it."""
+        (self.takes_records or self.inventory.put)(held)
+
+    def publish(self, publication: Publication) -> bool:
+        """Publish a page and record it; return whether anything on disk changed.
+
+        Raises:
+            UpstreamError: the legacy JSON could not be fetched, or is older than required.
+            StorageError: the disk refused.
+        """
+        page = self._as_held(publication)
+        project = page.name
+        legacy_json, pages = self._render(publication, page)
+        layout = Layout(self.config.hash_index)
+        changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
+        changed.append(self._pages.write(layout.page_folder(project), pages, page.serial or 0))
+        if self.storage.is_folder(other := layout.other_page_folder(project)):
+            self._pages.delete(other)
+        if self.config.cleanup:
+            self._clean_up(project, publication.display_name)
+        free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
+        changed += [self.storage.delete(path) for path in free]
+        # With anything missing, the next request must not be conditional: upstream, or we, may have mended that by then.
+        is_complete = not publication.lost_metadata and not page.left_out
+        etag = publication.etag if self.notes_etags and is_complete else None
+        size_bytes = sum(file.size or 0 for file in page.files)
+        self.record(
+            HeldProject(
+                project,
+                publication.display_name,
+                self.upstream.journal_end.borne_out(page.serial or 0),
+                etag,
+                len(page.files),
+                size_bytes,
+                _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
+                strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
+                page.is_quarantined,
+            )
+        )
+        return any(changed)
+
+    def differing_pages(self, publication: Publication, *, old_ones_too: bool = False) -> list[StoredPath]:
+        """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises.
+
+        But not, unless ``old_ones_too``, those that only lack what pages did not tell when they were written.
+        """
+        legacy_json, pages = self._render(publication, self._as_held(publication))
+        project = publication.page.name
+        folder = Layout(self.config.hash_index).page_folder(project)
+        wanted = dict.fromkeys(json_paths(project), legacy_json)
+        wanted |= {page_path(folder, name): pages.get(name) for name in ALL_PAGES}
+        differing = []
+        for path, data in wanted.items():
+            stored = self.storage.read(path)
+            is_old = data is not None and stored == as_written_before(data) and not old_ones_too
+            if stored != data and not is_old:
+                differing.append(path)
+        return differing
+
+    def pages_of(self, project: NormalizedName) -> list[StoredPath]:
+        """Return where pages and legacy JSON of a project may lie, with the versions that are kept of the pages."""
+        pages = (path for folder in self._folders(project) for path in self._pages.paths(folder))
+        return [*json_paths(project), *pages]
+
+    def files_of(self, project: NormalizedName, *, keep_listed: bool = False) -> set[StoredPath]:
+        """Return the files that only this project has, ``.metadata`` files included, wherever they are noted or listed."""
+        noted = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
+        for folder in self._folders(project):
+            if held := read_held_page(self.storage, folder):
+                noted = noted - held.paths if keep_listed else noted | held.paths
+        return {path for path in noted if not self._is_listed_elsewhere(project, path)}
+
+    def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
+        """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
+        doomed = self.files_of(project, keep_listed=keep_files)
+        self.inventory.note_unsettled((project, path) for path in doomed)
+        for path in json_paths(project):
+            self.storage.delete(path)
+        for folder in self._folders(project):
+            self._pages.delete(folder)
+        self.storage.sweep(doomed)
+        deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
+        self.inventory.remove(project)
+        return deleted
+
+    def pages_are_there(self, project: NormalizedName) -> bool:
+        """Whether every form of the project's page that is configured is on disk."""
+        folder = Layout(self.config.hash_index).page_folder(project)
+        return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
+
+    def pages_digest(self, project: NormalizedName) -> bytes:
+        """Return what the pages and the legacy JSON that lie there hash to; ``HeldProject`` has it of what was published."""
+        folder = Layout(self.config.hash_index).page_folder(project)
+        pages = {name: self.storage.read(page_path(folder, name)) for name in ALL_PAGES}
+        return _digest({**pages, **{path: self.storage.read(path) for path in json_paths(project)}})
+
+    def pages_are_whole(self, project: NormalizedName, serial: int) -> bool:
+        """Whether the HTML pages end as they should, and agree with each other and with the serial of the held page.
+
+        And whether the legacy JSON is there too, where it is wanted.
+        """
+        folder = Layout(self.config.hash_index).page_folder(project)
+        if self.config.legacy_json and not all(self.storage.stat(path) for path in json_paths(project)):
+            return False
+        if JSON_PAGE in page_names(self.config):
+            held = read_held_json(self.storage, folder)
+            if held is None or held.serial != serial:
+                return False
+        bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
+        return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
+
+    def _is_listed_elsewhere(self, project: NormalizedName, path: StoredPath) -> bool:
+        """Whether another project's page lists a file: upstream may say so, although no index of honest people does.
+
+        It is a project whose name the file's name begins with, or one of which it is noted; only those pages are read.
+        """
+        file = StoredPath(path.removesuffix(".metadata"))
+        words = canonicalize_name(file.rpartition("/")[2]).split("-")
+        named = [NormalizedName("-".join(words[:count])) for count in range(1, len(words))]
+        for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
+            if other == project:
+                continue
+            # A page that is being published is noted first, and when the note goes, the project is recorded.
+            if noted := self.inventory.unsettled(other):
+                if path in noted:
+                    return True
+            elif self.inventory.get(other) is None:
+                continue
+            held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
+            if held is not None and path in held.paths:
+                return True
+        return False
+
+    def _folders(self, project: NormalizedName) -> tuple[StoredPath, StoredPath]:
+        layout = Layout(self.config.hash_index)
+        return layout.page_folder(project), layout.other_page_folder(project)
+
+    def _render(self, publication: Publication, page: ProjectPage) -> tuple[bytes | None, dict[str, bytes]]:
+        """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
+        legacy_json = self._legacy_json(publication).body if self.config.legacy_json else None
+        return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
+
+    def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
+        return self.storage.delete(path) if data is None else self.storage.write_bytes(path, data)
+
+    @property
+    def _pages(self) -> PageStore:
+        return PageStore(self.storage, self.config.keep_versions)
+
+    def _clean_up(self, project: NormalizedName, display_name: str) -> None:
+        """Delete the pages that lie under the project's display name, as bandersnatch 3 and older wrote them."""
+        for hash_index in (False, True):
+            layout = Layout(hash_index)
+            folder = layout.display_name_folder(display_name)
+            is_its_name = display_name != project and parse_project_name(display_name) == project
+            if is_its_name and not self.storage.is_same(folder, layout.page_folder(project)):
+                self._pages.delete(folder)
+
+    def _legacy_json(self, publication: Publication) -> LegacyJson:
+        if publication.legacy_json is not None:
+            return publication.legacy_json
+        return fetch_legacy_json(self.upstream, publication.page.name, publication.required_serial)
+
+    def _as_held(self, publication: Publication) -> ProjectPage:
+        """Return the page without core metadata that is lost, and with the sizes that upstream does not tell."""
+        page, lost = publication.page, publication.lost_metadata
+        if not lost and all(file.size is not None for file in page.files):
+            return page
+        files = (
+            replace(
+                file,
+                core_metadata_sha256=None if file.filename in lost else file.core_metadata_sha256,
+                size=file.size if file.size is not None else self._stored_size(file),
+            )
+            for file in page.files
+        )
+        return replace(page, files=tuple(files))
+
+    def _stored_size(self, file: DistributionFile) -> int | None:
+        stored = self.storage.stat(file_path(file)) if self.config.release_files else None
+        return stored.size if stored is not None else None
+
+    def _digests(self, publication: Publication) -> dict[str, str]:
+        """Return the configured digest of each file for which upstream does not tell it: the held page's, or a new one."""
+        name = self.config.digest_name
+        if name == "sha256":
+            return {}
+        known = {file.path: file.hashes for file in publication.held.files} if publication.held else {}
+        digests = {}
+        for file in publication.page.files:
+            path = file_path(file)
+            old = known.get(path, {})
+            if name in file.hashes:
+                continue
+            is_same = path not in publication.fetched and old.get("sha256") == file.sha256 and name in old
+            digests[file.filename] = old[name] if is_same else self.storage.digest(path, name, self.is_stopped)
+        return digests
+
+
+def _digest(published: Mapping[str, bytes | None]) -> bytes:
+    """Return a digest of documents by their names; what has no bytes is not there."""
+    hasher = hashlib.blake2b(digest_size=16)  # of what a disk may do to it, and nobody else
+    for name in sorted(name for name, data in published.items() if data is not None):
+        data = published[name] or b""
+        hasher.update(f"{name} {len(data)} ".encode() + data)
+    return hasher.digest()

@@ -1,0 +1,215 @@
+"""Renders project pages and the root index, HTML and JSON, to bytes.
+
+They say what upstream's pages say, field by field, but for the URLs of files (and what is not kept here is not advertised):
+PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 700 (versions, sizes, times), 740 (provenance)
+and 792 (project status). Everything that comes from upstream is escaped.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from html import escape
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.config.config import PagesConfig
+from bandersnatch.inifile.option import SimpleFormat
+from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, file_path, link_below, link_from_page
+
+API_VERSION = "1.4"
+CHARSET = '    <meta charset="utf-8">\n'
+_PROJECTS_AT_A_TIME = 5_000
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+class IndexedProject(NamedTuple):
+    """A line of the root index; of these there are so many that a dataclass, ten times as slow to make, would count."""
+
+    name: NormalizedName
+    display_name: str
+    serial: int
+
+
+def published_page(page: ProjectPage, config: PagesConfig, digests: Mapping[str, str]) -> ProjectPage:
+    """Return the page as this mirror publishes it: with its own URLs, and with what it keeps.
+
+    ``digests`` has, by file name, the configured digest where upstream does not tell it.
+    """
+    url_of = _url_maker(config)
+    return replace(page, files=tuple(_published_file(file, url_of(file), config, digests) for file in page.files))
+
+
+def page_names(config: PagesConfig) -> tuple[str, ...]:
+    """Return the names of the pages that are written for each project and for the root."""
+    match config.simple_format:
+        case SimpleFormat.HTML:
+            return HTML_PAGES
+        case SimpleFormat.JSON:
+            return (JSON_PAGE,)
+        case SimpleFormat.ALL:
+            return (*HTML_PAGES, JSON_PAGE)
+
+
+def render_project(page: ProjectPage, config: PagesConfig) -> dict[str, bytes]:
+    """Return the bytes of a project's pages, by the name of the page."""
+    names = page_names(config)
+    pages = dict.fromkeys((name for name in names if name in HTML_PAGES), b"")
+    if pages:
+        pages = dict.fromkeys(pages, render_project_html(page, config.digest_name))
+    if JSON_PAGE in names:
+        pages[JSON_PAGE] = render_project_json(page)
+    return pages
+
+
+def render_project_json(page: ProjectPage) -> bytes:
+    """Return a project's PEP 691 page."""
+    meta: dict[str, object] = {"api-version": API_VERSION}
+    if page.serial is not None:
+        meta["_last-serial"] = page.serial
+    status = {"status": page.status}
+    if page.status_reason is not None:
+        status["reason"] = page.status_reason
+    document = {
+        "meta": meta,
+        "name": page.name,
+        "project-status": status,
+        "versions": page.versions,
+        "files": [_file_json(file) for file in page.files],
+    }
+    return _encoder.encode(document) + b"\n"
+
+
+def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
+    """Return a project's PEP 503 page, whose links carry the digest of that name."""
+    reason = ""
+    if page.status_reason is not None:
+        reason = f'    <meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">\n'
+    lines = [
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n'
+        "  <head>\n"
+        f"{CHARSET}"
+        f'    <meta name="pypi:repository-version" content="{API_VERSION}">\n'
+        f'    <meta name="pypi:project-status" content="{escape(page.status)}">\n'
+        f"{reason}"
+        f"    <title>Links for {page.name}</title>\n"
+        "  </head>\n"
+        "  <body>\n"
+        f"    <h1>Links for {page.name}</h1>\n"
+    ]
+    lines += [f"<a {_link_attributes(file, digest_name)}>{escape(file.filename)}</a><br />\n" for file in page.files]
+    lines.append("</body>\n</html>\n")
+    if page.serial is not None:
+        lines.append(f"<!--SERIAL {page.serial}-->")
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def as_written_before(page: bytes) -> bytes:
+    """Return an HTML page as it was written when it did not tell its character set; it is not wrong for that."""
+    return page.replace(CHARSET.encode(), b"", 1)
+
+
+def is_as_we_write(page: bytes) -> bool:
+    """Whether a page, or root index, begins as those of this program do, and as those of no other mirror program."""
+    return page.startswith((b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n', b'{"meta":{', b'{"files":['))
+
+
+def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterator[bytes]:
+    """Yield the PEP 691 root index piece by piece; it is tens of megabytes for all of PyPI."""
+    yield b'{"meta":' + _encoder.encode({"_last-serial": serial, "api-version": API_VERSION}) + b',"projects":['
+    separator = b""
+    for some in _batches(projects):
+        entries = [_IndexEntry(serial, display_name) for _, display_name, serial in some]
+        yield separator + _encoder.encode(entries)[1:-1]
+        separator = b","
+    yield b"]}\n"
+
+
+def render_root_html(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
+    """Yield the PEP 503 root index piece by piece."""
+    yield (
+        b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n'
+        + CHARSET.encode()
+        + b'    <meta name="pypi:repository-version" content="'
+        + API_VERSION.encode()
+        + b'">\n'
+        b"    <title>Simple index</title>\n  </head>\n  <body>\n"
+    )
+    for some in _batches(projects):
+        yield "".join(f'    <a href="{name}/">{escape(display_name)}</a>\n' for name, display_name, _ in some).encode()
+    yield b"  </body>\n</html>\n"
+
+
+class _IndexEntry(msgspec.Struct):
+    serial: int = msgspec.field(name="_last-serial")
+    name: str
+
+
+def _batches(projects: Iterable[IndexedProject]) -> Iterator[list[IndexedProject]]:
+    """Yield the projects a few thousand at a time: one encoding, one write for all of them."""
+    remaining = iter(projects)
+    while some := list(islice(remaining, _PROJECTS_AT_A_TIME)):
+        yield some
+
+
+def _url_maker(config: PagesConfig) -> Callable[[DistributionFile], str]:
+    """Return what makes a file's URL; without files of our own and without ``root_uri``, upstream's URL stays."""
+
+    def relative(file: DistributionFile) -> str:
+        return link_from_page(file_path(file))
+
+    def below_root_uri(file: DistributionFile) -> str:
+        return link_below(config.root_uri, file_path(file))
+
+    def upstream(file: DistributionFile) -> str:
+        return file.url
+
+    if config.root_uri:
+        return below_root_uri
+    return relative if config.release_files else upstream
+
+
+def _published_file(
+    file: DistributionFile, url: str, config: PagesConfig, digests: Mapping[str, str]
+) -> DistributionFile:
+    hashes = {"sha256": file.sha256}
+    if config.digest_name != "sha256":
+        hashes[config.digest_name] = file.hashes.get(config.digest_name) or digests[file.filename]
+    metadata = file.core_metadata_sha256 if config.core_metadata else None
+    return replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
+
+
+def _file_json(file: DistributionFile) -> dict[str, object]:
+    metadata = False if file.core_metadata_sha256 is None else {"sha256": file.core_metadata_sha256}
+    document: dict[str, object] = {
+        "filename": file.filename,
+        "url": file.url,
+        "hashes": file.hashes,
+        "requires-python": file.requires_python,
+        "size": file.size,
+        "yanked": file.yanked,
+        "core-metadata": metadata,
+        "data-dist-info-metadata": metadata,  # PEP 714: the name that older clients know
+        "provenance": file.provenance,
+    }
+    if file.upload_time is not None:
+        document["upload-time"] = file.upload_time
+    return document
+
+
+def _link_attributes(file: DistributionFile, digest_name: str) -> str:
+    attributes = [f'href="{escape(file.url)}#{digest_name}={escape(file.hashes[digest_name])}"']
+    if file.requires_python is not None:
+        attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
+    if file.yanked is not False:
+        attributes.append(f'data-yanked="{"" if file.yanked is True else escape(file.yanked)}"')
+    if file.core_metadata_sha256 is not None:
+        attributes.append(f'data-dist-info-metadata="sha256={file.core_metadata_sha256}"')
+        attributes.append(f'data-core-metadata="sha256={file.core_metadata_sha256}"')
+    if file.provenance is not None:
+        attributes.append(f'data-provenance="{escape(file.provenance)}"')
+    return " ".join(attributes)

@@ -1,0 +1,203 @@
+"""Reads back the pages that the mirror holds: which files they list, at which serial.
+
+They are our own, or those of an older bandersnatch, in HTML or JSON; a page that can't be read lists nothing, which only
+means that more is checked, never that more is deleted.
+"""
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
+from bandersnatch.model import QUARANTINED, ProjectPage, parse_project_page, parse_serial, parse_time
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
+from bandersnatch.wire import plain_hashes, read_size
+
+_QUARANTINED_MARK = re.compile(rb'<meta name="pypi:project-status" content="quarantined"')
+_SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
+
+
+class HeldFile(Struct, frozen=True):
+    """A file that a held page lists; size and all digests are only known from JSON pages."""
+
+    path: StoredPath
+    size: int | None
+    hashes: dict[str, str]
+    has_metadata: bool
+    metadata_sha256: str | None = None
+    upload_time: str | None = None
+
+    @property
+    def mtime(self) -> float | None:
+        """The upload time in seconds since 1970, or None where the page does not tell it; ValueError where it is none."""
+        return None if self.upload_time is None else parse_time(self.upload_time)
+
+
+class HeldPage(Struct, frozen=True):
+    """What a project's held page says."""
+
+    serial: int
+    files: tuple[HeldFile, ...]
+    is_quarantined: bool = False
+
+    @property
+    def paths(self) -> set[StoredPath]:
+        """All files that belong to the page, ``.metadata`` files included."""
+        return {file.path for file in self.files} | {metadata_path(f.path) for f in self.files if f.has_metadata}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file whose page tells it, by the file's name."""
+        return {f.path.rpartition("/")[2]: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
+
+    @property
+    def expected_digests(self) -> dict[StoredPath, str] | None:
+        """The SHA-256 of all ``paths``, or None where the page does not tell every one."""
+        expected = {file.path: file.hashes.get("sha256") for file in self.files}
+        expected |= {metadata_path(file.path): file.metadata_sha256 for file in self.files if file.has_metadata}
+        told = {path: digest for path, digest in expected.items() if digest is not None}
+        return told if len(told) == len(expected) else None
+
+
+def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
+    page = read_held_json(storage, folder)
+    if page is not None:
+        return page
+    for name in HTML_PAGES:
+        body = storage.read(page_path(folder, name))
+        if body is not None:
+            return _read_html(body)
+    return None
+
+
+def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the JSON page in a folder says, or None where there is none that can be read."""
+    body = storage.read(page_path(folder, JSON_PAGE))
+    return None if body is None else _read_json(body)
+
+
+def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+    """Return what the page in a folder says, or None where no form of it is there from its beginning to its end."""
+    page = read_held_json(storage, folder)
+    if page is not None:
+        return page
+    bodies = (storage.read(page_path(folder, name)) for name in HTML_PAGES)
+    return next((_read_html(body) for body in bodies if body is not None and html_serial(body) is not None), None)
+
+
+def read_listed_paths(
+    storage: FilesystemStorage, folder: StoredPath, *, must_be_whole: bool = True
+) -> set[StoredPath] | None:
+    """Return the files that the page in a folder lists in any of its forms, or None where there is no page.
+
+    An operator's own page need not end as ours do, but with the end of a tag: else it was cut off.
+
+    Raises:
+        UnreadablePageError: there is a page, but what it lists can't be said for sure.
+    """
+    try:
+        json = storage.read(page_path(folder, JSON_PAGE))
+        html = {storage.read(page_path(folder, name)) for name in HTML_PAGES} - {None}
+    except StorageError as error:
+        raise UnreadablePageError(folder, f"the page can't be read: {error}") from error
+    if json is None and not html:
+        return None
+    pages = [_read_html(body) for body in html if body is not None]
+    page = _read_json(json) if json is not None else None
+    # Where there is JSON it must be whole, and else one of the others; whatever these list besides is not for deletion.
+    is_whole = html_serial if must_be_whole else _has_an_end
+    if page is None and (json is not None or not any(body is not None and is_whole(body) is not None for body in html)):
+        raise UnreadablePageError(folder, "the page is broken")
+    return set().union(*(each.paths for each in (page, *pages) if each is not None))
+
+
+def read_held_project(
+    storage: FilesystemStorage, folder: StoredPath, project: NormalizedName, upstream_url: str
+) -> ProjectPage | None:
+    """Return the whole held page, with upstream's URLs in place of ours, or None where there is no readable JSON page."""
+    body = storage.read(page_path(folder, JSON_PAGE))
+    if body is None:
+        return None
+    try:
+        return parse_project_page(body, project, f"{upstream_url}/simple/{project}/")
+    except MalformedResponseError:
+        return None
+
+
+class _File(msgspec.Struct, rename="kebab"):
+    url: str
+    hashes: dict[str, str | None] = {}
+    size: int | str | None = None
+    core_metadata: bool | dict[str, str | None] | None = None
+    upload_time: str | None = None
+
+
+class _Meta(msgspec.Struct):
+    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+
+
+class _Page(msgspec.Struct, rename="kebab"):
+    files: list[_File]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Page)
+
+
+def _read_json(body: bytes) -> HeldPage | None:
+    try:
+        page = _decoder.decode(body)
+        serial = parse_serial(page.meta.last_serial) or 0  # what it lists is here, whatever its serial says
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return None
+    files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
+    is_quarantined = isinstance(page.project_status, dict) and page.project_status.get("status") == QUARANTINED
+    return HeldPage(serial, tuple(file for file in files if file is not None), is_quarantined)
+
+
+def _read_html(body: bytes) -> HeldPage:
+    from bandersnatch.pages.html_links import links_of  # noqa: PLC0415 - takes time to import, and is needed for old mirrors only
+
+    files = []
+    for href, attributes in links_of(body.decode("utf-8", "replace")):
+        has_metadata = "data-core-metadata" in attributes or "data-dist-info-metadata" in attributes
+        algorithm, _, digest = href.partition("#")[2].partition("=")
+        held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
+        if held is not None:
+            files.append(held)
+    return HeldPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
+
+
+def _has_an_end(body: bytes) -> bool | None:
+    return body.rstrip().endswith(b">") or None
+
+
+def html_serial(body: bytes) -> int | None:
+    """Return the serial in the comment that ends a whole HTML page, or None."""
+    comment = _SERIAL_COMMENT.search(body)
+    return parse_serial(comment[1].decode()) if comment else None
+
+
+def _held(
+    url: str,
+    told_size: int | str | None,
+    hashes: dict[str, str | None],
+    core_metadata: bool | dict[str, str | None] | None,
+    upload_time: str | None = None,
+) -> HeldFile | None:
+    size = None
+    with suppress(ValueError):
+        size = read_size(told_size)
+    metadata_sha256 = plain_hashes(core_metadata).get("sha256") if isinstance(core_metadata, dict) else None
+    try:
+        path = stored_path(url)
+        return HeldFile(path, size, plain_hashes(hashes), bool(core_metadata), metadata_sha256, upload_time)
+    except MalformedResponseError:
+        return None

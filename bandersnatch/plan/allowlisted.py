@@ -1,0 +1,58 @@
+"""Whether upstream has the projects that the allowlists of the filters name; a misspelt one is mirrored by nobody."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import InterruptedRunError, NothingToldError, UpstreamError
+from bandersnatch.filters.filters import Filters
+from bandersnatch.filters.names import OnlyListed
+from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.plan.named_projects import MOST_NAMES, look_up
+from bandersnatch.upstream.index import Upstream
+
+logger = logging.getLogger(__name__)
+
+
+def allowlisted(filters: Filters) -> frozenset[NormalizedName]:
+    """Return the projects that an allowlist names, and that no other filter of names drops."""
+    names = frozenset[NormalizedName]().union(
+        *(each.names for each in filters.projects if isinstance(each, OnlyListed))
+    )
+    return frozenset(name for name in names if filters.keeps_project(name, name))
+
+
+def tell_missing(names: Iterable[NormalizedName], is_there: Callable[[NormalizedName], bool]) -> None:
+    """Warn, once, of the projects that are not there."""
+    if missing := sorted(name for name in names if not is_there(name)):
+        logger.warning("upstream does not have these projects of the allowlist: %s", ", ".join(missing))
+
+
+def ask_for(filters: Filters, upstream: Upstream, api_method: ApiMethod) -> None:
+    """Ask upstream for its list of all projects, and warn of those that it does not have.
+
+    Raises:
+        UpstreamError: there is no list to be had.
+    """
+    if names := allowlisted(filters):
+        there = _names_of(upstream, api_method, names)
+        tell_missing(names, there.__contains__)
+
+
+def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[NormalizedName]) -> set[NormalizedName]:
+    if api_method is ApiMethod.SIMPLE:
+        return set(upstream.root_index()[1])
+    if len(names) <= MOST_NAMES and (found := look_up(names, upstream)) is not None:
+        return set(found)
+    try:
+        return {name for name, _ in upstream.all_projects(lambda name, _: name in names)[1]}
+    except InterruptedRunError:
+        raise
+    except UpstreamError as error:
+        if api_method is not ApiMethod.AUTO:
+            raise
+        try:
+            return set(upstream.root_index()[1])
+        except UpstreamError as second:
+            raise NothingToldError(error, second) from second

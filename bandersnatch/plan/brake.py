@@ -1,0 +1,129 @@
+"""The brake on removals: an accident upstream, or in the configuration, must not empty the mirror.
+
+A percentage holds for a mirror of any size. Where it comes to next to nothing, a few removals pass all the same: a small
+mirror loses a project now and then.
+"""
+
+from msgspec import Struct, field
+from packaging.utils import NormalizedName
+
+from bandersnatch.amounts import count_of
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.storage.layout import StoredPath
+
+_A_FEW = 10
+_ALL_PERCENT = 100
+
+
+class Doomed(Struct, frozen=True):
+    """How much a run is about to remove. ``files`` are of pages that stay; None where nobody knows how many they are."""
+
+    projects: int
+    concluded: int = 0
+    """Projects of which no journal told: a list of all projects lacks them, or filters that have changed drop them."""
+    files: int | None = 0
+    filtered_files: int = 0
+    """Those of the files that upstream still has: filters drop them."""
+    shrinking: int = 0
+    """From the pages of so many projects upstream has dropped files."""
+    is_reconfigured: bool = False
+    """Whether the configuration has changed since the pages were written."""
+    are_named: bool = False
+    """Whether the operator named the projects: no accident can reach others."""
+    are_unlisted: bool = False
+    """Whether no page lists the files, as ``verify --delete`` says."""
+
+
+class Removals(Struct):
+    """What a run is about to remove: projects that are gone, and files that pages no longer list.
+
+    ``excluded`` says which of the projects go because of a filter; ``unlisted`` are those of which only a list of all
+    projects told, by not having them. ``filtered_files`` says how many of a project's files upstream still has.
+    """
+
+    projects: list[NormalizedName] = field(default_factory=list)
+    files: dict[NormalizedName, tuple[StoredPath, ...]] = field(default_factory=dict)
+    excluded: dict[NormalizedName, Verdict] = field(default_factory=dict)
+    unlisted: set[NormalizedName] = field(default_factory=set)
+    filtered_files: dict[NormalizedName, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.projects or self.files)
+
+    def keep(self, project: NormalizedName) -> None:
+        """Take a project from those that are gone."""
+        self.projects.remove(project)
+        self.excluded.pop(project, None)
+        self.unlisted.discard(project)
+
+    def excess(
+        self,
+        limit: RemovalLimit,
+        held_projects: int,
+        held_files: int,
+        *,
+        is_reconfigured: bool = False,
+        are_named: bool = False,
+    ) -> str | None:
+        """Say what is too much, or None where the limit allows it all.
+
+        The files of projects that are gone as a whole count as their project only.
+        """
+        filtered = {name: self.filtered_files.get(name, 0) for name in self.files}
+        doomed = Doomed(
+            projects=len(self.projects),
+            concluded=len(self.unlisted) + (len(self.excluded) if is_reconfigured else 0),
+            files=sum(map(len, self.files.values())),
+            filtered_files=sum(filtered.values()),
+            shrinking=sum(len(paths) > filtered[name] for name, paths in self.files.items()),
+            is_reconfigured=is_reconfigured,
+            are_named=are_named,
+        )
+        return excess(limit, doomed, held_projects, held_files)
+
+    def listing(self) -> str:
+        """Return the text form: a line ``project NAME`` or ``file PATH`` for each."""
+        lines = [f"project {name}\n" for name in sorted(self.projects)]
+        lines += [f"file {path}\n" for name in sorted(self.files) for path in self.files[name]]
+        return "".join(lines)
+
+
+def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: int) -> str | None:
+    """Say what is too much, or None where the limit allows it all."""
+    if _allows_projects(limit, doomed, held_projects) and _allows_files(limit, doomed, held_projects, held_files):
+        return None
+    if doomed.are_unlisted:
+        return f"{count_of(doomed.files or 0, 'file')} that no page lists, beside {held_files} that pages list"
+    number = "it is not known how many" if doomed.files is None else str(doomed.files)
+    return f"{doomed.projects} of {held_projects} projects, and from others {number} of {held_files} files"
+
+
+def _allows_projects(limit: RemovalLimit, doomed: Doomed, held: int) -> bool:
+    """Whether so many projects may go: what was only concluded is under the percentage but for a single project."""
+    if 0 < held <= doomed.concluded and limit.percent < _ALL_PERCENT:
+        return False  # nothing would be left, not even of a mirror with a single project
+    is_little = limit.allows(doomed.projects, held)
+    if limit.percent and not doomed.are_named:
+        is_little = is_little and limit.allows_share(doomed.projects, held, _a_few_of(held))
+    return is_little and limit.allows_share(doomed.concluded, held, 1)
+
+
+def _allows_files(limit: RemovalLimit, doomed: Doomed, held_projects: int, held: int) -> bool:
+    """Whether so many files may go from pages that stay.
+
+    Where filters keep the latest releases, each new one takes the place of another, however few files there are; and
+    one project of a small mirror may lose a release. That is no accident: the larger of number and percentage counts.
+    """
+    files = doomed.files or 0
+    if doomed.is_reconfigured:
+        return limit.allows_share(files, held, 1)
+    if limit.percent and doomed.are_unlisted:
+        return limit.allows_share(files, held, _a_few_of(held))
+    if limit.percent and doomed.shrinking > _a_few_of(held_projects) and not doomed.are_named:
+        return limit.allows(files, held) and limit.allows_share(files - doomed.filtered_files, held, _a_few_of(held))
+    return limit.allows(files, held)
+
+
+def _a_few_of(held: int) -> int:
+    return max(1, min(_A_FEW, held // 2))

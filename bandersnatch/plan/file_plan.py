@@ -1,0 +1,98 @@
+"""Compares the files that a page wants with the ones that are stored: what to fetch, what to check, what to delete.
+
+Pure: whoever calls it has looked at the disk.
+"""
+
+import enum
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
+from bandersnatch.storage.layout import StoredPath, file_path, is_metadata, metadata_path
+
+
+class FileWork(enum.Enum):
+    """What a wanted file needs."""
+
+    KEEP = "keep"
+    CHECK = "check"
+    """Its size is right; its digest must be computed before it may stay."""
+    FETCH = "fetch"
+
+
+class FileTask(Struct, frozen=True):
+    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew."""
+
+    file: DistributionFile
+    path: StoredPath
+    work: FileWork
+    wants_metadata: bool
+
+
+class FilePlan(Struct, frozen=True):
+    """What a project's page asks for: work on files, and, once its page is in place, deletions."""
+
+    tasks: tuple[FileTask, ...]
+    deletions: frozenset[StoredPath]
+
+    @property
+    def touched(self) -> set[StoredPath]:
+        """All paths that the plan will write or delete."""
+        written = {task.path for task in self.tasks if task.work is not FileWork.KEEP}
+        return written | {metadata_path(task.path) for task in self.tasks if task.wants_metadata} | self.deletions
+
+
+class FileRules(Struct, frozen=True):
+    """How files are looked at: whether ``.metadata`` is kept, and whether digests are checked again."""
+
+    core_metadata: bool
+    check_digests: bool
+
+
+def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, DistributionFile]:
+    """Return the paths that a page wants on disk, each with the file it belongs to."""
+    wanted: dict[StoredPath, DistributionFile] = {}
+    for file in page.files:
+        path = file_path(file)
+        wanted[path] = file
+        if rules.core_metadata and file.core_metadata_sha256 is not None:
+            wanted[metadata_path(path)] = file
+    return wanted
+
+
+def plan_files(
+    wanted: Mapping[StoredPath, DistributionFile],
+    stored: Mapping[StoredPath, StoredFile | None],
+    held: frozenset[StoredPath],
+    suspects: frozenset[StoredPath],
+    rules: FileRules,
+) -> FilePlan:
+    """Return the work that brings the stored files to what a page wants.
+
+    ``wanted`` are its ``wanted_paths``; ``stored`` tells of each of them what is there, ``held`` is what the old page
+    listed, and ``suspects`` are files that a dead run may have left half-done: their digests are always checked, and what is
+    not wanted is deleted.
+    """
+    tasks = []
+    for path, file in wanted.items():
+        if is_metadata(path):
+            continue  # part of the work on the file itself
+        found = stored[path]
+        wants_metadata = False
+        work = FileWork.KEEP
+        if found is None or file.size not in (found.size, None):
+            work = FileWork.FETCH
+        elif rules.check_digests or path in suspects:
+            work = FileWork.CHECK
+        if (kept_at := metadata_path(path)) in wanted:
+            is_doubtful = rules.check_digests or kept_at in suspects
+            wants_metadata = work is FileWork.FETCH or stored[kept_at] is None or is_doubtful
+        if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
+            tasks.append(FileTask(file, path, work, wants_metadata))
+    return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted.keys()))
+
+
+def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:
+    mtime = file.mtime
+    return found is not None and mtime is not None and int(found.mtime) != int(mtime)

@@ -1,0 +1,146 @@
+"""What a run has to do, from the root index: it tells the serial of each project, but nothing of what was removed.
+
+The index may come from a cache and be older than what is known here; then it says nothing about what is newer. It may also
+be older because upstream itself has gone back, and such an upstream is not followed.
+"""
+
+import heapq
+import logging
+from collections.abc import Iterator, Mapping, Set
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.amounts import count_of
+from bandersnatch.errors import NotFoundError, SerialMovedBackError
+from bandersnatch.model import ListedProject
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.journal_end import LEEWAY
+
+logger = logging.getLogger(__name__)
+
+
+class HeldSerials(Protocol):
+    """What the mirror holds."""
+
+    def serials(self) -> Mapping[NormalizedName, int]:
+        """Return the serials of all projects that are held."""
+
+    def quarantined(self) -> Set[NormalizedName]:
+        """Return the held projects that upstream has quarantined."""
+
+    def awaited_serials(self) -> Mapping[NormalizedName, int]:
+        """Return for which serials later runs ask by themselves, since the pages of these projects are older."""
+
+    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
+        """Record that pages are older than was believed."""
+
+
+_MOST_ROWS_OF_OTHERS = 1_000
+"""Of so many rows of a journal in a row some are about projects that are listed. An index that is further ahead of them
+lies, or is a mirror of some projects; with their newest serial nothing is missed."""
+_WITNESSES = 5
+"""So many pages of each kind are asked for, to tell an old index from an old upstream."""
+
+
+def plan_from_index(
+    todo: TodoList,
+    upstream: Upstream,
+    held: HeldSerials,
+    *,
+    is_full: bool,
+    was_told_by_index: bool,
+) -> int:
+    """Add what differs between the root index and what is held, and return the index's serial.
+
+    ``was_told_by_index`` says that the serial that is reached came from the root index too.
+
+    Raises:
+        SerialMovedBackError: upstream is older than the serial that is reached.
+        UpstreamError: the root index can't be had, or tells no serials.
+    """
+    serial, listed = upstream.root_index()
+    serials = held.serials()
+    if serial < todo.target_serial:
+        _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
+    serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
+    awaited = held.awaited_serials()
+    for name, project in listed.items():
+        is_awaited = name in serials and awaited.get(name) == project.serial
+        is_newer = project.serial > serials.get(name, 0) and not is_awaited
+        if is_full or is_newer or project.serial == 0 or name in quarantined:
+            todo.add_listed(name, project)
+    for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
+        todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
+    missing = ((name, at) for name, at in serials.items() if name not in listed)
+    todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
+    newest = max((project.serial for project in listed.values()), default=0)
+    if serial - newest > _MOST_ROWS_OF_OTHERS:
+        logger.debug("%s: the root index has serial %d, but no project is newer than %d", upstream.url, serial, newest)
+        return newest
+    return serial
+
+
+def _without_wrong(
+    serials: Mapping[NormalizedName, int],
+    listed: Mapping[NormalizedName, ListedProject],
+    serial: int,
+    held: HeldSerials,
+) -> Mapping[NormalizedName, int]:
+    """Return the serials of what is held, without those that upstream can't have meant when it told them.
+
+    A serial that the index has passed is wrong where the project itself is listed with a lower one, and so is one far
+    beyond the index. Such a page would never be taken for older than upstream's.
+    """
+    wrong = {
+        name: listed[name].serial if name in listed else 0
+        for name, at in serials.items()
+        if at > serial + LEEWAY or (at <= serial and name in listed and 0 < listed[name].serial < at)
+    }
+    if not wrong:
+        return serials
+    logger.warning("serials here that upstream's index belies: %s, looked at again", count_of(len(wrong), "project"))
+    held.lower_serials(wrong)
+    return {**serials, **{name: at - 1 if at else 0 for name, at in wrong.items()}}
+
+
+class _Witnesses:
+    """The projects whose pages tell whether upstream is as old as its root index, which has this serial."""
+
+    def __init__(
+        self,
+        serial: int,
+        todo: TodoList,
+        held: Mapping[NormalizedName, int],
+        listed: Mapping[NormalizedName, ListedProject],
+    ) -> None:
+        self.held = _newest({name: at for name, at in held.items() if at > serial})
+        """Those held at a newer serial than the index has."""
+        announced = _newest({name: todo[name].serial for name in todo if todo[name].serial > serial})
+        self._others = [*announced, *_newest({name: project.serial for name, project in listed.items()})]
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(dict.fromkeys([*self.held, *self._others]))
+
+
+def _newest(serials: Mapping[NormalizedName, int]) -> list[NormalizedName]:
+    return heapq.nlargest(_WITNESSES, serials, key=serials.__getitem__)
+
+
+def _check_age(ours: int, theirs: int, upstream: Upstream, witnesses: _Witnesses, was_told_by_index: bool) -> None:
+    """Accept an index that is older than this mirror because it comes from a cache; refuse one of an older upstream.
+
+    Pages come from other caches: one that is newer than the index shows that the index alone is old. Where none is,
+    and something newer is held, or the index itself was newer before, upstream has gone back.
+    """
+    for name in witnesses:
+        try:
+            page = upstream.project_page(name, None)
+        except NotFoundError:
+            continue
+        if page.serial is not None and page.serial > theirs:
+            return
+    if witnesses.held or was_told_by_index:
+        raise SerialMovedBackError(upstream.url, ours, theirs)

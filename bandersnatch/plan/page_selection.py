@@ -1,0 +1,111 @@
+"""Which page of a project the mirror shall have: upstream's, as the option ``deleted`` and the filters shape it.
+
+Files that the mirror keeps on after upstream has deleted them are added first; so filters drop those too. A verification
+leaves it to the next run to apply filters to what is held: there, they only keep what is new from coming.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
+from bandersnatch.filters.filters import Filters
+from bandersnatch.filters.selection import Selection
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.inifile.option import DeletedPolicy
+from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.pages.stored_page import read_held_project
+from bandersnatch.plan.held_files import with_held_files
+from bandersnatch.plan.removals import with_kept_files
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import Layout, StoredPath, file_path, metadata_path
+from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json, without_files
+
+
+class WantedPage(Struct, frozen=True):
+    """The page, and what was learned on the way to it.
+
+    ``filtered_out`` are the paths of the files that filters drop; ``legacy_json`` is there where it will be published.
+    ``exceeds_filters`` tells that the page has, because it is held, what filters would drop.
+    """
+
+    page: ProjectPage
+    filtered_out: frozenset[StoredPath] = frozenset()
+    legacy_json: LegacyJson | None = None
+    exceeds_filters: bool = False
+
+
+class PageChooser(Struct, frozen=True):
+    """Makes wanted pages out of upstream's. Thread-safe.
+
+    With ``keeps_held`` filters drop nothing that is held; then ``is_excluded`` tells that those of names drop the project.
+    """
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    filters: Filters
+    deleted: DeletedPolicy
+    hash_index: bool
+    publishes_json: bool
+    keeps_held: bool = False
+    is_excluded: bool = False
+
+    def choose(self, page: ProjectPage, required_serial: int) -> WantedPage | Verdict:
+        """Return the wanted page, or the verdict of the filter that drops the whole project.
+
+        ``required_serial`` is what the legacy JSON owes, where it must be asked for.
+
+        Raises:
+            UpstreamError: the legacy JSON could not be fetched, or is older than required.
+        """
+        if not self.filters.shape_pages and not self.is_excluded:
+            return WantedPage(self._with_kept_files(page))
+        is_fetched = self.publishes_json or self.filters.needs_json
+        fetched = fetch_legacy_json(self.upstream, page.name, required_serial) if is_fetched else None
+        needs_tree = fetched is not None and self.filters.needs_json
+        document = ProjectDocument.parse(fetched.body if fetched is not None and needs_tree else None)
+        verdict = self.filters.metadata_of(ProjectFacts(page, document))
+        if not verdict.keeps and not self.keeps_held:
+            return verdict
+        whole = self._with_kept_files(page)
+        selection = Selection(self.filters, whole, document)
+        takes_new = verdict.keeps and not self.is_excluded
+        kept = self._with_held_files(selection, takes_new=takes_new) if self.keeps_held else selection.page
+        kept_names = {file.filename for file in kept.files}
+        dropped = {file.filename: file_path(file) for file in whole.files if file.filename not in kept_names}
+        filtered_out = frozenset(path for each in dropped.values() for path in (each, metadata_path(each)))
+        published = without_files(fetched, dropped.keys()) if fetched is not None and self.publishes_json else None
+        return WantedPage(kept, filtered_out, published, not takes_new or kept != selection.page)
+
+    def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
+        if self.deleted is not DeletedPolicy.KEEP:
+            return page
+        for folder in self._folders(page):
+            if held := read_held_project(self.storage, folder, page.name, self.upstream.url):
+                return with_kept_files(page, self._without_wrong_names(held, page))
+        return page
+
+    def _without_wrong_names(self, held: ProjectPage, page: ProjectPage) -> ProjectPage:
+        """Return the held page without files that are not here, and that upstream has under other names.
+
+        It was not upstream that deleted such a file: the name in the page is wrong, as of a byte that the disk has flipped.
+        """
+        names = {file.sha256: file.filename for file in page.files}
+        doubtful = [file for file in held.files if names.get(file.sha256, file.filename) != file.filename]
+        wrong = {file.filename for file in doubtful if not self._is_here(file)}
+        return replace(held, files=tuple(f for f in held.files if f.filename not in wrong)) if wrong else held
+
+    def _is_here(self, file: DistributionFile) -> bool:
+        try:
+            return self.storage.stat(file_path(file)) is not None
+        except MalformedResponseError:  # its name is not the one in its URL
+            return False
+
+    def _with_held_files(self, selection: Selection, *, takes_new: bool) -> ProjectPage:
+        folders = self._folders(selection.upstream_page)
+        return with_held_files(selection, self.storage, folders, self.upstream.url, takes_new=takes_new)
+
+    def _folders(self, page: ProjectPage) -> tuple[StoredPath, StoredPath]:
+        layout = Layout(self.hash_index)
+        return layout.page_folder(page.name), layout.other_page_folder(page.name)

@@ -1,0 +1,53 @@
+"""What a run works with, and at which pace."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from msgspec import Struct
+
+from bandersnatch.progress import Progress
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.upstream.index import Upstream
+
+_LOOK_SECONDS = 0.01
+
+
+class Pace(Struct, frozen=True):
+    """The times and numbers of a run that have no option."""
+
+    orders_per_worker: int = 4
+    """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
+    helped_projects: int = 500
+    """For fewer projects, to start helper processes costs more than they bring."""
+    stale_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0)
+    """Caches of PyPI are purged within seconds of a change."""
+    checkpoint_seconds: float = 10.0
+    checkpoint_share: float = 0.05
+    """Checkpoints may take this part of the time, which for a long todo list makes them rarer."""
+    unwind_seconds: float = 1.0
+    """How long the workers may take to end when the run is asked to stop."""
+    clock: Callable[[], float] = time.monotonic
+    """By what a budget is measured."""
+    wall_clock: Callable[[], float] = time.time
+    """By what it is told which projects were longest not looked at."""
+
+
+class Equipment(Struct, frozen=True):
+    """What a run works with: the index, the disk, the pool (shut down where the run is stopped), the display, the flag."""
+
+    upstream: Upstream
+    storage: FilesystemStorage
+    executor: Executor
+    progress: Progress
+    stop: StopFlag
+
+    def unwind(self, seconds: float) -> None:
+        """End the workers after an error, and leave nothing half-written; they have so many seconds to end by themselves."""
+        self.stop.set()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + seconds
+        while self.storage.is_writing() and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+        self.storage.abandon()

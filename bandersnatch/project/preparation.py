@@ -1,0 +1,267 @@
+"""From an order for one project to what is to be done for it: which page it shall have, and what its files need.
+
+Upstream is asked for the page, and no more is done. Whoever has prepared a project, a package of the main process or
+a helper, sees to its files and publishes it (``project/completion.py``).
+"""
+
+import logging
+from collections.abc import Callable, Set
+from itertools import islice
+
+from msgspec.structs import replace
+
+from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.filters.verdict import Verdict
+from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
+from bandersnatch.model import MOST_TOLD, ProjectPage
+from bandersnatch.pages.stored_page import HeldPage, read_held_page
+from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
+from bandersnatch.plan.page_checks import check_page, is_of_quarantine
+from bandersnatch.project.job import Order
+from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.local_check import Soundness
+from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
+from bandersnatch.state.inventory import HeldProject
+from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.index import FetchedPage
+
+logger = logging.getLogger(__name__)
+
+Ask = Callable[[str | None], FetchedPage]
+"""Asks upstream for the project's page, unless it still has the given ETag."""
+
+
+class Preparation:
+    """The preparation of one project; ``record`` and ``unsettled`` are what the inventory has of it."""
+
+    def __init__(
+        self, order: Order, workshop: Workshop, record: HeldProject | None, unsettled: Set[StoredPath]
+    ) -> None:
+        self._order, self._shop, self._record, self._unsettled = order, workshop, record, unsettled
+        self._project, self._entry = order.project, order.entry
+        self._held: HeldPage | None = None
+        # Upstream's list does not have the project, nor how it is spelt.
+        is_unlisted = record is not None and order.entry.serial == 0
+        self._display_name = record.display_name if record and is_unlisted else order.entry.display_name
+
+    def outcome_without_page(self) -> Outcome | None:
+        """Return the outcome where upstream's page does not matter."""
+        if self._was_never_held():
+            return Settled(self._project, self._entry.serial, changed=False)
+        if self._entry.owed is Owed.EXCLUDED:
+            return Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
+        return None
+
+    def look(self) -> str | None:
+        """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
+        self._held = self._read_held_page()
+        is_known = self._record is not None and not self._unsettled and self._soundness.seems_whole()
+        return entity_tag(self._record.etag) if self._record is not None and is_known else None
+
+    def prepare(self, etag: str | None, ask: Ask) -> Prepared | Outcome:
+        """Ask for the page, with the ETag that ``look`` returned; return what is to be done, or the outcome if nothing is.
+
+        Raises:
+            UpstreamError: the page could not be fetched, is not the one that is owed, or is suspicious.
+            StorageError: the disk refused.
+        """
+        answer = self._fetch_page(etag, ask)
+        if isinstance(answer, FetchedPage) and answer.page is None and not self._soundness.has_right_digests():
+            answer = self._fetch_page(None, ask)  # the whole page says how to mend that
+        if not isinstance(answer, FetchedPage):
+            return answer
+        if answer.page is None:
+            return self._settle_unchanged(answer.serial)
+        if answer.page.is_quarantined and self._record is None:
+            return self._settle_quarantined(answer.serial)
+        page = replace(self._with_known_sizes(self._without_strays(answer.page)), serial=answer.serial)
+        is_of_this_index = self._record is not None and self._record.serial > 0
+        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
+        required_serial = self._required_json_serial(page)
+        wanted = self._shop.chooser.choose(page, required_serial)
+        if isinstance(wanted, Verdict):
+            never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
+            return Gone(self._project, wanted) if self._record or self._unsettled else never_here
+        plan = self._plan(wanted.page)
+        # What filters would drop must not count as unchanged for a run that goes by them.
+        etag = None if wanted.exceeds_filters else answer.etag
+        return Prepared(
+            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.owed
+        )
+
+    def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
+        """Return what the inventory must note as unsettled before anything of the work is done."""
+        return {*prepared.plan.touched, Layout(self._shop.pages.hash_index).page_folder(self._project)}
+
+    def begin(self, prepared: Prepared) -> Shrinks | None:
+        """Clear away what earlier runs left half-written; or return that the order does not give leave to remove files."""
+        dropped = self._dropped_files(prepared.plan)
+        if dropped and not self._order.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.owed):
+            filtered = len(prepared.wanted.filtered_out.intersection(dropped))
+            return Shrinks(self._project, dropped, filtered, prepared)
+        fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
+        self._shop.storage.sweep(self._unsettled - fetched)
+        return None
+
+    def _was_never_held(self) -> bool:
+        """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
+        is_removed = self._entry.owed is Owed.REMOVED and self._entry.serial > 0
+        return is_removed and self._record is None and not self._unsettled
+
+    def _read_held_page(self) -> HeldPage | None:
+        """Return what is held, also from where it lay before ``hash-index`` was changed."""
+        layout, storage = Layout(self._shop.pages.hash_index), self._shop.storage
+        held = read_held_page(storage, layout.page_folder(self._project))
+        return held or read_held_page(storage, layout.other_page_folder(self._project))
+
+    @property
+    def _soundness(self) -> Soundness:
+        return Soundness(self._shop, self._order, self._record, self._held)
+
+    def _fetch_page(self, etag: str | None, ask: Ask) -> FetchedPage | Outcome:
+        """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
+
+        Raises:
+            ProjectNotFoundError: there is no page, although nothing said that the project was removed.
+            StaleMetadataError: the page is older than it must be.
+        """
+        entry, owed, record = self._entry, self._entry.owed, self._record
+        unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
+        try:
+            fetched = ask(etag)
+            if etag is not None and fetched.page is None and (doubt := self._doubt_about(fetched, etag)):
+                logger.warning(
+                    "%s: 304 Not Modified, but %s; the page is asked for without condition", self._project, doubt
+                )
+                fetched = ask(None)
+        except NotFoundError as error:
+            if owed is Owed.REMOVED:
+                return Gone(self._project)
+            if owed is Owed.ROLES:
+                return unchanged
+            raise ProjectNotFoundError(self._project, error.url) from error
+        required = 0 if owed is Owed.ROLES else entry.serial
+        serial = fetched.serial if fetched.serial is not None else 0
+        if fetched.page is None and fetched.serial is None and record is not None:
+            serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
+        if owed is Owed.REMOVED and serial < required:
+            return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
+        demanded = self._demanded_serial()
+        if serial < demanded:
+            if owed is Owed.ROLES:
+                return unchanged
+            raise StaleMetadataError(self._project, max(required, demanded), fetched.serial)
+        if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
+            raise StaleMetadataError(self._project, required, fetched.serial)
+        return fetched
+
+    def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
+        """Return the page with the sizes that only the held page tells, which has them of files that were checked."""
+        if self._held is None or all(file.size is not None for file in page.files):
+            return page
+        known = {file.hashes["sha256"]: file.size for file in self._held.files if "sha256" in file.hashes}
+        files = (file if file.size is not None else replace(file, size=known.get(file.sha256)) for file in page.files)
+        return replace(page, files=tuple(files))
+
+    def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
+        """Return why an answer of 304 can't be about the page that is held, or None where nothing speaks against it."""
+        held = self._record.serial if self._record is not None else 0
+        if self._held is not None and held > 0:  # a page beyond the root index is recorded at that one's serial
+            held = max(held, self._held.serial)
+        if unchanged.etag is not None and not are_of_one_page(unchanged.etag, etag):
+            return "for another page than the one that was asked about"
+        if unchanged.serial is not None and unchanged.serial > held > 0:
+            return f"with serial {unchanged.serial}, and the page here has {held}"
+        if unchanged.serial is None and self._entry.owed is not Owed.ROLES and self._entry.serial > held:
+            return f"without a serial, and the page must have {self._entry.serial}"
+        return None
+
+    def _without_strays(self, page: ProjectPage) -> ProjectPage:
+        """Return the page without the files that have no place here, which are told; it is no page if that is all of them.
+
+        Raises:
+            MalformedResponseError: no file of it has a place.
+        """
+        if not (self._shop.pages.release_files or self._shop.pages.root_uri):
+            return page  # with links to upstream, wherever they lead
+        files, errors = [], {}
+        for file in page.files:
+            try:
+                file_path(file)
+                files.append(file)
+            except MalformedResponseError as error:
+                errors[file.filename] = error
+        if not errors:
+            return page
+        if not files:
+            raise next(iter(errors.values()))
+        for reason in islice(errors.values(), MOST_TOLD):
+            logger.warning("%s: %s; the file is left out", self._project, reason)
+        if len(errors) > MOST_TOLD:
+            logger.warning("%s: %d more files are left out", self._project, len(errors) - MOST_TOLD)
+        return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
+
+    def _demanded_serial(self) -> int:
+        """Return the serial that a page must have because of the one that is held.
+
+        A record that upstream's journal does not bear out is not believed. And in a resync the held page may be what
+        upstream had before it was restored from a backup: where its list has the project at a lower serial too, an older
+        page is taken in the end.
+        """
+        if self._record is None or not self._shop.upstream.journal_end.reaches(self._record.serial):
+            return 0
+        may_be_older = self._order.is_resync and self._order.is_last_attempt
+        return min(self._record.serial, self._entry.serial) if may_be_older else self._record.serial
+
+    def _settle_quarantined(self, serial: int | None) -> Outcome:
+        """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""
+        if self._unsettled:
+            return Gone(self._project)
+        return Settled(self._project, serial or 0, changed=False, is_quarantined=True)
+
+    def _settle_unchanged(self, serial: int | None) -> Settled:
+        assert self._record is not None, "only a conditional request is answered with 304"
+        reached = max(self._record.serial, self._shop.upstream.journal_end.borne_out(serial or 0))
+        self._shop.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
+        return Settled(self._project, reached, changed=False)
+
+    def _plan(self, page: ProjectPage) -> FilePlan:
+        shop = self._shop
+        wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
+        stored = {path: None if path in self._order.wrong else shop.storage.stat(path) for path in wanted}
+        suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
+        held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
+        if not shop.pages.release_files:  # what such pages link to was never here, but for files of before
+            held = frozenset(path for path in held if shop.storage.stat(path) is not None)
+        return plan_files(wanted, stored, held, suspects, shop.rules)
+
+    def _held_digests(self, page: ProjectPage) -> dict[str, str]:
+        """Return the digests that the held page tells, without those that the files themselves belie: then it is damaged."""
+        digests = self._held.digests if self._held is not None else {}
+        for file in page.files:
+            if digests.get(file.filename, file.sha256) != file.sha256:
+                path = file_path(file)
+                stored = self._shop.storage.stat(path)
+                has_size = stored is not None and file.size in (stored.size, None)
+                if has_size and self._digest(path) == file.sha256:
+                    digests[file.filename] = file.sha256
+        return digests
+
+    def _digest(self, path: StoredPath) -> str:
+        return self._shop.storage.digest(path, "sha256", self._shop.is_stopped)
+
+    def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
+        """Return the distribution files that the held page lists and the new one would not."""
+        listed = {file.path for file in self._held.files} if self._held is not None else set()
+        return tuple(sorted(plan.deletions & listed))
+
+    def _required_json_serial(self, page: ProjectPage) -> int:
+        """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
+        match self._entry.owed:
+            case Owed.CONTENT | Owed.REMOVALS | Owed.QUARANTINES:
+                return self._entry.serial
+            case Owed.LISTED if not self._order.is_last_attempt:
+                return page.serial or 0
+            case _:
+                return 0

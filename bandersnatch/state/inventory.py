@@ -1,0 +1,298 @@
+"""What the mirror holds, per project: serial, ETag, counts; and which files of unfinished projects may lie about.
+
+A cache in SQLite: it can be deleted where there is no todo list, and is rebuilt from the pages under ``web/``
+(``rebuild_inventory``). It serves the root index without a walk through all folders, conditional requests, and the clean-up
+after a crash.
+
+Before a project's files are touched, their paths are noted as *unsettled*; the note goes when the project is settled, its
+page in place and its old files gone. So whatever a dead run left behind is found without a search.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from msgspec.structs import astuple
+from packaging.utils import NormalizedName
+
+from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.model import parse_project_name
+from bandersnatch.state import awaited, index_record, quarantines, strangers
+from bandersnatch.state.awaited import Awaited
+from bandersnatch.state.inventory_database import InventoryDatabase
+from bandersnatch.state.inventory_rows import (
+    Count,
+    HeldProject,
+    NamedRow,
+    ProjectRow,
+    Seconds,
+    Serial,
+    Text,
+    checked,
+    held_project,
+    name_of,
+    shown_name,
+)
+from bandersnatch.state.inventory_schema import INSERT, SELECT, VERIFIED, VERSION
+from bandersnatch.storage.layout import StoredPath, is_noted_path
+
+__all__ = ["HeldProject", "Inventory"]
+
+_ROWS_AT_A_TIME = 10_000
+
+
+class Inventory(InventoryDatabase):
+    """The inventory of one mirror. Thread-safe. Times are what ``now`` tells, in seconds since 1970."""
+
+    def get(self, project: NormalizedName) -> HeldProject | None:
+        """Return what is held of a project, or None."""
+        rows = self._held(f"{SELECT} WHERE name = ?", (project,))
+        return rows[0] if rows else None
+
+    def projects(self) -> Iterator[HeldProject]:
+        """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
+        last = ""
+        query = f"{SELECT} WHERE name > ? ORDER BY name LIMIT ?"
+        while rows := self._held(query, (last, _ROWS_AT_A_TIME)):
+            yield from rows
+            last = rows[-1].name
+
+    def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
+        """Yield name, display name and serial of all held projects but the quarantined, in the order of their names."""
+        quarantined = self.quarantined()
+        last = ""
+        query = "SELECT name, display_name, serial FROM project WHERE name > ? ORDER BY name LIMIT ?"
+        while rows := self._rows(NamedRow, query, (last, _ROWS_AT_A_TIME)):
+            for name, display_name, serial in rows:
+                if name not in quarantined:
+                    yield NormalizedName(name), shown_name(name, display_name), serial
+            last = rows[-1][0]
+
+    def quarantined(self) -> set[NormalizedName]:
+        """Return the held projects that upstream has quarantined."""
+        with self._cursor() as cursor:
+            return quarantines.all_of(cursor)
+
+    def without_files(self) -> list[NormalizedName] | None:
+        """Return the projects that may be quarantined, where it is not known which are; else None."""
+        with self._cursor() as cursor:
+            if quarantines.are_known(cursor):
+                return None
+            return [NormalizedName(name) for (name,) in cursor.execute("SELECT name FROM project WHERE files = 0")]
+
+    def begin_quarantines(self, projects: Iterable[NormalizedName]) -> None:
+        """Record that these projects, and no others, are quarantined."""
+        with self._transaction() as cursor:
+            quarantines.begin(cursor, projects)
+
+    def serials(self) -> dict[NormalizedName, int]:
+        """Return the serials of all projects that are held."""
+        rows = self._rows(tuple[Text, Serial], "SELECT name, serial FROM project")
+        return {NormalizedName(name): serial for name, serial in rows}
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many projects and how many files are held."""
+        [(projects, files)] = self._rows(tuple[Count, float], "SELECT count(*), total(files) FROM project")
+        return int(projects), int(files)
+
+    def index_record(self) -> index_record.IndexRecord | None:
+        """Return what is known of the root index, or None where nothing is."""
+        with self._cursor() as cursor:
+            return index_record.load(cursor)
+
+    def forget_index_record(self) -> None:
+        """Know nothing of the root index, which is about to be written."""
+        with self._transaction() as cursor:
+            index_record.forget(cursor)
+
+    def save_index_record(self, stamps: Mapping[StoredPath, str], lines: int, left: Collection[NormalizedName]) -> None:
+        """Record a root index that was written with so many lines: all projects that are held, but those that are left."""
+        with self._transaction() as cursor:
+            index_record.save(cursor, stamps, lines, left)
+
+    def put(self, *held: HeldProject) -> None:
+        """Record projects whose pages are in place, as upstream has just said, and settle them."""
+        with self._transaction() as cursor:
+            now = self._now()
+            for project in held:
+                if cursor.execute("SELECT 1 FROM project WHERE name = ?", (project.name,)).fetchone() is None:
+                    cursor.execute("UPDATE tally SET projects = projects + 1")
+                self._put(cursor, project, now)
+                self._settle(cursor, project.name)
+
+    def put_all(self, held: Iterable[HeldProject]) -> None:
+        """Record all projects of a new inventory at once, and only then let it count as one."""
+        with self._transaction() as cursor:
+            for project in held:
+                self._put(cursor, project, 0)
+            cursor.execute("UPDATE tally SET projects = (SELECT count(*) FROM project)")
+            cursor.execute(f"PRAGMA user_version = {VERSION}")
+
+    def remove(self, project: NormalizedName) -> None:
+        """Forget a project that is held no more, and settle it."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM project WHERE name = ?", (project,))
+            cursor.execute("UPDATE tally SET projects = projects - ?", (cursor.rowcount,))
+            strangers.note(cursor, project, ())
+            quarantines.note(cursor, project, is_quarantined=False)
+            self._settle(cursor, project)
+
+    def forget_etags(self) -> None:
+        """Make every next request for a page unconditional."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE project SET etag = NULL")
+
+    def forget_etags_of(self, projects: Iterable[NormalizedName]) -> None:
+        """Make the next request for each of these pages unconditional."""
+        with self._transaction() as cursor:
+            cursor.executemany("UPDATE project SET etag = NULL WHERE name = ?", ((project,) for project in projects))
+
+    def forget_serials(self) -> None:
+        """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE project SET etag = NULL, serial = 0")
+            cursor.execute("DELETE FROM awaited")
+
+    def with_stranger(self, path: StoredPath) -> list[NormalizedName]:
+        """Return the projects that list a file whose name does not begin with theirs."""
+        with self._cursor() as cursor:
+            return strangers.projects_with(cursor, path)
+
+    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
+        """Record that pages are older than was believed, so that the next ones need not be newer than that."""
+        with self._transaction() as cursor:
+            rows = ((serial, project) for project, serial in serials.items())
+            cursor.executemany("UPDATE project SET etag = NULL, serial = ? WHERE name = ?", rows)
+
+    def note_unsettled(self, paths: Iterable[tuple[NormalizedName, StoredPath]]) -> None:
+        """Note files of projects that are about to be written or deleted."""
+        with self._transaction() as cursor:
+            cursor.executemany("INSERT OR IGNORE INTO unsettled VALUES (?, ?)", paths)
+
+    def unsettled(self, project: NormalizedName) -> set[StoredPath]:
+        """Return the files that earlier runs may have left half-done for a project."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,)).fetchall()
+            return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
+
+    def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
+        """Return all files that earlier runs may have left half-done."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT project, path FROM unsettled").fetchall()
+        noted = [(NormalizedName(project), StoredPath(path)) for project, path in rows if is_noted_path(path)]
+        return [(project, path) for project, path in noted if parse_project_name(project) == project]
+
+    def note_partial(self, path: StoredPath, etag: str) -> None:
+        """Note of which document the half-written file of that path is a part."""
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO partial VALUES (?, ?)", (path, etag))
+
+    def partial_etag(self, path: StoredPath) -> str | None:
+        """Return the ETag of the document of which the half-written file of that path is a part, or None."""
+        with self._cursor() as cursor:
+            row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
+        return None if row is None else entity_tag(str(row[0]))
+
+    def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
+        """Return name, display name and serial of so many projects that upstream was longest not asked for."""
+        query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"
+        return _named(self._rows(NamedRow, query, (before, number)))
+
+    def overdue(self, most: int) -> int:
+        """Return how many projects must be looked at as soon as may be, since older code left some of their files out."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM project WHERE looked_at < 0 LIMIT ?)"
+        [(number,)] = self._rows(tuple[Count], query, (most,))
+        return number
+
+    def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Record when upstream was asked for projects."""
+        with self._transaction() as cursor:
+            rows = ((moment, project) for project in projects)
+            cursor.executemany("UPDATE project SET looked_at = ? WHERE name = ?", rows)
+
+    def refreshed_up_to(self) -> tuple[float | None, int]:
+        """Return up to when projects were looked at again, None where none ever was; and how many are held."""
+        query = "SELECT (SELECT up_to FROM refreshed), (SELECT count(*) FROM project)"
+        [(up_to, number)] = self._rows(tuple[Seconds | None, Count], query)
+        return up_to, number
+
+    def save_refreshed(self, up_to: float) -> None:
+        """Record up to when projects were looked at again."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM refreshed")
+            cursor.execute("INSERT INTO refreshed VALUES (?)", (up_to,))
+
+    def note_awaited(self, project: NormalizedName, what: Awaited) -> None:
+        """Note what is awaited of a project that was asked for just now."""
+        with self._transaction() as cursor:
+            awaited.note(cursor, project, what, self._now())
+
+    def awaited_serials(self) -> dict[NormalizedName, int]:
+        """Return which serial is awaited of each project of which anything is; 0 where that is no newer page."""
+        with self._cursor() as cursor:
+            return awaited.serials(cursor)
+
+    def due_awaited(self, now: float) -> list[tuple[NormalizedName, str, int]]:
+        """Return name, display name and serial of the awaited projects that are to be asked for now."""
+        with self._cursor() as cursor:
+            return _named(awaited.due(cursor, now))
+
+    def end_asking(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Note when projects were asked for, if they are awaited; forget what is so no longer."""
+        with self._transaction() as cursor:
+            awaited.mark_asked(cursor, projects, moment)
+            awaited.forget_old(cursor, moment)
+
+    def begin_verification(self, moment: float) -> None:
+        """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""
+        with self._transaction() as cursor:
+            for statement in VERIFIED:
+                cursor.execute(statement)
+            cursor.execute("DELETE FROM verified WHERE project NOT IN (SELECT name FROM project)")
+            cursor.execute("UPDATE verified SET at = ? - 1 WHERE at >= ?", (moment, moment))
+
+    def verified_before(self, moment: float) -> Iterator[HeldProject]:
+        """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
+        last_name, last_at = "", 0.0
+        never = f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"  # noqa: S608 - ours
+        while never_verified := self._held(never, (last_name, _ROWS_AT_A_TIME)):
+            yield from never_verified
+            last_name = never_verified[-1].name
+        last_name = ""
+        earlier = (
+            "SELECT name, at FROM verified JOIN project ON name = project"
+            " WHERE (at, project) > (?, ?) AND at < ? ORDER BY at, project LIMIT ?"
+        )
+        while rows := self._rows(tuple[Text, Seconds], earlier, (last_at, last_name, moment, _ROWS_AT_A_TIME)):
+            for name, _ in rows:
+                if (held := self.get(name_of(name))) is not None:
+                    yield held
+            last_name, last_at = rows[-1]
+
+    def mark_verified(self, projects: Iterable[NormalizedName], moment: float) -> None:
+        """Record that projects were verified."""
+        with self._transaction() as cursor:
+            rows = ((project, moment) for project in projects)
+            cursor.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?)", rows)
+
+    def _held(self, query: str, parameters: tuple[object, ...]) -> list[HeldProject]:
+        with self._cursor() as cursor:
+            rows = checked(ProjectRow, cursor.execute(query, parameters).fetchall())
+            return [held_project(row) for row in rows]
+
+    @staticmethod
+    def _put(cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
+        *row, paths, is_quarantined = astuple(held)
+        cursor.execute(INSERT, (*row, looked_at))
+        if paths is not None:
+            strangers.note(cursor, held.name, paths)
+        if is_quarantined is not None:
+            quarantines.note(cursor, held.name, is_quarantined=is_quarantined)
+
+    @staticmethod
+    def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
+        cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
+        cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
+
+
+def _named(rows: Iterable[NamedRow]) -> list[tuple[NormalizedName, str, int]]:
+    return [(name_of(name), shown_name(name, display_name), serial) for name, display_name, serial in rows]

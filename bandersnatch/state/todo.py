@@ -1,0 +1,161 @@
+"""The todo list as a value: the projects that are not yet at its target serial, and the text form of that.
+
+Invariant: every project that the list does not name is at the target serial or later.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import MirrorError
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.upstream.expectations import Owed
+
+_LATE = re.compile(r"@(\d{1,12})", re.ASCII)
+
+
+class TodoFormatError(MirrorError):
+    """The text is no todo list of ours."""
+
+    def __init__(self, line_number: int, line: str) -> None:
+        super().__init__(f"line {line_number} of the todo list can't be read: {line[:80]!r}")
+
+
+class TodoEntry(Struct, frozen=True):
+    """What one project waits for: the serial that its page owes, and why."""
+
+    display_name: str
+    serial: int
+    owed: Owed = Owed.CONTENT
+    late_since: int | None = None
+    """Since when upstream's page is behind that, in seconds since 1970, where a run has seen it."""
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether only a list of all projects told, by not having it, that the project may be gone."""
+        return self.owed is Owed.REMOVED and self.serial == 0
+
+
+class TodoList:
+    """The work left for ``target_serial``, by normalized name. Not thread-safe: only the main thread has it."""
+
+    def __init__(self, target_serial: int, entries: dict[NormalizedName, TodoEntry] | None = None) -> None:
+        self.target_serial = target_serial
+        self._entries = entries if entries is not None else {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, project: NormalizedName) -> bool:
+        return project in self._entries
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(self._entries)
+
+    def __getitem__(self, project: NormalizedName) -> TodoEntry:
+        return self._entries[project]
+
+    def get(self, project: NormalizedName) -> TodoEntry | None:
+        """Return what a project waits for, or None where it waits for nothing."""
+        return self._entries.get(project)
+
+    def add(self, project: NormalizedName, entry: TodoEntry) -> None:
+        """Put a project on the list, in place of what stood there for it."""
+        self._entries[project] = entry
+
+    def discard(self, project: NormalizedName) -> None:
+        """Take a project off the list: it has reached the target serial."""
+        self._entries.pop(project, None)
+
+    def merge(self, changes: Iterable[tuple[ChangelogEntry, Owed]]) -> None:
+        """Add changes, in any order, and move the target serial on to the newest of them."""
+        for change, owed in sorted(changes, key=lambda pair: pair[0].serial):
+            self._entries[change.project] = _after(self._entries.get(change.project), change, owed)
+            self.target_serial = max(self.target_serial, change.serial)
+
+    def add_listed(self, name: NormalizedName, project: ListedProject) -> None:
+        """Add a project as the list of all tells of it; what the changelog told of it before stays owed."""
+        entry = self.get(name)
+        if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
+            late_since = entry.late_since if entry is not None else None
+            self.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED, late_since))
+        elif entry.serial < project.serial:
+            owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
+            self.add(name, TodoEntry(project.display_name, project.serial, owed, entry.late_since))
+
+    def add_missing(self, missing: Iterable[NormalizedName]) -> None:
+        """Add projects that are held but not listed; their pages will tell whether they are gone."""
+        for name in missing:
+            if name not in self:
+                self.add(name, TodoEntry(name, 0, Owed.REMOVED))
+
+    def to_lines(self) -> Iterator[str]:
+        """Yield the text form: the target serial, then a line ``name serial [why] [@late_since]`` for each project."""
+        yield f"{self.target_serial}\n"
+        for entry in self._entries.values():
+            words = [entry.display_name, str(entry.serial), entry.owed.value]
+            if entry.late_since is not None:
+                words.append(f"@{entry.late_since}")
+            yield " ".join(filter(None, words)) + "\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> "TodoList":
+        """Read the text form.
+
+        Raises:
+            TodoFormatError: where a line is not of that form.
+        """
+        lines = text.splitlines()
+        if not lines or not _is_serial(lines[0]):
+            raise TodoFormatError(1, lines[0] if lines else "")
+        todo = cls(int(lines[0]))
+        for number, line in enumerate(lines[1:], 2):
+            name, *rest = line.split(" ")
+            late_since = None
+            if len(rest) > 1 and (late := _LATE.fullmatch(rest[-1])):
+                rest, late_since = rest[:-1], int(late[1])
+            project = parse_project_name(name)
+            if project is None or not 1 <= len(rest) <= 2 or not _is_serial(rest[0]):
+                raise TodoFormatError(number, line)
+            try:
+                owed = Owed(rest[1] if len(rest) == 2 else "")
+            except ValueError as error:
+                raise TodoFormatError(number, line) from error
+            todo.add(project, TodoEntry(name, int(rest[0]), owed, late_since))
+        return todo
+
+
+def _is_serial(text: str) -> bool:
+    return parse_serial(text) is not None
+
+
+def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+    """Return what a project waits for after one more change; a page that is late stays so."""
+    late_since = entry.late_since if entry is not None else None
+    return replace(_owed_after(entry, change, owed), late_since=late_since)
+
+
+def _owed_after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+    """Return what a project waits for after one more change.
+
+    A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place. That files were
+    removed stays known until the project is done, for which a removal and a new creation count too.
+    """
+    if entry is None:
+        return TodoEntry(change.display_name, change.serial, owed)
+    if owed is Owed.ROLES:
+        serial = max(entry.serial, change.serial) if entry.owed is Owed.ROLES else entry.serial
+        return TodoEntry(change.display_name, serial, entry.owed)
+    if entry.owed in (Owed.ROLES, Owed.LISTED):  # of these the changelog knows more
+        return TodoEntry(change.display_name, change.serial, owed)
+    newer, older = (owed, entry.owed) if change.serial >= entry.serial else (entry.owed, owed)
+    if newer is Owed.CONTENT and older in (Owed.REMOVALS, Owed.REMOVED):
+        newer = Owed.REMOVALS
+    if newer in (Owed.CONTENT, Owed.REMOVALS) and older is Owed.QUARANTINES:
+        newer = Owed.QUARANTINES
+    if change.serial >= entry.serial:
+        return TodoEntry(change.display_name, change.serial, newer)
+    return replace(entry, owed=newer)

@@ -1,0 +1,85 @@
+"""Remembers the projects that were removed although no journal told of it, so that what an outage has taken comes back.
+
+A list of all projects lacked them, and their pages were 404. Upstream's changelog says nothing when such a project is there
+again. So the runs of the next thirty days ask for it, in the first hour all of them, and then ever more seldom.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.model import parse_project_name
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import UNCONFIRMED
+from bandersnatch.upstream.expectations import Owed
+
+_ALWAYS_SECONDS = 3600
+_KEEP_SECONDS = 30 * 24 * 3600
+_MOST_AT_A_TIME = 1000
+_MAX_BYTES = 256 * 1024**2
+
+
+class _Removed(Struct, frozen=True):
+    """When a project was removed, and when it was asked for last, in seconds since 1970."""
+
+    project: str
+    removed: float
+    asked: float
+
+
+_decoder = msgspec.json.Decoder(list[_Removed])
+
+
+class Unconfirmed:
+    """The list of one mirror, as a file. Losing it costs only that nothing asks for these projects again."""
+
+    def __init__(self, storage: FilesystemStorage, now: float) -> None:
+        self._storage, self._now = storage, now
+        self._known = {NormalizedName(each.project): each for each in self._load()}
+
+    def add_to(self, todo: TodoList, is_held: Callable[[NormalizedName], bool]) -> bool:
+        """Put on the todo list what is to be asked for now; return whether there is any.
+
+        What is here again, or was removed as the changelog now tells, is forgotten.
+        """
+        before = len(self._known)
+        for project in list(self._known):
+            entry = todo.get(project)
+            if is_held(project) or (entry is not None and entry.owed is Owed.REMOVED and not entry.is_unlisted):
+                del self._known[project]
+        due = sorted((each for each in self._known.values() if self._is_due(each)), key=lambda each: each.asked)
+        for each in due[:_MOST_AT_A_TIME]:
+            project = NormalizedName(each.project)
+            self._known[project] = replace(each, asked=self._now)
+            if project not in todo:
+                todo.add(project, TodoEntry(project, 0, Owed.REMOVED))
+        if len(self._known) < before:
+            self.save()
+        return bool(due)
+
+    def save(self, removed: Iterable[NormalizedName] = ()) -> None:
+        """Write the list, with what a run has removed just now."""
+        self._known |= {project: _Removed(project, self._now, self._now) for project in removed}
+        if self._known:
+            self._storage.save(UNCONFIRMED, [msgspec.json.encode(list(self._known.values()))])
+        else:
+            self._storage.delete(UNCONFIRMED)
+
+    def _is_due(self, each: _Removed) -> bool:
+        age = self._now - each.removed
+        return age <= _ALWAYS_SECONDS or self._now - each.asked >= each.asked - each.removed
+
+    def _load(self) -> Iterable[_Removed]:
+        try:
+            known = _decoder.decode(self._storage.read_record(UNCONFIRMED, _MAX_BYTES) or b"[]")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
+        return [
+            each
+            for each in known
+            if parse_project_name(each.project) == each.project and 0 <= self._now - each.removed <= _KEEP_SECONDS
+        ]

@@ -1,0 +1,49 @@
+"""Whether others, such as the user of a web server, can read the mirror, and under which names."""
+
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from bandersnatch.storage.layout import PACKAGES, SIMPLE, WEB
+
+logger = logging.getLogger(__name__)
+
+_FOR_OTHERS = stat.S_IXGRP | stat.S_IXOTH
+"""A folder that neither its group nor all may enter is closed to everybody else. A web server may be of the group."""
+
+
+def tell_closed_folders(directory: Path) -> None:
+    """Warn of a folder that keeps every other user out, as those have that are made under umask 077."""
+    for folder in (directory, directory / WEB, directory / SIMPLE, directory / PACKAGES):
+        try:
+            mode = stat.S_IMODE(os.stat(folder).st_mode)
+        except FileNotFoundError:
+            continue
+        if not mode & _FOR_OTHERS:
+            logger.warning(
+                "%s has mode %04o: no web server of another user can read the mirror. Run bandersnatch with umask 022, and "
+                "once: chmod -R go+rX %s",
+                folder, mode, directory / WEB if folder != directory else directory,
+            )  # fmt: skip
+            return
+
+
+def tell_ignored_case(directory: Path) -> None:
+    """Say that the filesystem does not tell upper from lower case, which few operators know of theirs."""
+    simple = directory / SIMPLE
+    with suppress(OSError):
+        if os.path.samefile(simple, simple.with_name(simple.name.upper())):
+            logger.info(
+                "%s: this filesystem does not tell upper from lower case; files whose paths differ in nothing else would "
+                "overwrite each other, as PyPI has none. After a move to another filesystem make a full resync (README.md)",
+                directory,
+            )
+
+
+def umask_of_process() -> int:
+    """Return which permissions are taken from new files. There is no way to ask but to change it for a moment."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask

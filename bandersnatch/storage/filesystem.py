@@ -1,0 +1,299 @@
+"""The mirror's directory: whole files appear by one rename, or not at all.
+
+A file is written under a temporary name (``storage/parts.py``), checked, and renamed. Data is made durable in
+groups by ``flush``, which must come before any record that speaks of the data; such records are written with ``save``.
+"""
+
+import errno
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
+from bandersnatch.storage.access import umask_of_process
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.folders import Folders, make_folder
+from bandersnatch.storage.layout import WEB, StoredPath
+from bandersnatch.storage.parts import Parts
+from bandersnatch.storage.room import Room
+from bandersnatch.storage.shortcomings import UNABLE, Shortcomings
+from bandersnatch.storage.tree import ABSENT, StoredTree
+
+logger = logging.getLogger(__name__)
+
+PUBLIC_MODE = 0o644
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""Some filesystems have shorter names than others, or want them in UTF-8, or without a colon."""
+
+
+class _UnchangedError(Exception):
+    """What was written is there already; leaves a ``write`` block without effect."""
+
+
+class FilesystemStorage(StoredTree):
+    """A directory of the local filesystem. Thread-safe; two threads never write one path at a time."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._being_written: set[StoredPath] = set()
+        self._guard = threading.Lock()
+        self._folders = Folders(str(root))
+        self._shortcomings = Shortcomings(str(root))
+        self._parts = Parts(str(root), self._folders, self._shortcomings)
+        self._abandoned = False
+        self._room = Room(root)
+        self._file_mode: int | None = None
+        self._tell: Callable[[StoredPath], None] | None = None
+
+    def manage_permissions(self) -> None:
+        """From now on, let everybody read what is written, and only its owner write it, whatever the umask says."""
+        is_needed = 0o666 & ~umask_of_process() != PUBLIC_MODE
+        self._file_mode = PUBLIC_MODE if is_needed else None  # else the umask does it
+
+    def tell_changes(self, tell: Callable[[StoredPath], None] | None) -> None:
+        """From now on, call ``tell``, from any thread, with the path of each file that has appeared, changed or gone."""
+        self._tell = tell
+
+    def tell(self, paths: Iterable[StoredPath]) -> None:
+        """Tell of changes that another process has made here, with a ``twin``."""
+        if self._tell is not None:
+            for path in paths:
+                self._tell(path)
+
+    def twin(self) -> "FilesystemStorage":
+        """Return a storage for another process, which writes to the same directory in the same way."""
+        twin = type(self)(self._root)
+        twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
+        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
+        twin._parts = self._parts.twin(twin._folders)  # noqa: SLF001 - as above
+        return twin
+
+    @contextmanager
+    def claimed(self, paths: Iterable[StoredPath]) -> Iterator[None]:
+        """Keep other threads from writing to these paths, and take what a ``twin`` leaves half-written for ours.
+
+        Raises:
+            PathConflictError: another thread writes one of them.
+            InterruptedRunError: the storage was abandoned.
+        """
+        claimed: list[StoredPath] = []
+        try:
+            for path in paths:
+                self._claim(path)
+                claimed.append(path)
+            yield
+        finally:
+            with self._guard:
+                self._being_written.difference_update(claimed)
+
+    @contextmanager
+    def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+        """Write a file that appears, whole, when the block ends well, and not at all when it raises.
+
+        With ``partial`` the writing goes on from what an earlier attempt left, and what is written stays behind, under its
+        temporary name, where the block ends with an error that ``partial`` names.
+
+        Raises:
+            StorageError: the disk refused.
+            InterruptedRunError: the storage was abandoned meanwhile.
+        """
+        partial = partial or Partial()
+        self._claim(path)
+        sink: Sink | None = None
+        try:
+            part = self._open_part(path, is_new=partial.offset == 0)
+            sink = Sink(self._absolute(path), part, self._shortcomings)
+            if partial.offset:
+                sink.take_over(partial.offset)
+            yield sink
+            sink.close(mtime, self._file_mode)
+            if self._abandoned:
+                raise InterruptedRunError
+            self._publish(path)
+            if self._tell is not None:
+                self._tell(path)
+        except BaseException as error:
+            if sink is not None:
+                with suppress(StorageError):
+                    sink.close()
+            if not isinstance(error, partial.kept_after):
+                self._parts.delete(path)
+                self._folders.delete_empty(path)
+            else:
+                self._parts.leave()
+            raise
+        finally:
+            with self._guard:
+                self._being_written.discard(path)
+
+    def partial_size(self, path: StoredPath) -> int:
+        """Return how many bytes an earlier attempt has left of a file, or 0."""
+        return self._parts.size(path)
+
+    def part_beside(self, path: StoredPath) -> str | None:
+        """Return the name that a file has beside its place while it is written; None where that lies elsewhere."""
+        return self._parts.beside(path)
+
+    def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> AbstractContextManager[None]:
+        """Hold room for a file of that size beside all others that are under way, and beside the reserve.
+
+        Raises:
+            StorageError: there is not so much.
+        """
+        return self._room.hold(self._absolute(path), size_bytes, reserve_bytes)
+
+    def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
+        """Write a small file, unless it is there with the same bytes; return whether it was written."""
+        if self._plain_size(path) == len(data) and self.read(path) == data:
+            return False
+        with self.write(path, mtime) as sink:
+            sink.write(data)
+        return True
+
+    @contextmanager
+    def rewrite(self, path: StoredPath) -> Iterator[Sink]:
+        """Write a large file, as ``write`` does, unless it is there with the same bytes."""
+        with suppress(_UnchangedError), self.write(path) as sink:
+            yield sink
+            if self._is_same(path, sink):
+                raise _UnchangedError
+
+    def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
+        """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""
+        mode = self._mode(path)
+        with self.write(path) as sink:
+            for piece in pieces:
+                sink.write(piece)
+            sink.flush_to_disk(mode)
+        with self._translated(path, "flush"):
+            self._shortcomings.flush_folder(os.path.dirname(self._absolute(path)))
+
+    def flush(self) -> None:
+        """Make all that was written so far durable: one call for the whole filesystem, in place of one per file."""
+        with self._translated(WEB, "flush"):
+            self._shortcomings.flush()
+
+    def set_mtime(self, path: StoredPath, mtime: float) -> None:
+        """Set the modification time of a stored file."""
+        with self._translated(path, "set the time of"):
+            self._shortcomings.set_times(self._absolute(path), (mtime, mtime))
+
+    def delete(self, path: StoredPath) -> bool:
+        """Delete a file, and the folders that it leaves empty; return whether it was there."""
+        absolute = self._absolute(path)
+        try:
+            os.unlink(absolute)
+            was_there = True
+        except OSError as error:
+            if error.errno not in ABSENT and not self.is_folder(path):
+                raise StorageError(absolute, "delete", error) from error
+            was_there = False
+        self._folders.delete_empty(path)
+        if was_there and self._tell is not None:
+            self._tell(path)
+        return was_there
+
+    def link(self, path: StoredPath, target: str) -> None:
+        """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
+        try:
+            self._parts.link(path, target)
+        except OSError as error:
+            cause: OSError | str = error
+            if error.errno in UNABLE:
+                cause = f"keep_index_versions needs symbolic links, and this filesystem has none ({error.strerror})"
+            raise StorageError(self._absolute(path), "link", cause) from error
+        if self._tell is not None:
+            self._tell(path)
+
+    def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
+        """Give a folder another place, by one rename; return False where that was not done, since something is there."""
+        with self._translated(path, "rename"):
+            make_folder(os.path.dirname(self._absolute(new_path)))
+            try:
+                os.rename(self._absolute(path), self._absolute(new_path))
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return False
+                raise
+        self._folders.delete_empty(path)
+        return True
+
+    def sweep(self, paths: Iterable[StoredPath]) -> int:
+        """Delete what earlier runs left half-written for these paths; return how many there were."""
+        return sum(self._sweep_one(path) for path in paths)
+
+    def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
+        """Delete what earlier runs left half-written, for these paths and wherever it is found, but for what is kept.
+
+        Nobody else may be writing.
+        """
+        goes_on = set(kept)
+        with self._translated(WEB, "clean up"):
+            for path in goes_on:
+                self._parts.take_over(path)
+            swept = self._parts.sweep(goes_on)
+        return swept + self.sweep(path for path in paths if path not in goes_on)
+
+    def is_writing(self) -> bool:
+        """Whether any file is half-written at this moment."""
+        with self._guard:
+            return bool(self._being_written)
+
+    def abandon(self) -> None:
+        """Let no file appear from now on, and delete the half-written ones, whatever their writers do."""
+        with self._guard:
+            self._abandoned = True
+            for path in self._being_written:
+                self._parts.delete(path)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Leave nothing of what was needed to write, when all that is to be written is; what comes late does no harm."""
+        self._parts.tidy()
+
+    def _sweep_one(self, path: StoredPath) -> bool:
+        is_deleted = self._parts.delete(path)
+        if is_deleted:
+            self._folders.delete_empty(path)
+        return is_deleted
+
+    def _claim(self, path: StoredPath) -> None:
+        with self._guard:
+            if self._abandoned:
+                raise InterruptedRunError
+            if path in self._being_written:
+                raise PathConflictError(path, "another project of this run writes it too")
+            self._being_written.add(path)
+
+    def _open_part(self, path: StoredPath, *, is_new: bool) -> int:
+        try:
+            return self._parts.open_new(path) if is_new else self._parts.open_again(path)
+        except NotADirectoryError as error:
+            raise PathConflictError(path, "a file lies where its folder would be") from error
+        except OSError as error:
+            raise StorageError(self._absolute(path), "write", error) from error
+
+    def _publish(self, path: StoredPath) -> None:
+        try:
+            self._parts.publish(path)
+        except NotADirectoryError as error:
+            raise PathConflictError(path, "a file lies where its folder would be") from error
+        except IsADirectoryError as error:
+            raise PathConflictError(path, "a folder lies where the file would be") from error
+        except OSError as error:
+            if error.errno in _OF_THE_NAME:
+                raise PathConflictError(path, f"the filesystem takes no such name: {error.strerror}") from error
+            raise StorageError(self._absolute(path), "write", error) from error
+
+    def _is_same(self, path: StoredPath, sink: Sink) -> bool:
+        return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256
+
+    def _mode(self, path: StoredPath) -> int | None:
+        try:
+            return stat.S_IMODE(os.stat(self._absolute(path)).st_mode)
+        except OSError:
+            return None

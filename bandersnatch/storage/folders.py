@@ -1,0 +1,72 @@
+"""The folders of a mirror's directory: made when a file needs them, and deleted when the last one has gone."""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from bandersnatch.storage.layout import PACKAGES, SIMPLE, WEB
+
+_TRIES = 100
+_Result = TypeVar("_Result")
+_KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
+
+
+class Folders:
+    """The folders below ``root``. Thread-safe, also where other processes use them."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._guard = threading.Lock()
+
+    def open_in(self, file: str, flags: int) -> int:
+        """Return a descriptor of a file; its folder is only made where that fails, which saves a call for most files."""
+        return self._with_folder(file, lambda: os.open(file, flags, 0o666))
+
+    def rename_into(self, name: str, target: str, source: int | None) -> None:
+        """Rename a file out of the folder of that descriptor; the folder of its target is made where it is missing."""
+        self._with_folder(target, lambda: os.replace(name, target, src_dir_fd=source))
+
+    def _with_folder(self, file: str, act: Callable[[], _Result]) -> _Result:
+        with suppress(FileNotFoundError):
+            return act()
+        with self._guard:  # no other thread deletes the folder, empty as it is, before it is used
+            for _ in range(_TRIES):  # another process may
+                with suppress(FileNotFoundError):
+                    make_folder(file.rpartition("/")[0])
+                    return act()
+            return act()
+
+    def delete_empty(self, path: str) -> None:
+        """Delete the folders around a path below the root, from the lowest up, as far as they are empty."""
+        folder = os.path.dirname(path)
+        with self._guard:
+            while folder not in _KEPT_FOLDERS:
+                try:
+                    os.rmdir(f"{self._root}/{folder}")
+                except FileNotFoundError:
+                    pass  # a run that was killed may have got this far
+                except OSError:
+                    return  # not empty, most of the time; or a link that an operator made
+                folder = os.path.dirname(folder)
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder, and those above it that are missing, of which there are few: so the lowest is tried first."""
+    missing: list[str] = []
+    while True:
+        try:
+            os.mkdir(folder)
+            break
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            above = folder.rpartition("/")[0]
+            if not above:
+                raise
+            missing.append(folder)
+            folder = above
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(each)

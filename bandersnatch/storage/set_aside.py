@@ -1,0 +1,57 @@
+"""Gives another name to whatever lies where a record of ours would be, and can be none.
+
+A FIFO would hold a run for ever, a folder can't be replaced by a file, and SQLite writes where a link leads.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from bandersnatch.errors import StorageError
+from bandersnatch.storage.layout import INVENTORY, LAST_MODIFIED, RECORDS, UNLISTED
+
+DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+"""Of the files that SQLite opens for one database."""
+
+logger = logging.getLogger(__name__)
+
+
+def set_aside_others(directory: Path) -> None:
+    """Do so for all records of a mirror, whose lock is held.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    for path in (directory / name for name in (*RECORDS, LAST_MODIFIED)):
+        _set_aside(path, may_be_link=True)
+    for path in (directory / f"{name}{suffix}" for name in (INVENTORY, UNLISTED) for suffix in DATABASE_SUFFIXES):
+        _set_aside(path, may_be_link=False)
+
+
+def is_other_kind(path: Path, *, may_be_link: bool = False) -> bool:
+    """Whether something lies there that is no plain file; what is not there, or is out of our sight, is not."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not (may_be_link and stat.S_ISLNK(mode))
+
+
+def _set_aside(path: Path, *, may_be_link: bool) -> None:
+    if not is_other_kind(path, may_be_link=may_be_link):
+        return
+    new = next(each for each in _names_beside(path) if not os.path.lexists(each))
+    try:
+        path.rename(new)
+    except OSError as error:
+        raise StorageError(str(path), "set aside what is no plain file", error) from error
+    logger.warning(
+        "%s was no plain file; it is called %s now, and what it should have held is made anew", path, new.name
+    )
+
+
+def _names_beside(path: Path) -> Iterator[Path]:
+    return (path.with_name(f"{path.name}.set-aside{number or ''}") for number in count())

@@ -1,0 +1,280 @@
+"""The three XML-RPC calls of PyPI for mirrors, sent through ``fetch``; the only importer of six.
+
+XML-RPC faults come with status 200, the one of the rate limit too. A serial in the changelog is an upper bound of what
+has been told, gaps are normal, and any field can be nil.
+"""
+
+import logging
+import re
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeGuard
+from xml.parsers.expat import ExpatError
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import (
+    InterruptedRunError,
+    MalformedResponseError,
+    NotFoundError,
+    UpstreamError,
+    UpstreamUnavailableError,
+    shown,
+    without_credentials,
+)
+from bandersnatch.http.connections import new_connections
+from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.upstream.expectations import Owed, owed_after
+from bandersnatch.upstream.project_list import read_project_list
+
+if TYPE_CHECKING:
+    import xmlrpc.client as xmlrpc_client
+else:
+    from six.moves import xmlrpc_client
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_LIMIT = 1_000
+"""An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
+MAX_LIST_BYTES = 160 * 1024 * 1024
+"""The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""50,000 changes are about 25 MB, and a parser makes several times as much of them. It reads no larger list, either."""
+MAX_ATTEMPTS = 4
+_MOST_ANSWERS = 20
+RATE_LIMIT_SECONDS = 60.0
+RATE_LIMIT_MARGIN_SECONDS = 2.0
+"""The server tells whole seconds, rounded down, and its clock is not ours."""
+LONGEST_WAIT_SECONDS = 60.0
+LONGEST_RATE_LIMIT_SECONDS = 3600.0
+"""How long is waited where nothing can take the changelog's place."""
+
+ProjectRule = Callable[[NormalizedName, str], bool]
+"""Whether a project of that name, displayed as that, is wanted."""
+
+_RATE_LIMIT = "HTTPTooManyRequests"
+_RESET_TIME = re.compile(r"reset in (\d+) seconds")
+_TRANSIENT_FAULT = -32500
+_METHOD_REFUSED = (405, 501)
+
+
+class Changelog:
+    """Upstream's journal. ``wait(seconds)`` pauses and tells whether the run was asked to stop meanwhile.
+
+    Where the rate limit lasts longer than ``longest_wait_seconds``, there is an error at once.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        upstream_url: str,
+        wait: Callable[[float], bool],
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+    ) -> None:
+        self._fetcher, self._wait, self._longest_wait_seconds = fetcher, wait, longest_wait_seconds
+        self._url = f"{without_credentials(upstream_url)}/pypi"
+
+    def last_serial(self) -> int:
+        """Return the newest serial, or 0 where the journal is empty."""
+        serial = self._call("changelog_last_serial")
+        if serial is None:
+            return 0
+        if not _is_serial(serial):
+            raise self._malformed(f"changelog_last_serial is {reprlib.repr(serial)}")
+        return serial
+
+    def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+        """Return the newest serial that was told, and all changes after ``serial``, oldest first.
+
+        An answer may have been cut short without a word. It is taken for the last one where it is short and goes as far as
+        ``at_least``; if it was not, the serial that is returned is the one up to which all was told.
+
+        Rows that are about no project, or about one whose name can't be, only count for the serial. Those whose serial is
+        beyond the newest one of the journal do not count. The serial is the one asked for where there is nothing new.
+        """
+        changes: list[tuple[ChangelogEntry, Owed]] = []
+        newest, end = serial, at_least
+        while True:
+            asked = newest
+            rows = self._call("changelog_since_serial", asked)
+            if not isinstance(rows, list):
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+            read = [self._read_row(row, asked) for row in rows]
+            end = max(end, self._end_of(asked, [serial for serial, _ in read], end))
+            if refused := [serial for serial, _ in read if serial > end]:
+                logger.warning(
+                    "%s: %d rows of the changelog, up to %d, are beyond its newest serial %d: they are left out",
+                    self._url, len(refused), max(refused), end,
+                )  # fmt: skip
+            changes += [change for serial, change in read if serial <= end and change is not None]
+            newest = max((serial for serial, _ in read if serial <= end), default=newest)
+            if newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
+                return newest, changes
+            logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
+
+    def _end_of(self, after: int, serials: list[int], known_end: int) -> int:
+        """Return how far the journal goes at least, from the serials of its rows; it is asked only where one is left out.
+
+        What a row beyond its end leaves out would never be read.
+        """
+        reached = after
+        for serial in sorted(serials):
+            if serial > max(reached + 1, known_end):
+                return self.last_serial()
+            reached = serial
+        return reached
+
+    def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
+        """Return the projects of which the journal tells at these serials, which are sorted; None where it has no such row.
+
+        One answer has many rows, and so may tell of several; only so many answers are asked for. What is then not known is
+        left out.
+        """
+        found: dict[int, NormalizedName | None] = {}
+        for _ in range(_MOST_ANSWERS):
+            wanted = [serial for serial in serials if serial not in found]
+            if not wanted:
+                break
+            begin = wanted[0] - 1
+            if begin >= MAX_SERIAL:
+                found |= dict.fromkeys(wanted)
+                break
+            rows = self._call("changelog_since_serial", begin)
+            if not isinstance(rows, list):
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+            told = [self._read_row(row, begin) for row in rows]
+            is_last = len(rows) < SMALLEST_LIMIT
+            newest = max((serial for serial, _ in told), default=begin)
+            projects = {serial: change[0].project for serial, change in told if change is not None}
+            found |= {serial: projects.get(serial) for serial in wanted if is_last or serial <= max(newest, wanted[0])}
+        return found
+
+    def all_projects(
+        self, keeps: ProjectRule, journal_end: int = 0
+    ) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
+        """Return the newest serial of the list of all projects, and the projects that ``keeps`` lets pass.
+
+        Quarantined ones are included; upstream may answer from a cache of up to an hour's age. A project whose serial is
+        beyond the newest one of the journal, of which ``journal_end`` is known, has serial 0.
+        """
+        listed = self._call("list_packages_with_serial", read=_read_list, limit_bytes=MAX_LIST_BYTES)
+        if not isinstance(listed, dict):
+            raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
+        if not all(isinstance(name, str) for name in listed):
+            raise self._malformed("list_packages_with_serial has projects whose name is none")
+        if not all(map(_is_count, listed.values())):
+            raise self._malformed("list_packages_with_serial has projects whose serial is none")
+        if max(listed.values(), default=0) > journal_end:  # it may have grown since
+            journal_end = self.last_serial()
+        if wrong := [name for name, serial in listed.items() if serial > journal_end]:
+            logger.warning(
+                "%s: the list of all projects has %d, %s for one at serial %d, beyond the newest serial %d: "
+                "these are not believed",
+                self._url, len(wrong), shown(wrong[0]), listed[wrong[0]], journal_end,
+            )  # fmt: skip
+            listed |= dict.fromkeys(wrong, 0)
+        names = ((parse_project_name(name), name) for name in listed)
+        kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
+        return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
+
+    def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Owed] | None]:
+        """Return a row's serial, and the change, where it is about a project."""
+        match row:
+            case [name, version, _, action, int(serial)] if (
+                _is_count(serial)
+                and serial > after
+                and isinstance(name, str | None)
+                and isinstance(version, str | None)
+                and isinstance(action, str | None)
+            ):
+                project = parse_project_name(name) if name is not None else None
+                if project is None or name is None:
+                    return serial, None
+                return serial, (ChangelogEntry(project, name, action or "", serial), owed_after(action, version))
+        raise self._malformed(f"changelog_since_serial({after}) has the row {reprlib.repr(row)}")
+
+    def _call(
+        self,
+        method: str,
+        *args: int,
+        read: Callable[[bytes], object] | None = None,
+        limit_bytes: int = MAX_ANSWER_BYTES,
+    ) -> object:
+        request = xmlrpc_client.dumps(args, method).encode()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            with new_connections():  # there are few calls, and much hangs on each
+                answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
+            try:
+                return (read or _read_answer)(answer.body)
+            except xmlrpc_client.Fault as fault:
+                self._wait_or_raise(method, fault, attempt)
+            except (
+                ExpatError,
+                xmlrpc_client.Error,
+                ArithmeticError,
+                ValueError,
+                TypeError,
+                LookupError,
+                AttributeError,
+                RecursionError,
+            ) as error:
+                kind = answer.headers.get("Content-Type", "of no type")
+                raise self._malformed(f"no XML-RPC, but {kind}: {_words(error)}") from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
+        """Wait as long as the fault says, or a little, before the next attempt."""
+        code, text = _told(fault.faultCode), _told(fault.faultString)
+        reset = _RESET_TIME.search(text)
+        seconds = 2.0**attempt / 2
+        if text.startswith(_RATE_LIMIT):
+            seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
+        is_too_long = seconds > self._longest_wait_seconds < LONGEST_RATE_LIMIT_SECONDS
+        if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS or is_too_long:
+            raise UpstreamUnavailableError(self._url, f"{method}: fault {code}: {shown(text)}") from fault
+        seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS) + (RATE_LIMIT_MARGIN_SECONDS if reset else 0)
+        logger.warning("%s: %s: %s; the next attempt is in %g s", self._url, method, shown(text), seconds)
+        if self._wait(seconds):
+            raise InterruptedRunError
+
+    def _malformed(self, reason: str) -> MalformedResponseError:
+        return MalformedResponseError(self._url, reason)
+
+
+def is_without_xmlrpc(error: UpstreamError) -> bool:
+    """Whether a call failed because the index has no XML-RPC at all, as a server of plain files has none."""
+    has_refused = isinstance(error, UpstreamUnavailableError) and error.status in _METHOD_REFUSED
+    return has_refused or isinstance(error, NotFoundError)
+
+
+def _read_list(body: bytes) -> object:
+    listed = read_project_list(body)
+    if listed is None and len(body) > MAX_ANSWER_BYTES:
+        raise ValueError(f"{len(body)} bytes in another form than PyPI's")
+    return listed or _read_answer(body)
+
+
+def _read_answer(body: bytes) -> object:
+    if b"<!DOCTYPE" in body or b"\0" in body:  # in UTF-16, which would hide the other, there are zeros
+        raise ValueError("it defines entities, of which a small document makes a large one")
+    (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
+    return result
+
+
+def _told(value: object) -> str:
+    """Return what a fault has for a text or a number; it may be anything."""
+    return value if isinstance(value, str) else reprlib.repr(value)
+
+
+def _words(error: Exception) -> str:
+    """Say what an error is; those of xmlrpc have no words but their own name."""
+    return "it holds no answer" if isinstance(error, xmlrpc_client.Error) else str(error)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_serial(value: object) -> TypeGuard[int]:
+    return _is_count(value) and parse_serial(value) is not None

@@ -1,0 +1,233 @@
+"""``Inspection``: compares what the mirror has of one project with upstream's page, and has what is wrong put right.
+
+To look, a ``Package`` plans as in a run, and the files in doubt are read, each in a task of its own; to put things right,
+another ``Package`` does its whole work, told which files are bad. No task waits for another.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.memory import scarcity
+from bandersnatch.pages.publisher import Publication
+from bandersnatch.plan.file_plan import FileTask, FileWork
+from bandersnatch.project.job import Order
+from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.package import Package
+from bandersnatch.project.report import Failure, Outcome
+from bandersnatch.state.inventory import HeldProject
+from bandersnatch.state.todo import TodoEntry
+from bandersnatch.storage.layout import StoredPath, metadata_path
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.verify.findings import Finding, Problem
+
+
+class Inspected(Struct, frozen=True):
+    """What came of one project: what was wrong, and the outcome of the repair.
+
+    Without an outcome nothing had to be done, or nothing was to be done. ``is_compared`` is False where it did not come to
+    a comparison with upstream; then the outcome tells why.
+    """
+
+    project: NormalizedName
+    findings: tuple[Finding, ...]
+    outcome: Outcome | None
+    is_compared: bool = True
+
+
+class Inspection:
+    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is written.
+
+    Files are read by ``readers``, which wait for nobody: all threads of the pool may be waiting for a silent upstream.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        workshop: Workshop,
+        report: Callable[[Inspected], None],
+        readers: Executor,
+        *,
+        repairs: bool,
+    ) -> None:
+        self._order, self._tell, self._readers, self._repairs = order, report, readers, repairs
+        self._project = order.project
+        filters = workshop.chooser.filters
+        is_excluded = not filters.keeps_project(order.project, order.entry.display_name)
+        self._shop = replace(workshop, chooser=replace(workshop.chooser, keeps_held=True, is_excluded=is_excluded))
+        self._guard = threading.Lock()
+        self._left = 0
+        self._bad: dict[StoredPath, Problem] = {}
+        self._error: Exception | None = None
+
+    def start(self) -> None:
+        """Hand the first task to the pool."""
+        Package(self._order, replace(self._shop, take_plan=self._look, report=self._report_not_compared)).start()
+
+    def _report_not_compared(self, outcome: Outcome) -> None:
+        self._tell(Inspected(self._project, (), outcome, is_compared=False))
+
+    def _look(self, planned: Prepared) -> None:
+        """Read the files in doubt, each in a task of its own."""
+        doubtful = [task for task in planned.plan.tasks if self._is_doubtful(task)]
+        if not doubtful:
+            return self._conclude(planned)
+        self._left = len(doubtful)
+        for task in doubtful:
+            self._submit(partial(self._read, task, planned))
+
+    def _submit(self, task: Callable[[], None]) -> None:
+        try:
+            self._readers.submit(task)
+        except RuntimeError as error:  # they were shut down
+            failure = InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
+            self._end_one(failure)
+
+    def _is_doubtful(self, task: FileTask) -> bool:
+        """Whether only its bytes tell whether a file, or its core metadata, is right."""
+        has_metadata = task.wants_metadata and self._shop.storage.stat(metadata_path(task.path)) is not None
+        return task.work is FileWork.CHECK or (has_metadata and task.work is not FileWork.FETCH)
+
+    def _read(self, task: FileTask, planned: Prepared) -> None:
+        """Read one file, and its core metadata; whoever ends last draws the conclusion."""
+        error: Exception | None = None
+        try:
+            if task.work is FileWork.CHECK:
+                self._compare(task.path, task.file.sha256)
+            if task.wants_metadata and task.file.core_metadata_sha256 is not None:
+                self._compare(metadata_path(task.path), task.file.core_metadata_sha256)
+        except Exception as caught:  # noqa: BLE001 - told as the outcome when the project's last file was read
+            error = caught
+        if not self._end_one(error):
+            return
+        try:
+            self._conclude(planned)
+        except Exception as caught:  # noqa: BLE001 - without an outcome the command would wait for ever
+            self._report_not_compared(Failure(self._project, caught))
+
+    def _end_one(self, error: Exception | None) -> bool:
+        """Count a file that was read; return whether it was the last, and all went well. An error is told by the last."""
+        with self._guard:
+            self._error = self._error or error
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last and self._error is not None:
+            self._report_not_compared(Failure(self._project, self._error))
+        return is_last and self._error is None
+
+    def _compare(self, path: StoredPath, sha256: str) -> None:
+        storage = self._shop.storage
+        if storage.stat(path) is None:
+            return
+        try:
+            problem = None if storage.digest(path, "sha256", self._shop.is_stopped) == sha256 else Problem.DIGEST
+        except StorageError:
+            problem = Problem.UNREADABLE
+        if problem is not None:
+            with self._guard:
+                self._bad[path] = problem
+
+    def _conclude(self, planned: Prepared) -> None:
+        """Say what is wrong, or have it put right first."""
+        work = [task for task in planned.plan.tasks if self._needs_work(task)]
+        findings = [
+            *(finding for task in work for finding in self._file_findings(task, planned)),
+            *self._page_findings(planned, has_file_work=bool(work)),
+        ]
+        has_news = bool(work or planned.plan.deletions or self._is_of_another_serial(planned))
+        # A run would apply the filters to news, and might not look again at a project that is at upstream's serial.
+        is_due = findings or (has_news and not planned.wanted.exceeds_filters)
+        if not self._repairs or not is_due:
+            return self._tell(Inspected(self._project, tuple(findings), None))
+        rules = replace(self._shop.rules, check_digests=False)
+        order = replace(self._order, recheck=True, fresh=True, wrong=frozenset(self._bad))
+        shop = replace(
+            self._shop,
+            rules=rules,
+            report=lambda outcome: self._tell(Inspected(self._project, tuple(findings), outcome)),
+        )
+        Package(order, shop).start()
+
+    @staticmethod
+    def _is_of_another_serial(planned: Prepared) -> bool:
+        return planned.record is None or planned.record.serial != planned.wanted.page.serial
+
+    def _needs_work(self, task: FileTask) -> bool:
+        path, storage = metadata_path(task.path), self._shop.storage
+        if task.path in self._bad or path in self._bad or task.work is FileWork.FETCH:
+            return True
+        return (task.wants_metadata and storage.stat(path) is None) or (
+            task.work is FileWork.KEEP and not task.wants_metadata  # its time is wrong
+        )
+
+    def _file_findings(self, task: FileTask, planned: Prepared) -> Iterator[Finding]:
+        """Yield what is wrong with a file and its core metadata, as far as they should be here: not what is new upstream."""
+        held = planned.held.paths if planned.held is not None else None
+        storage = self._shop.storage
+        if held is None or task.path in held:
+            if task.work is FileWork.FETCH:
+                problem = Problem.MISSING if storage.stat(task.path) is None else Problem.SIZE
+                yield Finding(task.path, problem, self._project)
+            elif task.path in self._bad:
+                yield Finding(task.path, self._bad[task.path], self._project)
+        path = metadata_path(task.path)
+        if task.wants_metadata and (held is None or path in held):
+            if storage.stat(path) is None:
+                yield Finding(path, Problem.MISSING, self._project)
+            elif path in self._bad:
+                yield Finding(path, self._bad[path], self._project)
+
+    def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Iterator[Finding]:
+        """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
+        page, held = planned.wanted.page, planned.held
+        if has_file_work and self._shop.pages.digest_name != "sha256":
+            return  # the page that should be here can't be known before its files are
+        held_paths = held.paths if held is not None else set()
+        lost = {
+            task.file.filename
+            for task in planned.plan.tasks
+            if task.wants_metadata and metadata_path(task.path) not in held_paths and held is not None
+        }
+        publication = Publication(
+            page=page,
+            display_name="",
+            etag=None,
+            required_serial=0,
+            held=held,
+            deletions=frozenset(),
+            fetched=frozenset(),
+            lost_metadata=lost,
+            legacy_json=planned.wanted.legacy_json,
+        )
+        for path in self._shop.publisher.differing_pages(publication):
+            if self._shop.storage.stat(path) is None:
+                yield Finding(path, Problem.MISSING, self._project)
+            elif not self._is_of_another_serial(planned):
+                yield Finding(path, Problem.PAGE, self._project)
+
+
+class InspectionOrders:
+    """The projects to inspect as orders, read from the inventory one after the other."""
+
+    def __init__(self, held: Iterator[HeldProject], is_over: Callable[[], bool], *, may_remove: bool) -> None:
+        self._held, self._is_over, self._may_remove = held, is_over, may_remove
+        self._next = next(held, None)
+
+    def is_empty(self) -> bool:
+        """Whether no order is left to give, or no time."""
+        return self._next is None or self._is_over()
+
+    def next_order(self, now: float) -> Order | None:  # noqa: ARG002 - nothing here waits for its time
+        """Return the order to inspect the next project."""
+        if self._next is None or self._is_over():
+            return None
+        record, self._next = self._next, next(self._held, None)
+        # A change of content after serial 0: any page will do that is not older, but none that has lost all its files.
+        entry = TodoEntry(record.display_name, 0, Owed.CONTENT)
+        return Order(record.name, entry, recheck=True, may_remove=self._may_remove, fresh=True)

@@ -1,0 +1,48 @@
+"""``RootInspection``: compares the root index with what the mirror holds, and has it written anew where it differs."""
+
+import logging
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from bandersnatch.errors import PathConflictError
+from bandersnatch.operations.session import Holdings
+from bandersnatch.verify.findings import Finding, Problem
+from bandersnatch.verify.tally import Account
+
+logger = logging.getLogger(__name__)
+
+
+class RootInspection(Struct, frozen=True):
+    """The root index of one verification; ``serial`` is the one that all projects have reached."""
+
+    holdings: Holdings
+    serial: int
+    account: Account
+
+    def look(self, *, repairs: bool) -> None:
+        """Tell what is wrong; this comes before the projects, whose news are no fault of the root index.
+
+        Raises:
+            StorageError: the disk refused.
+            InterruptedRunError: the command was asked to stop.
+        """
+        found = list(self._findings())
+        self.account.count(found, is_repaired=bool(found) and repairs and self._write(anew=True))
+
+    def follow(self) -> None:
+        """Write what the verification itself has changed; raises what ``look`` raises."""
+        self._write(anew=False)
+
+    def _findings(self) -> Iterator[Finding]:
+        for path, is_there in self.holdings.differing_root_pages(self.serial):
+            yield Finding(path, Problem.INDEX if is_there else Problem.MISSING)
+
+    def _write(self, *, anew: bool) -> bool:
+        """Write the root index, and return whether that was possible."""
+        try:
+            self.holdings.write_root_index(self.serial, anew=anew)
+        except PathConflictError as error:
+            logger.error("the root index can't be written: %s", error)
+            return False
+        return True

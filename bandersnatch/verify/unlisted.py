@@ -1,0 +1,309 @@
+"""Finds the files under ``web/packages`` that no page lists, in little memory, however many there are, and in as many goes
+as it takes.
+
+First all pages are read, then all folders are listed, and what was found is kept in a database. Pages may change between
+two goes; so the last step, which is done in one go, looks at the times of all pages, and reads those again that have
+changed. Nothing counts as unlisted where a single page, or a folder, could not be read: a file may be listed there.
+"""
+
+import hashlib
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
+from bandersnatch.pages.rebuild_inventory import project_folders
+from bandersnatch.pages.stored_page import read_listed_paths
+from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.state import closing_mark
+from bandersnatch.state.database_errors import cause_of, is_damage
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
+
+_PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
+_SCHEMA_VERSION = 2
+_SCHEMA = """
+BEGIN;
+CREATE TABLE listed (digest INTEGER NOT NULL);
+CREATE TABLE page (folder INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
+CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE position (step INTEGER NOT NULL, place BLOB NOT NULL);
+CREATE TABLE closed (at INTEGER NOT NULL);
+INSERT INTO position VALUES (0, x'');
+PRAGMA user_version = 2;
+COMMIT;
+"""
+"""``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
+
+
+_COUNT = """
+SELECT count(*) FROM unlisted AS each WHERE NOT is_metadata OR NOT EXISTS
+(SELECT 1 FROM unlisted WHERE path = substr(each.path, 1, length(each.path) - length('.metadata')))
+"""
+
+
+class _Step(IntEnum):
+    PAGES = 0
+    FOLDERS = 1
+    CHECK = 2
+
+
+class UnlistedFiles:
+    """The unlisted files of a mirror. ``find`` may be called until it comes to its end; ``close`` comes last.
+
+    What was found so far is kept in the file ``kept_at``, or nowhere; what an earlier search has left there is gone on with,
+    unless ``begins_anew``.
+    """
+
+    def __init__(
+        self, storage: FilesystemStorage, inventory: Inventory, kept_at: Path | None, *, begins_anew: bool = False
+    ) -> None:
+        self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
+        self._own = OwnProjects(storage, inventory)
+        self._is_stopped: Callable[[], bool] = lambda: False
+        self._is_forgotten = False
+        with self._translated():
+            if kept_at is not None and begins_anew:
+                _remove(kept_at)
+            self._database = _open(kept_at)
+
+    def close(self) -> None:
+        """Close the database; the file stays."""
+        if self._kept_at is None or self._is_forgotten:
+            self._database.close()
+        else:
+            with suppress(sqlite3.Error, OSError):  # without the mark, the next search begins anew
+                closing_mark.close(self._database, self._kept_at)
+
+    def forget(self) -> None:
+        """Let the next search begin anew: this one has served its purpose."""
+        self._database.close()
+        self._is_forgotten = True
+        if self._kept_at is not None:
+            _remove(self._kept_at)
+
+    def find(self, is_stopped: Callable[[], bool]) -> int:
+        """Look for the files, and return how many there are; core metadata counts only without its file.
+
+        Each call gets on, however soon it is stopped, but for the last step, which begins anew.
+
+        Raises:
+            UnreadablePageError: a page of a project can't be read, or is missing.
+            StorageError: a folder can't be read.
+            InterruptedRunError: there is no time left.
+        """
+        self._is_stopped = is_stopped
+        with self._translated():
+            self._go_on(_Step.PAGES, self._read_pages)
+            self._go_on(_Step.FOLDERS, self._list_folders)
+            with self._transaction():
+                self._check()
+            return int(self._database.execute(_COUNT).fetchone()[0])
+
+    def paths(self) -> Iterator[StoredPath]:
+        """Yield the files, in the order of their paths."""
+        query = "SELECT path FROM unlisted WHERE path > ? ORDER BY path LIMIT ?"
+        last = b""
+        with self._translated():
+            while rows := self._database.execute(query, (last, _ROWS_AT_A_TIME)).fetchall():
+                yield from (StoredPath(os.fsdecode(path)) for (path,) in rows)
+                last = rows[-1][0]
+
+    def _go_on(self, step: _Step, work: Callable[[bytes], Iterator[bytes]]) -> None:
+        """Do what is left of a step, in portions; ``work`` is told the last place that was done, and yields others."""
+        at, last = self._database.execute("SELECT step, place FROM position").fetchone()
+        if at > step:
+            return
+        places = work(last)
+        is_over = False
+        while not is_over:
+            with self._transaction():
+                number = 0
+                while (place := next(places, None)) is not None:
+                    number, last = number + 1, place
+                    if self._is_stopped() or number == _PLACES_AT_A_TIME:
+                        break
+                is_over = place is None
+                self._database.execute(
+                    "UPDATE position SET step = ?, place = ?", (step + is_over, b"" if is_over else last)
+                )
+            if not is_over:
+                self._check_time()
+
+    def _read_pages(self, _: bytes) -> Iterator[bytes]:
+        """Note what all pages list that were not read before, in whatever order the disk has them."""
+        own = self._own.names()
+        for project, folder in project_folders(self._storage):
+            if not self._has("page", "folder", folder):
+                with suppress(UnreadablePageError):  # it may be mended meanwhile; the check looks again
+                    self._read_page(folder, self._stamp(folder), is_ours=self._is_ours(project, own))
+                yield b""
+
+    def _is_ours(self, project: NormalizedName, own: Collection[NormalizedName]) -> bool:
+        """Whether the page is one that we wrote, and ends as ours do; others are the operator's."""
+        return project not in own and self._inventory.get(project) is not None
+
+    def _read_page(self, folder: StoredPath, stamp: int | None, *, is_ours: bool) -> bool:
+        """Note what the page in a folder lists, and return whether there is one."""
+        paths = read_listed_paths(self._storage, folder, must_be_whole=is_ours) if stamp is not None else None
+        if paths is None:
+            return False
+        self._list(paths)
+        self._database.execute("INSERT OR REPLACE INTO page VALUES (?, ?)", (_digest(folder), stamp))
+        return True
+
+    def _stamp(self, folder: StoredPath) -> int | None:
+        """Return a number that changes with the page in a folder; None where there is no page."""
+        for name in (JSON_PAGE, *HTML_PAGES):
+            path = page_path(folder, name)
+            try:
+                found = os.stat(self._absolute(path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UnreadablePageError(path, f"the page can't be read: {error}") from error
+            return _digest(f"{name} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}")
+        return None
+
+    def _list_folders(self, last: bytes) -> Iterator[bytes]:
+        """Note the files that are not listed, folder by folder: in the order of their names, each before what it holds."""
+        self._database.execute("CREATE INDEX IF NOT EXISTS listed_digest ON listed (digest)")
+        done = os.fsdecode(last).split("/") if last else []
+        pending = [PACKAGES.split("/")]
+        while pending:
+            names = pending.pop()
+            if names < done and names != done[: len(names)]:
+                continue  # with all that is below it
+            is_new = names > done
+            folders = self._list_folder("/".join(names), is_new=is_new)
+            pending += ([*names, folder] for folder in sorted(folders, reverse=True))
+            if is_new:
+                yield os.fsencode("/".join(names))
+
+    def _list_folder(self, folder: str, *, is_new: bool) -> list[str]:
+        """Return the names of the folders in a folder; links to folders are the operator's, and left alone."""
+        folders: list[str] = []
+        try:
+            with os.scandir(self._absolute(folder)) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif is_new and not entry.is_dir():
+                        self._note_unless_listed(StoredPath(f"{folder}/{entry.name}"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StorageError(self._absolute(folder), "list", error) from error
+        return folders
+
+    def _note_unless_listed(self, path: StoredPath) -> None:
+        if not self._has("listed", "digest", path):
+            row = (os.fsencode(path), is_metadata(path))
+            self._database.execute("INSERT OR IGNORE INTO unlisted VALUES (?, ?)", row)
+
+    def _check(self) -> None:
+        """See that what was found is still so, and that each project that is held has a page that tells its files."""
+        self._database.execute("CREATE TEMP TABLE IF NOT EXISTS has_page (project INTEGER PRIMARY KEY)")
+        self._database.execute("DELETE FROM has_page")
+        own = self._own.names()
+        for project, folder in project_folders(self._storage):
+            self._check_time()
+            stamp = self._stamp(folder)
+            known = self._database.execute("SELECT stamp FROM page WHERE folder = ?", (_digest(folder),)).fetchone()
+            if known == (stamp,) or self._read_page(folder, stamp, is_ours=self._is_ours(project, own)):
+                self._database.execute("INSERT OR IGNORE INTO has_page VALUES (?)", (_digest(project),))
+        for held in self._inventory.projects():
+            if not self._has("has_page", "project", held.name):
+                raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
+        for _, path in self._inventory.all_unsettled():
+            beside = self._storage.part_beside(path)
+            self._list((path,) if beside is None else (path, f"{path.rpartition('/')[0]}/{beside}"))
+        for path in self.paths():
+            if self._has("listed", "digest", path) or not _is_file(self._absolute(path)):
+                self._database.execute("DELETE FROM unlisted WHERE path = ?", (os.fsencode(path),))
+
+    def _list(self, paths: Iterable[str]) -> None:
+        self._database.executemany("INSERT INTO listed VALUES (?)", ((_digest(path),) for path in paths))
+
+    def _absolute(self, path: str) -> str:
+        return f"{self._storage.root}/{path}"  # no Path: the parts of each are interned, which costs memory
+
+    def _check_time(self) -> None:
+        if self._is_stopped():
+            raise InterruptedRunError
+
+    def _has(self, table: str, column: str, text: str) -> bool:
+        query = f"SELECT 1 FROM {table} WHERE {column} = ?"  # noqa: S608 - the names are all written here
+        return self._database.execute(query, (_digest(text),)).fetchone() is not None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Keep what the block does, also where it is interrupted: all that was noted until then is so."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._database.in_transaction:  # at some errors SQLite has rolled back by itself
+                self._database.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._kept_at is not None and is_damage(error):
+                self._is_forgotten = True
+                _remove(self._kept_at)
+            raise StorageError(
+                str(self._kept_at or "a temporary database"), "look for unlisted files", cause_of(error, self._kept_at)
+            ) from error
+
+
+def _open(kept_at: Path | None) -> sqlite3.Connection:
+    """Open the database, or make it anew where it is missing, or is not as we closed it: files are deleted by it."""
+    if kept_at is not None and os.path.lexists(kept_at):
+        changed = closing_mark.time_of(kept_at)
+        database = sqlite3.connect(kept_at, isolation_level=None)
+        try:
+            is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
+            if is_known and closing_mark.is_as_closed(database, changed):
+                return database
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+        database.close()
+        _remove(kept_at)
+    # A nameless database is a temporary file that is gone with its connection, also after kill -9.
+    database = sqlite3.connect(kept_at or "", isolation_level=None)
+    database.executescript(_SCHEMA)
+    return database
+
+
+def _is_file(path: str) -> bool:
+    """Whether a file or a link lies there; what has become a folder meanwhile is no file that could be deleted."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Delete a database; the journal of a killed run after it, since SQLite passes over a journal without its database."""
+    for each in (path, Path(f"{path}-journal")):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(str(each), "delete", error) from error
+
+
+def _digest(text: str) -> int:
+    """Return a number for a path: where two share one, which is unlikely, a file is kept that might go."""
+    found = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(found, signed=True)

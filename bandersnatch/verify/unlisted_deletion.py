@@ -1,0 +1,86 @@
+"""``UnlistedDeletion``: deletes the files that no page lists, if they are not too many, and if every page could be read."""
+
+import logging
+from collections.abc import Callable
+
+from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
+from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import UNLISTED, is_metadata
+from bandersnatch.verify.findings import Finding, Problem, VerifySettings
+from bandersnatch.verify.tally import Account
+from bandersnatch.verify.unlisted import UnlistedFiles
+
+logger = logging.getLogger(__name__)
+
+
+class UnlistedDeletion:
+    """The deletion of a verification: ``work`` may be called again until all is done, ``conclude`` once, ``close`` last.
+
+    With a budget, the search goes on where the one before has ended. Without one it begins anew, and so misses nothing.
+    """
+
+    def __init__(
+        self,
+        storage: FilesystemStorage,
+        inventory: Inventory,
+        settings: VerifySettings,
+        limit: RemovalLimit,
+        account: Account,
+    ) -> None:
+        self._storage, self._inventory, self._settings, self._limit = storage, inventory, settings, limit
+        self._account = account
+        self._error: UnreadablePageError | StorageError | None = None
+        kept_at = None if settings.dry_run else storage.root / UNLISTED
+        self._unlisted = UnlistedFiles(storage, inventory, kept_at, begins_anew=settings.budget_seconds is None)
+
+    def close(self) -> None:
+        """Close what was found; it is kept for the next time."""
+        self._unlisted.close()
+
+    def work(self, is_stopped: Callable[[], bool]) -> None:
+        """Get on until all is done, or there is no time left, or something stands in the way."""
+        if self._account.report.unlisted_sought:
+            return
+        self._error = None
+        try:
+            self._delete(self._unlisted.find(is_stopped), is_stopped)
+        except InterruptedRunError:
+            return
+        except (UnreadablePageError, StorageError) as error:
+            self._error = error
+            return
+        self._account.report.unlisted_sought = True
+
+    def conclude(self) -> None:
+        """Tell what stood in the way of the deletion, if it is not done.
+
+        Raises:
+            StorageError: the disk did.
+        """
+        if isinstance(self._error, StorageError):
+            raise self._error
+        if self._error is not None:
+            logger.error("files that no page lists are not deleted: %s", self._error)
+            self._account.report.unlisted_error = str(self._error)
+
+    def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
+        _, held_files = self._inventory.totals()
+        doomed = Doomed(0, files=number, are_unlisted=True)
+        too_much = None if self._settings.allow_removals else excess(self._limit, doomed, 0, held_files)
+        if too_much is not None:
+            self._account.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
+        is_deleting = too_much is None and not self._settings.dry_run
+        last = ""
+        for path in self._unlisted.paths():
+            if is_deleting:
+                self._storage.delete(path)
+            if not is_metadata(path) or path != f"{last}.metadata":  # core metadata is told of with its file
+                last = path
+                self._account.count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
+            if is_deleting and is_stopped():
+                raise InterruptedRunError
+        if is_deleting:
+            self._unlisted.forget()

@@ -1,0 +1,319 @@
+"""``Verification``: goes through the whole mirror, project by project, and puts right what is not as upstream says.
+
+Oldest verified first, so that a verification that was stopped goes on where it was, however often. In constant memory: the
+inventory is read in portions, and what was found is told at once and not kept.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.config.config import Config
+from bandersnatch.config.fingerprint import INDEX, changed_between
+from bandersnatch.errors import (
+    ChangedConfigurationError,
+    HostDownError,
+    InterruptedRunError,
+    OtherIndexError,
+    ProjectNotFoundError,
+    StorageError,
+    UnexplainedError,
+)
+from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.disk_options import as_configured
+from bandersnatch.operations.overlay import DryStorage, InventoryCopy
+from bandersnatch.operations.session import Holdings
+from bandersnatch.pages.publisher import Publisher
+from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.plan.brake import Removals
+from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.run_plan import removed_since
+from bandersnatch.project.equipment import Equipment, Pace
+from bandersnatch.project.job import Order
+from bandersnatch.project.job_context import build_workshop
+from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
+from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.state_store import StateStore
+from bandersnatch.storage.layout import INVENTORY
+from bandersnatch.storage.lock import run_lock
+from bandersnatch.storage.mirror_folder import require_directory
+from bandersnatch.verify.findings import Finding, Remedy, VerifyReport, VerifySettings
+from bandersnatch.verify.project_check import Inspected, Inspection, InspectionOrders
+from bandersnatch.verify.root_check import RootInspection
+from bandersnatch.verify.tally import Account
+from bandersnatch.verify.unlisted_deletion import UnlistedDeletion
+from bandersnatch.workers.crew import Crew
+
+logger = logging.getLogger(__name__)
+
+_MARK_SECONDS = 1.0
+_DOUBTFUL_MOST = 10_000
+"""So many failures are kept in memory for what the changelog may explain; an index that has lost more is broken."""
+
+
+class Verification:
+    """One call of ``bandersnatch verify``; ``tell`` is given each finding, and what became of it."""
+
+    def __init__(
+        self,
+        config: Config,
+        equipment: Equipment,
+        settings: VerifySettings,
+        tell: Callable[[Finding, Remedy], object],
+        pace: Pace | None = None,
+    ) -> None:
+        self._config, self._settings, self._pace = config, settings, pace or Pace()
+        path = config.directory / INVENTORY
+        self._inventory = InventoryCopy(path) if settings.dry_run else Inventory(path)
+        storage = DryStorage(config.directory) if settings.dry_run else equipment.storage
+        self._equipment, self._storage, self._stop = replace(equipment, storage=storage), storage, equipment.stop
+        self._states = StateStore(storage)
+        self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
+        self._own = OwnProjects(storage, self._inventory)
+        self._end = float("inf")
+        self._removals = Removals()
+        self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
+        self._doubtful: dict[NormalizedName, Failure] = {}
+        self._done: list[NormalizedName] = []
+        self._has_changed_projects = False
+        self._next_mark = 0.0
+        self._account = Account(storage, settings, tell)
+        self.report = self._account.report
+
+    def run(self) -> VerifyReport:
+        """Verify the mirror as far as the budget goes.
+
+        Raises:
+            NotTakenOverError: the mirror is one of another bandersnatch.
+            OtherIndexError: it is of another index than the configured one, or there is none yet.
+            ChangedConfigurationError: it was made with another configuration.
+            LockHeldError: a run works on the directory.
+            StorageError: the disk refused.
+            InterruptedRunError: the command was asked to stop.
+        """
+        begun = time.monotonic()
+        if self._settings.budget_seconds is not None:
+            self._end = self._pace.clock() + self._settings.budget_seconds
+        with ExitStack() as stack:
+            if not self._settings.dry_run:
+                stack.enter_context(run_lock(self._config.directory))
+                stack.enter_context(as_configured(self._storage, self._config.disk))
+            else:
+                require_directory(self._config.directory)
+            stack.enter_context(closing(self._inventory))
+            self._holdings.check_taken_over()
+            self._check_configuration()
+            self._holdings.open()
+            self._holdings.sweep()
+            root = RootInspection(self._holdings, self._states.load().serial or 0, self._account)
+            try:
+                root.look(repairs=not self._settings.dry_run)
+                self._verify(root)
+            except BaseException:
+                self._equipment.unwind(self._pace.unwind_seconds)
+                raise
+            self._account.close()
+            self._storage.flush()
+        self.report.seconds = time.monotonic() - begun
+        return self.report
+
+    def _verify(self, root: RootInspection) -> None:
+        if not self._settings.delete_unlisted:
+            self._verify_projects(root)
+            return
+        limit = self._config.removals.limit
+        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._account)
+        with closing(deletion):
+            if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
+                self._delete_unlisted(deletion, share=0.5)
+            self._verify_projects(root)
+            if not self._is_over():
+                self._delete_unlisted(deletion, share=1.0)
+            deletion.conclude()
+
+    def _delete_unlisted(self, deletion: UnlistedDeletion, share: float) -> None:
+        """Look for files that no page lists, for that share of what is left of the budget."""
+        now = self._pace.clock()
+        end = now + share * (self._end - now)
+        deletion.work(lambda: self._stop.is_set() or self._pace.clock() >= end)
+        if self._stop.is_set():
+            raise InterruptedRunError
+
+    def _check_configuration(self) -> None:
+        """Refuse what only a whole run can change."""
+        self._states.renew_fingerprints(self._config.renewed)
+        before, changing_to = self._states.load_fingerprints()
+        made_with = changing_to or before
+        changed = changed_between(made_with or "", self._config.fingerprint)
+        if made_with is None or INDEX in changed:
+            raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
+        if changed:
+            raise ChangedConfigurationError(self._config.directory, changed)
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self._pace.clock() >= self._end
+
+    def _is_out_of_time(self) -> bool:
+        """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
+        return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
+
+    def _verify_projects(self, root: RootInspection) -> None:
+        moment = time.time()
+        self._inventory.begin_verification(moment)
+        self.report.held, _ = self._inventory.totals()
+        progress = self._equipment.progress
+        progress.start(self.report.held)
+        is_cut_short = False
+        try:
+            self._inspect(self._of_upstream(moment), may_remove=self._settings.allow_removals)
+            self._remove()
+            self._explain()
+        except InterruptedRunError:
+            if self._stop.is_set():
+                raise
+            is_cut_short = True
+        finally:
+            self._mark()
+            progress.stop()
+        if self._has_changed_projects:
+            root.follow()
+        if is_cut_short:
+            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
+        self.report.is_complete = not self._is_over() and self.report.outage is None
+
+    def _of_upstream(self, moment: float) -> Iterator[HeldProject]:
+        """Yield what is to be compared with upstream: all but the operator's own projects, of which it has nothing."""
+        own = self._own.names()
+        for held in self._inventory.verified_before(moment):
+            if held.name in own:
+                self._end_project(held.name)
+            else:
+                yield held
+
+    def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
+        """Inspect projects with the pool, some at a time."""
+
+        def start(order: Order) -> None:
+            Inspection(order, shop, crew.report, readers, repairs=not self._settings.dry_run).start()
+
+        window = self._pace.orders_per_worker * self._config.threads
+        crew = Crew[Inspected](self._is_out_of_time)
+        publisher = Publisher(
+            self._equipment.upstream,
+            self._storage,
+            self._inventory,
+            self._config.pages,
+            self._is_over,
+            notes_etags=self._config.filters == NO_FILTERS,  # pages may have what the next run's filters drop
+        )
+        shop = build_workshop(
+            self._config,
+            self._equipment,
+            publisher,
+            report=lambda _: None,
+            check_digests=self._settings.check_digests,
+            is_stopped=self._is_over,
+        )
+        orders = InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
+        readers = ThreadPoolExecutor(self._config.workers, thread_name_prefix="reader")
+        try:
+            for inspected in crew.work(orders, start, window):
+                self._take(inspected)
+                if time.monotonic() >= self._next_mark:
+                    self._mark()
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+
+    def _is_index_down(self) -> bool:
+        outage = self.report.outage
+        return isinstance(outage, HostDownError) and outage.is_index
+
+    def _take(self, inspected: Inspected) -> None:
+        match inspected.outcome:
+            case None:
+                self._account.count(inspected.findings, is_repaired=False)
+                self._end_project(inspected.project)
+            case Settled() as settled:
+                self._has_changed_projects = True
+                self._account.count_fetched(settled)
+                self._account.count(inspected.findings, is_repaired=True)
+                self._end_project(inspected.project)
+            case Shrinks(project, files):
+                self._removals.files[project] = files
+                self._waiting[project] = inspected.findings
+            case Failure(_, InterruptedRunError()):
+                pass  # it is begun anew by the next verification
+            case Failure(_, error):
+                self._take_failure(inspected, inspected.outcome, error)
+            case Gone(project):
+                raise AssertionError(f"{project}: a verification takes no project away")
+
+    def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
+        if isinstance(error, HostDownError):
+            if self.report.outage is None:
+                logger.error("%s", error)
+            self.report.outage = error if self.report.outage is None or error.is_index else self.report.outage
+            self.report.failed += 1  # told once, and not for each project
+        elif isinstance(error, StorageError) and inspected.is_compared:
+            raise error  # it can't be written to
+        elif isinstance(error, UnexplainedError) and len(self._doubtful) < _DOUBTFUL_MOST:
+            self._doubtful[inspected.project] = failure
+        else:
+            self._account.fail(failure)
+        self._account.count(inspected.findings, is_repaired=False)
+        self._equipment.progress.project_done()
+
+    def _end_project(self, project: NormalizedName) -> None:
+        self._waiting.pop(project, None)
+        self._removals.files.pop(project, None)
+        self._done.append(project)
+        self.report.verified += 1
+        self._equipment.progress.project_done()
+
+    def _mark(self) -> None:
+        """Record what was verified, so that the next verification begins with the others."""
+        self._next_mark = time.monotonic() + _MARK_SECONDS
+        if self._done:
+            self._inventory.mark_verified(self._done, time.time())
+            self._done.clear()
+
+    def _remove(self) -> None:
+        """Carry out what would remove files from pages, if that is not too much."""
+        if not self._removals or self._is_over():
+            return
+        too_much = self._removals.excess(self._config.removals.limit, *self._inventory.totals())
+        if too_much is None:
+            held = (self._inventory.get(project) for project in list(self._removals.files))
+            self._inspect((record for record in held if record is not None), may_remove=True)
+            return
+        self._account.withhold(too_much, [self._removals.listing()])
+        for findings in self._waiting.values():
+            self._account.count(findings, is_repaired=False)
+            self._equipment.progress.project_done()
+
+    def _explain(self) -> None:
+        """Ask the changelog about projects that look as if upstream had removed them, or all their files, a moment ago."""
+        if not self._doubtful or self._is_over():
+            return
+        api_method = self._config.http.api_method
+        missing = [project for project, failure in self._doubtful.items() if _has_no_page(failure)]
+        own = self._own.find(missing, self._equipment.upstream, asks_journal=api_method is not ApiMethod.SIMPLE)
+        for project in own:
+            del self._doubtful[project]
+            self._end_project(project)
+        explained = removed_since(self._states.load(), self._equipment.upstream, api_method)
+        for project, failure in self._doubtful.items():
+            if project in explained:
+                logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
+            else:
+                self._account.fail(failure)
+
+
+def _has_no_page(failure: Failure) -> bool:
+    return isinstance(failure.error, ProjectNotFoundError)

@@ -1,0 +1,83 @@
+"""Which project is worked on next. A project whose page is stale goes to the back and waits a little longer each time."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Set
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.project.job import Order
+from bandersnatch.project.job_context import Prepared
+from bandersnatch.state.todo import TodoList
+from bandersnatch.upstream.expectations import Owed
+
+
+class Schedule:
+    """Orders for projects of a todo list that are not yet given, by their serials. Times are those of ``time.monotonic``.
+
+    ``prepared`` returns what was prepared for a project before.
+    """
+
+    def __init__(
+        self,
+        todo: TodoList,
+        projects: Iterable[NormalizedName],
+        *,
+        recheck: bool,
+        may_remove: bool = False,
+        is_resync: bool = False,
+        prepared: Callable[[NormalizedName], Prepared | None] = lambda _: None,
+        stale_delays: tuple[float, ...],
+    ) -> None:
+        self._todo = todo
+        self._recheck, self._may_remove, self._is_resync = recheck, may_remove, is_resync
+        self._prepared, self._stale_delays = prepared, stale_delays
+        self._waiting = deque(sorted(projects, key=self._serial))
+        self._postponed: list[tuple[float, NormalizedName]] = []
+        self._stale_attempts: dict[NormalizedName, int] = {}
+
+    def is_empty(self) -> bool:
+        """Whether no order is left to give, now or later."""
+        return not self._waiting and not self._postponed
+
+    def next_order(self, now: float) -> Order | None:
+        """Return the next order, or None where there is none at this time."""
+        if self._waiting:
+            return self._order(self._waiting.popleft())
+        if self._postponed and self._postponed[0][0] <= now:
+            return self._order(heapq.heappop(self._postponed)[1])
+        return None
+
+    def postpone(self, project: NormalizedName, now: float) -> bool:
+        """Put a project whose page is stale to the back; return False where that was done often enough."""
+        attempts = self._stale_attempts.get(project, 0)
+        if attempts == len(self._stale_delays):
+            return False
+        self._stale_attempts[project] = attempts + 1
+        heapq.heappush(self._postponed, (now + self._stale_delays[attempts], project))
+        return True
+
+    def keep(self, owed: Set[Owed]) -> None:
+        """Give no more orders but for projects of which one of these is owed."""
+        self._waiting = deque(name for name in self._waiting if self._todo[name].owed in owed)
+        self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].owed in owed]
+        heapq.heapify(self._postponed)
+
+    def clear(self) -> None:
+        """Give no more orders."""
+        self._waiting.clear()
+        self._postponed.clear()
+
+    def _serial(self, project: NormalizedName) -> int:
+        return self._todo[project].serial
+
+    def _order(self, project: NormalizedName) -> Order:
+        return Order(
+            project=project,
+            entry=self._todo[project],
+            recheck=self._recheck,
+            is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
+            may_remove=self._may_remove,
+            is_resync=self._is_resync,
+            prepared=self._prepared(project),
+        )

@@ -1,0 +1,121 @@
+"""Killed at one point of the work on a file: what was had of it to its end is not had again."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
+from bandersnatch.storage.parts import PARTS_FOLDER
+from tests.support.fakepypi import FakePyPI, Status
+from tests.support.rig import Rig
+
+SIZES = {"small": 5_000, "large": 500_000, "resumable": 2_000_000}
+
+
+def kill_run() -> None:
+    os.killpg(0, signal.SIGKILL)
+
+
+def killing_storage(is_meant: Callable[[StoredPath], bool], *, is_published: bool) -> type[FilesystemStorage]:
+    """Return a storage with which the run is killed when a file is written to its end, before its rename or behind it."""
+
+    class Killing(FilesystemStorage):
+        @contextmanager
+        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+            with super().write(path, mtime, partial) as sink:
+                yield sink
+                if is_meant(path) and not is_published:
+                    kill_run()
+            if is_meant(path):
+                kill_run()
+
+    return Killing
+
+
+def run_until_killed(rig: Rig, storage: Callable[[Path], FilesystemStorage]) -> None:
+    """Run the mirror in a process group of its own, which is killed on the way, helpers and all."""
+
+    def run() -> None:
+        os.setsid()
+        rig.make_storage = storage
+        rig.run()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    rig.make_storage = FilesystemStorage
+
+
+def is_file(path: StoredPath) -> bool:
+    return path.startswith(f"{PACKAGES}/") and not is_metadata(path)
+
+
+def parts(rig: Rig) -> list[int]:
+    """Return the sizes of what is half-written."""
+    return [path.stat().st_size for path in rig.directory.rglob("*.part")]
+
+
+@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_a_finished_file_is_not_fetched_again(
+    rig: Rig, pypi: FakePyPI, *, kind: Literal["wheel", "sdist"], size: int, is_published: bool
+) -> None:
+    file = pypi.add_file("foo", "1.0", kind=kind, size=size)
+    pypi.add_file("bar", "1.0")
+    path = f"web{file.url_path}"
+    run_until_killed(rig, killing_storage(lambda each: each == path, is_published=is_published))
+    assert (rig.web / file.url_path[1:]).is_file() == is_published
+    assert (file.size in parts(rig)) == (not is_published)
+    pypi.clear_requests()
+    assert rig.run().failures == []
+    assert file.url_path not in [request.path for request in pypi.file_requests()]
+    assert parts(rig) == []
+    assert not (rig.directory / PARTS_FOLDER).exists()
+    rig.assert_matches()
+
+
+@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.parametrize("content", [b"x", b""], ids=["damaged", "cut"])
+def test_what_is_not_the_whole_file_is_not_taken_for_it(rig: Rig, pypi: FakePyPI, content: bytes) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
+    run_until_killed(rig, killing_storage(is_file, is_published=False))
+    (part,) = rig.directory.rglob("*.part")
+    part.write_bytes(content * file.size or file.content[:-1])
+    pypi.clear_requests()
+    assert rig.run().failures == []
+    assert [request.path for request in pypi.file_requests()] == [file.url_path]
+    assert parts(rig) == []
+    rig.assert_matches()
+
+
+@pytest.mark.usefixtures("helped_or_not")
+def test_a_finished_file_that_nobody_wants_any_more_is_not_put_in_place(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
+    pypi.add_file("foo", "2.0", kind="sdist", size=5_000)
+    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=False))
+    assert len(parts(rig)) >= 1
+    pypi.remove_release("foo", "1.0")
+    assert rig.run().failures == []
+    assert parts(rig) == []
+    rig.assert_matches()
+
+
+@pytest.mark.usefixtures("helped_or_not")
+def test_a_file_whose_metadata_did_not_come_is_not_fetched_again(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", metadata_in_wheel=False)
+    pypi.fault(f"{file.url_path}.metadata", Status(503), times=4)
+    for _ in range(3):
+        rig.run()
+    assert [request.path for request in pypi.file_requests()].count(file.url_path) == 1
+    rig.assert_matches()

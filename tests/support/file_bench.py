@@ -1,0 +1,75 @@
+"""All that the work on one file needs, on a bench where tests can look at it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bandersnatch.plan.file_plan import FileTask, FileWork
+from bandersnatch.project.files import RESUME_MIN_BYTES, FileSync
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import file_path
+from bandersnatch.upstream.index import Upstream
+from tests.support.builders import make_fetcher, named
+from tests.support.fakepypi import FakePyPI, UploadedFile
+
+
+@dataclass
+class ReceivedBytes:
+    """A progress that only counts bytes."""
+
+    pieces: list[int] = field(default_factory=list)
+
+    def start(self, projects: int) -> None: ...
+    def project_done(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def received(self, size_bytes: int) -> None:
+        self.pieces.append(size_bytes)
+
+
+@dataclass
+class Bench:
+    """All that a file sync works with, and what the tests look at."""
+
+    pypi: FakePyPI
+    sync: FileSync
+    storage: FilesystemStorage
+    inventory: Inventory
+    progress: ReceivedBytes
+
+    def task(
+        self,
+        uploaded: UploadedFile,
+        work: FileWork = FileWork.FETCH,
+        *,
+        wants_metadata: bool = False,
+    ) -> FileTask:
+        """Return the task for an uploaded file, as its page describes it."""
+        project = named(uploaded.filename.partition("-")[0])
+        page = self.sync.upstream.project_page(project, None).page
+        assert page is not None
+        file = next(each for each in page.files if each.filename == uploaded.filename)
+        self.pypi.clear_requests()
+        return FileTask(file, file_path(file), work, wants_metadata)
+
+    def stored(self) -> dict[str, bytes]:
+        """Return all files below ``web``, temporary ones too, by name."""
+        return {path.name: path.read_bytes() for path in (self.storage.root / "web").rglob("*") if path.is_file()}
+
+
+def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], reserve: int = 0) -> Iterator[Bench]:
+    folder.mkdir(exist_ok=True)
+    storage = FilesystemStorage(folder)
+    progress = ReceivedBytes()
+    with closing(make_fetcher()) as fetcher, closing(Inventory(folder / "inventory.sqlite")) as inventory:
+        inventory.open()
+        upstream = Upstream(fetcher, pypi.url, lambda _: False)
+        sync = FileSync(upstream, storage, inventory, progress, is_stopped, reserve)
+        yield Bench(pypi, sync, storage, inventory, progress)
+
+
+def large(pypi: FakePyPI) -> UploadedFile:
+    """Upload a file large enough to be gone on with."""
+    return pypi.add_file("sample", "1.0", kind="sdist", size=RESUME_MIN_BYTES + 300_000)

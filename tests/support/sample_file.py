@@ -1,0 +1,50 @@
+"""The one file that the tests of the storage write, and what becomes of it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.parts import PARTS_FOLDER
+
+PATH = StoredPath("web/packages/aa/bb/sample-1.0.tar.gz")
+CONTENT = b"content"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def files(storage: FilesystemStorage) -> dict[str, bytes]:
+    """Return all files below the root, hidden ones too, by path."""
+    found = (path for path in storage.root.rglob("*") if path.is_file())
+    return {str(path.relative_to(storage.root)): path.read_bytes() for path in found}
+
+
+def folders(storage: FilesystemStorage) -> set[str]:
+    found = {str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_dir()}
+    return found - {PARTS_FOLDER}
+
+
+def half_written(directory: Path) -> list[Path]:
+    """Return what is half-written in a mirror's directory."""
+    return list(directory.rglob("*.part"))
+
+
+def write_and(
+    storage: FilesystemStorage, data: bytes, then: Callable[[Sink], object], partial: Partial | None = None
+) -> None:
+    """Write data, and do something more before the block ends."""
+    with storage.write(PATH, partial=partial) as sink:
+        sink.write(data)
+        then(sink)
+
+
+def failing(error: BaseException) -> Callable[[Sink], object]:
+    def fail(_: Sink) -> None:
+        raise error
+
+    return fail
+
+
+def expecting(size: int, sha256: str) -> Callable[[Sink], object]:
+    return lambda sink: sink.expect("https://x", size, sha256)

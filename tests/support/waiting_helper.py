@@ -1,0 +1,41 @@
+"""The command, with a helper that waits for ever in the middle of the first file that it writes.
+
+It tells so through the FIFO in its first argument; the others are the command's.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import PACKAGES, StoredPath
+
+
+def waiting_storage(told_through: Path) -> type[FilesystemStorage]:
+    """Return the storage with which helpers wait."""
+    main = os.getpid()
+
+    class Waiting(FilesystemStorage):
+        @contextmanager
+        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+            with super().write(path, mtime, partial) as sink:
+                yield sink
+                if os.getpid() != main and path.startswith(PACKAGES):
+                    told_through.write_bytes(b".")
+                    threading.Event().wait()
+
+    return Waiting
+
+
+if __name__ == "__main__":
+    from bandersnatch.cli.invocation import end_process
+    from bandersnatch.main import main
+    from bandersnatch.storage import filesystem as storage
+
+    # The command has no door for it.
+    storage.FilesystemStorage = waiting_storage(Path(sys.argv[1]))  # type: ignore[misc]
+    end_process(main(sys.argv[2:]))

@@ -1,0 +1,1 @@
+"""Stories: what upstream publishes, the mirror has, run after run."""

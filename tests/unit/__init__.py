@@ -1,0 +1,1 @@
+"""Each module alone, or with the few that it needs; a folder for each package."""

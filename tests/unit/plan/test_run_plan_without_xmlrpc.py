@@ -1,0 +1,157 @@
+"""What a run has to do, by the root index alone."""
+
+import logging
+from contextlib import closing
+
+import pytest
+
+from bandersnatch.errors import UpstreamError
+from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.todo import TodoEntry
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.index import Upstream
+from tests.support.builders import make_fetcher, named
+from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
+from tests.support.fetching import CLOSED_PORT
+from tests.support.planning import A, B, owed, plan, saved_todo, without_rpc
+from tests.support.rig import Rig
+
+
+def test_without_xml_rpc_a_first_run_goes_by_the_root_index(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("A")
+    pypi.create_project("b")
+    without_rpc(pypi)
+    made = plan(upstream)
+    assert owed(made) == {"a": (2, Owed.LISTED), "b": (4, Owed.LISTED)}
+    assert made.todo.target_serial == 4
+    assert made.recheck
+
+
+def test_without_xml_rpc_a_later_run_looks_at_what_is_newer_or_missing(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.create_project("b")
+    pypi.create_project("gone")
+    pypi.remove_project("gone")
+    without_rpc(pypi)
+    made = plan(upstream, SavedState(6, None), {A: 2, B: 3, named("gone"): 6})
+    assert owed(made) == {"b": (4, Owed.LISTED), "gone": (0, Owed.REMOVED)}
+    assert made.todo.target_serial == 7
+
+
+def test_what_is_newer_than_an_old_root_index_is_not_taken_for_gone(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    without_rpc(pypi)
+    assert owed(plan(upstream, SavedState(2, None), {A: 2, B: 9})) == {}
+
+
+def test_a_full_plan_asks_about_all_that_is_not_listed_however_new_it_is(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    without_rpc(pypi)
+    assert owed(plan(upstream, held={A: 2, B: 9})) == {"a": (2, Owed.LISTED), "b": (0, Owed.REMOVED)}
+
+
+def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream) -> None:
+    pypi.create_project("a")
+    pypi.freeze_list()
+    pypi.create_project("b")
+    without_rpc(pypi)
+    made = plan(upstream, saved_todo(4, b=TodoEntry("b", 4)), {A: 2})
+    assert made.todo.target_serial == 4
+    assert owed(made) == {"b": (4, Owed.CONTENT)}
+
+
+@pytest.mark.parametrize("kind", [Owed.CONTENT, Owed.REMOVALS])
+def test_the_root_index_does_not_hide_what_the_changelog_said_before(
+    pypi: FakePyPI, upstream: Upstream, kind: Owed
+) -> None:
+    pypi.create_project("a")
+    pypi.add_role("a")
+    without_rpc(pypi)
+    made = plan(upstream, saved_todo(2, a=TodoEntry("a", 2, kind)), {A: 1})
+    serial, owed_kind = owed(made)["a"]
+    assert owed_kind is kind
+    assert serial >= 2
+
+
+def test_that_the_root_index_stands_in_is_told(
+    pypi: FakePyPI, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.fault("/pypi", Status(503), times=None)
+    plan(upstream)
+    (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"this run goes by the root index {pypi.url}/simple/ in its place" in message
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(500), Body(b"<html>"), XmlFault(1, "no"), RateLimited(0)])
+def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
+    pypi: FakePyPI, upstream: Upstream, fault: Status | Body | XmlFault | RateLimited
+) -> None:
+    pypi.create_project("a")
+    pypi.fault("/pypi", fault, times=None)
+    assert set(owed(plan(upstream))) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Status(500), "upstream answered 500 Internal Server Error"),
+        (Body(b"<html>", content_type="text/html"), "no PEP 691 root index, but text/html"),
+        (Body(b'{"projects": [{"name": "a"}]}'), "the root index has no serials"),
+    ],
+)
+def test_where_neither_can_be_had_the_error_says_what_both_answered(
+    pypi: FakePyPI, upstream: Upstream, fault: Status | Body, words: str
+) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", fault, times=None)
+    with pytest.raises(UpstreamError) as caught:
+        plan(upstream)
+    assert str(caught.value).startswith(
+        f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC: {pypi.url}/simple/: {words}"
+    )
+
+
+def test_a_root_index_without_serials_can_not_stand_in(pypi: FakePyPI, upstream: Upstream) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", Body(b'{"projects": [{"name": "a"}]}'))
+    with pytest.raises(UpstreamError):
+        plan(upstream)
+
+
+def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    url = pypi.url.replace("://", "://user:secret@")
+    pypi.create_project("a")
+    with closing(make_fetcher()) as fetcher:
+        plan(Upstream(fetcher, url, lambda _: False))
+        without_rpc(pypi)
+        plan(Upstream(fetcher, url, lambda _: False))
+        pypi.clear_faults()
+        with pytest.raises(UpstreamError) as caught:
+            plan(Upstream(fetcher, url, lambda _: False), SavedState(50, None))
+    assert "secret" not in caplog.text
+    assert "secret" not in str(caught.value)
+
+
+PAGE_FOR_PEOPLE = Status(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><p>Welcome")
+
+
+@pytest.mark.parametrize("api_method", ["auto", "simple", "xmlrpc"])
+@pytest.mark.parametrize("answer", [PAGE_FOR_PEOPLE, Status(404), Status(405), Status(501)], ids=str)
+def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer: Status, api_method: str) -> None:
+    pypi.fault("rpc:*", answer, times=None)
+    pypi.fault("/simple/", PAGE_FOR_PEOPLE if answer.code > 404 else answer, times=None)
+    result = rig.command("mirror", api_method=api_method)
+    (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
+    assert result.returncode == 4
+    assert f"So {pypi.url} is no package index; is the option master right?" in line
+    assert "is no package index" not in result.stderr.replace(line, "")
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_refuses_is_named_once(rig: Rig) -> None:
+    result = rig.command("mirror", proxy=CLOSED_PORT)
+    (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
+    assert result.returncode == 4
+    assert result.stderr.count(f"the proxy {CLOSED_PORT}: Connection refused") == 1
+    assert "for the same reason" in line

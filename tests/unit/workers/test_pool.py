@@ -1,0 +1,492 @@
+"""Helper processes: the mirror is the same with them, and whatever becomes of them."""
+
+import itertools
+import logging
+import multiprocessing
+import os
+import resource
+import select
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from logging.handlers import MemoryHandler
+from pathlib import Path
+
+import pytest
+from packaging.utils import NormalizedName
+
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.project.equipment import Pace
+from bandersnatch.project.job import Order
+from bandersnatch.project.job_context import Workshop
+from bandersnatch.state.todo import TodoEntry
+from bandersnatch.stop import StopFlag
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import StoredPath
+from bandersnatch.upstream.expectations import Owed
+from bandersnatch.workers.pool import helping
+from bandersnatch.workers.project_batch import Announced, HelpedOrder
+from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
+from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.umask import umask
+from tests.support.waiting_helper import waiting_storage
+
+CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
+pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need Linux and two cores")
+
+
+def add_projects(pypi: FakePyPI) -> list[UploadedFile]:
+    return [
+        pypi.add_file(f"project-{name}", f"{number}.0", kind="wheel" if number % 2 else "sdist")
+        for name in range(5)
+        for number in range(1, 8)
+    ]
+
+
+def stored(rig: Rig, file: UploadedFile) -> Path:
+    return rig.web / file.url_path[1:]
+
+
+def half_written(rig: Rig) -> list[Path]:
+    return list(rig.directory.rglob("*.part"))
+
+
+def helpers() -> list[int]:
+    """Return the helpers of a run in this process."""
+    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+
+
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started."""
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            content = path.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(content.rpartition(")")[2].split()[1]) == parent:
+            pids.append(int(path.parent.name))
+    return pids
+
+
+@contextmanager
+def awaited_end(pids: list[int]) -> Iterator[None]:
+    """Wait, at the end of the block, for the end of processes that run now."""
+    with ExitStack() as stack:
+        descriptors = [os.pidfd_open(pid) for pid in pids]
+        for descriptor in descriptors:
+            stack.callback(os.close, descriptor)
+        yield
+        for descriptor in descriptors:
+            assert select.select([descriptor], [], [], 30)[0], "a helper has not ended"
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let this thread, and the processes that it starts, have one core only."""
+    os.sched_setaffinity(0, {min(CORES)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let this process open nothing further."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# Whether there are any
+
+
+def test_a_run_does_without_helpers_that_can_not_be_started(
+    pypi: FakePyPI, workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with no_more_descriptors(), helping(workshop, HttpConfig(pypi.url)) as found:
+        assert found is None
+        assert helpers() == []
+    assert "a helper process can't be started: [Errno 24] Too many open files" in caplog.text
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
+def test_there_is_a_helper_for_each_core_but_none_for_few_workers(
+    pypi: FakePyPI, workshop: Workshop, workers: int, expected: int
+) -> None:
+    with helping(workshop, HttpConfig(pypi.url, workers=workers)) as found:
+        assert len(helpers()) == expected
+        assert (found is None) == (expected == 0)
+    assert helpers() == []
+
+
+def test_there_is_none_where_there_is_one_core(pypi: FakePyPI, workshop: Workshop) -> None:
+    with one_core(), helping(workshop, HttpConfig(pypi.url, workers=10)) as found:
+        assert helpers() == []
+        assert found is None
+
+
+@pytest.mark.parametrize(("pace", "expected"), [(HELPED, True), (HURRIED, False)])
+def test_a_long_todo_list_is_helped_and_a_short_one_is_not(
+    rig: Rig, pypi: FakePyPI, pace: Pace, expected: bool
+) -> None:
+    there: list[bool] = []
+    pypi.fault(add_projects(pypi)[3].url_path, Call(lambda: there.append(bool(helpers()))))
+    rig.run(pace=pace)
+    assert there == [expected]
+    assert helpers() == []
+
+
+# What they do
+
+
+def test_the_mirror_is_the_same_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    report = rig.run(pace=HELPED)
+    assert report.failures == []
+    assert (report.files, report.size_bytes) == (len(files), sum(file.size for file in files))
+    assert sorted(request.path for request in pypi.file_requests()) == sorted(file.url_path for file in files)
+    assert pypi.metadata_requests() == []
+    rig.assert_matches()
+    before = rig.tree()
+    rig.resync()
+    rig.run(pace=HURRIED)
+    assert rig.tree() == before
+
+
+def test_a_mirror_is_kept_up_to_date_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    rig.run(pace=HELPED)
+    pypi.remove_file("project-1", files[9].filename)
+    pypi.add_file("project-2", "9.0", metadata_in_wheel=False)
+    pypi.remove_project("project-3")
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+    stored(rig, files[0]).write_bytes(b"damaged")
+    rig.resync()
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(503), Status(302, {"Location": "/x"}), WrongBytes()])
+def test_what_a_helper_does_not_get_is_fetched_all_the_same(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
+    pypi.fault(add_projects(pypi)[0].url_path, fault)
+    report = rig.run(pace=HELPED)
+    assert len(report.failures) <= 1  # where another file's turn came first, and the host rested
+    if report.failures:
+        rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+def test_metadata_that_is_not_in_the_wheel_is_fetched(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(9):
+        pypi.add_file("project", f"{number}.0", metadata_in_wheel=number % 2 == 0)
+    pypi.fault(f"{pypi.files('project')[1].url_path}.metadata", Status(503))
+    assert rig.run(pace=HELPED).failures == []
+    rig.assert_matches()
+
+
+def test_all_that_helpers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    changes = rig.folder / "changes"
+    rig.run(pace=HELPED, diff_file=str(changes))
+    listed = changes.read_text().splitlines()
+    assert sorted(set(listed)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
+    assert all(listed.count(str(stored(rig, file))) == 1 for file in files)
+
+
+@contextmanager
+def logging_with(handler: logging.Handler) -> Iterator[None]:
+    """Give all that we log to a handler too, which a log-config can give to any logger."""
+    ours = logging.getLogger("bandersnatch")
+    before = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        ours.setLevel(before)
+        ours.removeHandler(handler)
+        handler.close()
+
+
+class TellsWhoWrites(logging.FileHandler):
+    """Writes before each line which process does that."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{os.getpid()} {record.process} {record.getMessage()}"
+
+
+def promise_metadata_that_there_is_not(pypi: FakePyPI) -> UploadedFile:
+    """Upload a file of which helpers have to warn."""
+    file = pypi.add_file("project-1", "9.0", metadata_in_wheel=False)
+    pypi.fault(f"{file.url_path}.metadata", Status(404), times=None)
+    return file
+
+
+def test_what_helpers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyPI) -> None:
+    files = [*add_projects(pypi), promise_metadata_that_there_is_not(pypi)]
+    path = rig.folder / "log"
+    with logging_with(TellsWhoWrites(path)):
+        assert rig.run(pace=HELPED).failures == []
+    lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
+    assert {writer for writer, _, _ in lines} == {str(os.getpid())}
+    assert {process for _, process, _ in lines} > {str(os.getpid())}
+    for file in files:
+        assert sum(text.startswith(f"GET {pypi.url}{file.url_path}: 200") for _, _, text in lines) == 1
+    assert sum("upstream's page promises it" in text for _, _, text in lines) == 1
+
+
+def test_what_the_main_process_has_yet_to_write_is_not_written_by_helpers_too(rig: Rig, pypi: FakePyPI) -> None:
+    add_projects(pypi)
+    promise_metadata_that_there_is_not(pypi)
+    path = rig.folder / "log"
+    with closing(logging.FileHandler(path)) as target, logging_with(MemoryHandler(9999, logging.WARNING, target)):
+        logging.getLogger("bandersnatch").info("before the fork")
+        rig.run(pace=HELPED)
+    assert path.read_text().count("before the fork") == 1
+
+
+@pytest.mark.parametrize(("manages", "mode"), [("true", 0o644), ("false", 0o600)])
+def test_permissions_are_those_that_the_option_wants(rig: Rig, pypi: FakePyPI, manages: str, mode: int) -> None:
+    files = add_projects(pypi)
+    with umask(0o077):
+        rig.run(pace=HELPED, storage_filesystem_manage_permissions=manages)
+    assert {stat.S_IMODE(stored(rig, file).stat().st_mode) for file in files} == {mode}
+
+
+def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_projects(pypi)
+    with pytest.raises(StorageError, match="would not leave the reserve"):
+        rig.run(pace=HELPED, reserve="1000000T")
+    assert not any(stored(rig, file).exists() for file in files)
+    rig.run(pace=HELPED, reserve="1")
+    rig.assert_matches()
+
+
+# What becomes of them
+
+
+def test_a_helper_whose_announcement_can_not_be_noted_is_given_up(pypi: FakePyPI, workshop: Workshop) -> None:
+    """Else it would take the next task for the answer that it waits for, and touch what was never noted."""
+    orders = []
+    for number in range(4):
+        project = NormalizedName(f"project-{number}")
+        pypi.add_file(project, "1.0", kind="sdist")
+        orders.append(HelpedOrder(Order(project, TodoEntry(project, 1, Owed.CONTENT)), None, frozenset()))
+
+    def fail(_: Sequence[Announced]) -> None:
+        raise StorageError("inventory", "use the inventory", "database is locked")
+
+    with helping(workshop, HttpConfig(pypi.url, workers=10, allow_non_https=True)) as found:
+        assert found is not None
+        for number in range(found.number, 0, -1):
+            assert found.number == number
+            with pytest.raises(StorageError):
+                found.work_on_projects(orders, fail)
+            assert len(helpers()) == number - 1
+        assert found.work_on_projects(orders, fail) is None  # all have ended
+        assert found.digests([StoredPath("web/nothing")]) == [None]
+    assert not list(workshop.storage.root.rglob("*.tar.gz"))
+    assert not list(workshop.storage.root.rglob("index.html"))
+
+
+def test_a_folder_that_another_process_deletes_as_empty_is_made_again(storage: FilesystemStorage) -> None:
+    """A helper that publishes "foo" looks whether ``simple/f`` is empty, which is the folder of a project "f"."""
+    page, other = StoredPath("web/simple/f/index.html"), StoredPath("web/simple/f/foo/index.html")
+    (storage.root / "web/simple").mkdir(parents=True)
+
+    def publish() -> None:
+        twin = storage.twin()
+        for number in itertools.count():
+            twin.write_bytes(StoredPath("web/simple/foo/index.html"), str(number).encode())
+            twin.delete(other)
+
+    process = multiprocessing.get_context("fork").Process(target=publish, daemon=True)
+    process.start()
+    try:
+        for number in range(2_000):
+            storage.write_bytes(page, str(number).encode())
+            storage.delete(page)
+    finally:
+        process.kill()
+        process.join()
+
+
+def kill_helpers() -> None:
+    for pid in helpers():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [0, 17, 34])
+def test_the_run_goes_on_without_helpers_that_were_killed(rig: Rig, pypi: FakePyPI, number: int) -> None:
+    file = add_projects(pypi)[number]
+    pypi.fault(file.url_path, Call(kill_helpers, Stall()))
+    changes = rig.folder / "changes"
+    assert rig.run(pace=HELPED, diff_file=str(changes)).failures == []
+    rig.assert_matches()
+    assert {str(path) for path in rig.web.rglob("*") if path.is_file()} == set(changes.read_text().splitlines())
+
+
+@contextmanager
+def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
+    """A FIFO, and the thread that ends when a helper has told through it that it waits in the middle of a file."""
+    fifo = rig.folder / "told"
+    os.mkfifo(fifo)
+    thread = threading.Thread(target=fifo.read_bytes)
+    thread.start()
+    try:
+        yield fifo, thread
+    finally:
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # where no helper has come to it
+        thread.join(30)
+
+
+def test_a_helper_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_others(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "1.0")
+    held: list[int] = []
+
+    def hold_who_works() -> None:
+        held.extend(helpers())
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+
+    pypi.fault("/packages/*", Call(hold_who_works))
+    assert rig.run(pace=HELPED).failures == []
+    assert held
+    assert not any(Path(f"/proc/{pid}").exists() for pid in held), "one that is continued would write again"
+    assert "a helper process is stopped; it is ended, and its work is done by others" in caplog.messages
+    rig.assert_matches()
+
+
+def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
+    stop = StopFlag()
+    pypi.add_file("project", "1.0", kind="sdist", size=200_000)
+    with told(rig) as (fifo, stopped):
+        rig.make_storage = waiting_storage(fifo)
+
+        def hold_helpers_and_stop() -> None:
+            stopped.join()
+            assert half_written(rig) != []
+            for pid in helpers():
+                os.kill(pid, signal.SIGSTOP)  # it can't end itself
+            stop.set()
+
+        thread = threading.Thread(target=hold_helpers_and_stop)
+        thread.start()
+        with pytest.raises(InterruptedRunError):
+            rig.run(pace=HELPED, stop=stop)
+        thread.join()
+    assert half_written(rig) == []
+    rig.make_storage = FilesystemStorage
+    rig.run(pace=HELPED)
+    rig.assert_matches()
+
+
+def test_what_a_helper_had_done_before_the_run_was_stopped_is_listed(rig: Rig, pypi: FakePyPI) -> None:
+    stop, is_over = StopFlag(), threading.Event()
+    for number in range(6):
+        pypi.add_file("project", f"{number}.0")
+    # Of two lanes one is silent, and what comes on the other is in place when the one after the next is asked for.
+    pypi.fault("/packages/*", Call(lambda: is_over.wait(30)), Fault(), Fault(), Call(stop.set, Stall()))
+    changes = rig.folder / "changes"
+    with pytest.raises(InterruptedRunError):
+        rig.run(pace=HELPED, stop=stop, diff_file=str(changes))
+    is_over.set()
+    files = {str(path) for path in (rig.web / "packages").rglob("*") if path.is_file()}
+    assert files
+    assert files <= set(changes.read_text().splitlines())
+
+
+# The command
+
+
+@pytest.fixture
+def many(rig: Rig, pypi: FakePyPI) -> Rig:
+    """A mirror of so many projects that the command has helpers."""
+    for number in range(Pace().helped_projects):
+        pypi.add_file(f"project-{number}", "1.0", kind="wheel" if number % 2 else "sdist")
+    rig.options["timeout"] = "60"
+    return rig
+
+
+def test_the_command_has_helpers_and_mirrors_all(many: Rig, pypi: FakePyPI) -> None:
+    seen: list[int] = []
+    pypi.fault(pypi.files("project-400")[0].url_path, Call(lambda: seen.extend(children(process.pid))))
+    with many.start_command("mirror") as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert len(seen) == 2
+    many.assert_matches()
+
+
+def test_helpers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, pypi: FakePyPI) -> None:
+    stall = Stall()
+    pypi.fault(pypi.files("project-400")[0].url_path, stall, times=None)
+    with many.start_command("mirror") as process:
+        assert stall.started.wait(30)
+        pids = children(process.pid)
+        assert len(pids) == 2
+        with awaited_end(pids):
+            process.kill()
+        process.communicate(timeout=30)
+    pypi.clear_faults()
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_command_and_its_helpers(
+    many: Rig, pypi: FakePyPI, number: signal.Signals, status: int
+) -> None:
+    stall = Stall()
+    pypi.fault(pypi.files("project-200")[0].url_path, Stall(after_bytes=50), times=None)
+    pypi.fault(pypi.files("project-400")[0].url_path, stall, times=None)
+    with many.start_command("mirror") as process:
+        assert stall.started.wait(30)
+        with awaited_end(children(process.pid)):
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "the next run goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert half_written(many) == []
+    pypi.clear_faults()
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
+
+
+@pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its helpers too, as from a terminal"])
+def test_a_helper_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
+    pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
+    command = [sys.executable, "-m", "tests.support.waiting_helper"]
+    with (
+        told(many) as (fifo, stopped),
+        subprocess.Popen(
+            [*command, str(fifo), "-c", str(many.write_config()), "mirror"], stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        stopped.join(30)
+        assert half_written(many) != []
+        pids = children(process.pid)
+        with awaited_end(pids):
+            for pid in [process.pid, *pids] if is_typed else [process.pid]:
+                os.kill(pid, signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert half_written(many) == []
+    assert many.command_again("mirror").returncode == 0
+    many.assert_matches()
