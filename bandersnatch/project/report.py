@@ -96,6 +96,7 @@ class Report(Struct):
         self.outage = self.outage or other.outage
         self.withheld = self.withheld or other.withheld
         self.failures += other.failures
+        self.late += other.late
 
     def summary(self) -> str:
         """Return the last line of the run."""

@@ -9,11 +9,11 @@ from threading import Thread
 import pytest
 from rich.console import Console
 
-from bandersnatch.progress import LogProgress, Progress, SilentProgress, TerminalProgress
+from bandersnatch.progress import LogProgress, Progress, SilentProgress, TerminalProgress, TimeLeft
 
 
-def terminal() -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=120, height=25)
+def terminal(width: int = 120) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, height=25)
 
 
 def written(console: Console) -> str:
@@ -146,3 +146,79 @@ def test_lines_that_are_printed_meanwhile_stand_above_the_display() -> None:
     console.print("a log line")
     progress.stop()
     assert "a log line\n" in written(console)
+
+
+def test_the_line_of_a_large_run_fits_into_80_columns() -> None:
+    console = terminal(80)
+    progress = TerminalProgress(console)
+    progress.start(736_000)
+    for _ in range(3):
+        progress.project_done()
+    progress.received(999_900_000_000)
+    progress.stop()
+    drawn = [line.rstrip() for line in re.split(r"[\r\n]+", written(console)) if line.strip()]
+    assert all(re.match(r" *\d+/736000 projects .* time left +[-:\d]+$", line) for line in drawn)
+    assert any("999.9 GB, " in line for line in drawn)
+    assert max(map(len, drawn)) <= 80
+
+
+def test_time_left_goes_by_the_projects_that_this_run_has_done() -> None:
+    left = TimeLeft()
+    left.start(100, now=5000.0)
+    for number in range(20):
+        left.project_done(now=5000.0 + number + 1)
+    assert left.seconds(now=5020.0) == 80.0
+    assert left.text(now=5020.0) == "0:01:20"
+
+
+def test_what_came_fast_at_last_does_not_count_for_more() -> None:
+    left = TimeLeft()
+    left.start(100, now=0.0)
+    for _ in range(9):
+        left.project_done(now=99.0)
+    left.project_done(now=100.0)
+    assert left.seconds(now=100.0) == 900.0
+
+
+def test_time_left_is_not_known_before_the_first_and_after_the_last_project() -> None:
+    left = TimeLeft()
+    assert left.text(now=7.0) == "-:--:--"
+    left.start(2, now=0.0)
+    assert left.seconds(now=30.0) is None
+    left.project_done(now=40.0)
+    assert left.seconds(now=40.0) == 40.0
+    left.project_done(now=50.0)
+    assert left.seconds(now=50.0) is None
+    left.project_done(now=60.0)  # one that failed at first, and was worked on again
+    assert left.text(now=60.0) == "-:--:--"
+
+
+def test_no_work_has_no_time_left() -> None:
+    left = TimeLeft()
+    left.start(0, now=0.0)
+    assert left.seconds(now=1.0) is None
+
+
+def test_the_last_project_of_many_is_not_said_to_end_at_once_while_it_goes_on() -> None:
+    left = TimeLeft()
+    left.start(1001, now=0.0)
+    for number in range(1000):
+        left.project_done(now=(number + 1) / 10)
+    assert left.text(now=100.0) == "0:00:01"
+    assert left.seconds(now=114.0) == 14.0
+
+
+def test_a_long_time_left_is_told_in_days() -> None:
+    left = TimeLeft()
+    left.start(736_000, now=0.0)
+    left.project_done(now=1.0)
+    assert left.text(now=1.0) == "8 days, 12:26:39"
+
+
+def test_the_terminal_shows_the_time_left() -> None:
+    console = terminal()
+    progress = TerminalProgress(console)
+    progress.start(3)
+    progress.project_done()
+    progress.stop()
+    assert re.search(r"time left 0:00:0[0-9]", written(console))

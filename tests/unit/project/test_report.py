@@ -39,3 +39,11 @@ def test_summary_says_how_many_projects_were_not_tried() -> None:
     assert Report(files=1, size_bytes=1).counts().endswith(" failed, 1 file, 1 byte in 0.0 s")
     assert Report(untried=1).counts().endswith(" in 0.0 s; not tried: 1 project")
     assert Report(untried=20).counts().endswith(" in 0.0 s; not tried: 20 projects")
+
+
+def test_late_projects_of_another_part_of_the_run_are_in_the_summary() -> None:
+    report, other = Report(), Report()
+    other.late.append(Failure(SAMPLE, NotFoundError("https://index.example")))
+    other.failures.append(Failure(SAMPLE, NotFoundError("https://index.example")))
+    report.add(other)
+    assert "1 failed, 1 late, " in report.counts()
