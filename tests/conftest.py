@@ -27,6 +27,20 @@ def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
 
+SLOW_FOLDERS = {"faults", "sync", "operations", "verify"}
+"""Whole runs, many of them: `tox -e slow` has them, and `tox -e py` those of them that are marked ``quick``."""
+SLOW_VARIANTS = {"with helpers", "by the index", "without XML-RPC"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long; of a story that is told in several ways, the first one is quick."""
+    for item in items:
+        folders = set(item.path.parts)
+        variants = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
+        is_variant = any(variant in variants for variant in SLOW_VARIANTS)
+        if is_variant or (folders & SLOW_FOLDERS and item.get_closest_marker("quick") is None):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def pypi() -> Iterator[FakePyPI]:

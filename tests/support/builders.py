@@ -1,6 +1,7 @@
 """Makes the values that unit tests begin with: files, pages, their JSON; and strategies that make them up."""
 
 import hashlib
+import os
 import io
 import json
 import zipfile
@@ -23,7 +24,7 @@ FOLDER = f"aa/bb/{'c' * 60}"
 WHEEL = "sample-1.0-py3-none-any.whl"
 SHA256 = hashlib.sha256(b"content").hexdigest()
 
-unhurried = settings(deadline=None, max_examples=100)
+unhurried = settings(deadline=None, max_examples=20 if os.environ.get("BANDERSNATCH_QUICK_TESTS") else 100)
 """For property tests: what an example costs is no part of what is tested."""
 
 
