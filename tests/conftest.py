@@ -27,18 +27,34 @@ def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
 
+
 SLOW_FOLDERS = {"faults", "sync", "operations", "verify"}
 """Whole runs, many of them: `tox -e slow` has them, and `tox -e py` those of them that are marked ``quick``."""
+SLOW_MODULES = {
+    "test_changelog_faults",
+    "test_claims",
+    "test_commands_as_configured",
+    "test_memory",
+    "test_mirror_folder",
+    "test_own_projects",
+    "test_pool",
+    "test_refresh",
+    "test_requirement_files",
+    "test_run_plan_without_xmlrpc",
+    "test_selection_changes",
+    "test_shortcomings",
+    "test_signals",
+}
 SLOW_VARIANTS = {"with helpers", "by the index", "without XML-RPC"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long; of a story that is told in several ways, the first one is quick."""
     for item in items:
-        folders = set(item.path.parts)
+        is_slow = item.path.stem in SLOW_MODULES or not SLOW_FOLDERS.isdisjoint(item.path.parts)
         variants = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
         is_variant = any(variant in variants for variant in SLOW_VARIANTS)
-        if is_variant or (folders & SLOW_FOLDERS and item.get_closest_marker("quick") is None):
+        if is_variant or (is_slow and item.get_closest_marker("quick") is None):
             item.add_marker(pytest.mark.slow)
 
 

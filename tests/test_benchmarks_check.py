@@ -90,7 +90,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
         serving.start()
         try:
             config = write_config(folder / "mirror", index, Wishes())
-            command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror"]
+            command = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(config), "mirror", "--init"]
             subprocess.run(command, check=True, cwd=REPOSITORY)
         finally:
             server.shutdown()

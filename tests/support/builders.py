@@ -1,9 +1,9 @@
 """Makes the values that unit tests begin with: files, pages, their JSON; and strategies that make them up."""
 
 import hashlib
-import os
 import io
 import json
+import os
 import zipfile
 from datetime import UTC
 from typing import Any

@@ -40,6 +40,7 @@ EVERY_KIND = [
     errors.PathConflictError("x", "why"),
     errors.IntegrityError(URL, "size", 1, 2),
     errors.StorageError("x", "write", OSError(28, "No space left on device")),
+    errors.MissingDirectoryError(Path("x"), "why"),
     errors.ScarceMemoryError("why", 2**30),
     errors.UnreadablePageError("x", "why"),
     errors.LockHeldError("x", ""),

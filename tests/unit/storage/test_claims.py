@@ -55,6 +55,7 @@ def without_locks() -> Iterator[RefusingKernel]:
 
 def hold(kernel: RefusingKernel, directory: Path) -> "subprocess.Popen[str]":
     """Start a process that holds the lock until its standard input ends."""
+    directory.mkdir(exist_ok=True)
     process = kernel.start([sys.executable, "-c", HOLD_THE_LOCK, str(directory)], stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n", process.communicate()[1]
