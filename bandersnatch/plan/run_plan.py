@@ -39,8 +39,6 @@ from bandersnatch.upstream.index import Upstream
 
 logger = logging.getLogger(__name__)
 
-_MOST_ROWS_WITHOUT_LIST = 50_000
-"""An empty list would have the whole journal read: that of PyPI has tens of millions of rows."""
 RECENT_SERIALS = 2_000
 """What the changelog of PyPI tells of about an hour: no cache has a project's page or JSON for longer."""
 _MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
@@ -99,37 +97,19 @@ def plan_run(
         logger.info("full sync with %s: every project is checked", upstream.url)
     todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
     read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
-    goes_by_index = api_method is ApiMethod.SIMPLE
-    was_told_by_index = goes_by_index or saved.changelog_serial is not None
-    from_index = partial(plan_from_index, todo, upstream, held, is_full=is_full)
-    try:
-        if goes_by_index:
-            newest = from_index(was_told_by_index=True)
-        elif is_full:
-            newest = _plan_everything(todo, upstream, held, filters)
-        else:
-            newest = _merge_changes(todo, upstream, held, todo.target_serial if read_up_to is None else read_up_to)
-    except (SerialMovedBackError, InterruptedRunError):
-        raise
-    except UpstreamError as error:
-        if api_method is not ApiMethod.AUTO:
-            if _is_of_web_site(error):
-                raise NoIndexError(upstream.url, error) from error
-            raise
-        goes_by_index = True
-        has_none = is_without_xmlrpc(error)
-        newest = _plan_after_error(
-            upstream, error, partial(from_index, was_told_by_index=was_told_by_index or has_none)
-        )
-        # An index of plain files has no XML-RPC, and need not hear so in every run.
-        level = (
-            logging.WARNING if not has_none else logging.DEBUG if saved.changelog_serial is not None else logging.INFO
-        )
-        logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
-    if is_full and (names := allowlisted(filters)):
-        quarantined = held.quarantined()
-        gone = {name for name in todo if todo[name].owed is Owed.REMOVED and name not in quarantined}
-        tell_missing(names, lambda name: name in todo and name not in gone)
+    if is_full:
+        from_changelog = partial(_plan_everything, todo, upstream, held, filters)
+    else:
+        from_changelog = partial(_merge_changes, todo, upstream, held, read_up_to or 0)
+    newest, goes_by_index = _ask(
+        upstream,
+        api_method,
+        from_changelog,
+        partial(plan_from_index, todo, upstream, held, is_full=is_full),
+        was_told_by_index=saved.changelog_serial is not None,
+    )
+    if is_full:
+        _tell_missing(todo, held, filters)
     _exclude(todo, held, filters)
     todo.target_serial = max(todo.target_serial, newest)
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
@@ -138,6 +118,47 @@ def plan_run(
         not_read_since = saved.changelog_serial  # the index, which is old, has told nothing
     is_resync = saved.serial is None
     return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
+
+
+def _ask(
+    upstream: Upstream,
+    api_method: ApiMethod,
+    from_changelog: Callable[[], int],
+    from_index: Callable[..., int],
+    *,
+    was_told_by_index: bool,
+) -> tuple[int, bool]:
+    """Make the plan from the changelog or from the root index; return the newest serial, and whether the index told it.
+
+    ``was_told_by_index`` says that the last run went by the root index.
+    """
+    try:
+        if api_method is ApiMethod.SIMPLE:
+            return from_index(was_told_by_index=True), True
+        return from_changelog(), False
+    except (SerialMovedBackError, InterruptedRunError):
+        raise
+    except UpstreamError as error:
+        if api_method is not ApiMethod.AUTO:
+            if _is_of_web_site(error):
+                raise NoIndexError(upstream.url, error) from error
+            raise
+        has_none = is_without_xmlrpc(error)
+        newest = _plan_after_error(
+            upstream, error, partial(from_index, was_told_by_index=was_told_by_index or has_none)
+        )
+        # An index of plain files has no XML-RPC, and the log need not say so in every run.
+        level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
+        logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
+        return newest, True
+
+
+def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
+    """Warn of the names on an allowlist that upstream does not have; a quarantined project is there."""
+    if names := allowlisted(filters):
+        quarantined = held.quarantined()
+        gone = {name for name in todo if todo[name].owed is Owed.REMOVED and name not in quarantined}
+        tell_missing(names, lambda name: name in todo and name not in gone)
 
 
 def _merge_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up_to: int) -> int:
@@ -184,9 +205,8 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
         list_serial, listed = upstream.all_projects(
             lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
         )
-        if list_serial == 0 and first > _MOST_ROWS_WITHOUT_LIST:
-            raise MalformedResponseError(upstream.url, f"XML-RPC lists no projects, but its journal is at {first}")
-        serials = held.serials()  # read no earlier: upstream's answer takes the most memory while it is parsed
+        # Read no earlier, since parsing upstream's answer takes the most memory. ``listed`` is lazy, and uses it later.
+        serials = held.serials()
         if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
             reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
             raise MalformedResponseError(upstream.url, reason)
@@ -201,7 +221,8 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     newest = max(newest, list_serial)
     if newest < first:
         logger.warning(
-            "%s: the newest serial shall be %d, but the changelog ends at %d, and no project is newer: it is not believed",
+            "%s: upstream says that its newest serial is %d, but the changelog ends at %d, and no project is newer; "
+            "it is not believed",
             upstream.url, first, newest,
         )  # fmt: skip
     return newest
@@ -212,7 +233,7 @@ def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: C
 
     Raises:
         SerialMovedBackError: upstream is older than the serial that is reached.
-        NothingToldError: the index can't be had either.
+        NothingToldError: the root index can't be read either.
         NoIndexError: upstream is none.
     """
     try:
