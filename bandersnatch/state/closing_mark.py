@@ -10,6 +10,7 @@ from pathlib import Path
 
 SCHEMA = "CREATE TABLE closed (at INTEGER NOT NULL)"
 """In nanoseconds since 1970."""
+_SECOND = 1_000_000_000
 
 
 def is_as_closed(connection: sqlite3.Connection, changed: int | None) -> bool:
@@ -27,7 +28,8 @@ def time_of(path: Path) -> int | None:
 def close(connection: sqlite3.Connection, path: Path) -> None:
     """Close a database, and mark it; where that fails, it is closed all the same, and counts as written to by others."""
     try:
-        closed = time.time_ns()
+        # A whole second, since some filesystems (exFAT, NTFS, ext3) keep no nanoseconds: they would give another time back.
+        closed = time.time_ns() // _SECOND * _SECOND
         connection.execute("DELETE FROM closed")
         connection.execute("INSERT INTO closed VALUES (?)", (closed,))
     finally:

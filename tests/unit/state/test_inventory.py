@@ -321,3 +321,13 @@ def test_times_of_verification_survive_a_sync_and_go_with_the_project(tmp_path: 
         assert list(inventory.verified_before(5)) == []
         inventory.put(HeldProject(bar, "Bar", 3, None, 0, 0))
         assert [held.name for held in inventory.verified_before(5)] == [bar]
+
+
+def test_the_time_of_closing_survives_a_filesystem_without_nanoseconds(path: Path) -> None:
+    with closing(Inventory(path)) as inventory:
+        inventory.open()
+        inventory.put_all([HELD])
+    assert path.stat().st_mtime_ns % 1_000_000_000 == 0  # so exFAT and NTFS, which round times, give it back as it was
+    with closing(Inventory(path)) as inventory:
+        assert inventory.open()
+        assert inventory.is_as_closed
