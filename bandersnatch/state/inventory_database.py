@@ -147,7 +147,8 @@ class InventoryDatabase:
                 connection.execute("ROLLBACK")
             connection.execute("PRAGMA user_version = 0")
         except sqlite3.Error:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the error that led here is told in any case
+                self._path.unlink(missing_ok=True)
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:

@@ -173,7 +173,8 @@ class Parts:
         place = f"{self._root}/{area}"
         while not os.path.exists(place):
             place = os.path.dirname(place)
-        inside = handed_down(f"{self._root}/{PARTS_FOLDER}") if self._folder() else None
+        self._folder()  # makes it
+        inside = handed_down(f"{self._root}/{PARTS_FOLDER}")
         with self._guard:
             return self._is_beside.setdefault(area, handed_down(place) != inside)
 
