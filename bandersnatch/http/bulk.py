@@ -80,7 +80,7 @@ class Bulk:
         Up to ``most_lanes()`` requests are under way at a time. Whoever takes an answer may add to what is
         wanted, but must not make requests of its own in between, since all turns may be taken here.
 
-        What is not yielded was not had.
+        What is not yielded was not fetched.
         """
         with selectors.DefaultSelector() as asked:  # the lanes that have a request under way, each of which is a turn
             lanes = asked.get_map()
@@ -172,7 +172,7 @@ class Bulk:
         return ready
 
     def _way_to(self, question: Question) -> Route | None:
-        """Return the way to a document's server, if it can be gone here and nothing speaks against it."""
+        """Return the way to a document's server, if it is usable and nothing speaks against it."""
         url = question.url
         if not is_plain(url) or not self._config.may_ask(url) or self._rests(question):
             return None

@@ -243,7 +243,7 @@ class DryRun:
         return FileCount(len(sizes), sum(sizes))
 
     def _keep_own(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
-        """Take what upstream never had from what is to be removed."""
+        """Keep what upstream never had: take it off what is to be removed."""
         candidates = [each.project for each in forecast.removals if plan.todo[each.project].serial == 0]
         if not candidates:
             return

@@ -37,7 +37,7 @@ class RemovalWork:
         """What was removed although no journal told of it."""
 
     def keep_own(self, todo: TodoList) -> int:
-        """Take what upstream never had from what is to be removed, unless that is allowed.
+        """Keep what upstream never had: take it off what is to be removed, unless that is allowed.
 
         Return how many of these projects a filter had dropped.
         """

@@ -71,7 +71,7 @@ class Holdings(Struct, frozen=True):
     def sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
         noted = {path for _, path in self.inventory.all_unsettled()}
-        # Files may be gone on with, or be whole already; which of them are wanted, their projects' pages say.
+        # Downloads may be resumed, or be complete already; the pages of their projects say which of them are wanted.
         files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}
         if swept := self.storage.sweep_all(self._doubtful(), files):
             logger.info("deleted %s of a run that was killed", count_of(swept, "temporary file"))

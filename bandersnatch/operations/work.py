@@ -58,7 +58,7 @@ _REMOVALS = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.EXCLU
 class Work:
     """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
 
-    The list is saved by ``save_todo`` every few seconds; None is for one of which nobody wants to know later.
+    The list is saved by ``save_todo`` every few seconds; None is for one that is not persisted.
     """
 
     def __init__(

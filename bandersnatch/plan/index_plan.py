@@ -59,7 +59,7 @@ def plan_from_index(
 
     Raises:
         SerialMovedBackError: upstream is older than the serial that is reached.
-        UpstreamError: the root index can't be had, or tells no serials.
+        UpstreamError: the root index can't be read, or has no serials.
     """
     serial, listed = upstream.root_index()
     serials = held.serials()

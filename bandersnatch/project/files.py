@@ -275,7 +275,7 @@ class FileSync(Struct, frozen=True):
         return self.storage.partial_size(task.path) if _is_resumable(task) else 0
 
     def _resume(self, task: FileTask) -> Resume | None:
-        """Return from where an earlier attempt, of an earlier run perhaps, can be gone on with."""
+        """Return where an earlier attempt, perhaps of an earlier run, can be resumed."""
         size, whole_size = self._partial_size(task), task.file.size
         if size == 0 or whole_size is None:
             return None

@@ -95,7 +95,7 @@ class Preparation:
         return {*prepared.plan.touched, Layout(self._shop.pages.hash_index).page_folder(self._project)}
 
     def begin(self, prepared: Prepared) -> Shrinks | None:
-        """Clear away what earlier runs left half-written; or return that the order does not give leave to remove files."""
+        """Delete what earlier runs left half-written; or return what would be removed, if the order does not allow it."""
         dropped = self._dropped_files(prepared.plan)
         if dropped and not self._order.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.owed):
             filtered = len(prepared.wanted.filtered_out.intersection(dropped))
@@ -237,7 +237,7 @@ class Preparation:
         return plan_files(wanted, stored, held, suspects, shop.rules)
 
     def _held_digests(self, page: ProjectPage) -> dict[str, str]:
-        """Return the digests that the held page tells, without those that the files themselves belie: then it is damaged."""
+        """Return the digests that the held page tells, without those contradicted by the stored files."""
         digests = self._held.digests if self._held is not None else {}
         for file in page.files:
             if digests.get(file.filename, file.sha256) != file.sha256:

@@ -25,7 +25,7 @@ class Settled(Struct, frozen=True):
     added_files: int = 0
     """How many files a held page of the same serial did not list, although filters keep them."""
     is_incomplete: bool | None = None
-    """Whether upstream lists what can't be had: a file of no use, or core metadata; None where nobody has looked."""
+    """Whether upstream lists what it does not serve: an unusable file, or core metadata; None where nobody has looked."""
 
 
 class Gone(Struct, frozen=True):
@@ -39,7 +39,7 @@ class Gone(Struct, frozen=True):
 
 
 class Shrinks(Struct, frozen=True):
-    """A project's new page no longer lists some files that are held; it waits for leave to remove them.
+    """A project's new page no longer lists some files that are held; it waits until removals are allowed.
 
     So many of them, ``filtered``, upstream still has, and filters drop them. ``prepared`` is what the work goes on with.
     """

@@ -1,4 +1,4 @@
-"""Which projects upstream still owes something that a run has gone on without: a table of the inventory.
+"""Which projects are still incomplete because of upstream, although a run took what there was: a table of the inventory.
 
 A project may be listed at a serial that its page does not have. Most times only its owners have changed, and any page would
 do; but a cache may also hold back a page that has one file more. Or a page promises core metadata that is not there yet, or
@@ -36,9 +36,9 @@ asked - since >= {KEEP_SECONDS} OR since > :now OR NOT EXISTS
 
 
 class Awaited(Struct, frozen=True):
-    """What a run has gone on without: the page of that serial, or 0; and whether what its page lists was not all to be had.
+    """What a run did not get: the page of that serial, or 0 for none; and whether upstream did not serve all that it lists.
 
-    None leaves that as it is noted.
+    None for ``is_incomplete`` leaves the note as it is.
     """
 
     serial: int

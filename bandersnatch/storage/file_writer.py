@@ -12,7 +12,7 @@ _READ_BYTES = 1024 * 1024
 
 
 class Partial(Struct, frozen=True):
-    """How a write goes on from an earlier one: behind how many bytes, and after which errors it may be gone on with."""
+    """How a write resumes an earlier one: after how many bytes, and after which errors it can resume again."""
 
     offset: int = 0
     kept_after: tuple[type[Exception], ...] = ()

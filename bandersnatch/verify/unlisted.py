@@ -58,7 +58,7 @@ class _Step(IntEnum):
 class UnlistedFiles:
     """The unlisted files of a mirror. ``find`` may be called until it comes to its end; ``close`` comes last.
 
-    What was found so far is kept in the file ``kept_at``, or nowhere; what an earlier search has left there is gone on with,
+    What was found so far is kept in the file ``kept_at``, or nowhere; a search that was stopped is resumed from there,
     unless ``begins_anew``.
     """
 

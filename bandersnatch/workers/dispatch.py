@@ -26,7 +26,7 @@ ORDERS_TOGETHER = 32
 
 @contextmanager
 def dispatching(workshop: Workshop, config: HttpConfig, most_packages: int) -> Iterator["Packages | Dispatcher"]:
-    """Have helpers for the length of the block; give what starts the work on projects.
+    """Start helpers, and stop them at the end of the block; give what starts the work on projects.
 
     To be called before other threads of the process hold locks.
     """
@@ -40,7 +40,7 @@ def dispatching(workshop: Workshop, config: HttpConfig, most_packages: int) -> I
 
 
 def is_easy_to_ask(workshop: Workshop) -> bool:
-    """Whether a project takes its page and its files only, and these may come without a proxy, by all that is known."""
+    """Whether a project takes its page and its files only, and these may come without a proxy, as far as is known."""
     needs_json = workshop.pages.legacy_json or workshop.chooser.filters.needs_json
     page = workshop.upstream.page_question(NormalizedName("pip"), None)  # any would do
     return not needs_json and workshop.upstream.may_have_easily(page)
