@@ -189,6 +189,17 @@ class MalformedResponseError(UpstreamError):
         self.url, self.reason = url, reason
 
 
+class EndlessJournalError(MalformedResponseError):
+    """The changelog does not come to its end, or tells of more than a run can hold."""
+
+    def __init__(self, url: str, begin: int, reached: int) -> None:
+        super().__init__(
+            url,
+            f"the changelog since serial {begin} was read up to {reached} and does not end; "
+            "`bandersnatch mirror --force-check` goes by the list of all projects in its place",
+        )
+
+
 class UnsupportedVersionError(MalformedResponseError):
     """Upstream answered in another version of the simple API than the one that is read here (PEP 629, PEP 691)."""
 

@@ -8,12 +8,14 @@ import logging
 import re
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, TypeGuard
 from xml.parsers.expat import ExpatError
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
+    EndlessJournalError,
     InterruptedRunError,
     MalformedResponseError,
     NotFoundError,
@@ -41,6 +43,11 @@ MAX_LIST_BYTES = 160 * 1024 * 1024
 """The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """50,000 changes are about 25 MB, and a parser makes several times as much of them. It reads no larger list, either."""
+MAX_CHANGES = 700_000
+"""About two weeks of PyPI's journal, in 260 MB. More would take more memory than is promised; the list of all projects tells
+the same in less."""
+MAX_ANSWERS = 1_000
+"""Where each has few rows, but rises."""
 MAX_ATTEMPTS = 4
 _MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
@@ -95,13 +102,15 @@ class Changelog:
         """
         changes: list[tuple[ChangelogEntry, Owed]] = []
         newest, end = serial, at_least
-        while True:
+        for answers in count(1):
             asked = newest
             rows = self._call("changelog_since_serial", asked)
             if not isinstance(rows, list):
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
             read = [self._read_row(row, asked) for row in rows]
-            end = max(end, self._end_of(asked, [serial for serial, _ in read], end))
+            if max((serial for serial, _ in read), default=0) > end:
+                # Even by one: nothing would bear it out, and the next run would take upstream for one that moved back.
+                end = max(end, self.last_serial())
             if refused := [serial for serial, _ in read if serial > end]:
                 logger.warning(
                     "%s: %d rows of the changelog, up to %d, are beyond its newest serial %d: they are left out",
@@ -111,19 +120,10 @@ class Changelog:
             newest = max((serial for serial, _ in read if serial <= end), default=newest)
             if newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
                 return newest, changes
+            if len(changes) > MAX_CHANGES or answers == MAX_ANSWERS:
+                raise EndlessJournalError(self._url, serial, newest)
             logger.debug("read %d changes, up to serial %d; there may be more", len(changes), newest)
-
-    def _end_of(self, after: int, serials: list[int], known_end: int) -> int:
-        """Return how far the journal goes at least, from the serials of its rows; it is asked only where one is left out.
-
-        What a row beyond its end leaves out would never be read.
-        """
-        reached = after
-        for serial in sorted(serials):
-            if serial > max(reached + 1, known_end):
-                return self.last_serial()
-            reached = serial
-        return reached
+        raise AssertionError("unreachable: the last answer returns or raises")
 
     def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
         """Return the projects of which the journal tells at these serials, which are sorted; None where it has no such row.

@@ -1,9 +1,12 @@
 """8. Gaps and lies in the changelog, and garbage in our own records."""
 
+from pathlib import Path
+
 import pytest
 
-from bandersnatch.errors import SerialMovedBackError
-from tests.support.fakepypi import Body, FakePyPI
+from bandersnatch.errors import EndlessJournalError, SerialMovedBackError
+from bandersnatch.upstream import changelog
+from tests.support.fakepypi import Body, Call, FakePyPI
 from tests.support.rig import Rig
 
 ROW = "<value><array><data>{}</data></array></value>"
@@ -85,3 +88,24 @@ def test_garbage_in_the_inventory_is_rebuilt_and_deletes_nothing(rig: Rig, pypi:
     assert rig.run().failures == []
     assert len(pypi.file_requests()) == 1
     rig.assert_matches()
+
+
+def test_a_changelog_that_grows_as_fast_as_it_is_read_leaves_the_state_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changelog, "MAX_ANSWERS", 5)
+    with FakePyPI(changelog_limit=1000) as pypi:
+        rig = Rig(pypi, tmp_path)
+        rig.options["api-method"] = "xmlrpc"
+        pypi.add_file("foo", "1.0")
+        rig.run()
+        before = rig.tree()
+        grow = Call(lambda: [pypi.write_journal("foo", None, "add Owner alice") for _ in range(1000)])
+        pypi.fault("rpc:changelog_since_serial", grow, times=20)
+        with pytest.raises(EndlessJournalError, match="mirror --force-check"):
+            rig.run()
+        assert (rig.tree(), (rig.directory / "state").read_text()) == (before, "4\n")
+        assert pypi.rpc_calls().count("changelog_since_serial") < 10
+        rig.options["api-method"] = "auto"
+        assert rig.run().failures == []  # by the root index
+        rig.assert_matches()

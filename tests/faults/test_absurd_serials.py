@@ -94,7 +94,7 @@ def test_a_page_a_little_beyond_the_index_is_made_good_for_when_the_index_gets_t
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("serial", [8, 50, 200, 5000, *ABSURD[:4]])
+@pytest.mark.parametrize("serial", [7, 8, 50, 200, 5000, *ABSURD[:4]])
 @pytest.mark.parametrize("times", [1, None], ids=["once", "for a while"])
 def test_a_row_beyond_the_journal_is_left_out(
     rig: Rig, pypi: FakePyPI, serial: int, times: int | None, caplog: pytest.LogCaptureFixture

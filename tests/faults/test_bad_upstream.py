@@ -348,7 +348,7 @@ def test_upstream_in_trouble_ends_the_run_and_changes_nothing(rig: Rig, changed:
 def test_rate_limit_fault_is_waited_out(rig: Rig, changed: FakePyPI) -> None:
     changed.fault("rpc:changelog_since_serial", RateLimited(0))
     assert rig.run().failures == []
-    assert changed.rpc_calls()[-2:] == ["changelog_since_serial"] * 2
+    assert changed.rpc_calls()[-3:] == ["changelog_since_serial"] * 2 + ["changelog_last_serial"]
     rig.assert_matches()
 
 
@@ -362,7 +362,7 @@ def test_changelog_longer_than_one_answer(rig: Rig, tmp_path: Path) -> None:
         pypi.add_file("last", "1.0")
         pypi.clear_requests()
         rig.run()
-        assert pypi.rpc_calls() == ["changelog_since_serial"] * 2
+        assert pypi.rpc_calls().count("changelog_since_serial") == 2
         rig.assert_matches()
 
 

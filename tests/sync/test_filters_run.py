@@ -71,15 +71,15 @@ def test_filters_are_all_asked(rig: Rig, four: FakePyPI) -> None:
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
 
 
-def test_changes_of_what_is_dropped_cost_one_request(rig: Rig, four: FakePyPI) -> None:
+def test_changes_of_what_is_dropped_cost_two_requests(rig: Rig, four: FakePyPI) -> None:
     rig.filters = only("alpha")
     rig.run()
     four.clear_requests()
     four.add_file("beta", "2.0")
     four.create_project("new")
     report = rig.run()
-    assert (report.updated, four.rpc_calls()) == (0, ["changelog_since_serial"])
-    assert len(four.requests) == 1
+    assert (report.updated, four.rpc_calls()) == (0, ["changelog_since_serial", "changelog_last_serial"])
+    assert len(four.requests) == 2
     assert_mirror_matches(four, rig.directory, projects={"alpha"})
 
 

@@ -44,8 +44,8 @@ def changed(rig: Rig, pypi: FakePyPI) -> Rig:
 def test_plan_without_pages_costs_what_a_plan_costs(changed: Rig, pypi: FakePyPI) -> None:
     goes = sum(file.stat().st_size for file in changed.web.rglob("goes-*") if file.suffix != ".metadata")
     plan = dry_run(changed)
-    assert [request.path for request in pypi.requests] == ["/pypi"]
-    assert pypi.rpc_calls() == ["changelog_since_serial"]
+    assert [request.path for request in pypi.requests] == ["/pypi"] * 2
+    assert pypi.rpc_calls() == ["changelog_since_serial", "changelog_last_serial"]
     assert [(u["project"], u["held_serial"] is None) for u in plan["update"]] == [
         ("grows", False), ("new-one", True), ("shrinks", False), ("stays", False),
     ]  # fmt: skip

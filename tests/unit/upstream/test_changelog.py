@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bandersnatch.errors import MalformedResponseError
+from bandersnatch.errors import EndlessJournalError, MalformedResponseError
 from bandersnatch.model import ChangelogEntry, ListedProject
+from bandersnatch.upstream import changelog as changelog_module
 from bandersnatch.upstream.changelog import Changelog
 from bandersnatch.upstream.expectations import Owed
 from tests.support.builders import named
-from tests.support.fakepypi import Body, FakePyPI
+from tests.support.fakepypi import Body, Call, FakePyPI
 from tests.support.recorded import RECORDED
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, connected, everything, response
 
@@ -117,6 +118,19 @@ def test_a_serial_that_is_known_to_be_there_is_read_up_to_whatever_the_limit() -
             pypi.write_journal(f"p{number}", None, "create")
         assert changelog.since(0)[0] == 3
         assert changelog.since(0, at_least=8)[0] == 8
+
+
+@pytest.mark.parametrize(("rows", "at_least"), [(1000, 0), (1, 2**31 - 1)], ids=["full answers", "a row an answer"])
+def test_a_journal_that_grows_as_fast_as_it_is_read_ends_in_an_error(
+    monkeypatch: pytest.MonkeyPatch, rows: int, at_least: int
+) -> None:
+    monkeypatch.setattr(changelog_module, "MAX_CHANGES", 5_000)
+    monkeypatch.setattr(changelog_module, "MAX_ANSWERS", 10)
+    with FakePyPI(changelog_limit=1000) as pypi, connected(pypi.url) as changelog:
+        pypi.fault(SINCE, Call(lambda: [pypi.write_journal("p", None, "create") for _ in range(rows)]), times=30)
+        with pytest.raises(EndlessJournalError, match=r"the changelog since serial 0 was read up to .* does not end"):
+            changelog.since(0, at_least)
+        assert pypi.rpc_calls().count("changelog_since_serial") in (6, 10)
 
 
 @pytest.mark.parametrize(
