@@ -144,6 +144,14 @@ class RangeRefusedError(UpstreamError):
         self.url = url
 
 
+class OversizedFileError(UpstreamError):
+    """A file whose page tells no size is larger than there is room for."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: the page tells no size for this file, which grows too large: {reason}")
+        self.url, self.reason = url, reason
+
+
 class NotFoundError(UpstreamError):
     """Upstream answered 404 or 410."""
 

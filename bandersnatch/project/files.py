@@ -24,13 +24,13 @@ from bandersnatch.http.lane import OK, Question
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.progress import Progress
 from bandersnatch.project.core_metadata import CoreMetadata
+from bandersnatch.project.file_growth import room_to_grow
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.file_sources import FileSources
 from bandersnatch.upstream.index import Upstream
-from bandersnatch.wire import MAX_FILE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -285,11 +285,10 @@ class FileSync(Struct, frozen=True):
 
     def _fetch_once(self, url: str, task: FileTask, resume: Resume | None) -> bytes | None:
         file = task.file
-        most = MAX_FILE_BYTES if file.size is None else file.size
         is_little = file.size is not None and file.size < RESUME_MIN_BYTES
         pieces: list[bytes] = []
-        room = self.storage.room_for(task.path, file.size or 0, self.reserve_bytes)
-        with room, self.upstream.file(url, file.size or 0, resume) as body:
+        room = room_to_grow(self.storage, task, url, self.reserve_bytes)
+        with room as check_size, self.upstream.file(url, file.size or 0, resume) as body:
             is_resumable = _is_resumable(task) and body.etag is not None
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)
@@ -298,8 +297,7 @@ class FileSync(Struct, frozen=True):
                 for chunk in body.chunks():
                     if self.is_stopped():
                         raise InterruptedRunError
-                    if sink.size + len(chunk) > most:
-                        raise IntegrityError(url, "size", most, f"{sink.size + len(chunk)} or more")
+                    check_size(sink.size + len(chunk))
                     sink.write(chunk)
                     self.progress.received(len(chunk))
                     if is_little:

@@ -6,14 +6,16 @@ import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bandersnatch.errors import StorageError
+from bandersnatch.errors import OversizedFileError, StorageError
+from bandersnatch.project.equipment import Pace
 from tests.faults.failing_storage import FailingStorage
 from tests.faults.test_05_kills import assert_pages_are_true
-from tests.support.fakepypi import FakePyPI
-from tests.support.rig import Rig
+from tests.support.fakepypi import Edit, FakePyPI
+from tests.support.rig import HELPED, HURRIED, Rig
 from tests.support.umask import umask
 
 Mount = Callable[[str], Path]
@@ -34,7 +36,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
     yield do
     for path in mounted:
-        subprocess.run(["umount", path], check=True)
+        subprocess.run(["umount", "-l", path], check=True)  # files of the run may still be open here
 
 
 def remount(point: Path, options: str) -> None:
@@ -166,3 +168,32 @@ def test_state_files_keep_the_permissions_that_the_operator_gave_them(rig: Rig, 
     with umask(mask):
         rig.run()
     assert (rig.directory / "state").stat().st_mode & 0o777 == 0o600
+
+
+def without_size(page: Any) -> Any:
+    return page | {"files": [file | {"size": None} for file in page["files"]]}
+
+
+@needs_root
+@pytest.mark.parametrize(("size", "reserve"), [("24m", "0"), ("60m", "40M")], ids=["full", "reserve"])
+@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
+    pypi: FakePyPI, mount: Mount, size: str, reserve: str, pace: Pace
+) -> None:
+    disk = mount(f"size={size}")
+    rig = Rig(pypi, disk)
+    rig.options |= {"reserve": reserve, "workers": "1"}
+    pypi.add_file("endless", "1.0", content=b"x" * 30_000_000, kind="sdist")
+    pypi.fault("/simple/endless/", Edit(without_size), times=None)
+    world(pypi)
+    report = rig.run(pace=pace)
+    (failure,) = report.failures
+    assert (failure.project, type(failure.error)) == ("endless", OversizedFileError)
+    assert "tells no size for this file, which grows too large: " in str(failure.error)
+    assert "and more would not " in str(failure.error)
+    assert report.updated == 20
+    assert not list(disk.rglob("*.part"))
+    assert_pages_are_true(rig.web)
+    remount(disk, "size=200m")
+    assert rig.run(pace=pace).failures == []
+    assert (rig.web / "simple/endless/index.html").exists()

@@ -12,11 +12,13 @@ from bandersnatch.errors import (
     IntegrityError,
     InterruptedRunError,
     NotFoundError,
+    OversizedFileError,
     PathConflictError,
     StorageError,
     UpstreamError,
 )
 from bandersnatch.plan.file_plan import FileWork
+from bandersnatch.project import file_growth
 from bandersnatch.project.files import MAX_ATTEMPTS, SyncedFile
 from bandersnatch.storage.layout import metadata_path
 from tests.support.fakepypi import Body, ExtraBytes, FakePyPI, Fault, Reset, ShortBody, Status, WrongBytes
@@ -264,3 +266,12 @@ def test_empty_metadata_is_not_taken_for_present(pypi: FakePyPI, bench: Bench) -
     pypi.fault(f"{uploaded.url_path}.metadata", Status(200, {}, b""))
     assert bench.sync.sync(structs.replace(task, file=file, wants_metadata=True)).has_metadata
     assert bench.stored()[f"{uploaded.filename}.metadata"] == b""
+
+
+def test_a_file_of_unknown_size_has_a_bound(pypi: FakePyPI, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_growth, "MAX_UNKNOWN_BYTES", 3_000_000)
+    task = bench.task(pypi.add_file("sample", "1.0", kind="sdist", size=4_000_000))
+    with pytest.raises(OversizedFileError, match=r"grows too large: more than 3\.0 MB came"):
+        bench.sync.sync(structs.replace(task, file=structs.replace(task.file, size=None)))
+    assert bench.stored() == {}
+    assert len(pypi.file_requests()) == 1
