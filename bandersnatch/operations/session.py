@@ -87,21 +87,25 @@ class Holdings(Struct, frozen=True):
         held, _ = self.inventory.totals()
         hidden = {*gone, *self.inventory.quarantined()}
         lines = held - sum(self.inventory.get(project) is not None for project in hidden)
-        record = None if anew else self.inventory.index_record()
+        record = None if anew else self.inventory.index_record(max(LITTLE_PATCH, lines // LINES_PER_PATCH))
         self.inventory.forget_index_record()
-        if record is None or not self._patch_root_index(record, serial, hidden, lines):
+        names = {*gone, *(record.changed if record is not None else ())}
+        if record is None or not self._patch_root_index(record, serial, names, hidden, lines):
             self.root_index.write(self._indexed(gone), serial)
         self.inventory.save_index_record(self.root_index.stamps(), lines, gone)
 
-    def _patch_root_index(self, record: IndexRecord, serial: int, hidden: Set[NormalizedName], lines: int) -> bool:
-        names = {*record.changed, *hidden}
-        if len(names) > max(LITTLE_PATCH, lines // LINES_PER_PATCH):
-            return False
-        held = {name: self.inventory.get(name) for name in names if name not in hidden}
-        changes = dict.fromkeys(names) | {
-            name: IndexedProject(name, record.display_name, record.serial) if record else None
-            for name, record in held.items()
-        }
+    def _patch_root_index(
+        self,
+        record: IndexRecord,
+        serial: int,
+        names: Set[NormalizedName],
+        hidden: Set[NormalizedName],
+        lines: int,
+    ) -> bool:
+        changes: dict[NormalizedName, IndexedProject | None] = dict.fromkeys(names)
+        for name in names - hidden:
+            if (held := self.inventory.get(name)) is not None:
+                changes[name] = IndexedProject(name, held.display_name, held.serial)
         return self.root_index.patch(record, changes, serial, lines)
 
     def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:

@@ -47,14 +47,17 @@ def mend(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-def load(cursor: sqlite3.Cursor) -> IndexRecord | None:
-    """Return what is known of the root index, or None where nothing is."""
+def load(cursor: sqlite3.Cursor, most: int) -> IndexRecord | None:
+    """Return what is known of the root index, or None where nothing is, or more than so many projects have changed."""
     if cursor.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('indexed', 'unindexed')").fetchone()[0] != 2:
         return None
     rows = checked(tuple[str, str, Count], cursor.execute("SELECT path, stamp, lines FROM indexed").fetchall())
     if not rows:
         return None
-    changed = checked(tuple[Text], cursor.execute("SELECT project FROM unindexed").fetchall())
+    query = "SELECT project FROM unindexed LIMIT ?"
+    changed = checked(tuple[Text], cursor.execute(query, (most + 1,)).fetchall())
+    if len(changed) > most:
+        return None
     stamps = {StoredPath(path): stamp for path, stamp, _ in rows}
     return IndexRecord(stamps, rows[0][2], frozenset(NormalizedName(project) for (project,) in changed))
 

@@ -94,10 +94,10 @@ class Inventory(InventoryDatabase):
         [(projects, files)] = self._rows(tuple[Count, float], "SELECT count(*), total(files) FROM project")
         return int(projects), int(files)
 
-    def index_record(self) -> index_record.IndexRecord | None:
-        """Return what is known of the root index, or None where nothing is."""
+    def index_record(self, most: int) -> index_record.IndexRecord | None:
+        """Return what is known of the root index; None where nothing is, or more than so many projects have changed."""
         with self._cursor() as cursor:
-            return index_record.load(cursor)
+            return index_record.load(cursor, most)
 
     def forget_index_record(self) -> None:
         """Know nothing of the root index, which is about to be written."""

@@ -51,7 +51,7 @@ class StoredTree:
             with open(os.open(self._absolute(path), _READ), "rb") as stream:
                 found = os.fstat(stream.fileno())
                 if stat.S_ISREG(found.st_mode) and found.st_size <= most:
-                    return stream.read(most)
+                    return stream.read(found.st_size + 1)  # not ``most``: room for so much is made before
         except OSError as error:
             if error.errno in ABSENT or self.is_folder(path):
                 return None

@@ -3,11 +3,13 @@
 import json
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
 
 from bandersnatch.plan import refresh
+from bandersnatch.state.inventory_schema import _SINCE_3, _VERSION_2, PROJECT_COLUMNS, SELECT
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig
 
@@ -25,14 +27,17 @@ def leave_out(rig: Rig, file: UploadedFile, version: int) -> None:
         else:
             page.write_text("".join(line for line in text.splitlines(keepends=True) if file.filename not in line))
     shutil.rmtree((rig.web / file.url_path[1:]).parent)
-    with closing(sqlite3.connect(rig.directory / "inventory.sqlite")) as connection:
-        connection.execute("DROP TABLE stranger")
-        connection.execute("UPDATE project SET pages_digest = NULL")
+    path = rig.directory / "inventory.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(SELECT).fetchall()
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in (*_VERSION_2, *(_SINCE_3 if version == 3 else ()), f"PRAGMA user_version = {version}"):
+            connection.execute(statement)
+        columns = f"({PROJECT_COLUMNS}, looked_at) VALUES (?, ?, ?, ?, ?, ?, ?, {time.time()})"
         if version == 2:
-            connection.execute("DROP INDEX project_looked_at")
-            connection.execute("ALTER TABLE project DROP COLUMN looked_at")
-            connection.execute("DROP TABLE refreshed")
-            connection.execute("PRAGMA user_version = 2")
+            columns = f"({PROJECT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        connection.executemany(f"INSERT INTO project {columns}", ((*row[:-1], None) for row in rows))
         connection.commit()
 
 

@@ -102,6 +102,7 @@ def test_absolute_links_of_other_versions_become_relative_and_their_versions_cou
         (folder / page).symlink_to(target)
     for name in ("state", "inventory.sqlite", "fingerprint"):
         (rig.directory / name).unlink()
+    (rig.directory / "generation").write_text("5")
     rig.run(keep_index_versions="2")
     assert all(os.readlink(folder / page).startswith("versions/") for page in PAGES)
     assert len(versions_of(rig, "foo")) == len(PAGES)

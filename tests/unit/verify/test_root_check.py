@@ -80,7 +80,9 @@ def test_form_that_is_not_configured_is_found(rig: Rig, pypi: FakePyPI) -> None:
     filled(rig, pypi)
     before = rig.tree()
     (rig.web / "simple" / "index.html").write_text("left by hand")
-    assert problems(verify(rig, status=6)) == {("web/simple/index.html", "differs from what is held", True)}
+    document = verify(rig, status=6)
+    assert problems(document) == {("web/simple/index.html", "differs from what is held", False)}
+    assert [finding["deleted"] for finding in document["findings"]] == [True]
     assert rig.tree() == before
 
 
