@@ -26,8 +26,9 @@ _MOST_AT_A_TIME = 1000
 # The time between two questions is as long as all the time before, and the last one comes when the time is over.
 _DUE = f"""
 SELECT name, display_name, project.serial FROM awaited JOIN project ON name = project
-WHERE (awaited.serial > project.serial OR is_incomplete) AND asked < :now
-AND (asked - since <= :now - asked OR :now - since >= {KEEP_SECONDS}) ORDER BY asked, name LIMIT {_MOST_AT_A_TIME}
+WHERE (awaited.serial > project.serial OR is_incomplete)
+AND (asked > :latest OR asked < :now AND (asked - since <= :now - asked OR :now - since >= {KEEP_SECONDS}))
+ORDER BY asked, name LIMIT {_MOST_AT_A_TIME}
 """  # noqa: S608 - ours
 _IS_OVER = f"""
 asked - since >= {KEEP_SECONDS} OR since > :now OR NOT EXISTS
@@ -59,9 +60,12 @@ def note(cursor: sqlite3.Cursor, project: NormalizedName, awaited: Awaited, now:
     )
 
 
-def due(cursor: sqlite3.Cursor, now: float) -> list[NamedRow]:
-    """Return name, display name and serial of the held projects that are to be asked for now."""
-    return checked(NamedRow, cursor.execute(_DUE, {"now": now}).fetchall())
+def due(cursor: sqlite3.Cursor, now: float, latest: float) -> list[NamedRow]:
+    """Return name, display name and serial of the held projects that are to be asked for now.
+
+    What was asked for later than ``latest``, as by a clock that was wrong, was not asked for.
+    """
+    return checked(NamedRow, cursor.execute(_DUE, {"now": now, "latest": latest}).fetchall())
 
 
 def mark_asked(cursor: sqlite3.Cursor, projects: Iterable[NormalizedName], now: float) -> None:

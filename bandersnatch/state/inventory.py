@@ -193,9 +193,13 @@ class Inventory(InventoryDatabase):
         return None if row is None else entity_tag(str(row[0]))
 
     def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
-        """Return name, display name and serial of so many projects that upstream was longest not asked for."""
-        query = "SELECT name, display_name, serial FROM project WHERE looked_at < ? ORDER BY looked_at, name LIMIT ?"
-        return _named(self._rows(NamedRow, query, (before, number)))
+        """Return name, display name and serial of so many projects that upstream was longest not asked for.
+
+        A time in the future, as of a clock that was wrong, is no time at which it was asked, and comes first.
+        """
+        query = "SELECT name, display_name, serial FROM project WHERE looked_at {} ? ORDER BY looked_at, name LIMIT ?"
+        never = self._rows(NamedRow, query.format(">"), (max(before, self._now()), number))
+        return _named([*never, *self._rows(NamedRow, query.format("<"), (before, number - len(never)))])
 
     def overdue(self, most: int) -> int:
         """Return how many projects must be looked at as soon as may be, since older code left some of their files out."""
@@ -234,7 +238,7 @@ class Inventory(InventoryDatabase):
     def due_awaited(self, now: float) -> list[tuple[NormalizedName, str, int]]:
         """Return name, display name and serial of the awaited projects that are to be asked for now."""
         with self._cursor() as cursor:
-            return _named(awaited.due(cursor, now))
+            return _named(awaited.due(cursor, now, max(now, self._now())))
 
     def end_asking(self, projects: Iterable[NormalizedName], moment: float) -> None:
         """Note when projects were asked for, if they are awaited; forget what is so no longer."""

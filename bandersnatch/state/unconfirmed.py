@@ -71,7 +71,7 @@ class Unconfirmed:
 
     def _is_due(self, each: _Removed) -> bool:
         age = self._now - each.removed
-        return age <= _ALWAYS_SECONDS or self._now - each.asked >= each.asked - each.removed
+        return age <= _ALWAYS_SECONDS or each.asked > self._now or self._now - each.asked >= each.asked - each.removed
 
     def _load(self) -> Iterable[_Removed]:
         try:

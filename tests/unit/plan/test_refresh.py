@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_refresh
 from bandersnatch.plan.refresh import Refresh, plan_refresh
+from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
 from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status
@@ -327,6 +329,22 @@ def test_a_clock_that_was_set_back_begins_anew(tmp_path: Path) -> None:
         share.record(inventory, set(), set())
         assert len(share.todo) == 0
         assert len(plan(inventory, NOW + 3 * DAY).todo) == 1
+
+
+def test_a_time_in_the_future_counts_as_never(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
+    add_projects(pypi, 3)
+    rig.run()
+    with closing(sqlite3.connect(rig.directory / "inventory.sqlite")) as inventory, inventory:
+        inventory.execute("UPDATE project SET looked_at = ? WHERE name = 'project-1'", (NOW + 10_000 * DAY,))
+    assert [clock.days_later(rig, 10) for _ in range(3)] == [["project-1"], ["project-0"], ["project-2"]]
+
+
+def test_a_time_in_the_future_is_no_time_at_which_an_awaited_page_was_asked_for(tmp_path: Path) -> None:
+    with closing(inventory_of(tmp_path, 1)) as inventory:
+        inventory.note_awaited(named("p000000"), Awaited(7, is_incomplete=False))
+        with closing(sqlite3.connect(tmp_path / "inventory.sqlite")) as other, other:
+            other.execute("UPDATE awaited SET since = ?, asked = 9e10", (NOW - 60,))
+        assert inventory.due_awaited(NOW) == [("p000000", "p000000", 1)]
 
 
 def test_no_run_asks_for_more_than_the_share_of_a_week(tmp_path: Path) -> None:
