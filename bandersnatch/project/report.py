@@ -95,6 +95,7 @@ class Report(Struct):
         self.size_bytes += other.size_bytes
         self.outage = self.outage or other.outage
         self.withheld = self.withheld or other.withheld
+        self.untried += other.untried
         self.failures += other.failures
         self.late += other.late
 

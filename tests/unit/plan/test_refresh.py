@@ -375,3 +375,15 @@ def test_the_log_tells_of_a_share(rig: Rig, pypi: FakePyPI, clock: Clock, caplog
     caplog.set_level(logging.INFO)
     clock.days_later(rig, 15)
     assert "projects to look at again, of which no change is told: 1" in caplog.text
+
+
+def test_a_look_that_upstream_ends_early_counts_what_was_not_tried(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
+    names = add_projects(pypi, 40)
+    rig.run()
+    for name in names:
+        pypi.fault(f"/simple/{name}/", Status(503), times=None)
+    clock.now += 31 * DAY
+    report = rig.run(workers="1")
+    assert report.outage is not None
+    assert report.untried == 40 - len(report.failures) > 0
+    assert report.summary().endswith(f"; not tried: {report.untried} projects")
