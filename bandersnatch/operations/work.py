@@ -17,16 +17,14 @@ from packaging.utils import NormalizedName
 from bandersnatch.config.config import Config
 from bandersnatch.errors import (
     AheadOfJournalError,
-    HostDownError,
     InterruptedRunError,
-    MirrorError,
     StaleMetadataError,
-    UnexplainedError,
 )
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.operations.explanations import changed_meanwhile, made_up
-from bandersnatch.operations.outcome_log import tell_behind, tell_failure, tell_settled
+from bandersnatch.operations.failures import Failures
+from bandersnatch.operations.outcome_log import tell_behind, tell_settled
 from bandersnatch.operations.removal_work import RemovalWork
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.plan.brake import Removals
@@ -49,11 +47,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LATE_SECONDS = 3600
-"""A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
-
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.EXCLUDED})
-
 
 class Work:
     """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
@@ -75,7 +68,6 @@ class Work:
         self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
         self._save_todo = save_todo
         self._allow_removals = allow_removals
-        self._ended_early = self._left_out = self._is_index_down = False
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
@@ -83,6 +75,7 @@ class Work:
         self.report = Report()
         self.selection = SelectionChanges()
         self._are_named = save_todo is None
+        self._failures = Failures(config, inventory, self.report, are_named=self._are_named)
         self._removing = RemovalWork(
             config, equipment, inventory, allow_removals=allow_removals, are_named=self._are_named
         )
@@ -102,7 +95,7 @@ class Work:
             raise
         finally:
             self._progress.stop()
-        self._tell_failures()
+        self._failures.tell_unexplained(is_removal_left=bool(self.removals.files))
 
     @property
     def removals(self) -> Removals:
@@ -148,7 +141,7 @@ class Work:
                 self.report.excluded -= self._removing.keep_own(plan.todo)
             if self.removals:
                 self.report.withheld = self._removing.withhold(plan.reconfigured)
-            if self.removals and not self._ended_early:
+            if self.removals and not self._failures.ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
@@ -166,7 +159,7 @@ class Work:
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream explains now, which are to be worked on once more."""
         failures = self.report.failures
-        if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._ended_early:
+        if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._failures.ended_early:
             return []
         explained = changed_meanwhile(failures, todo, self._upstream)
         failures = [failure for failure in failures if failure.project not in explained]
@@ -207,7 +200,7 @@ class Work:
 
     def _is_ending(self) -> bool:
         """Whether the workers shall give up what they have not begun."""
-        return self._equipment.stop.is_set() or self._is_index_down
+        return self._equipment.stop.is_set() or self._failures.is_index_down
 
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Take note of what came of a project."""
@@ -236,7 +229,7 @@ class Work:
             case Failure(_, InterruptedRunError()):
                 return
             case Failure():
-                self._take_failure(outcome, todo, schedule)
+                self._failures.take(outcome, todo, schedule, self._withdraw)
         self._progress.project_done()
         self.report.untried -= 1
 
@@ -267,63 +260,6 @@ class Work:
         if (is_behind or settled.is_incomplete or settled.project in self._awaited) and settled.excluded_by is None:
             what = Awaited(entry.serial if is_behind else 0, settled.is_incomplete)
             self._inventory.note_awaited(settled.project, what)
-
-    def _take_failure(self, failure: Failure, todo: TodoList, schedule: Schedule) -> None:
-        error = failure.error
-        if isinstance(error, StaleMetadataError | AheadOfJournalError) and self._is_late(failure, todo):
-            return
-        if isinstance(error, HostDownError):
-            self._take_outage(error, schedule)
-            return
-        if isinstance(error, MirrorError) and error.stops_run:
-            raise error
-        self.report.failures.append(failure)
-        if not isinstance(error, UnexplainedError):
-            self._tell(failure)
-        if self._config.stop_on_error:
-            self._ended_early = True
-            withdrawn = self._withdraw(frozenset())
-            self._left_out = self._left_out or withdrawn > 0 or not schedule.is_empty()
-            schedule.clear()
-
-    def _is_late(self, failure: Failure, todo: TodoList) -> bool:
-        """Whether a page may yet come, since upstream's caches may take an hour; it is told of once until then."""
-        if self._save_todo is None:
-            return False
-        entry, now = todo[failure.project], int(time.time())
-        is_first = entry.late_since is None or entry.late_since > now
-        if is_first:
-            todo.add(failure.project, replace(entry, late_since=now))
-        elif entry.late_since is not None and now - entry.late_since >= _LATE_SECONDS:
-            return False
-        self.report.late.append(failure)
-        level = logging.WARNING if is_first else logging.INFO
-        logger.log(level, "%s; the next run tries it again", failure.error)
-        return True
-
-    def _take_outage(self, outage: HostDownError, schedule: Schedule) -> None:
-        """Begin no more projects; where only the files' host is down, those go on from which upstream removed something."""
-        self.report.untried += 1  # it is no failure of the project's own
-        if self.report.outage is None or outage.is_index:
-            self.report.outage = outage
-        if outage.is_index:
-            self._is_index_down = True
-            schedule.clear()
-        else:
-            schedule.keep(_REMOVALS)
-            self._withdraw(_REMOVALS)
-
-    def _tell(self, failure: Failure) -> None:
-        is_held = self._inventory.get(failure.project) is not None
-        tell_failure(failure, is_named=self._are_named, is_held=is_held)
-
-    def _tell_failures(self) -> None:
-        """Tell of the failures for which there might have been, but was not, an explanation."""
-        for failure in self.report.failures:
-            if isinstance(failure.error, UnexplainedError):
-                self._tell(failure)
-        if self._left_out or (self._ended_early and self.removals.files):
-            logger.error("not all projects were worked on, since stop-on-error is true")
 
     def _checkpoint(self, todo: TodoList) -> None:
         """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
