@@ -173,9 +173,7 @@ def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
     if not report.is_complete:
         logger.info("not all projects were verified; the next verification goes on with the others")
     if report.unlisted_sought is False and report.unlisted_error is None:
-        logger.info(
-            "not all files that no page lists were looked for; the next --delete with a --budget goes on with that"
-        )
+        logger.info("the search for unlisted files is incomplete; the next --delete with a --budget continues it")
     logger.log(logging.INFO if is_good else logging.WARNING, "%s", report.summary())
 
 

@@ -1,7 +1,8 @@
 """Keeps what was prepared for projects whose pages would remove files, so that no page is asked for a second time.
 
-Such a project waits for leave until all other work of a run is done. Where filters have changed there may be hundreds of
-thousands of them, so that only so much is kept as memory allows; for the others the page is asked for again.
+Such a project waits until all other work of a run is done, and its removals are allowed. Where filters have changed there
+may be hundreds of thousands of them, so that only so much is kept as memory allows; for the others the page is asked for
+again.
 """
 
 from packaging.utils import NormalizedName

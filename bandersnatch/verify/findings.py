@@ -89,7 +89,7 @@ class VerifyReport(Struct):
 
     def summary(self) -> str:
         """Return the last line of the log."""
-        unlisted = ", not all files that no page lists were looked for" if self.unlisted_sought is False else ""
+        unlisted = ", the search for unlisted files is incomplete" if self.unlisted_sought is False else ""
         fetched = f", {count_of(self.files, 'file')} fetched ({size_of(self.size_bytes)})" if self.files else ""
         return (
             f"verified {self.verified} of {count_of(self.held, 'project')}{unlisted}: {self.found.total()} found, "

@@ -75,7 +75,7 @@ class Dispatcher:
         self._call_up()
 
     def withdraw(self, keeps: Set[Owed]) -> int:
-        """Give no order to a helper that has none yet, but for those that are kept; return how many that were."""
+        """Take back the orders that no helper has yet, but for those that are kept; return how many."""
         withdrawn = self._take_waiting(keeps)
         self._fail(withdrawn, InterruptedRunError())
         return len(withdrawn)

@@ -291,7 +291,7 @@ def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_o
         wheel.write_bytes(b"short")
     made = [path for path in made if path.suffix != ".part"]  # that may be of a wheel that is written anew first
     first = verify_for(held, 60)
-    assert "not all files that no page lists were looked for" in first.summary()
+    assert "the search for unlisted files is incomplete" in first.summary()
     assert (first.is_complete, first.unlisted_sought) == (False, False)
     assert all(path.exists() for path in made)
     runs = (verify_for(held, 60) for _ in range(30))
