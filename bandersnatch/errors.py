@@ -330,6 +330,12 @@ class StorageError(MirrorError):
         self.path, self.cause = path, cause
 
 
+class RefusedPlaceError(StorageError):
+    """The system refuses us a place that not all projects need: those that need it fail, and the others go on."""
+
+    stops_run = False
+
+
 class MissingDirectoryError(MirrorError):
     """The mirror's directory is not there, or not the mirror that was in it."""
 

@@ -65,6 +65,11 @@ class Failures:
             self._is_any_left_out = self._is_any_left_out or withdrawn > 0 or not schedule.is_empty()
             schedule.clear()
 
+    def take_removal(self, failure: Failure) -> None:
+        """Take note of a failure after which nothing is begun any more."""
+        self._report.failures.append(failure)
+        self._tell(failure)
+
     def tell_unexplained(self, *, is_removal_left: bool) -> None:
         """Tell of the failures for which there might have been, but was not, an explanation."""
         for failure in self._report.failures:

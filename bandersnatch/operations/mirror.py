@@ -286,7 +286,7 @@ class Mirror:
         if work.report.withheld is None:
             self._storage.delete(REMOVALS)
         self._storage.flush()
-        if is_complete:
+        if is_complete and not todo:
             self._states.finish(todo.target_serial, self._config.fingerprint)
         else:
             self._states.save_todo(todo)

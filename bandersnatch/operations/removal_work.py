@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.inifile.option import ApiMethod, DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.plan.brake import Removals
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.project.equipment import Equipment
+from bandersnatch.project.report import Failure
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoList
 from bandersnatch.storage.layout import REMOVALS
@@ -33,6 +34,8 @@ class RemovalWork:
         self._allow_removals, self._are_named = allow_removals, are_named
         self._own = OwnProjects(equipment.storage, inventory)
         self.removals = Removals()
+        self.failures: list[Failure] = []
+        """The projects that the system does not let us remove."""
         self.unconfirmed: list[NormalizedName] = []
         """What was removed although no journal told of it."""
 
@@ -74,6 +77,8 @@ class RemovalWork:
     def carry_out(self, todo: TodoList, publisher: Publisher) -> int:
         """Take away the projects that are gone, and return how many were held; the root index must no longer list them.
 
+        Those that are in ``failures`` afterwards stay on the list.
+
         Raises:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
@@ -86,7 +91,11 @@ class RemovalWork:
             was_held = self._inventory.get(project) is not None
             verdict = self.removals.excluded.get(project)
             # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
-            deleted_files = publisher.remove(project, keep_files=keep_files and verdict is None)
+            try:
+                deleted_files = publisher.remove(project, keep_files=keep_files and verdict is None)
+            except RefusedPlaceError as error:
+                self.failures.append(Failure(project, error))
+                continue
             removed += was_held
             if was_held and project in self.removals.unlisted:
                 self.unconfirmed.append(project)

@@ -115,6 +115,8 @@ class Work:
             InterruptedRunError: the run was asked to stop.
         """
         self.report.removed += self._removing.carry_out(todo, self.publisher)
+        for failure in self._removing.failures:
+            self._failures.take_removal(failure)
 
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""

@@ -190,7 +190,7 @@ class FilesystemStorage(StoredTree):
             was_there = True
         except OSError as error:
             if error.errno not in ABSENT and not self.is_folder(path):
-                raise StorageError(absolute, "delete", error) from error
+                raise self._error(path, "delete", error) from error
             was_there = False
         self._folders.delete_empty(path)
         if was_there and self._tell is not None:
@@ -205,7 +205,7 @@ class FilesystemStorage(StoredTree):
             cause: OSError | str = error
             if error.errno in UNABLE:
                 cause = f"keep_index_versions needs symbolic links, and this filesystem has none ({error.strerror})"
-            raise StorageError(self._absolute(path), "link", cause) from error
+            raise self._error(path, "link", cause) from error
         if self._tell is not None:
             self._tell(path)
 
@@ -275,7 +275,7 @@ class FilesystemStorage(StoredTree):
         except NotADirectoryError as error:
             raise PathConflictError(path, "a file lies where its folder would be") from error
         except OSError as error:
-            raise StorageError(self._absolute(path), "write", error) from error
+            raise self._error(path, "write", error) from error
 
     def _publish(self, path: StoredPath) -> None:
         try:
@@ -287,7 +287,7 @@ class FilesystemStorage(StoredTree):
         except OSError as error:
             if error.errno in _OF_THE_NAME:
                 raise PathConflictError(path, f"the filesystem takes no such name: {error.strerror}") from error
-            raise StorageError(self._absolute(path), "write", error) from error
+            raise self._error(path, "write", error) from error
 
     def _is_same(self, path: StoredPath, sink: Sink) -> bool:
         return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256

@@ -74,6 +74,13 @@ class Layout(Struct, frozen=True):
         return StoredPath(f"{SIMPLE}/{project[0]}/{project}" if hashed else f"{SIMPLE}/{project}")
 
 
+def all_need(path: str) -> bool:
+    """Whether a file or folder below the mirror's directory is one without which no project can be worked on."""
+    above, _, name = path.rpartition("/")
+    is_below = path.startswith(tuple(f"{folder}/" for folder in (SIMPLE, PACKAGES, LEGACY_JSON, LEGACY_PYPI)))
+    return not is_below or (above == SIMPLE and name in ALL_PAGES)
+
+
 def page_path(folder: StoredPath, page: str) -> StoredPath:
     """Return the path of one page, such as ``index.html``, in its folder."""
     return StoredPath(f"{folder}/{page}")

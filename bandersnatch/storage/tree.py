@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bandersnatch.errors import InterruptedRunError, StorageError
+from bandersnatch.errors import InterruptedRunError, RefusedPlaceError, StorageError
 from bandersnatch.model import StoredFile
-from bandersnatch.storage.layout import StoredPath
+from bandersnatch.refusals import refused_place
+from bandersnatch.storage.layout import StoredPath, all_need
 
 _READ_BYTES = 1024 * 1024
 _MOST_BYTES = 1024**3
@@ -55,7 +56,7 @@ class StoredTree:
         except OSError as error:
             if error.errno in ABSENT or self.is_folder(path):
                 return None
-            raise StorageError(self._absolute(path), "read", error) from error
+            raise self._error(path, "read", error) from error
         logger.warning("%s/%s is no plain file of %d bytes at most; it is not read", self._root, path, most)
         return None
 
@@ -85,7 +86,7 @@ class StoredTree:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise StorageError(self._absolute(path), "read", error) from error
+            raise self._error(path, "read", error) from error
 
     def stat(self, path: StoredPath) -> StoredFile | None:
         """Return size and modification time of a file, or None where there is none, but a folder perhaps."""
@@ -94,7 +95,7 @@ class StoredTree:
         except OSError as error:
             if error.errno in ABSENT:
                 return None
-            raise StorageError(self._absolute(path), "look at", error) from error
+            raise self._error(path, "look at", error) from error
         return StoredFile(found.st_size, found.st_mtime) if not stat.S_ISDIR(found.st_mode) else None
 
     def stamp(self, path: StoredPath) -> str | None:
@@ -175,12 +176,19 @@ class StoredTree:
     def _absolute(self, path: str) -> str:
         return f"{self._base}/{path}"
 
+    def _error(self, path: str, doing: str, cause: OSError | str) -> StorageError:
+        """Return the error for what the disk refused; one that is not to end the run, where only some projects need it."""
+        absolute = self._absolute(path)
+        refused = refused_place(cause, absolute) if isinstance(cause, OSError) else None
+        is_shared = refused is None or all_need(os.path.relpath(refused, self._base))
+        return (StorageError if is_shared else RefusedPlaceError)(absolute, doing, cause)
+
     @contextmanager
     def _translated(self, path: str, doing: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise StorageError(self._absolute(path), doing, error) from error
+            raise self._error(path, doing, error) from error
 
 
 class SearchedFile:

@@ -260,7 +260,7 @@ class Verification:
                 logger.error("%s", error)
             self.report.outage = error if self.report.outage is None or error.is_index else self.report.outage
             self.report.failed += 1  # told once, and not for each project
-        elif isinstance(error, StorageError) and inspected.is_compared:
+        elif isinstance(error, StorageError) and error.stops_run and inspected.is_compared:
             raise error  # it can't be written to
         elif isinstance(error, UnexplainedError) and len(self._doubtful) < _DOUBTFUL_MOST:
             self._doubtful[inspected.project] = failure

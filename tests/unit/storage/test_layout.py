@@ -12,6 +12,7 @@ from bandersnatch.storage.layout import (
     PACKAGES,
     Layout,
     StoredPath,
+    all_need,
     file_path,
     json_paths,
     link_below,
@@ -252,3 +253,19 @@ def test_no_name_leads_out_of_simple(name: str, hash_index: bool) -> None:
 
 def test_what_stands_behind_a_hash_plays_no_part() -> None:
     assert stored_path("../../packages/a/b.whl#x://y/packages/c/d") == "web/packages/a/b.whl"
+
+
+@pytest.mark.parametrize("path", [
+    ".", "..", "../x", "state", "inventory.sqlite", ".unfinished", "web", "web/simple", "web/packages", "web/json",
+    "web/pypi", "web/simple/index.html", "web/simple/index.v1_json", "web/last-modified", "web/simple-not",
+])  # fmt: skip
+def test_what_all_projects_need(path: str) -> None:
+    assert all_need(path)
+
+
+@pytest.mark.parametrize("path", [
+    "web/simple/foo", "web/simple/foo/index.html", "web/simple/f", "web/packages/aa", "web/packages/index.html",
+    "web/json/foo", "web/pypi/foo", "web/pypi/foo/json",
+])  # fmt: skip
+def test_what_only_some_projects_need(path: str) -> None:
+    assert not all_need(path)

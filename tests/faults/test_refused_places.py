@@ -1,0 +1,206 @@
+"""20. A place of another user's that only one project needs fails that project; one that all need ends the run."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.errors import RefusedPlaceError, StorageError
+from bandersnatch.project.equipment import Pace
+from bandersnatch.project.report import Report
+from tests.support.fakepypi import FakePyPI
+from tests.support.rig import HELPED, HURRIED, Rig, start_process
+
+NOBODY = 65534
+in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+AS_NOBODY = f"""
+import importlib, os, pkgutil, sys
+import bandersnatch, encodings.ascii, encodings.idna, encodings.latin_1, encodings.utf_8_sig
+for module in pkgutil.walk_packages(bandersnatch.__path__, "bandersnatch."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)  # later they may lie where we may not read
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+from bandersnatch.main import main
+sys.exit(main())
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of two users")
+
+
+@pytest.fixture
+def rig(pypi: FakePyPI) -> Iterator[Rig]:
+    """A mirror in a folder that others may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Rig(pypi, Path(name))
+
+
+def give_away(folder: Path) -> None:
+    """Let all belong to the user who runs the mirror."""
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def run(rig: Rig, pace: Pace) -> Report:
+    with as_nobody():
+        return rig.run(pace=pace, allow_removals=True)
+
+
+def take(path: Path, mode: int) -> Path:
+    """Make a place root's."""
+    os.chown(path, 0, 0)
+    path.chmod(mode)
+    return path
+
+
+def held(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+    """Have a mirror of nobody's with ten projects; the run imports what that user may not be able to."""
+    for number in range(9):
+        pypi.add_file(f"good-{number}", "1.0", kind="sdist")
+    pypi.add_file("bad", "1.0", kind="wheel")
+    assert rig.run(pace=pace).failures == []
+    give_away(rig.folder)
+    pypi.clear_requests()
+
+
+def change_all(pypi: FakePyPI) -> None:
+    for number in range(9):
+        pypi.add_file(f"good-{number}", "2.0", kind="sdist")
+    pypi.add_file("bad", "2.0", kind="wheel")
+
+
+def refuse_a_planned_folder(rig: Rig) -> Path:
+    """Make root's the folder of which the new file is to come."""
+    file = rig.pypi.files("bad")[-1]
+    folder = rig.web / file.url_path.strip("/").rpartition("/")[0]
+    folder.mkdir(parents=True)
+    return take(folder, 0o755)
+
+
+def page_in_a_sticky_folder(rig: Rig) -> Path:
+    take(rig.web / "simple/bad", 0o1777)
+    return take(rig.web / "simple/bad/index.html", 0o644)
+
+
+PLACES: dict[str, tuple[Callable[[Rig], Path], bool]] = {
+    "page folder": (lambda rig: take(rig.web / "simple/bad", 0o755), False),
+    "closed page folder": (lambda rig: take(rig.web / "simple/bad", 0o700), False),
+    "unreadable page": (lambda rig: take(rig.web / "simple/bad/index.html", 0o600), True),
+    "packages folder": (refuse_a_planned_folder, False),
+    "page in a folder like /tmp": (page_in_a_sticky_folder, False),
+}
+
+
+@needs_root
+@in_both_ways
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_of_another_user_fails_its_project_alone(rig: Rig, pypi: FakePyPI, place: str, pace: Pace) -> None:
+    held(rig, pypi, pace)
+    change_all(pypi)
+    refuse, is_html = PLACES[place]
+    if is_html:
+        (rig.web / "simple/bad/index.v1_json").unlink()  # else nobody reads the other form
+    refused = refuse(rig)
+    before = rig.directory.joinpath("state").read_text()
+    report = run(rig, pace)
+    assert [failure.project for failure in report.failures] == ["bad"]
+    assert report.updated == 9
+    mode, error = f"{refused.stat().st_mode & 0o7777:04o}", report.failures[0].error
+    said = rf"(denied|not permitted): {refused} belongs to root \(mode {mode}\), this runs as (nobody|user 65534)$"
+    with pytest.raises(RefusedPlaceError, match=said):
+        raise error
+    assert "bad " in (rig.directory / "todo").read_text()
+    assert (rig.directory / "state").read_text() == before
+    assert any(not request.is_from_this_process for request in pypi.page_requests()) == (pace is HELPED)
+    give_away(rig.folder)
+    assert run(rig, pace).failures == []
+    rig.assert_matches()
+    assert not (rig.directory / "todo").exists()
+
+
+@needs_root
+@in_both_ways
+def test_a_right_file_of_another_user_is_no_failure(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+    held(rig, pypi, pace)
+    change_all(pypi)
+    file = take(next((rig.web / "packages").rglob("bad-1.0*.whl")), 0o644)
+    os.utime(file, (1, 1))  # which only its owner can mend
+    report = run(rig, pace)
+    assert (report.failures, report.updated) == ([], 10)
+    rig.assert_matches(times=False)
+
+
+@needs_root
+@in_both_ways
+def test_a_project_that_can_not_be_removed_stays_on_the_list(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+    held(rig, pypi, pace)
+    pypi.remove_project("bad")
+    pypi.remove_project("good-1")
+    folder = take(rig.web / "simple/bad", 0o755)
+    report = run(rig, pace)
+    assert [failure.project for failure in report.failures] == ["bad"]
+    assert f"{folder} belongs to root (mode 0755)" in str(report.failures[0].error)
+    assert report.removed == 1
+    assert "bad " in (rig.directory / "todo").read_text()
+    give_away(rig.folder)
+    assert run(rig, pace).failures == []
+    rig.assert_matches()
+    assert not (rig.directory / "todo").exists()
+
+
+@needs_root
+@in_both_ways
+@pytest.mark.parametrize("place", ["web/simple", "web/packages", "web", "state", "."])
+def test_a_place_that_all_need_ends_the_run(rig: Rig, pypi: FakePyPI, place: str, pace: Pace) -> None:
+    held(rig, pypi, pace)
+    change_all(pypi)
+    pypi.add_file("new", "1.0", kind="sdist")
+    refused = rig.directory / place
+    take(refused, 0o600 if refused.is_file() else 0o700)
+    with pytest.raises(StorageError, match="belongs to root") as raised:
+        run(rig, pace)
+    assert raised.value.stops_run
+    give_away(rig.folder)
+    assert run(rig, pace).failures == []
+    rig.assert_matches()
+
+
+@needs_root
+def test_a_command_of_another_user_exits_with_status_1(rig: Rig, pypi: FakePyPI) -> None:
+    """The whole command in a process whose real user is another: no seteuid of ours is left to go back to."""
+    held(rig, pypi, HURRIED)
+    change_all(pypi)
+    folder = take(rig.web / "simple/bad", 0o755)
+    rig.start = lambda command: start_process([command[0], "-c", AS_NOBODY, *command[3:]])
+    result = rig.command("mirror")
+    assert result.returncode == 1, result.stderr
+    assert f"bad failed: {folder}" in result.stderr
+    assert f"{folder} belongs to root (mode 0755), this runs as" in result.stderr
+    assert "9 updated, 0 removed, 1 failed" in result.stderr
+
+
+@needs_root
+def test_verify_mends_the_others(rig: Rig, pypi: FakePyPI) -> None:
+    held(rig, pypi, HURRIED)
+    pages = [rig.web / "simple" / name / "index.html" for name in ("bad", "good-1")]
+    for page in pages:
+        page.write_bytes(page.read_bytes().replace(b"1.0", b"1.9"))
+    folder = take(rig.web / "simple/bad", 0o755)
+    rig.start = lambda command: start_process([command[0], "-c", AS_NOBODY, *command[3:]])
+    result = rig.command("verify")
+    assert result.returncode == 1, result.stderr
+    assert f"{folder} belongs to root (mode 0755), this runs as" in result.stderr
+    assert [b"1.9" in page.read_bytes() for page in pages] == [True, False]
