@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage, parse_project_name
 from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project
-from bandersnatch.pages.stored_page import HeldPage, html_serial, read_held_json, read_held_page
+from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_json, read_held_page
 from bandersnatch.pages.versions import PageStore
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.strangers import strangers_of
@@ -45,7 +45,7 @@ class Publication(Struct, frozen=True):
     display_name: str
     etag: str | None
     required_serial: int
-    held: HeldPage | None
+    held: StoredPage | None
     deletions: frozenset[StoredPath]
     fetched: Set[StoredPath]
     lost_metadata: Set[str]

@@ -38,7 +38,7 @@ class HeldFile(Struct, frozen=True):
         return None if self.upload_time is None else parse_time(self.upload_time)
 
 
-class HeldPage(Struct, frozen=True):
+class StoredPage(Struct, frozen=True):
     """What a project's held page says."""
 
     serial: int
@@ -64,7 +64,7 @@ class HeldPage(Struct, frozen=True):
         return told if len(told) == len(expected) else None
 
 
-def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
     """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
     page = read_held_json(storage, folder)
     if page is not None:
@@ -76,13 +76,13 @@ def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage |
     return None
 
 
-def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
     """Return what the JSON page in a folder says, or None where there is none that can be read."""
     body = storage.read(page_path(folder, JSON_PAGE))
     return None if body is None else _read_json(body)
 
 
-def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> HeldPage | None:
+def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
     """Return what the page in a folder says, or None where no form of it is there from its beginning to its end."""
     page = read_held_json(storage, folder)
     if page is not None:
@@ -151,7 +151,7 @@ class _Page(msgspec.Struct, rename="kebab"):
 _decoder = msgspec.json.Decoder(_Page)
 
 
-def _read_json(body: bytes) -> HeldPage | None:
+def _read_json(body: bytes) -> StoredPage | None:
     try:
         page = _decoder.decode(body)
         serial = parse_serial(page.meta.last_serial) or 0  # what it lists is here, whatever its serial says
@@ -159,10 +159,10 @@ def _read_json(body: bytes) -> HeldPage | None:
         return None
     files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
     is_quarantined = isinstance(page.project_status, dict) and page.project_status.get("status") == QUARANTINED
-    return HeldPage(serial, tuple(file for file in files if file is not None), is_quarantined)
+    return StoredPage(serial, tuple(file for file in files if file is not None), is_quarantined)
 
 
-def _read_html(body: bytes) -> HeldPage:
+def _read_html(body: bytes) -> StoredPage:
     from bandersnatch.pages.html_links import links_of  # noqa: PLC0415 - takes time to import, and is needed for old mirrors only
 
     files = []
@@ -172,7 +172,7 @@ def _read_html(body: bytes) -> HeldPage:
         held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
         if held is not None:
             files.append(held)
-    return HeldPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
+    return StoredPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
 
 
 def _has_an_end(body: bytes) -> bool | None:

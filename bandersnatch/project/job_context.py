@@ -9,7 +9,7 @@ from msgspec import Struct
 from bandersnatch.config.config import Config, PagesConfig
 from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.pages.stored_page import HeldPage
+from bandersnatch.pages.stored_page import StoredPage
 from bandersnatch.plan.file_plan import FilePlan, FileRules, FileTask
 from bandersnatch.plan.page_selection import PageChooser, WantedPage
 from bandersnatch.project.equipment import Equipment
@@ -35,7 +35,7 @@ class Prepared(Struct, frozen=True):
     etag: str | None
     display_name: str
     required_serial: int
-    held: HeldPage | None
+    held: StoredPage | None
     record: HeldProject | None
     owed: Owed
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from bandersnatch.pages.stored_page import HeldFile, HeldPage
+from bandersnatch.pages.stored_page import HeldFile, StoredPage
 from bandersnatch.project.job import Order
 from bandersnatch.project.job_context import Workshop
 from bandersnatch.state.inventory import HeldProject
@@ -15,7 +15,7 @@ SMALL_BYTES = 64 * 1024
 """From that size on, hashing a file takes longer than all else about it, and needs no interpreter of its own."""
 
 
-class Soundness(Struct, frozen=True):
+class LocalCheck(Struct, frozen=True):
     """Looks at what is held of one project, as closely as its order and the rules want.
 
     Where digests are to be checked, nothing on disk is believed that is not proven: the pages by what the inventory says
@@ -25,7 +25,7 @@ class Soundness(Struct, frozen=True):
     shop: Workshop
     order: Order
     record: HeldProject | None
-    held: HeldPage | None
+    held: StoredPage | None
 
     def seems_whole(self) -> bool:
         """Whether the pages, and on a recheck all the files that they list, are there; their digests come later."""
@@ -53,10 +53,10 @@ class Soundness(Struct, frozen=True):
     def _checks_digests(self) -> bool:
         return self.order.recheck and self.shop.rules.check_digests
 
-    def _pages_are_whole(self, held: HeldPage) -> bool:
+    def _pages_are_whole(self, held: StoredPage) -> bool:
         return self.shop.publisher.pages_are_whole(self.order.project, held.serial)
 
-    def _can_be_proven(self, held: HeldPage) -> bool:
+    def _can_be_proven(self, held: StoredPage) -> bool:
         """Whether it is known that the pages are what was published, and one task may hash all that they list.
 
         The tasks that come of a whole page are shared by all workers; and a plan needs a whole page in any case.

@@ -14,12 +14,12 @@ from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNo
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
 from bandersnatch.model import MOST_TOLD, ProjectPage
-from bandersnatch.pages.stored_page import HeldPage, read_held_page
+from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.project.job import Order
 from bandersnatch.project.job_context import Prepared, Workshop
-from bandersnatch.project.local_check import Soundness
+from bandersnatch.project.local_check import LocalCheck
 from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
@@ -40,7 +40,7 @@ class Preparation:
     ) -> None:
         self._order, self._shop, self._record, self._unsettled = order, workshop, record, unsettled
         self._project, self._entry = order.project, order.entry
-        self._held: HeldPage | None = None
+        self._held: StoredPage | None = None
         # Upstream's list does not have the project, nor how it is spelt.
         is_unlisted = record is not None and order.entry.serial == 0
         self._display_name = record.display_name if record and is_unlisted else order.entry.display_name
@@ -56,7 +56,7 @@ class Preparation:
     def look(self) -> str | None:
         """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
         self._held = self._read_held_page()
-        is_known = self._record is not None and not self._unsettled and self._soundness.seems_whole()
+        is_known = self._record is not None and not self._unsettled and self._local_check.seems_whole()
         return entity_tag(self._record.etag) if self._record is not None and is_known else None
 
     def prepare(self, etag: str | None, ask: Ask) -> Prepared | Outcome:
@@ -67,7 +67,7 @@ class Preparation:
             StorageError: the disk refused.
         """
         answer = self._fetch_page(etag, ask)
-        if isinstance(answer, FetchedPage) and answer.page is None and not self._soundness.has_right_digests():
+        if isinstance(answer, FetchedPage) and answer.page is None and not self._local_check.has_right_digests():
             answer = self._fetch_page(None, ask)  # the whole page says how to mend that
         if not isinstance(answer, FetchedPage):
             return answer
@@ -109,15 +109,15 @@ class Preparation:
         is_removed = self._entry.owed is Owed.REMOVED and self._entry.serial > 0
         return is_removed and self._record is None and not self._unsettled
 
-    def _read_held_page(self) -> HeldPage | None:
+    def _read_held_page(self) -> StoredPage | None:
         """Return what is held, also from where it lay before ``hash-index`` was changed."""
         layout, storage = Layout(self._shop.pages.hash_index), self._shop.storage
         held = read_held_page(storage, layout.page_folder(self._project))
         return held or read_held_page(storage, layout.other_page_folder(self._project))
 
     @property
-    def _soundness(self) -> Soundness:
-        return Soundness(self._shop, self._order, self._record, self._held)
+    def _local_check(self) -> LocalCheck:
+        return LocalCheck(self._shop, self._order, self._record, self._held)
 
     def _fetch_page(self, etag: str | None, ask: Ask) -> FetchedPage | Outcome:
         """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.

@@ -8,7 +8,7 @@ from msgspec import Struct
 from bandersnatch.errors import PathConflictError
 from bandersnatch.operations.session import Holdings
 from bandersnatch.verify.findings import Finding, Problem
-from bandersnatch.verify.tally import Account
+from bandersnatch.verify.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class RootInspection(Struct, frozen=True):
 
     holdings: Holdings
     serial: int
-    account: Account
+    tally: Tally
 
     def look(self, *, repairs: bool) -> None:
         """Tell what is wrong; this comes before the projects, whose news are no fault of the root index.
@@ -28,7 +28,7 @@ class RootInspection(Struct, frozen=True):
             InterruptedRunError: the command was asked to stop.
         """
         found = list(self._findings())
-        self.account.count(found, is_repaired=bool(found) and repairs and self._write(anew=True))
+        self.tally.count(found, is_repaired=bool(found) and repairs and self._write(anew=True))
 
     def follow(self) -> None:
         """Write what the verification itself has changed; raises what ``look`` raises."""

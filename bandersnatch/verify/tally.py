@@ -1,4 +1,4 @@
-"""Keeps account of what a verification finds, repairs, fails at and withholds: it is told at once, and only counted."""
+"""Counts what a verification finds, repairs, fails at and withholds; each thing is told at once, and only counted here."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -13,8 +13,8 @@ from bandersnatch.verify.findings import Finding, Problem, Remedy, VerifyReport,
 logger = logging.getLogger(__name__)
 
 
-class Account:
-    """The account of one verification; ``tell`` is given each finding, and what became of it."""
+class Tally:
+    """The counts of one verification; ``tell`` is given each finding, and what became of it."""
 
     def __init__(
         self, storage: FilesystemStorage, settings: VerifySettings, tell: Callable[[Finding, Remedy], object]

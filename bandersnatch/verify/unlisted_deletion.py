@@ -10,7 +10,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNLISTED, is_metadata
 from bandersnatch.verify.findings import Finding, Problem, VerifySettings
-from bandersnatch.verify.tally import Account
+from bandersnatch.verify.tally import Tally
 from bandersnatch.verify.unlisted import UnlistedFiles
 
 logger = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ class UnlistedDeletion:
         inventory: Inventory,
         settings: VerifySettings,
         limit: RemovalLimit,
-        account: Account,
+        tally: Tally,
     ) -> None:
         self._storage, self._inventory, self._settings, self._limit = storage, inventory, settings, limit
-        self._account = account
+        self._tally = tally
         self._error: UnreadablePageError | StorageError | None = None
         kept_at = None if settings.dry_run else storage.root / UNLISTED
         self._unlisted = UnlistedFiles(storage, inventory, kept_at, begins_anew=settings.budget_seconds is None)
@@ -42,7 +42,7 @@ class UnlistedDeletion:
 
     def work(self, is_stopped: Callable[[], bool]) -> None:
         """Get on until all is done, or there is no time left, or something stands in the way."""
-        if self._account.report.unlisted_sought:
+        if self._tally.report.unlisted_sought:
             return
         self._error = None
         try:
@@ -52,7 +52,7 @@ class UnlistedDeletion:
         except (UnreadablePageError, StorageError) as error:
             self._error = error
             return
-        self._account.report.unlisted_sought = True
+        self._tally.report.unlisted_sought = True
 
     def conclude(self) -> None:
         """Tell what stood in the way of the deletion, if it is not done.
@@ -64,14 +64,14 @@ class UnlistedDeletion:
             raise self._error
         if self._error is not None:
             logger.error("files that no page lists are not deleted: %s", self._error)
-            self._account.report.unlisted_error = str(self._error)
+            self._tally.report.unlisted_error = str(self._error)
 
     def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
         _, held_files = self._inventory.totals()
         doomed = Doomed(0, files=number, are_unlisted=True)
         too_much = None if self._settings.allow_removals else excess(self._limit, doomed, 0, held_files)
         if too_much is not None:
-            self._account.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
+            self._tally.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run
         last = ""
         for path in self._unlisted.paths():
@@ -79,7 +79,7 @@ class UnlistedDeletion:
                 self._storage.delete(path)
             if not is_metadata(path) or path != f"{last}.metadata":  # core metadata is told of with its file
                 last = path
-                self._account.count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
+                self._tally.count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
             if is_deleting and is_stopped():
                 raise InterruptedRunError
         if is_deleting:

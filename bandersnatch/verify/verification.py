@@ -46,7 +46,7 @@ from bandersnatch.storage.mirror_folder import require_directory
 from bandersnatch.verify.findings import Finding, Remedy, VerifyReport, VerifySettings
 from bandersnatch.verify.project_check import Inspected, Inspection, InspectionOrders
 from bandersnatch.verify.root_check import RootInspection
-from bandersnatch.verify.tally import Account
+from bandersnatch.verify.tally import Tally
 from bandersnatch.verify.unlisted_deletion import UnlistedDeletion
 from bandersnatch.workers.crew import Crew
 
@@ -83,8 +83,8 @@ class Verification:
         self._done: list[NormalizedName] = []
         self._has_changed_projects = False
         self._next_mark = 0.0
-        self._account = Account(storage, settings, tell)
-        self.report = self._account.report
+        self._tally = Tally(storage, settings, tell)
+        self.report = self._tally.report
 
     def run(self) -> VerifyReport:
         """Verify the mirror as far as the budget goes.
@@ -111,14 +111,14 @@ class Verification:
             self._check_configuration()
             self._holdings.open()
             self._holdings.sweep()
-            root = RootInspection(self._holdings, self._states.load().serial or 0, self._account)
+            root = RootInspection(self._holdings, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
                 self._verify(root)
             except BaseException:
                 self._equipment.unwind(self._pace.unwind_seconds)
                 raise
-            self._account.close()
+            self._tally.close()
             self._storage.flush()
         self.report.seconds = time.monotonic() - begun
         return self.report
@@ -128,7 +128,7 @@ class Verification:
             self._verify_projects(root)
             return
         limit = self._config.removals.limit
-        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._account)
+        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._tally)
         with closing(deletion):
             if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
                 self._delete_unlisted(deletion, share=0.5)
@@ -237,12 +237,12 @@ class Verification:
     def _take(self, inspected: Inspected) -> None:
         match inspected.outcome:
             case None:
-                self._account.count(inspected.findings, is_repaired=False)
+                self._tally.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
             case Settled() as settled:
                 self._has_changed_projects = True
-                self._account.count_fetched(settled)
-                self._account.count(inspected.findings, is_repaired=True)
+                self._tally.count_fetched(settled)
+                self._tally.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):
                 self._removals.files[project] = files
@@ -265,8 +265,8 @@ class Verification:
         elif isinstance(error, UnexplainedError) and len(self._doubtful) < _DOUBTFUL_MOST:
             self._doubtful[inspected.project] = failure
         else:
-            self._account.fail(failure)
-        self._account.count(inspected.findings, is_repaired=False)
+            self._tally.fail(failure)
+        self._tally.count(inspected.findings, is_repaired=False)
         self._equipment.progress.project_done()
 
     def _end_project(self, project: NormalizedName) -> None:
@@ -292,9 +292,9 @@ class Verification:
             held = (self._inventory.get(project) for project in list(self._removals.files))
             self._inspect((record for record in held if record is not None), may_remove=True)
             return
-        self._account.withhold(too_much, [self._removals.listing()])
+        self._tally.withhold(too_much, [self._removals.listing()])
         for findings in self._waiting.values():
-            self._account.count(findings, is_repaired=False)
+            self._tally.count(findings, is_repaired=False)
             self._equipment.progress.project_done()
 
     def _explain(self) -> None:
@@ -312,7 +312,7 @@ class Verification:
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
             else:
-                self._account.fail(failure)
+                self._tally.fail(failure)
 
 
 def _has_no_page(failure: Failure) -> bool:

@@ -12,7 +12,7 @@ from bandersnatch.config.config import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import ProjectPage
 from bandersnatch.pages.render import published_page, render_project
-from bandersnatch.pages.stored_page import HeldPage, read_held_page
+from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import ALL_PAGES, Layout, StoredPath, file_path, metadata_path, page_path
 from tests.support.builders import (
@@ -76,7 +76,7 @@ JSON_OF_8_0: dict[str, Any] = {
 }
 
 
-def read(folder: Path, **pages: bytes) -> HeldPage | None:
+def read(folder: Path, **pages: bytes) -> StoredPage | None:
     """Write pages, named by ``html``, ``v1_html`` and ``v1_json``, and read what is held."""
     storage = FilesystemStorage(folder)
     for kind, body in pages.items():
@@ -84,7 +84,7 @@ def read(folder: Path, **pages: bytes) -> HeldPage | None:
     return read_held_page(storage, PAGES)
 
 
-def read_ours(folder: Path, page: ProjectPage, **config: Any) -> HeldPage | None:
+def read_ours(folder: Path, page: ProjectPage, **config: Any) -> StoredPage | None:
     """Write our own pages, and read what is held."""
     settings = PagesConfig(**config)
     storage = FilesystemStorage(folder)
@@ -133,7 +133,7 @@ def test_the_other_digest_of_our_page_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_page_without_files_is_held_all_the_same(tmp_path: Path) -> None:
-    assert read_ours(tmp_path, make_page(serial=4)) == HeldPage(4, ())
+    assert read_ours(tmp_path, make_page(serial=4)) == StoredPage(4, ())
 
 
 def test_the_html_of_bandersnatch_8_is_read(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_page_of_bandersnatch_8_that_is_a_link_is_read(tmp_path: Path) -> None
 
 
 def test_an_html_page_from_before_serials_is_at_serial_zero(tmp_path: Path) -> None:
-    assert read(tmp_path, html=b"<a href='../../packages/source/s/sample/sample-1.0.zip'>x</a>") == HeldPage(
+    assert read(tmp_path, html=b"<a href='../../packages/source/s/sample/sample-1.0.zip'>x</a>") == StoredPage(
         0, (read_one("web/packages/source/s/sample/sample-1.0.zip"),)
     )
 
@@ -213,12 +213,12 @@ def test_json_that_can_not_be_read_and_no_html_is_no_page(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("url", ["../../../etc/passwd", "https://elsewhere/x.whl", "../../packages/%2e%2e/x", "[", ""])
 def test_a_link_to_no_file_of_ours_is_left_out(tmp_path: Path, url: str) -> None:
-    assert read(tmp_path, v1_json=encoded({"files": [{"url": url}]})) == HeldPage(0, ())
-    assert read(tmp_path, html=f'<a href="{url}">x</a>'.encode()) == HeldPage(0, ())
+    assert read(tmp_path, v1_json=encoded({"files": [{"url": url}]})) == StoredPage(0, ())
+    assert read(tmp_path, html=f'<a href="{url}">x</a>'.encode()) == StoredPage(0, ())
 
 
 def test_a_link_that_is_no_utf8_is_left_out(tmp_path: Path) -> None:
-    assert read(tmp_path, v1_json=encoded({"files": [{"url": "../../packages/aa/%ff"}]})) == HeldPage(0, ())
+    assert read(tmp_path, v1_json=encoded({"files": [{"url": "../../packages/aa/%ff"}]})) == StoredPage(0, ())
 
 
 @pytest.mark.parametrize("serial", [-1, "-1", 2**63, "9" * 19, "x", "", "1_0", " 7 ", "9" * 5000])
@@ -234,7 +234,7 @@ def test_a_serial_in_html_that_can_not_be_is_harmless(tmp_path: Path) -> None:
 
 def test_only_the_last_comment_of_the_html_is_its_serial(tmp_path: Path) -> None:
     held = read(tmp_path, html=b"<!--SERIAL 5--><p>text</p>")
-    assert held == HeldPage(0, ())
+    assert held == StoredPage(0, ())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_only_the_last_comment_of_the_html_is_its_serial(tmp_path: Path) -> None
     ],
 )
 def test_html_that_is_garbage_lists_nothing(tmp_path: Path, body: bytes) -> None:
-    assert read(tmp_path, html=body) == HeldPage(0, ())
+    assert read(tmp_path, html=body) == StoredPage(0, ())
 
 
 @unhurried
