@@ -303,6 +303,18 @@ class LostProjectsError(UpstreamError):
         self.missing, self.held = missing, held
 
 
+class EmptyIndexError(LostProjectsError):
+    """Upstream lists no project at all, although it has had some: an outage, for all that is known."""
+
+    def __init__(self, url: str, serial: int) -> None:
+        MirrorError.__init__(
+            self,
+            f"{url}: upstream lists no projects, although its journal is at serial {serial}, which is taken for an outage: "
+            "nothing was changed. If it is to have none: bandersnatch mirror --allow-removals",
+        )
+        self.url, self.serial = url, serial
+
+
 class PathConflictError(UpstreamError):
     """Two files of upstream claim places that exclude each other."""
 

@@ -140,6 +140,7 @@ class Mirror:
             self._config.filters,
             must_check_all=differs,
             api_method=self._config.http.api_method,
+            may_be_empty=self._allow_removals,
         )
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has come to its end here

@@ -12,7 +12,7 @@ from typing import Protocol
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
-from bandersnatch.errors import NotFoundError, SerialMovedBackError
+from bandersnatch.errors import EmptyIndexError, NotFoundError, SerialMovedBackError
 from bandersnatch.model import ListedProject
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Owed
@@ -52,17 +52,23 @@ def plan_from_index(
     *,
     is_full: bool,
     was_told_by_index: bool,
+    may_be_empty: bool = False,
 ) -> int:
     """Add what differs between the root index and what is held, and return the index's serial.
 
-    ``was_told_by_index`` says that the serial that is reached came from the root index too.
+    ``was_told_by_index`` says that the serial that is reached came from the root index too, and ``may_be_empty`` that the
+    operator believes an index that lists nothing.
 
     Raises:
+        EmptyIndexError: it lists nothing, although there is something to be done.
         SerialMovedBackError: upstream is older than the serial that is reached.
         UpstreamError: the root index can't be read, or has no serials.
     """
     serial, listed = upstream.root_index()
     serials = held.serials()
+    is_outage = not listed and serial > 0 and not may_be_empty
+    if is_outage and not serials and (is_full or todo):
+        raise EmptyIndexError(upstream.url, serial)
     if serial < todo.target_serial:
         _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
     serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
@@ -72,10 +78,12 @@ def plan_from_index(
         is_newer = project.serial > serials.get(name, 0) and not is_awaited
         if is_full or is_newer or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
-    for name in [name for name in todo if name not in listed and todo[name].serial <= serial]:
+    for name in [name for name in todo if name not in listed and todo[name].serial <= serial and not is_outage]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
+    if is_outage:  # what is listed again may be older than this index; the brake sees to what is held
+        return max(serials.values(), default=0)
     newest = max((project.serial for project in listed.values()), default=0)
     if serial - newest > _MOST_ROWS_OF_OTHERS:
         logger.debug("%s: the root index has serial %d, but no project is newer than %d", upstream.url, serial, newest)

@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
     InterruptedRunError,
+    LostProjectsError,
     MalformedResponseError,
     NoIndexError,
     NothingToldError,
@@ -82,10 +83,12 @@ def plan_run(
     *,
     must_check_all: bool,
     api_method: ApiMethod = ApiMethod.AUTO,
+    may_be_empty: bool = False,
 ) -> RunPlan:
     """Return what to do: everything on a first run, a resync or a change of what is published; else what has changed.
 
-    ``api_method`` says whether XML-RPC is asked, and whether the root index may take its place.
+    ``api_method`` says whether XML-RPC is asked, and whether the root index may take its place; with ``may_be_empty``
+    that is believed where it lists nothing.
 
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial that is reached.
@@ -105,7 +108,7 @@ def plan_run(
         upstream,
         api_method,
         from_changelog,
-        partial(plan_from_index, todo, upstream, held, is_full=is_full),
+        partial(plan_from_index, todo, upstream, held, is_full=is_full, may_be_empty=may_be_empty),
         was_told_by_index=saved.changelog_serial is not None,
     )
     if is_full:
@@ -238,7 +241,7 @@ def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: C
     """
     try:
         return plan_from_index()
-    except (SerialMovedBackError, InterruptedRunError):
+    except (SerialMovedBackError, LostProjectsError, InterruptedRunError):
         raise
     except UpstreamError as error:
         told = NothingToldError(why, error)
