@@ -26,23 +26,9 @@ from bandersnatch.state.database_errors import cause_of, is_damage
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
+from bandersnatch.verify.unlisted_database import open_database, remove_database
 
 _PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
-_SCHEMA_VERSION = 2
-_SCHEMA = """
-BEGIN;
-CREATE TABLE listed (digest INTEGER NOT NULL);
-CREATE TABLE page (folder INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
-CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE position (step INTEGER NOT NULL, place BLOB NOT NULL);
-CREATE TABLE closed (at INTEGER NOT NULL);
-INSERT INTO position VALUES (0, x'');
-PRAGMA user_version = 2;
-COMMIT;
-"""
-"""``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
-
-
 _COUNT = """
 SELECT count(*) FROM unlisted AS each WHERE NOT is_metadata OR NOT EXISTS
 (SELECT 1 FROM unlisted WHERE path = substr(each.path, 1, length(each.path) - length('.metadata')))
@@ -71,8 +57,8 @@ class UnlistedFiles:
         self._is_forgotten = False
         with self._translated():
             if kept_at is not None and begins_anew:
-                _remove(kept_at)
-            self._database = _open(kept_at)
+                remove_database(kept_at)
+            self._database = open_database(kept_at)
 
     def close(self) -> None:
         """Close the database; the file stays."""
@@ -87,7 +73,7 @@ class UnlistedFiles:
         self._database.close()
         self._is_forgotten = True
         if self._kept_at is not None:
-            _remove(self._kept_at)
+            remove_database(self._kept_at)
 
     def find(self, is_stopped: Callable[[], bool]) -> int:
         """Look for the files, and return how many there are; core metadata counts only without its file.
@@ -260,30 +246,10 @@ class UnlistedFiles:
         except sqlite3.Error as error:
             if self._kept_at is not None and is_damage(error):
                 self._is_forgotten = True
-                _remove(self._kept_at)
+                remove_database(self._kept_at)
             raise StorageError(
                 str(self._kept_at or "a temporary database"), "look for unlisted files", cause_of(error, self._kept_at)
             ) from error
-
-
-def _open(kept_at: Path | None) -> sqlite3.Connection:
-    """Open the database, or make it anew where it is missing, or is not as we closed it: files are deleted by it."""
-    if kept_at is not None and os.path.lexists(kept_at):
-        changed = closing_mark.time_of(kept_at)
-        database = sqlite3.connect(kept_at, isolation_level=None)
-        try:
-            is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
-            if is_known and closing_mark.is_as_closed(database, changed):
-                return database
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-        database.close()
-        _remove(kept_at)
-    # A nameless database is a temporary file that is gone with its connection, also after kill -9.
-    database = sqlite3.connect(kept_at or "", isolation_level=None)
-    database.executescript(_SCHEMA)
-    return database
 
 
 def _is_file(path: str) -> bool:
@@ -292,15 +258,6 @@ def _is_file(path: str) -> bool:
         return not stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
-
-
-def _remove(path: Path) -> None:
-    """Delete a database; the journal of a killed run after it, since SQLite passes over a journal without its database."""
-    for each in (path, Path(f"{path}-journal")):
-        try:
-            each.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(str(each), "delete", error) from error
 
 
 def _digest(text: str) -> int:

@@ -1,0 +1,52 @@
+"""The database in which a search for unlisted files keeps what it has found, from one go to the next."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from bandersnatch.errors import StorageError
+from bandersnatch.state import closing_mark
+from bandersnatch.state.database_errors import is_damage
+
+_SCHEMA_VERSION = 2
+_SCHEMA = """
+BEGIN;
+CREATE TABLE listed (digest INTEGER NOT NULL);
+CREATE TABLE page (folder INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
+CREATE TABLE unlisted (path BLOB PRIMARY KEY, is_metadata INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE position (step INTEGER NOT NULL, place BLOB NOT NULL);
+CREATE TABLE closed (at INTEGER NOT NULL);
+INSERT INTO position VALUES (0, x'');
+PRAGMA user_version = 2;
+COMMIT;
+"""
+"""``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
+
+
+def open_database(kept_at: Path | None) -> sqlite3.Connection:
+    """Open the database, or make it anew where it is missing, or is not as we closed it: files are deleted by it."""
+    if kept_at is not None and os.path.lexists(kept_at):
+        changed = closing_mark.time_of(kept_at)
+        database = sqlite3.connect(kept_at, isolation_level=None)
+        try:
+            is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
+            if is_known and closing_mark.is_as_closed(database, changed):
+                return database
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+        database.close()
+        remove_database(kept_at)
+    # A nameless database is a temporary file that is gone with its connection, also after kill -9.
+    database = sqlite3.connect(kept_at or "", isolation_level=None)
+    database.executescript(_SCHEMA)
+    return database
+
+
+def remove_database(path: Path) -> None:
+    """Delete a database; the journal of a killed run after it, since SQLite passes over a journal without its database."""
+    for each in (path, Path(f"{path}-journal")):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(str(each), "delete", error) from error
