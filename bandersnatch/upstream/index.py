@@ -52,6 +52,8 @@ _JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "applicat
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 160 * 1024 * 1024
 """PyPI's had about 45 MB in 2026. With what is read out of it, this is less than the 400 MB that are promised."""
+MAX_PAGE_BYTES = 32 * 1024 * 1024
+"""Twice as much as PyPI's largest page. With what is read and rendered out of it, this is less than 400 MB."""
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_EASY_PAGE_BYTES = 8 * 1024 * 1024
 """As it is sent; what may be larger is asked for by itself. The largest pages of PyPI are a quarter of it."""
@@ -152,7 +154,7 @@ class Upstream:
             UpstreamUnavailableError: no usable answer.
             MalformedResponseError: the answer is no page of this project.
         """
-        ask = partial(self._fetcher.get, self._page_url(project), _page_headers(etag))
+        ask = partial(self._fetcher.get, self._page_url(project), _page_headers(etag), MAX_PAGE_BYTES)
         return self._read(ask, partial(self.read_page, project, etag))
 
     def page_question(self, project: NormalizedName, etag: str | None) -> Question:

@@ -1,6 +1,7 @@
 """What is compressed counts as large as it is decompressed, while it comes: no answer takes more memory than is promised."""
 
 import gzip
+import json
 import subprocess
 import sys
 import zlib
@@ -11,7 +12,7 @@ import pytest
 
 from bandersnatch.errors import MalformedResponseError
 from tests.support.builders import make_fetcher
-from tests.support.fakepypi import FakePyPI
+from tests.support.fakepypi import Body, FakePyPI
 from tests.support.fetching import ok
 from tests.support.rig import Rig
 from tests.support.scripted import Asked, Line, Relay, answer, scripted
@@ -77,6 +78,35 @@ def peak_kb_of_run(rig: Rig, **options: str) -> int:
     status, peak = map(int, result.stdout.split())
     assert status in {0, 1, 4}
     return peak
+
+
+def files_json(mib: int) -> list[dict[str, object]]:
+    """Return as many files as a page of that size lists, as PyPI describes them."""
+    files: list[dict[str, object]] = []
+    for number in range(mib * MIB // 600):
+        digest, name = f"{number:064x}", f"foo-{number}.0-py3-none-any.whl"
+        url = f"https://files.example/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{name}"
+        files.append(
+            {"filename": name, "url": url, "hashes": {"sha256": digest}, "size": 1234567, "requires-python": ">=3.8"}
+            | {"upload-time": "2024-01-01T00:00:00.000000Z", "core-metadata": {"sha256": digest}, "provenance": None}
+            | {"data-dist-info-metadata": {"sha256": digest}, "yanked": False}
+        )
+    return files
+
+
+@pytest.mark.parametrize(("mib", "is_taken"), [(30, True), (60, False)])
+def test_the_largest_page_that_is_taken_takes_no_more_memory_than_is_promised(
+    rig: Rig, mib: int, is_taken: bool
+) -> None:
+    rig.pypi.add_file("foo", "1.0")
+    meta = {"api-version": "1.4", "_last-serial": rig.pypi.serial}
+    page = json.dumps({"meta": meta, "name": "foo", "versions": [], "files": files_json(mib)}).encode()
+    rig.pypi.fault("/simple/foo/", Body(page, content_type="application/vnd.pypi.simple.v1+json"), times=None)
+    rig.options["release-files"] = "false"
+    assert peak_kb_of_run(rig) < PROMISED_KB
+    assert (rig.web / "simple/foo/index.html").exists() == is_taken
+    if not is_taken:
+        assert "the answer is larger than 33554432 bytes" in rig.command("mirror").stderr
 
 
 XML = b"<?xml version='1.0'?>\n<methodResponse><params><param><value>"
