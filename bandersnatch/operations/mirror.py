@@ -18,6 +18,7 @@ from bandersnatch.errors import LostProjectsError
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.adoption import adopt
 from bandersnatch.operations.disk_options import as_configured
+from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.session import Holdings
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.own_projects import OwnProjects
@@ -65,6 +66,7 @@ class Mirror:
         self._root_index = RootIndex(self._storage, config.pages)
         self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
+        self._leftovers = Leftovers(self._storage, self._inventory)
         self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
 
     def run(self) -> Report:
@@ -100,6 +102,10 @@ class Mirror:
                 report = self._carry_out(plan, saved)
             if report.outage is None and report.withheld is None:
                 report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
+            if not plan.todo and self._leftovers.are_possible():
+                self._leftovers.delete(
+                    self._config.removals.limit, self._stop.is_set, allow_removals=self._allow_removals
+                )
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business

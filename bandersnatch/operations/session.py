@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.operations.adoption import is_foreign
+from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
 from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
@@ -53,7 +54,10 @@ class Holdings(Struct, frozen=True):
             if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
                 return False
             self.inventory.begin_anew("there are no pages of some of its projects")
+        leftovers = Leftovers(self.storage, self.inventory)
+        leftovers.record_loss()
         self.inventory.put_all(held_projects(self.storage))
+        leftovers.note_pages()
         return True
 
     def _has_pages(self, held: HeldProject) -> bool:

@@ -24,6 +24,7 @@ from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy
 from bandersnatch.operations.explanations import changed_meanwhile, made_up
 from bandersnatch.operations.failures import Failures
+from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_behind, tell_settled
 from bandersnatch.operations.removal_work import RemovalWork
 from bandersnatch.pages.publisher import Publisher
@@ -124,6 +125,7 @@ class Work:
         self._awaited = self._inventory.awaited_serials().keys()
         crew = Crew[Outcome](self._equipment.stop.is_set)
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
+        check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
         shop = build_workshop(
             self._config,
             self._equipment,

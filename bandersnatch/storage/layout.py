@@ -23,13 +23,25 @@ LEGACY_STATUS = StoredPath("status")
 LOCK = StoredPath(".lock")
 INVENTORY = StoredPath("inventory.sqlite")
 UNLISTED = StoredPath("unlisted.sqlite")
+LEFTOVERS = StoredPath("leftovers")
 CHANGELOG = StoredPath("changelog")
 FINGERPRINT = StoredPath("fingerprint")
 REMOVALS = StoredPath("removals")
 REMOVALS_OF_VERIFY = StoredPath("removals-of-verify")
 UNCONFIRMED = StoredPath("unconfirmed")
 OWN_PROJECTS = StoredPath("own-projects")
-RECORDS = (STATE, TODO, LEGACY_STATUS, CHANGELOG, FINGERPRINT, REMOVALS, REMOVALS_OF_VERIFY, UNCONFIRMED, OWN_PROJECTS)
+RECORDS = (
+    STATE,
+    TODO,
+    LEGACY_STATUS,
+    CHANGELOG,
+    FINGERPRINT,
+    REMOVALS,
+    REMOVALS_OF_VERIFY,
+    UNCONFIRMED,
+    OWN_PROJECTS,
+    LEFTOVERS,
+)
 """All that are no databases; each is replaced as a whole."""
 WEB = StoredPath("web")
 PACKAGES = StoredPath("web/packages")

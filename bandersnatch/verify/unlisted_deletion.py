@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
 from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.operations.unlisted import UnlistedFiles
 from bandersnatch.plan.brake import Doomed, excess
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNLISTED, is_metadata
 from bandersnatch.verify.findings import Finding, Problem, VerifySettings
 from bandersnatch.verify.tally import Tally
-from bandersnatch.verify.unlisted import UnlistedFiles
 
 logger = logging.getLogger(__name__)
 

@@ -101,13 +101,14 @@ def finished_files(web: Path) -> set[str]:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("loses_inventory", [False, True], ids=["with its inventory", "inventory lost"])
 @pytest.mark.parametrize(
     ("projects", "kinds", "kills"),
     [(PROJECTS, KINDS, KILLS), (HELPED_PROJECTS, HELPED_KINDS, HELPED_KILLS)],
     ids=["alone", "with helpers"],
 )
 def test_killed_runs_are_mended_by_one_plain_run(
-    pypi: FakePyPI, tmp_path: Path, projects: int, kinds: Sequence[str], kills: int
+    pypi: FakePyPI, tmp_path: Path, projects: int, kinds: Sequence[str], kills: int, *, loses_inventory: bool
 ) -> None:
     chance = random.Random(20261123)
     killer = Killer(chance)
@@ -129,6 +130,9 @@ def test_killed_runs_are_mended_by_one_plain_run(
         assert_pages_are_true(rig.web)
         finished = finished_files(rig.web)
         pypi.clear_requests()
+        if loses_inventory:
+            for path in rig.directory.glob("inventory.sqlite*"):
+                path.unlink()
         result = rig.command("--quiet", "mirror")
         assert (result.returncode, result.stderr) == (0, "")
         rig.assert_matches()

@@ -156,9 +156,7 @@ class MirrorMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["todo", "inventory.sqlite"]))
     def lose_a_file(self, name: str) -> None:
-        """Lose the todo list, or the inventory; what a stopped run left unfinished is known to the inventory alone."""
-        if name == "inventory.sqlite" and (self.rig.directory / "todo").exists():
-            return
+        """Lose the todo list, or the inventory."""
         (self.rig.directory / name).unlink(missing_ok=True)
 
     @precondition(lambda self: hasattr(self, "pypi"))

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError
+from bandersnatch.operations.unlisted import UnlistedFiles
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.verify.findings import VerifyReport, VerifySettings
-from bandersnatch.verify.unlisted import UnlistedFiles
 from bandersnatch.verify.verification import Verification
 from tests.support.fakepypi import FakePyPI, Stall, Status
 from tests.support.rig import HURRIED, Rig

@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
+from bandersnatch.operations.unlisted_database import open_database, remove_database
 from bandersnatch.pages.rebuild_inventory import project_folders
 from bandersnatch.pages.stored_page import read_listed_paths
 from bandersnatch.plan.own_projects import OwnProjects
@@ -26,7 +27,6 @@ from bandersnatch.state.database_errors import cause_of, is_damage
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, PACKAGES, SIMPLE, StoredPath, is_metadata, page_path
-from bandersnatch.verify.unlisted_database import open_database, remove_database
 
 _PLACES_AT_A_TIME = _ROWS_AT_A_TIME = 10_000
 _COUNT = """
@@ -45,16 +45,22 @@ class UnlistedFiles:
     """The unlisted files of a mirror. ``find`` may be called until it comes to its end; ``close`` comes last.
 
     What was found so far is kept in the file ``kept_at``, or nowhere; a search that was stopped is resumed from there,
-    unless ``begins_anew``.
+    unless ``begins_anew``. Of each folder in which there is nothing ``tell_empty`` is told.
     """
 
     def __init__(
-        self, storage: FilesystemStorage, inventory: Inventory, kept_at: Path | None, *, begins_anew: bool = False
+        self,
+        storage: FilesystemStorage,
+        inventory: Inventory,
+        kept_at: Path | None,
+        *,
+        begins_anew: bool = False,
+        tell_empty: Callable[[StoredPath], None] = lambda _: None,
     ) -> None:
         self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
         self._own = OwnProjects(storage, inventory)
         self._is_stopped: Callable[[], bool] = lambda: False
-        self._is_forgotten = False
+        self._is_forgotten, self._tell_empty = False, tell_empty
         with self._translated():
             if kept_at is not None and begins_anew:
                 remove_database(kept_at)
@@ -176,9 +182,11 @@ class UnlistedFiles:
     def _list_folder(self, folder: str, *, is_new: bool) -> list[str]:
         """Return the names of the folders in a folder; links to folders are the operator's, and left alone."""
         folders: list[str] = []
+        is_empty = True
         try:
             with os.scandir(self._absolute(folder)) as entries:
                 for entry in entries:
+                    is_empty = False
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif is_new and not entry.is_dir():
@@ -187,6 +195,8 @@ class UnlistedFiles:
             pass
         except OSError as error:
             raise StorageError(self._absolute(folder), "list", error) from error
+        if is_empty:
+            self._tell_empty(StoredPath(folder))
         return folders
 
     def _note_unless_listed(self, path: StoredPath) -> None:

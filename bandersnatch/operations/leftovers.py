@@ -1,0 +1,115 @@
+"""``Leftovers``: finds again what a run has left half-done, where the inventory, which had notes of it, was lost.
+
+The record ``leftovers`` says that this is so. As long as it is there, every run checks the digests of the files of its
+projects, where else sizes would do; and the run that comes to the end of the todo list looks for what no page lists.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+from packaging.utils import NormalizedName
+
+from bandersnatch.amounts import count_of
+from bandersnatch.errors import InterruptedRunError, UnreadablePageError
+from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.operations.unlisted import UnlistedFiles
+from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.todo import TodoFormatError, TodoList
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import FINGERPRINT, LEFTOVERS, TODO, UNLISTED, Layout, StoredPath
+
+logger = logging.getLogger(__name__)
+
+SEARCH_SECONDS = 600.0
+"""A run searches for so long at the most, and the next one goes on: a mirror of all of PyPI has 14 million folders."""
+
+_UPSTREAMS = re.compile(r"web/packages/[0-9a-f]{2}(/[0-9a-f]{2}(/[0-9a-f]{60}(/[^/]+)?)?)?")
+"""Paths of files, and folders above them, that only come from an index; whatever else lies there is the operator's."""
+
+
+class Leftovers:
+    """Finds again what an inventory that was lost had noted."""
+
+    def __init__(self, storage: FilesystemStorage, inventory: Inventory) -> None:
+        self._storage, self._inventory = storage, inventory
+
+    def are_possible(self) -> bool:
+        """Whether a run has left something of which no note is left."""
+        return self._storage.stat(LEFTOVERS) is not None
+
+    def record_loss(self) -> None:
+        """Record that the notes are lost, where there may have been some; the new inventory does not yet count as made.
+
+        Without a todo list all work had been done, and a list without a fingerprint is another program's.
+        """
+        if self._storage.stat(TODO) is None or self._storage.stat(FINGERPRINT) is None:
+            return
+        self._storage.delete(UNLISTED)  # an older search has been where the dead run wrote later
+        self._storage.save(LEFTOVERS, [b"the inventory was lost while there was a todo list\n"])
+
+    def note_pages(self) -> None:
+        """Note that the pages of all projects on the todo list may be half-written, in place of the notes that are lost."""
+        notes: list[tuple[NormalizedName, StoredPath]] = []
+        with suppress(TodoFormatError, UnicodeDecodeError):  # then a run tells of it
+            todo = TodoList.from_text((self._storage.read(TODO) or b"").decode())
+            folders = ((name, Layout(hashed).page_folder(name)) for name in todo for hashed in (False, True))
+            notes.extend((name, folder) for name, folder in folders if self._storage.is_folder(folder))
+        self._inventory.note_unsettled(notes)
+
+    def delete(
+        self,
+        limit: RemovalLimit,
+        is_stopped: Callable[[], bool],
+        *,
+        allow_removals: bool,
+        seconds: float = SEARCH_SECONDS,
+    ) -> None:
+        """Look for files of upstream's that no page lists, and for empty folders, and delete them; there is no todo list.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop. The next one goes on.
+            StorageError: the disk refused.
+        """
+        logger.info("the inventory was lost while a run was unfinished: looking for files that no page lists")
+        deadline = time.monotonic() + seconds
+        kept_at = self._storage.root / UNLISTED
+        with closing(UnlistedFiles(self._storage, self._inventory, kept_at, tell_empty=self._delete_empty)) as found:
+            try:
+                found.find(lambda: is_stopped() or time.monotonic() > deadline)
+            except UnreadablePageError as error:
+                logger.warning(
+                    "files that an unfinished run has left are not looked for (%s): verify --delete does it, when all"
+                    " pages can be read",
+                    error,
+                )
+            except InterruptedRunError:
+                if is_stopped():
+                    raise
+                logger.info("the next run goes on with the search")
+                return
+            else:
+                self._delete_found(found, limit, allow_removals=allow_removals)
+            found.forget()
+        self._storage.delete(LEFTOVERS)
+
+    def _delete_found(self, found: UnlistedFiles, limit: RemovalLimit, *, allow_removals: bool) -> None:
+        number, last = 0, ""
+        for path in filter(_UPSTREAMS.fullmatch, found.paths()):
+            if path != f"{last}.metadata":  # core metadata counts with its file
+                number, last = number + 1, path
+        too_much = excess(limit, Doomed(0, files=number, are_unlisted=True), 0, self._inventory.totals()[1])
+        if too_much is not None and not allow_removals:
+            logger.warning("%s, are more than max-removals allows: verify --delete tells which", too_much)
+            return
+        for path in filter(_UPSTREAMS.fullmatch, found.paths()):
+            self._storage.delete(path)
+        if number:
+            logger.info("deleted %s that an unfinished run had left, and no page lists", count_of(number, "file"))
+
+    def _delete_empty(self, folder: StoredPath) -> None:
+        if _UPSTREAMS.fullmatch(folder):
+            self._storage.delete(StoredPath(f"{folder}/-"))  # nothing is there; the folders around it go

@@ -1,0 +1,206 @@
+"""Killed on the way, and then the inventory is deleted: one plain run finds again what only its notes told."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import INVENTORY, StoredPath
+from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
+from tests.support.fakepypi import FakePyPI, Status, UploadedFile
+from tests.support.rig import Rig
+
+pytestmark = pytest.mark.usefixtures("helped_or_not")
+
+
+def lose_inventory(rig: Rig) -> None:
+    assert (rig.directory / "todo").exists()
+    for path in rig.directory.glob("inventory.sqlite*"):
+        path.unlink()
+
+
+def assert_mended(rig: Rig) -> None:
+    lose_inventory(rig)
+    assert rig.run().failures == []
+    rig.assert_matches()
+    assert not (rig.directory / "leftovers").exists()
+    assert not (rig.directory / "unlisted.sqlite").exists()
+
+
+def on_disk(rig: Rig, file: UploadedFile) -> Path:
+    return rig.web / file.url_path.lstrip("/")
+
+
+def killed_at_deletion(is_meant: Callable[[StoredPath], bool]) -> type[FilesystemStorage]:
+    class Killing(FilesystemStorage):
+        def delete(self, path: StoredPath) -> bool:
+            if is_meant(path):
+                kill_run()
+            return super().delete(path)
+
+    return Killing
+
+
+def killed_at_page(is_meant: Callable[[StoredPath], bool]) -> type[FilesystemStorage]:
+    class Killing(FilesystemStorage):
+        @contextmanager
+        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+            with super().write(path, mtime, partial) as sink:
+                yield sink
+            if is_meant(path):
+                kill_run()
+
+        def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
+            is_written = super().write_bytes(path, data, mtime)
+            if is_meant(path):
+                kill_run()
+            return is_written
+
+    return Killing
+
+
+@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("happens", ["nothing", "release removed", "project removed"])
+def test_files_of_a_first_run(rig: Rig, pypi: FakePyPI, happens: str, *, is_published: bool) -> None:
+    rig.options["max-removals"] = "100%"
+    file = pypi.add_file("foo", "1.0", size=500_000)
+    pypi.add_file("foo", "2.0")
+    for version in range(5):
+        pypi.add_file("bar", f"{version}.0")
+    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=is_published))
+    assert on_disk(rig, file).exists() == is_published
+    if happens == "release removed":
+        pypi.remove_release("foo", "1.0")
+    elif happens == "project removed":
+        pypi.remove_project("foo")
+    assert_mended(rig)
+
+
+def test_file_with_the_right_size_and_the_wrong_bytes(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
+    rig.options["compare-method"] = "stat"
+    run_until_killed(rig, killing_storage(is_file, is_published=True))
+    on_disk(rig, file).write_bytes(b"x" * file.size)  # as a power cut may leave it
+    assert_mended(rig)
+
+
+def test_old_files_after_their_page_was_replaced(rig: Rig, pypi: FakePyPI) -> None:
+    rig.options["max-removals"] = "100%"
+    old = pypi.add_file("foo", "1.0")
+    pypi.add_file("foo", "2.0")
+    rig.run()
+    pypi.remove_release("foo", "1.0")
+    run_until_killed(rig, killed_at_deletion(lambda path: path == f"web{old.url_path}"))
+    assert on_disk(rig, old).exists()
+    assert_mended(rig)
+
+
+@pytest.mark.parametrize("place", ["web/packages/", "web/simple/foo/"])
+def test_project_that_was_being_removed(rig: Rig, pypi: FakePyPI, place: str) -> None:
+    rig.options["max-removals"] = "100%"
+    pypi.add_file("foo", "1.0")
+    for number in range(5):
+        pypi.add_file(f"other-{number}", "1.0")
+    rig.run()
+    pypi.remove_project("foo")
+    run_until_killed(rig, killed_at_deletion(lambda path: path.startswith(place)))
+    assert_mended(rig)
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.v1_html", "index.v1_json"])
+def test_page_that_was_being_written_of_a_project_that_is_removed(rig: Rig, pypi: FakePyPI, name: str) -> None:
+    rig.options["max-removals"] = "100%"
+    pypi.add_file("bar", "1.0")
+    rig.run()
+    pypi.add_file("foo", "1.0")
+    run_until_killed(rig, killed_at_page(lambda path: path == f"web/simple/foo/{name}"))
+    assert (rig.web / "simple" / "foo" / name).exists()
+    pypi.remove_project("foo")
+    assert_mended(rig)
+
+
+def test_what_the_operator_has_put_there_stays(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    pypi.add_file("foo", "2.0")
+    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=True))
+    own = rig.web / "packages" / "own" / "tool-1.0.zip"
+    own.parent.mkdir()
+    own.write_bytes(b"own")
+    empty = rig.web / "packages" / "empty"
+    empty.mkdir()
+    lose_inventory(rig)
+    pypi.remove_release("foo", "1.0")
+    rig.run()
+    assert own.read_bytes() == b"own"
+    assert empty.is_dir()
+    assert not on_disk(rig, file).exists()
+
+
+def killed_with_a_leftover(rig: Rig, pypi: FakePyPI, number: int = 1) -> list[UploadedFile]:
+    """Let a run be killed when it has replaced a page, and before it deletes what that page listed."""
+    rig.options["max-removals"] = "100%"
+    old = [pypi.add_file("foo", f"1.{each}") for each in range(number)]
+    pypi.add_file("foo", "2.0")
+    rig.run()
+    for each in range(number):
+        pypi.remove_release("foo", f"1.{each}")
+    run_until_killed(rig, killed_at_deletion(lambda path: path.startswith("web/packages/")))
+    return old
+
+
+def test_more_than_max_removals_allows_stays(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    old = killed_with_a_leftover(rig, pypi, 5)
+    lose_inventory(rig)
+    rig.options["max-removals"] = "1"
+    rig.run()
+    assert "5 files that no page lists, beside 1 that pages list" in caplog.text
+    assert all(on_disk(rig, each).exists() for each in old)
+    assert not (rig.directory / "leftovers").exists(), "told once"
+
+
+def test_search_without_time_is_gone_on_with(rig: Rig, pypi: FakePyPI) -> None:
+    (old,) = killed_with_a_leftover(rig, pypi)
+    lose_inventory(rig)
+    storage = FilesystemStorage(rig.directory)
+    (rig.directory / "leftovers").write_bytes(b"")
+    with closing(Inventory(rig.directory / INVENTORY)) as inventory:
+        inventory.open()
+        inventory.put_all([])
+        Leftovers(storage, inventory).delete(RemovalLimit(100, 100), lambda: False, allow_removals=False, seconds=-1.0)
+    assert (rig.directory / "leftovers").exists()
+    assert on_disk(rig, old).exists()
+    assert_mended(rig)
+
+
+def test_a_project_that_fails_delays_the_search_and_not_the_others(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    (old,) = killed_with_a_leftover(rig, pypi)
+    pypi.add_file("bad", "1.0")
+    lose_inventory(rig)
+    pypi.fault("/simple/bad/", Status(403), times=None)
+    assert len(rig.run().failures) == 1
+    assert on_disk(rig, old).exists()
+    assert (rig.directory / "leftovers").exists()
+    pypi.clear_faults()
+    caplog.set_level(logging.INFO)
+    rig.run()
+    rig.assert_matches()
+    assert "deleted 1 file that an unfinished run had left, and no page lists" in caplog.text
+
+
+def test_inventory_that_is_lost_without_a_todo_list_is_no_reason_to_search(rig: Rig, pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0")
+    rig.run()
+    stray = on_disk(rig, file).with_name("stray-1.0.zip")
+    stray.write_bytes(b"stray")
+    (rig.directory / "inventory.sqlite").unlink()
+    rig.run()
+    assert stray.exists()
