@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Set
+from pathlib import Path
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -61,7 +62,8 @@ class Holdings(Struct, frozen=True):
         return True
 
     def _has_pages(self, held: HeldProject) -> bool:
-        return any((self.storage.root / Layout(hashed).page_folder(held.name)).exists() for hashed in (False, True))
+        folders = (self.storage.root / Layout(hashed).page_folder(held.name) for hashed in (False, True))
+        return any(map(_may_be_there, folders))
 
     def check_taken_over(self) -> None:
         """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
@@ -135,3 +137,12 @@ class Holdings(Struct, frozen=True):
             if path.startswith(f"{SIMPLE}/"):
                 yield from (page_path(path, page) for page in ALL_PAGES)
                 yield from json_paths(project)
+
+
+def _may_be_there(folder: Path) -> bool:
+    """Whether there is a folder, for all that can be known: where we may not look, its project fails later, and alone."""
+    try:
+        folder.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True

@@ -1,9 +1,10 @@
 """20. A place of another user's that only one project needs fails that project; one that all need ends the run."""
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def rig(pypi: FakePyPI) -> Iterator[Rig]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Rig(pypi, Path(name))
+
+
+def touch_inventory(rig: Rig) -> None:
+    """Let the inventory be another than the last run has left, so that the next one looks at all of it."""
+    with closing(sqlite3.connect(rig.directory / "inventory.sqlite")) as database, database:
+        database.execute("UPDATE project SET etag = NULL WHERE name = 'good-1'")
 
 
 def give_away(folder: Path) -> None:
@@ -190,6 +197,20 @@ def test_a_command_of_another_user_exits_with_status_1(rig: Rig, pypi: FakePyPI)
     assert f"bad failed: {folder}" in result.stderr
     assert f"{folder} belongs to root (mode 0755), this runs as" in result.stderr
     assert "9 updated, 0 removed, 1 failed" in result.stderr
+
+
+@needs_root
+def test_a_closed_folder_of_a_letter_is_no_reason_to_make_the_inventory_anew(rig: Rig, pypi: FakePyPI) -> None:
+    rig.options["hash-index"] = "true"
+    held(rig, pypi, HURRIED)
+    touch_inventory(rig)
+    give_away(rig.folder)
+    change_all(pypi)
+    folder = take(rig.web / "simple/b", 0o700)
+    report = run(rig, HURRIED)
+    assert [failure.project for failure in report.failures] == ["bad"]
+    assert f"{folder} belongs to root (mode 0700)" in str(report.failures[0].error)
+    assert report.updated == 9
 
 
 @needs_root
