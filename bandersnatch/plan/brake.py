@@ -96,7 +96,8 @@ def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: 
     if doomed.are_unlisted:
         return f"{count_of(doomed.files or 0, 'file')} that no page lists, beside {held_files} that pages list"
     number = "it is not known how many" if doomed.files is None else str(doomed.files)
-    return f"{doomed.projects} of {held_projects} projects, and from others {number} of {held_files} files"
+    held = count_of(held_projects, "project"), count_of(held_files, "file")
+    return f"{doomed.projects} of {held[0]}, and from others {number} of {held[1]}"
 
 
 def _allows_projects(limit: RemovalLimit, doomed: Doomed, held: int) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
+
 
 class FileCount(Struct, frozen=True):
     """A number of files and their size together."""
@@ -79,7 +81,9 @@ class Forecast(Struct):
         if not self.is_full and self.removals:
             told.append("whether upstream has created a removed project again: --full asks for it")
         if check_files := sum(update.check_files or 0 for update in self.updates):
-            told.append(f"how many of {check_files} files are bad: a run reads them, and downloads those again")
+            told.append(
+                f"how many of {count_of(check_files, 'file')} are bad: a run reads them, and downloads those again"
+            )
         return told
 
     def to_json(self) -> dict[str, object]:

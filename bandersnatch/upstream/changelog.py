@@ -14,6 +14,7 @@ from xml.parsers.expat import ExpatError
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.errors import (
     EndlessJournalError,
     InterruptedRunError,
@@ -113,8 +114,8 @@ class Changelog:
                 end = max(end, self.last_serial())
             if refused := [serial for serial, _ in read if serial > end]:
                 logger.warning(
-                    "%s: %d rows of the changelog, up to %d, are beyond its newest serial %d: they are left out",
-                    self._url, len(refused), max(refused), end,
+                    "%s: serials of %s of the changelog, up to %d, are beyond its newest serial %d: they are left out",
+                    self._url, count_of(len(refused), "row"), max(refused), end,
                 )  # fmt: skip
             changes += [change for serial, change in read if serial <= end and change is not None]
             newest = max((serial for serial, _ in read if serial <= end), default=newest)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.errors import (
     AheadOfJournalError,
     IntegrityError,
@@ -140,8 +141,8 @@ class Upstream:
         wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
         if wrong:
             logger.warning(
-                "%s: %d projects, %s for one, have serials that are beyond %d, the index's own: they are not believed",
-                answer.url, len(wrong), wrong[0], serial,
+                "%s: serials of %s, such as %s, are beyond %d, the index's own: they are not believed",
+                answer.url, count_of(len(wrong), "project"), wrong[0], serial,
             )  # fmt: skip
         self.journal_end.learn_from_index(serial)
         return serial, projects | {name: replace(projects[name], serial=0) for name in wrong}

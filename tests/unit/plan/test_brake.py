@@ -1,7 +1,7 @@
 """The brake on removals."""
 
 from bandersnatch.inifile.option import RemovalLimit
-from bandersnatch.plan.brake import Removals
+from bandersnatch.plan.brake import Doomed, Removals, excess
 from bandersnatch.storage.layout import StoredPath
 from tests.support.builders import SAMPLE, named
 
@@ -45,3 +45,8 @@ def test_the_listing_has_a_line_for_each_in_a_fixed_order() -> None:
 def test_two_lists_of_removals_do_not_share_what_they_hold() -> None:
     Removals().projects.append(SAMPLE)
     assert Removals().projects == []
+
+
+def test_one_is_no_plural() -> None:
+    told = excess(RemovalLimit(), Doomed(1), 1, 1)
+    assert told == "1 of 1 project, and from others 0 of 1 file"
