@@ -20,6 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bandersnatch.errors import shown, without_credentials
 from bandersnatch.filters.names import parse_requirement
+from bandersnatch.refusals import reason_of
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -118,7 +119,7 @@ def _text_of(path: Path) -> str:
             raise RequirementFileError(f"{path}: can't be read: it is a pipe, and nobody may ever write to it")
         data = path.read_bytes()
     except OSError as error:
-        raise RequirementFileError(f"{path}: can't be read: {error.strerror}") from error
+        raise RequirementFileError(f"{path}: can't be read: {reason_of(error, str(path))}") from error
     except ValueError as error:  # a NUL in its name
         raise RequirementFileError(f"{shown(str(path))}: can't be read: {error}") from error
     encodings = ["utf-8", locale.getpreferredencoding(do_setlocale=False)]

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from bandersnatch.errors import ConfigError, ConfigMissingError, shown
 from bandersnatch.inifile.masking import masked_line
+from bandersnatch.refusals import reason_of
 
 DEFAULT_SECTION = "DEFAULT"
 
@@ -85,7 +86,7 @@ def read_ini(path: Path, problems: list[str]) -> IniFile:
     except FileNotFoundError as error:
         raise ConfigMissingError(path) from error
     except OSError as error:
-        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from error
+        raise ConfigError([f"{path}: can't be read: {reason_of(error, str(path))}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     reader = _Reader()

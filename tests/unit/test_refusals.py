@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.errors import StorageError
+from bandersnatch.errors import ConfigError, StorageError
+from bandersnatch.filters.requirement_files import RequirementFileError, RequirementFiles
+from bandersnatch.inifile.ini import read_ini
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
@@ -72,3 +74,20 @@ def test_what_lies_in_a_folder_of_another_user_names_the_folder(directory: Path)
     folder.mkdir(parents=True)
     with refused(folder) as user, pytest.raises(StorageError, match=said(folder, user)):
         FilesystemStorage(directory).read(StoredPath("web/simple/foo/index.html"))
+
+
+def test_a_configuration_of_another_user_is_told_as_such(directory: Path) -> None:
+    path = directory / "bandersnatch.conf"
+    path.write_text("[mirror]\n")
+    with refused(path) as user, pytest.raises(ConfigError, match=f"^{path}: can't be read: {said(path, user)}"):
+        read_ini(path, [])
+
+
+def test_a_requirement_file_of_another_user_is_told_as_such(directory: Path) -> None:
+    path = directory / "requirements.txt"
+    path.write_text("six\n")
+    with (
+        refused(path) as user,
+        pytest.raises(RequirementFileError, match=f"^{path}: can't be read: {said(path, user)}"),
+    ):
+        RequirementFiles().add(path)
