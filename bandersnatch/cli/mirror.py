@@ -88,11 +88,11 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     from bandersnatch.storage.mirror_folder import begin_directory, require_directory
 
     config = invocation.load_config(arguments.config)
+    refuse_untouched(arguments.config)
     if arguments.dry_run:
         if not arguments.init:
             require_directory(config.directory)
         return _plan(arguments, invocation, config)
-    refuse_untouched(arguments.config)
     if arguments.init:
         begin_directory(config.directory)
     if (warning := warning_of_size(config)) is not None:

@@ -47,7 +47,7 @@ def test_the_example_has_the_options_that_scripts_replace_as_lines_of_their_own(
 
 def test_the_untouched_example_is_refused_with_what_it_would_fetch(rig: Rig) -> None:
     write_example(rig.folder / "bandersnatch.conf")
-    for arguments in (["mirror"], ["config", "check"]):
+    for arguments in (["mirror"], ["mirror", "--dry-run"], ["config", "check"]):
         result = rig.command_again(*arguments)
         assert result.returncode == 2
         assert f"{rig.folder}/bandersnatch.conf: this is the example as it was written" in result.stderr
