@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,23 @@ from tests.support.verifying import verify
 
 PAGE = '<!DOCTYPE html><html><body><a href="../../packages/own/tool-1.0.tar.gz">tool-1.0.tar.gz</a></body></html>'
 WARNING = "upstream never had tool"
+
+pytestmark = pytest.mark.usefixtures("helped_or_not", "either_kind_of_folder")
+
+
+@pytest.fixture(params=["false", "true"], ids=["plain folders", "hash-index"])
+def either_kind_of_folder(rig: Rig, request: pytest.FixtureRequest) -> None:
+    rig.options["hash-index"] = request.param
+
+
+def folder_of(rig: Rig, project: str) -> Path:
+    is_hashed = rig.options["hash-index"] == "true"
+    return rig.web / "simple" / project[0] / project if is_hashed else rig.web / "simple" / project
+
+
+def own_page(rig: Rig, end: str = "") -> str:
+    depth = "../" if rig.options["hash-index"] == "true" else ""
+    return PAGE.replace("../../packages", f"{depth}../../packages") + end
 
 
 @pytest.fixture
@@ -23,10 +41,10 @@ def mirror(rig: Rig, pypi: FakePyPI) -> Rig:
     return rig
 
 
-def put_own(rig: Rig, page: str = PAGE) -> None:
-    folder = rig.web / "simple" / "tool"
-    folder.mkdir()
-    (folder / "index.html").write_text(page)
+def put_own(rig: Rig, end: str = "") -> None:
+    folder = folder_of(rig, "tool")
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text(own_page(rig, end))
     (rig.web / "packages/own").mkdir()
     (rig.web / "packages/own/tool-1.0.tar.gz").write_bytes(b"own")
 
@@ -42,8 +60,17 @@ def lose_all_records(rig: Rig) -> None:
 
 
 def assert_kept(rig: Rig) -> None:
-    assert (rig.web / "simple/tool/index.html").exists()
+    assert (folder_of(rig, "tool") / "index.html").exists()
     assert (rig.web / "packages/own/tool-1.0.tar.gz").read_bytes() == b"own"
+
+
+def assert_matches(rig: Rig) -> None:
+    """Assert that the mirror is what upstream publishes, in plain folders, as the check of a mirror knows them."""
+    if rig.options["hash-index"] == "true":
+        assert not folder_of(rig, "tool").exists()
+        rig.options["hash-index"] = "false"
+        assert rig.run().failures == []
+    rig.assert_matches()
 
 
 def listed(rig: Rig) -> list[str]:
@@ -84,27 +111,27 @@ def test_own_project_survives_the_loss_of_the_inventory(mirror: Rig, pypi: FakeP
 
 
 def test_page_with_the_serial_of_another_project_is_no_upstreams(mirror: Rig, pypi: FakePyPI) -> None:
-    shutil.rmtree(mirror.web / "simple/tool")
+    shutil.rmtree(folder_of(mirror, "tool"))
     shutil.rmtree(mirror.web / "packages/own")
-    put_own(mirror, f"{PAGE}\n<!--SERIAL {pypi.project_serial('foo')}-->")
+    put_own(mirror, f"\n<!--SERIAL {pypi.project_serial('foo')}-->")
     lose_all_records(mirror)
     assert mirror.run().removed == 0
     assert_kept(mirror)
 
 
 def test_page_with_a_serial_that_the_journal_has_not_reached_is_no_upstreams(mirror: Rig, pypi: FakePyPI) -> None:
-    (mirror.web / "simple/tool/index.html").write_text(f"{PAGE}\n<!--SERIAL 999999-->")
+    (folder_of(mirror, "tool") / "index.html").write_text(own_page(mirror, "\n<!--SERIAL 999999-->"))
     lose_all_records(mirror)
     assert mirror.run().removed == 0
     assert_kept(mirror)
 
 
 def test_where_no_journal_can_be_asked_a_page_with_a_serial_is_upstreams(mirror: Rig, pypi: FakePyPI) -> None:
-    (mirror.web / "simple/tool/index.html").write_text(f"{PAGE}\n<!--SERIAL {pypi.serial}-->")
+    (folder_of(mirror, "tool") / "index.html").write_text(own_page(mirror, f"\n<!--SERIAL {pypi.serial}-->"))
     lose_all_records(mirror)
     pypi.fault("rpc:*", Status(404), times=None)
     assert mirror.run().removed == 1
-    assert not (mirror.web / "simple/tool").exists()
+    assert not folder_of(mirror, "tool").exists()
 
 
 @pytest.mark.parametrize("lost", [("inventory.sqlite", "state"), ("inventory.sqlite", "state", "fingerprint")])
@@ -114,7 +141,7 @@ def test_what_upstream_removed_while_the_inventory_was_lost_goes(
     pypi.remove_project("dead")
     lose(mirror, *lost)
     assert mirror.run().removed == 1
-    assert not (mirror.web / "simple/dead").exists()
+    assert not folder_of(mirror, "dead").exists()
     assert_kept(mirror)
 
 
@@ -123,7 +150,7 @@ def test_allowed_removals_take_it(mirror: Rig, pypi: FakePyPI) -> None:
     mirror.run()
     assert mirror.run(allow_removals=True).removed == 1
     assert not (mirror.web / "packages/own").exists()
-    mirror.assert_matches()
+    assert_matches(mirror)
 
 
 def test_delete_takes_it(mirror: Rig, pypi: FakePyPI) -> None:
@@ -131,7 +158,7 @@ def test_delete_takes_it(mirror: Rig, pypi: FakePyPI) -> None:
     mirror.run()
     assert mirror.command("delete", "--yes", "tool").returncode == 0
     assert mirror.run().failures == []
-    mirror.assert_matches()
+    assert_matches(mirror)
 
 
 def test_filters_do_not_take_it(mirror: Rig, pypi: FakePyPI) -> None:
@@ -154,7 +181,7 @@ def test_a_dry_run_does_not_count_it_as_removed(mirror: Rig, pypi: FakePyPI) -> 
 @pytest.mark.parametrize("is_known", [False, True], ids=["not in the inventory", "known"])
 @pytest.mark.parametrize("ending", ["", "<br>\n"], ids=["whole", "odd"])
 def test_verify_deletes_beside_it(mirror: Rig, pypi: FakePyPI, is_known: bool, ending: str) -> None:
-    (mirror.web / "simple/tool/index.html").write_text(PAGE + ending)
+    (folder_of(mirror, "tool") / "index.html").write_text(own_page(mirror, ending))
     if is_known:
         lose_all_records(mirror)
         mirror.run()
@@ -178,4 +205,4 @@ def test_upstreams_project_of_that_name_takes_its_place(mirror: Rig, pypi: FakeP
     assert mirror.run().failures == []
     pypi.remove_project("tool")
     assert mirror.run().removed == 1
-    mirror.assert_matches()
+    assert_matches(mirror)
