@@ -82,7 +82,7 @@ def plan_from_index(
         todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
-    if is_outage:  # what is listed again may be older than this index; the brake sees to what is held
+    if is_outage and is_full:  # what is listed again may be older than this index; the brake sees to what is held
         return max(serials.values(), default=0)
     newest = max((project.serial for project in listed.values()), default=0)
     if serial - newest > _MOST_ROWS_OF_OTHERS:

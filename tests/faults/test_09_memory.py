@@ -24,7 +24,8 @@ MEASURED = """
 import sys, tracemalloc
 from bandersnatch.state import inventory
 from bandersnatch.pages import render as simple
-from bandersnatch.verify import unlisted, verification
+from bandersnatch.operations import unlisted
+from bandersnatch.verify import verification
 from bandersnatch.main import main
 inventory._ROWS_AT_A_TIME = simple._PROJECTS_AT_A_TIME = unlisted._ROWS_AT_A_TIME = 50
 tracemalloc.start()
