@@ -9,7 +9,7 @@ import pytest
 from bandersnatch.config.config import Config
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.project.job_context import Workshop, build_workshop
+from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY
@@ -91,16 +91,14 @@ def way(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def workshop(rig: Rig) -> Iterator[Workshop]:
+def context(rig: Rig) -> Iterator[JobContext]:
     """What packages of the mirror work with; their outcomes go nowhere."""
     config = Config.load(rig.write_config())
     config.directory.mkdir(exist_ok=True)
     with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
         inventory.open()
         publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)
-        yield build_workshop(
-            config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False
-        )
+        yield build_context(config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False)
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ class Latest(Struct, frozen=True):
 
     def select(self, releases: Sequence[Release]) -> frozenset[str]:
         """Return the versions that stay."""
-        latest = sorted(releases, key=self._order, reverse=True)[: self.keep]
+        latest = sorted(releases, key=self._job, reverse=True)[: self.keep]
         current = max(releases, key=_preference, default=None)
         if current is not None and all(each.version != current.version for each in latest):
             latest[-1] = current
@@ -146,7 +146,7 @@ class Latest(Struct, frozen=True):
         verb = "is" if release.version in kept else "is not"
         return f"{shown(release.version)} {verb} among the {self.keep} latest by {self.sort_by.value}"
 
-    def _order(self, release: Release) -> tuple[float, _Rank, Version, str]:
+    def _job(self, release: Release) -> tuple[float, _Rank, Version, str]:
         time = release.uploaded if self.sort_by is SortBy.TIME else 0.0
         return time, _rank(release), *_version_order(release)
 

@@ -37,8 +37,8 @@ from bandersnatch.http.lane import (
     is_plain,
 )
 from bandersnatch.http.plain_body import PlainBody
-from bandersnatch.http.request_limiter import Turns
-from bandersnatch.http.retries import HostHealth
+from bandersnatch.http.request_limiter import RequestLimiter
+from bandersnatch.http.retries import CircuitBreaker
 from bandersnatch.http.routes import Route, Routes, host_of, origin_of
 
 logger = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ _FAILURES = (
 class Bulk:
     """Fetches what comes easily. Thread-safe."""
 
-    def __init__(self, config: HttpConfig, routes: Routes, turns: Turns, health: HostHealth) -> None:
-        self._config, self._routes, self._turns, self._health = config, routes, turns, health
+    def __init__(self, config: HttpConfig, routes: Routes, limiter: RequestLimiter, health: CircuitBreaker) -> None:
+        self._config, self._routes, self._limiter, self._health = config, routes, limiter, health
         self._parked: deque[Lane] = deque()
         self._guard = threading.Lock()
         self._rests_until: dict[tuple[str, bool], float] = {}
@@ -195,15 +195,15 @@ class Bulk:
         if not wanted:
             return False
         if not asked.get_map():
-            self._turns.take()
-        elif not self._turns.take_free():
+            self._limiter.take()
+        elif not self._limiter.take_free():
             return False
         question = wanted.popleft()
         lane = self._connect(question)
         if lane is not None and self._ask(lane, question):
             asked.register(lane.socket, selectors.EVENT_READ, lane)
         else:
-            self._turns.give_back()
+            self._limiter.give_back()
             if lane is not None:
                 self._park(lane)
         return True
@@ -269,7 +269,7 @@ class Bulk:
 
     def _end(self, lane: Lane) -> None:
         """Give the turn back, and keep the connection for the next documents."""
-        self._turns.give_back()
+        self._limiter.give_back()
         self._park(lane)
 
     def _park(self, lane: Lane) -> None:

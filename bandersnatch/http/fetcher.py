@@ -33,8 +33,8 @@ from bandersnatch.http.connections import is_later, new_connections
 from bandersnatch.http.entity_tags import is_told_again
 from bandersnatch.http.lane import GONE, NOT_MODIFIED, OK, GoneAnswerError, Question
 from bandersnatch.http.plain_body import PlainBody
-from bandersnatch.http.request_limiter import OneAtATime, Turn, Turns
-from bandersnatch.http.retries import BudgetedRetry, HostHealth, RetryBudget, RetryPolicy
+from bandersnatch.http.request_limiter import OneAtATime, RequestLimiter, Turn
+from bandersnatch.http.retries import BudgetedRetry, CircuitBreaker, RetryBudget, RetryPolicy
 from bandersnatch.http.routes import Route, Routes, host_of, target_of
 
 logger = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ class Fetcher:
         self._retries = BudgetedRetry.of(self._policy, RetryBudget(self._policy.retries_per_run))
         self._routes = Routes(config, self._retries, {"User-Agent": USER_AGENT})
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
-        self._health = HostHealth(self._policy.failures_until_down)
+        self._health = CircuitBreaker(self._policy.failures_until_down)
         self._index_host = host_of(config.upstream_url)
         self._believed = {*_DOCUMENTS, *_REDIRECTS, RANGE_NOT_SATISFIABLE, *self._policy.statuses}
         """Statuses after which nothing is given up, or that have come again and again."""
-        self.turns = Turns(config.workers)
+        self.limiter = RequestLimiter(config.workers)
         self.large_documents = OneAtATime()
-        self.bulk = Bulk(config, self._routes, self.turns, self._health)
+        self.bulk = Bulk(config, self._routes, self.limiter, self._health)
 
     def close(self) -> None:
         """Close all connections."""
@@ -124,7 +124,7 @@ class Fetcher:
         if not self.bulk.may_have(question):
             yield None
             return
-        turn = Turn(self.turns)
+        turn = Turn(self.limiter)
         try:
             with self.bulk.large_document(question, turn.end) as body:
                 yield body
@@ -152,7 +152,7 @@ class Fetcher:
     @contextmanager
     def _open(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Iterator[Body]:
         host = host_of(url)
-        turn = Turn(self.turns)
+        turn = Turn(self.limiter)
         try:
             self._check_health(url, host)
             with self._answer(method, url, headers, data, turn) as body:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 
-class Turns:
+class RequestLimiter:
     """Leave to have requests under way, of which there are only so many. Thread-safe."""
 
     def __init__(self, number: int) -> None:
@@ -27,10 +27,10 @@ class Turns:
         return True
 
     @contextmanager
-    def several(self, most: int) -> Iterator["SeveralTurns"]:
+    def several(self, most: int) -> Iterator["SeveralRequests"]:
         """Wait for a turn, and take as many more as nobody has; give them back at the end of the block."""
         self.take()
-        several = SeveralTurns(self, most)
+        several = SeveralRequests(self, most)
         try:
             several.take_more()
             yield several
@@ -43,16 +43,16 @@ class Turns:
         self._free.put(None)
 
 
-class SeveralTurns:
+class SeveralRequests:
     """A ``number`` of turns that one thread has."""
 
-    def __init__(self, turns: Turns, most: int) -> None:
-        self._turns, self._most = turns, most
+    def __init__(self, limiter: RequestLimiter, most: int) -> None:
+        self._limiter, self._most = limiter, most
         self.number = 1
 
     def take_more(self) -> int:
         """Take more turns, if nobody has them and there are not enough; return how many there are now."""
-        while self.number < self._most and self._turns.take_free():
+        while self.number < self._most and self._limiter.take_free():
             self.number += 1
         return self.number
 
@@ -60,16 +60,16 @@ class SeveralTurns:
 class Turn:
     """One turn; it may be given back early, and once only."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, limiter: RequestLimiter) -> None:
+        self._limiter = limiter
         self._is_taken = True
-        turns.take()
+        limiter.take()
 
     def end(self) -> None:
         """Give the turn back."""
         if self._is_taken:
             self._is_taken = False
-            self._turns.give_back()
+            self._limiter.give_back()
 
 
 class OneAtATime:

@@ -107,7 +107,7 @@ class BudgetedRetry(Retry):
         return following
 
 
-class HostHealth:
+class CircuitBreaker:
     """A circuit breaker for each host: after so many failures in a row, no more is asked of it. Thread-safe.
 
     A subject counts for a part of that only: the files of one project may all be forbidden, or broken, on a host that is

@@ -12,7 +12,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.overlay import DryStorage, InventoryCopy
-from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.session import Session
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.project.equipment import Equipment
@@ -50,7 +50,7 @@ class Deletion:
         require_directory(self._config.directory)
         storage = DryStorage(self._config.directory)
         with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
-            self._holdings(storage, inventory).open()
+            self._session(storage, inventory).open()
             publisher = self._publisher(storage, inventory)
             doomed = (_look_at(project, publisher) for project in projects)
             return [each for each in doomed if each is not None]
@@ -70,13 +70,13 @@ class Deletion:
             closing(Inventory(self._config.directory / INVENTORY)) as inventory,
             as_configured(storage, self._config.disk),
         ):
-            holdings = self._holdings(storage, inventory)
-            holdings.check_taken_over()
-            holdings.open()
-            holdings.sweep()
+            session = self._session(storage, inventory)
+            session.check_taken_over()
+            session.open()
+            session.sweep()
             states = StateStore(storage)
             saved = states.load()
-            holdings.write_root_index(saved.serial or 0, set(projects))
+            session.write_root_index(saved.serial or 0, set(projects))
             publisher = self._publisher(storage, inventory)
             for project in projects:
                 if self._equipment.stop.is_set():
@@ -89,8 +89,8 @@ class Deletion:
                     saved.todo.discard(project)
                 states.save_todo(saved.todo)
 
-    def _holdings(self, storage: FilesystemStorage, inventory: Inventory) -> Holdings:
-        return Holdings(storage, inventory, RootIndex(storage, self._config.pages), self._equipment.stop)
+    def _session(self, storage: FilesystemStorage, inventory: Inventory) -> Session:
+        return Session(storage, inventory, RootIndex(storage, self._config.pages), self._equipment.stop)
 
     def _publisher(self, storage: FilesystemStorage, inventory: Inventory) -> Publisher:
         equipment = self._equipment

@@ -22,15 +22,15 @@ from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges, reasons
 from bandersnatch.project.completion import selected_otherwise
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Prepared, build_workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import Prepared, build_context
 from bandersnatch.project.package import Package
 from bandersnatch.project.report import Failure, Gone, Outcome
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.state_store import StateStore
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, Layout, StoredPath, file_path, is_metadata, json_paths
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.crew import Crew
 from bandersnatch.workers.scheduler import Schedule
 
@@ -94,8 +94,8 @@ class DryRun:
         """Say what the todo list alone tells."""
         for project in plan.todo:
             entry, record = plan.todo[project], inventory.get(project)
-            if entry.owed in (Owed.REMOVED, Owed.EXCLUDED):
-                self._add_removal(forecast, project, inventory, is_excluded=entry.owed is Owed.EXCLUDED)
+            if entry.expectation in (Expectation.REMOVED, Expectation.EXCLUDED):
+                self._add_removal(forecast, project, inventory, is_excluded=entry.expectation is Expectation.EXCLUDED)
             elif record is not None and entry.serial <= record.serial:
                 forecast.unchanged += 1
             else:
@@ -108,19 +108,19 @@ class DryRun:
         equipment, config = self._equipment, self._config
         is_stopped = equipment.stop.is_set
 
-        def start(order: Order) -> None:
-            Package(order, shop).start()
+        def start(job: Job) -> None:
+            Package(job, context).start()
 
         crew = Crew[Outcome | Prepared](is_stopped)
         publisher = Publisher(equipment.upstream, self._storage, inventory, config.pages, is_stopped)
         check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
-        shop = replace(
-            build_workshop(
+        context = replace(
+            build_context(
                 config, equipment, publisher, crew.report, check_digests=check_digests, is_stopped=is_stopped
             ),
             take_plan=crew.report,
         )
-        shop = replace(shop, chooser=replace(shop.chooser, keeps_held=plan.keeps_held))
+        context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
         delays = self._pace.stale_delays_seconds
         schedule = Schedule(
             plan.todo,
@@ -132,7 +132,7 @@ class DryRun:
         )
         equipment.progress.start(len(plan.todo))
         try:
-            for outcome in crew.work(schedule, start, self._pace.orders_per_worker * config.threads):
+            for outcome in crew.work(schedule, start, self._pace.jobs_per_worker * config.threads):
                 self._take(forecast, outcome, schedule, inventory)
         except BaseException:
             equipment.unwind(self._pace.unwind_seconds)
@@ -168,7 +168,7 @@ class DryRun:
         held_paths = planned.held.paths if planned.held is not None else set()
         dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
         filtered = sum(not is_metadata(path) for path in plan.deletions & held_paths & planned.wanted.filtered_out)
-        dropped = 0 if is_of_quarantine(page, planned.owed) else dropped
+        dropped = 0 if is_of_quarantine(page, planned.expectation) else dropped
         self._dropped_files += dropped
         self._filtered_files += filtered
         self._shrinking += dropped > filtered

@@ -21,16 +21,16 @@ from bandersnatch.operations.outcome_log import tell_failure
 from bandersnatch.project.report import Failure, Report
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.scheduler import Schedule
 
 logger = logging.getLogger(__name__)
 
 _LATE_SECONDS = 3600
 """A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
-_REMOVALS = frozenset({Owed.REMOVALS, Owed.QUARANTINES, Owed.REMOVED, Owed.EXCLUDED})
+_REMOVALS = frozenset({Expectation.REMOVALS, Expectation.QUARANTINES, Expectation.REMOVED, Expectation.EXCLUDED})
 
-Withdraw = Callable[[Set[Owed]], int]
+Withdraw = Callable[[Set[Expectation]], int]
 """Takes back orders that nobody has begun, but for those that are owed one of these; returns how many it took."""
 
 

@@ -19,7 +19,7 @@ from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.adoption import adopt
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
-from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.session import Session
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.refresh import Refresh, plan_refresh
@@ -34,7 +34,7 @@ from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
 from bandersnatch.storage.layout import INVENTORY, LAST_MODIFIED, REMOVALS
 from bandersnatch.storage.lock import run_lock
 from bandersnatch.storage.mirror_folder import record_mirror
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 if TYPE_CHECKING:
     from bandersnatch.operations.work import Work
@@ -67,7 +67,7 @@ class Mirror:
         self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._leftovers = Leftovers(self._storage, self._inventory)
-        self._holdings = Holdings(self._storage, self._inventory, self._root_index, self._stop)
+        self._session = Session(self._storage, self._inventory, self._root_index, self._stop)
 
     def run(self) -> Report:
         """Bring the mirror up to date.
@@ -83,13 +83,13 @@ class Mirror:
         with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
             is_adopted = adopt(self._storage)
-            is_rebuilt = self._holdings.open()
+            is_rebuilt = self._session.open()
             if is_adopted:
                 projects, files = self._inventory.totals()
                 logger.info(
                     "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
                 )
-            self._holdings.sweep()
+            self._session.sweep()
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
             if plan.is_new or is_rebuilt or not self._root_index.is_there():
@@ -123,7 +123,7 @@ class Mirror:
         to themselves; the latter is for the caller to close.
         """
         adopt(self._storage, is_dry_run=True)
-        is_rebuilt = self._holdings.open()
+        is_rebuilt = self._session.open()
         if self._must_check_all:
             self._states.forget()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
@@ -161,7 +161,9 @@ class Mirror:
         logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
         if plan.recheck or plan.is_resync or plan.reconfigured:  # then the list has all that is kept
             names = [
-                entry.display_name for project in plan.todo if (entry := plan.todo[project]).owed is not Owed.EXCLUDED
+                entry.display_name
+                for project in plan.todo
+                if (entry := plan.todo[project]).expectation is not Expectation.EXCLUDED
             ]
             for warning in self._config.filters.overlooked(names):
                 logger.warning("%s", warning)
@@ -173,7 +175,7 @@ class Mirror:
         if self._allow_removals:
             for project in own:
                 if project not in plan.todo:
-                    plan.todo.add(project, TodoEntry(project, 0, Owed.REMOVED))
+                    plan.todo.add(project, TodoEntry(project, 0, Expectation.REMOVED))
             return replace(plan, is_new=plan.is_new or bool(own))
         missing = [project for project in own if project in plan.todo and plan.todo[project].serial == 0]
         for project in missing:
@@ -273,7 +275,7 @@ class Mirror:
         refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
         after = ((before[name], self._inventory.get(name)) for name in before)
         if gone or any(new and (new.display_name, new.serial) != (old.display_name, old.serial) for old, new in after):
-            self._holdings.write_root_index(reached or 0, gone)
+            self._session.write_root_index(reached or 0, gone)
             work.remove_gone(refresh.todo)
             self._unconfirmed.save(work.unconfirmed)
             self._storage.flush()
@@ -285,7 +287,7 @@ class Mirror:
         todo, gone = plan.todo, set(work.removals.projects)
         is_complete = len(todo) == len(gone)
         reached = todo.target_serial if is_complete else saved.serial or 0
-        self._holdings.write_root_index(reached, gone, anew=plan.recheck)
+        self._session.write_root_index(reached, gone, anew=plan.recheck)
         work.remove_gone(todo)
         if own := self._own.names():
             logger.info("the root index lists your own projects too, which upstream never had: %d", len(own))

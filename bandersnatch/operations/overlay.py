@@ -13,7 +13,7 @@ from bandersnatch.errors import StorageError
 from bandersnatch.model import StoredFile
 from bandersnatch.state.database_errors import cause_of
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.set_aside import is_other_kind
@@ -48,10 +48,12 @@ class DryStorage(FilesystemStorage):
         """The names of folders that would be there, by the folder that they are in."""
 
     @contextmanager
-    def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+    def write(
+        self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+    ) -> Iterator[FileWriter]:
         """Keep what is written in the block."""
         with tempfile.TemporaryFile() as stream:
-            yield Sink(path, stream.fileno(), self._shortcomings)
+            yield FileWriter(path, stream.fileno(), self._shortcomings)
             stream.seek(0)
             self._keep(path, stream.read())
 
@@ -63,10 +65,10 @@ class DryStorage(FilesystemStorage):
         return True
 
     @contextmanager
-    def rewrite(self, path: StoredPath) -> Iterator[Sink]:
+    def rewrite(self, path: StoredPath) -> Iterator[FileWriter]:
         """Keep what is written in the block; bytes that are there already do no harm."""
-        with self.write(path) as sink:
-            yield sink
+        with self.write(path) as writer:
+            yield writer
 
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
         """Keep the record."""

@@ -1,4 +1,4 @@
-"""``Holdings``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
+"""``Session``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
 
 import logging
 from collections.abc import Collection, Iterator, Set
@@ -39,7 +39,7 @@ LINES_PER_PATCH = 25
 LITTLE_PATCH = 10
 
 
-class Holdings(Struct, frozen=True):
+class Session(Struct, frozen=True):
     """What a command finds when it begins, and the root index that it leaves behind."""
 
     storage: FilesystemStorage

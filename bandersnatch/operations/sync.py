@@ -17,7 +17,7 @@ from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, Upst
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.disk_options import as_configured
-from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.session import Session
 from bandersnatch.operations.work import Work
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.run_plan import RunPlan
@@ -28,7 +28,7 @@ from bandersnatch.state.state_store import SavedState, StateStore
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import INVENTORY
 from bandersnatch.storage.lock import run_lock
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Sync:
         self._inventory = Inventory(config.directory / INVENTORY)
         self._states = StateStore(self._storage)
         root_index = RootIndex(self._storage, config.pages)
-        self._holdings = Holdings(self._storage, self._inventory, root_index, equipment.stop)
+        self._session = Session(self._storage, self._inventory, root_index, equipment.stop)
         self._work = Work(config, equipment, self._inventory, pace or Pace(), None, allow_removals=allow_removals)
         self.excluded: list[NormalizedName] = []
         """The projects that the filters do not let through; they were left as they are."""
@@ -74,9 +74,9 @@ class Sync:
         with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
             started = time.monotonic()
             self._check_configuration()
-            self._holdings.check_taken_over()
-            is_rebuilt = self._holdings.open()
-            self._holdings.sweep()
+            self._session.check_taken_over()
+            is_rebuilt = self._session.open()
+            self._session.sweep()
             saved = self._states.load()
             if is_rebuilt and saved.serial is None:
                 saved = SavedState(None, None)
@@ -122,8 +122,8 @@ class Sync:
                 self.excluded.append(project)
                 continue
             entry = before.get(project)
-            is_owed = entry is not None and entry.owed is not Owed.EXCLUDED
-            todo.add(project, entry if entry and is_owed else TodoEntry(display_name, 0, Owed.LISTED))
+            is_owed = entry is not None and entry.expectation is not Expectation.EXCLUDED
+            todo.add(project, entry if entry and is_owed else TodoEntry(display_name, 0, Expectation.LISTED))
         return todo
 
     def _newest_serial(self) -> int:
@@ -148,7 +148,7 @@ class Sync:
         self._storage.flush()
         gone = self._work.removals.projects
         if not skip_root_index:
-            self._holdings.write_root_index(saved.serial or 0, set(gone))
+            self._session.write_root_index(saved.serial or 0, set(gone))
         self._work.remove_gone(todo)
         self._storage.flush()
 

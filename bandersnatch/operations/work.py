@@ -32,14 +32,14 @@ from bandersnatch.plan.brake import Removals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job_context import Workshop, build_workshop
+from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.project.package import Packages
 from bandersnatch.project.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.project.shrinking import Shrinking
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.crew import Crew
 from bandersnatch.workers.scheduler import Schedule
 
@@ -71,7 +71,7 @@ class Work:
         self._allow_removals = allow_removals
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
-        self._withdraw: Callable[[Set[Owed]], int] = lambda _: 0
+        self._withdraw: Callable[[Set[Expectation]], int] = lambda _: 0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.selection = SelectionChanges()
@@ -126,7 +126,7 @@ class Work:
         crew = Crew[Outcome](self._equipment.stop.is_set)
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
-        shop = build_workshop(
+        context = build_context(
             self._config,
             self._equipment,
             self.publisher,
@@ -134,8 +134,8 @@ class Work:
             check_digests=check_digests,
             is_stopped=self._is_ending,
         )
-        shop = replace(shop, chooser=replace(shop.chooser, keeps_held=plan.keeps_held))
-        with self._starting(shop, len(plan.todo)) as starter:
+        context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
+        with self._starting(context, len(plan.todo)) as starter:
             self._withdraw = starter.withdraw
             work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
             self._progress.start(len(plan.todo))
@@ -149,15 +149,15 @@ class Work:
                 work_on(list(self.removals.files), may_remove=True)
 
     @contextmanager
-    def _starting(self, shop: Workshop, projects: int) -> Iterator["Packages | Dispatcher"]:
+    def _starting(self, context: JobContext, projects: int) -> Iterator["Packages | Dispatcher"]:
         """Give what starts the work on projects; a long todo list is helped."""
-        window = self._pace.orders_per_worker * self._config.threads
+        window = self._pace.jobs_per_worker * self._config.threads
         if projects < self._pace.helped_projects:
-            yield Packages(shop, window)
+            yield Packages(context, window)
             return
         from bandersnatch.workers.dispatch import dispatching  # noqa: PLC0415 - a run with nothing new shall import little
 
-        with dispatching(shop, self._config.http, window) as starter:
+        with dispatching(context, self._config.http, window) as starter:
             yield starter
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
@@ -258,7 +258,7 @@ class Work:
 
     def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
         """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""
-        is_behind = entry.owed is Owed.LISTED and 0 < settled.serial < entry.serial
+        is_behind = entry.expectation is Expectation.LISTED and 0 < settled.serial < entry.serial
         if is_behind and settled.project not in self._awaited:
             tell_behind(settled, entry.serial)
         if (is_behind or settled.is_incomplete or settled.project in self._awaited) and settled.excluded_by is None:

@@ -14,7 +14,7 @@ from bandersnatch.errors import StorageError
 from bandersnatch.pages.render import IndexedProject, as_written_before, page_names, render_root_html, render_root_json
 from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json
 from bandersnatch.state.index_record import IndexRecord
-from bandersnatch.storage.file_writer import Sink
+from bandersnatch.storage.file_writer import FileWriter
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, StoredPath, page_path
 from bandersnatch.storage.tree import SearchedFile
@@ -63,13 +63,13 @@ class RootIndex(Struct, frozen=True):
         forms = ((HTML_PAGES, render_root_html), ((JSON_PAGE,), partial(render_root_json, serial=serial)))
         wanted = [(form, render) for form, render in forms if form[0] in names]
         with ExitStack() as writing:
-            sinks = [[writing.enter_context(self._rewrite(name)) for name in form] for form, _ in wanted]
+            writers = [[writing.enter_context(self._rewrite(name)) for name in form] for form, _ in wanted]
             # The projects are gone through once, which takes longer than to render them.
             documents = [render(each) for (_, render), each in zip(wanted, tee(projects, len(wanted)), strict=True)]
             for pieces in zip_longest(*documents, fillvalue=b""):
-                for piece, targets in zip(pieces, sinks, strict=True):
-                    for sink in targets:
-                        sink.write(piece)
+                for piece, targets in zip(pieces, writers, strict=True):
+                    for writer in targets:
+                        writer.write(piece)
 
     def stamps(self) -> dict[StoredPath, str]:
         """Return the stamp of each form that is configured, by path."""
@@ -112,15 +112,15 @@ class RootIndex(Struct, frozen=True):
         return True
 
     def _write_patched(self, path: StoredPath, old: SearchedFile, new: Patched) -> None:
-        with self.storage.write(path) as sink:
+        with self.storage.write(path) as writer:
             for piece in new.pieces:
                 if isinstance(piece, bytes):
-                    sink.write(piece)
+                    writer.write(piece)
                 else:
                     for begin in range(piece[0], piece[1], COPIED_BYTES):
-                        sink.write(old[begin : min(begin + COPIED_BYTES, piece[1])])
+                        writer.write(old[begin : min(begin + COPIED_BYTES, piece[1])])
 
-    def _rewrite(self, name: str) -> AbstractContextManager[Sink]:
+    def _rewrite(self, name: str) -> AbstractContextManager[FileWriter]:
         return self.storage.rewrite(page_path(SIMPLE, name))
 
     def _digest(self, path: StoredPath, is_stopped: Callable[[], bool]) -> str | None:

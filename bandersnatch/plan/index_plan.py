@@ -15,7 +15,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.errors import EmptyIndexError, NotFoundError, SerialMovedBackError
 from bandersnatch.model import ListedProject
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.journal_end import LEEWAY
 
@@ -79,7 +79,7 @@ def plan_from_index(
         if is_full or is_newer or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial and not is_outage]:
-        todo.add(name, TodoEntry(todo[name].display_name, 0, Owed.REMOVED))
+        todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
     if is_outage and is_full:  # what is listed again may be older than this index; the brake sees to what is held

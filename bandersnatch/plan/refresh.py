@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.filters.filters import Filters
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 MOST_SECONDS, MOST_PROJECTS = 7 * 86_400.0, 1000
 """However long ago the last run was, no more is asked for than the share of a week, or, of a small mirror, so many."""
@@ -54,7 +54,12 @@ def plan_refresh(
     todo = TodoList(0)
     for name, display_name, serial in (*inventory.longest_not_looked_at(number, now), *inventory.due_awaited(now)):
         is_silent = name in silent
-        todo.add(name, TodoEntry(display_name, 0 if is_silent else serial, Owed.REMOVED if is_silent else Owed.ROLES))
+        todo.add(
+            name,
+            TodoEntry(
+                display_name, 0 if is_silent else serial, Expectation.REMOVED if is_silent else Expectation.ROLES
+            ),
+        )
     if filters.projects:
         dropped = {name for name in todo if not filters.keeps_project(name, todo[name].display_name)}
         for name in dropped:

@@ -35,7 +35,7 @@ from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog import is_without_xmlrpc
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
     """Warn of the names on an allowlist that upstream does not have; a quarantined project is there."""
     if names := allowlisted(filters):
         quarantined = held.quarantined()
-        gone = {name for name in todo if todo[name].owed is Owed.REMOVED and name not in quarantined}
+        gone = {name for name in todo if todo[name].expectation is Expectation.REMOVED and name not in quarantined}
         tell_missing(names, lambda name: name in todo and name not in gone)
 
 
@@ -177,16 +177,16 @@ def _merge_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_
         raise SerialMovedBackError(upstream.url, begin, last)
     has_more = newest > begin
     todo.merge(
-        (change, owed)
-        for change, owed in changes
-        if change.serial > begin or (has_more and _is_missed(change, owed, held))
+        (change, expectation)
+        for change, expectation in changes
+        if change.serial > begin or (has_more and _is_missed(change, expectation, held))
     )
     return newest
 
 
-def _is_missed(change: ChangelogEntry, owed: Owed, held: HeldProjects) -> bool:
+def _is_missed(change: ChangelogEntry, expectation: Expectation, held: HeldProjects) -> bool:
     record = held.get(change.project)
-    return owed is not Owed.ROLES and record is not None and record.serial < change.serial
+    return expectation is not Expectation.ROLES and record is not None and record.serial < change.serial
 
 
 def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filters: Filters) -> int:
@@ -260,14 +260,18 @@ def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) 
     """Return the projects of which upstream has removed something that no run has seen to yet, as far as it tells."""
     asks_changelog = api_method is not ApiMethod.SIMPLE
     reached = saved.todo.target_serial if saved.todo is not None else saved.serial or 0
-    owed = {project: saved.todo[project].owed for project in saved.todo} if saved.todo is not None else {}
+    expectation = {project: saved.todo[project].expectation for project in saved.todo} if saved.todo is not None else {}
     try:
         _, changes = upstream.changes_since(reached) if reached and asks_changelog else (0, [])
     except UpstreamError as error:
         logger.debug("%s", error)
         changes = []
-    owed |= {change.project: what for change, what in changes}
-    return {project for project, what in owed.items() if what in (Owed.REMOVED, Owed.REMOVALS, Owed.QUARANTINES)}
+    expectation |= {change.project: what for change, what in changes}
+    return {
+        project
+        for project, what in expectation.items()
+        if what in (Expectation.REMOVED, Expectation.REMOVALS, Expectation.QUARANTINES)
+    }
 
 
 def _exclude(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
@@ -282,9 +286,9 @@ def _exclude(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
         if filters.keeps_project(name, display_name):
             continue
         if record is not None or name in unfinished:
-            todo.add(name, TodoEntry(display_name, entry.serial, Owed.EXCLUDED))
+            todo.add(name, TodoEntry(display_name, entry.serial, Expectation.EXCLUDED))
         else:
             todo.discard(name)
     for name in unfinished:
         if name not in todo and not filters.keeps_project(name, name):
-            todo.add(name, TodoEntry(name, 0, Owed.EXCLUDED))
+            todo.add(name, TodoEntry(name, 0, Expectation.EXCLUDED))

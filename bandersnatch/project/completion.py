@@ -8,12 +8,12 @@ from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.report import Settled
 from bandersnatch.storage.layout import file_path, is_metadata
 
 
-def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Workshop) -> Settled:
+def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobContext) -> Settled:
     """Publish a project's page; ``synced`` has, by name, what was done for each file that needed work.
 
     Raises:
@@ -23,12 +23,12 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], workshop: Wor
     page, plan, held = prepared.wanted.page, prepared.plan, prepared.held
     held_paths = frozenset(held.paths) if held is not None else frozenset()
     # What was never on a page, or what a filter drops, is not what upstream deleted, and goes in any case.
-    keeps_bytes = workshop.deleted is not DeletedPolicy.REMOVE
+    keeps_bytes = context.deleted is not DeletedPolicy.REMOVE
     deletions = plan.deletions - (held_paths - prepared.wanted.filtered_out) if keeps_bytes else plan.deletions
-    filtered, added = selected_otherwise(prepared, workshop.chooser.filters, workshop.pages)
+    filtered, added = selected_otherwise(prepared, context.chooser.filters, context.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     lost_metadata = {name for name, file in synced.items() if not file.has_metadata}
-    changed = workshop.publisher.publish(
+    changed = context.publisher.publish(
         Publication(
             page=page,
             display_name=prepared.display_name,

@@ -17,7 +17,7 @@ _LOOK_SECONDS = 0.01
 class Pace(Struct, frozen=True):
     """The times and numbers of a run that have no option."""
 
-    orders_per_worker: int = 4
+    jobs_per_worker: int = 4
     """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
     helped_projects: int = 500
     """For fewer projects, to start helper processes costs more than they bring."""

@@ -148,8 +148,8 @@ class FileSync(Struct, frozen=True):
         if written == 0 or size not in (written, None):
             return False
         try:
-            with self.storage.write(task.path, task.file.mtime, Partial(written)) as sink:
-                sink.expect(task.file.url, size, task.file.sha256)
+            with self.storage.write(task.path, task.file.mtime, Partial(written)) as writer:
+                writer.expect(task.file.url, size, task.file.sha256)
         except IntegrityError as error:
             logger.debug("%s; it is fetched again", error)
             return False
@@ -207,11 +207,11 @@ class FileSync(Struct, frozen=True):
         file = task.file
         with (
             self.storage.room_for(task.path, len(content), self.reserve_bytes),
-            self.storage.write(task.path, file.mtime) as sink,
+            self.storage.write(task.path, file.mtime) as writer,
         ):
-            sink.write(content)
+            writer.write(content)
             self.progress.received(len(content))
-            sink.expect(file.url, file.size, file.sha256)
+            writer.expect(file.url, file.size, file.sha256)
 
     def _is_right(self, task: FileTask) -> bool:
         """Whether a file is in place, perhaps since it was finished after the plan was made."""
@@ -293,16 +293,16 @@ class FileSync(Struct, frozen=True):
             if is_resumable and body.offset == 0 and body.etag is not None:
                 self.inventory.note_partial(task.path, body.etag)
             partial = Partial(body.offset, (BrokenBodyError,) if is_resumable else ())
-            with self.storage.write(task.path, file.mtime, partial) as sink:
+            with self.storage.write(task.path, file.mtime, partial) as writer:
                 for chunk in body.chunks():
                     if self.is_stopped():
                         raise InterruptedRunError
-                    check_size(sink.size + len(chunk))
-                    sink.write(chunk)
+                    check_size(writer.size + len(chunk))
+                    writer.write(chunk)
                     self.progress.received(len(chunk))
                     if is_little:
                         pieces.append(bytes(chunk))
-                sink.expect(url, file.size, file.sha256)
+                writer.expect(url, file.size, file.sha256)
         return b"".join(pieces) if is_little else None
 
     @property

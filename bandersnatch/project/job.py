@@ -8,7 +8,7 @@ from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import StoredPath
 
 
-class Order(Struct, frozen=True):
+class Job(Struct, frozen=True):
     """What is asked of a package.
 
     ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than

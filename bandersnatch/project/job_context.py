@@ -18,7 +18,7 @@ from bandersnatch.project.report import Outcome
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.file_sources import FileSources
 from bandersnatch.upstream.index import Upstream
 
@@ -37,7 +37,7 @@ class Prepared(Struct, frozen=True):
     required_serial: int
     held: StoredPage | None
     record: HeldProject | None
-    owed: Owed
+    expectation: Expectation
 
 
 class SmallFiles(Protocol):
@@ -50,7 +50,7 @@ class SmallFiles(Protocol):
         """Return the SHA-256 of stored files, or None where one can't be read."""
 
 
-class Workshop(Struct, frozen=True):
+class JobContext(Struct, frozen=True):
     """What all packages of a run work with. ``report`` is called once for each package, from any thread.
 
     ``together`` works on many small files at once: ``file_sync`` itself, or helper processes. With ``take_plan`` packages
@@ -73,7 +73,7 @@ class Workshop(Struct, frozen=True):
     take_plan: Callable[[Prepared], None] | None = None
 
 
-def build_workshop(
+def build_context(
     config: Config,
     equipment: Equipment,
     publisher: Publisher,
@@ -81,7 +81,7 @@ def build_workshop(
     *,
     check_digests: bool,
     is_stopped: Callable[[], bool],
-) -> Workshop:
+) -> JobContext:
     """Return what packages work with, as the configuration wants it."""
     upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
     file_sync = FileSync(
@@ -93,7 +93,7 @@ def build_workshop(
         config.disk.reserve_bytes,
         FileSources.of(config.http),
     )
-    return Workshop(
+    return JobContext(
         upstream=upstream,
         storage=storage,
         inventory=inventory,

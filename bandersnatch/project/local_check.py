@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from bandersnatch.pages.stored_page import HeldFile, StoredPage
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import metadata_path
 
@@ -22,39 +22,39 @@ class LocalCheck(Struct, frozen=True):
     that they hash to, and the files by the pages.
     """
 
-    shop: Workshop
-    order: Order
+    context: JobContext
+    job: Job
     record: HeldProject | None
     held: StoredPage | None
 
     def seems_whole(self) -> bool:
         """Whether the pages, and on a recheck all the files that they list, are there; their digests come later."""
-        shop, held = self.shop, self.held
-        if self.order.fresh or held is None or not shop.publisher.pages_are_there(self.order.project):
+        context, held = self.context, self.held
+        if self.job.fresh or held is None or not context.publisher.pages_are_there(self.job.project):
             return False
         if not self._pages_are_as_published():
             return False
-        if not self.order.recheck:
+        if not self.job.recheck:
             return True
         if not (self._can_be_proven(held) if self._checks_digests else self._pages_are_whole(held)):
             return False
-        return not shop.pages.release_files or all(map(self._is_there, held.files))
+        return not context.pages.release_files or all(map(self._is_there, held.files))
 
     def has_right_digests(self) -> bool:
         """Whether all files that an unchanged page lists have its digests, where these are to be checked."""
         expected = self.held.expected_digests if self.held is not None else None
-        if not (self._checks_digests and self.shop.pages.release_files and expected):
+        if not (self._checks_digests and self.context.pages.release_files and expected):
             return True
         sizes = [file.size or 0 for file in self.held.files] if self.held is not None else []
-        hasher = self.shop.together if sum(sizes) <= SMALL_BYTES * len(sizes) else self.shop.file_sync
+        hasher = self.context.together if sum(sizes) <= SMALL_BYTES * len(sizes) else self.context.file_sync
         return hasher.digests(list(expected)) == list(expected.values())
 
     @property
     def _checks_digests(self) -> bool:
-        return self.order.recheck and self.shop.rules.check_digests
+        return self.job.recheck and self.context.rules.check_digests
 
     def _pages_are_whole(self, held: StoredPage) -> bool:
-        return self.shop.publisher.pages_are_whole(self.order.project, held.serial)
+        return self.context.publisher.pages_are_whole(self.job.project, held.serial)
 
     def _can_be_proven(self, held: StoredPage) -> bool:
         """Whether it is known that the pages are what was published, and one task may hash all that they list.
@@ -62,20 +62,20 @@ class LocalCheck(Struct, frozen=True):
         The tasks that come of a whole page are shared by all workers; and a plan needs a whole page in any case.
         """
         is_little = len(held.files) <= LITTLE_FILES and sum(file.size or 0 for file in held.files) <= LITTLE_BYTES
-        if self.shop.take_plan is not None or not is_little or held.expected_digests is None:
+        if self.context.take_plan is not None or not is_little or held.expected_digests is None:
             return False
         return self.record is not None and self.record.pages_digest is not None
 
     def _pages_are_as_published(self) -> bool:
         """Whether the pages hash to what was published, where that is known: else what they list is not to be believed."""
         published = self.record.pages_digest if self.record is not None else None
-        return published is None or self.shop.publisher.pages_digest(self.order.project) == published
+        return published is None or self.context.publisher.pages_digest(self.job.project) == published
 
     def _is_there(self, file: HeldFile) -> bool:
-        storage = self.shop.storage
+        storage = self.context.storage
         found = storage.stat(file.path)
         if found is None or found.size != file.size:
             return False
-        if self.order.recheck and file.mtime is not None and int(found.mtime) != int(file.mtime):
+        if self.job.recheck and file.mtime is not None and int(found.mtime) != int(file.mtime):
             return False
         return not file.has_metadata or storage.stat(metadata_path(file.path)) is not None

@@ -17,11 +17,11 @@ from bandersnatch.memory import scarcity
 from bandersnatch.plan.file_plan import FileTask
 from bandersnatch.project.completion import complete
 from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.preparation import Preparation
 from bandersnatch.project.report import Failure, Outcome
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 FILES_IN_VAIN = 5
 """When so many files in a row could not be had, the others of the project are left for the next run."""
@@ -32,9 +32,9 @@ FILES_TOGETHER = 32
 class Package:
     """The work on one project, from its page to its outcome."""
 
-    def __init__(self, order: Order, workshop: Workshop) -> None:
-        self._order, self._shop = order, workshop
-        self._project = order.project
+    def __init__(self, job: Job, context: JobContext) -> None:
+        self._job, self._context = job, context
+        self._project = job.project
         self._guard = threading.Lock()
         self._is_reported = False
         self._left = self._in_vain = 0
@@ -56,15 +56,15 @@ class Package:
 
     def _submit(self, task: Callable[[], None]) -> None:
         try:
-            self._shop.executor.submit(self._guarded, task)
+            self._context.executor.submit(self._guarded, task)
         except RuntimeError as error:  # the pool was shut down: the run is being stopped
-            stopped = InterruptedRunError() if self._shop.is_stopped() else error
+            stopped = InterruptedRunError() if self._context.is_stopped() else error
             self._report(Failure(self._project, scarcity(error) or stopped))
 
     def _guarded(self, task: Callable[[], None]) -> None:
         """Run a task; the pool's boundary, where every error, one of our own bugs too, becomes an outcome."""
         try:
-            if self._shop.is_stopped():
+            if self._context.is_stopped():
                 raise InterruptedRunError
             with asking_about(self._project):
                 task()
@@ -76,21 +76,23 @@ class Package:
         with self._guard:
             is_first, self._is_reported = not self._is_reported, True
         if is_first:
-            self._shop.report(outcome)
+            self._context.report(outcome)
 
     def _begin(self) -> None:
-        shop, project = self._shop, self._project
-        preparation = Preparation(self._order, shop, shop.inventory.get(project), shop.inventory.unsettled(project))
-        prepared = self._order.prepared or preparation.outcome_without_page()
+        context, project = self._context, self._project
+        preparation = Preparation(
+            self._job, context, context.inventory.get(project), context.inventory.unsettled(project)
+        )
+        prepared = self._job.prepared or preparation.outcome_without_page()
         if prepared is None:
-            prepared = preparation.prepare(preparation.look(), partial(shop.upstream.project_page, project))
+            prepared = preparation.prepare(preparation.look(), partial(context.upstream.project_page, project))
         if not isinstance(prepared, Prepared):
             return self._report(prepared)
-        if shop.take_plan is not None:
-            return shop.take_plan(prepared)
+        if context.take_plan is not None:
+            return context.take_plan(prepared)
         if shrinks := preparation.begin(prepared):
             return self._report(shrinks)
-        shop.inventory.note_unsettled((project, path) for path in preparation.paths_to_note(prepared))
+        context.inventory.note_unsettled((project, path) for path in preparation.paths_to_note(prepared))
         return self._work_on_files(prepared)
 
     def _work_on_files(self, prepared: Prepared, *, are_easy: bool = True) -> None:
@@ -100,8 +102,10 @@ class Package:
         if not tasks:
             return complete()
         self._left = len(tasks)
-        small = [task for task in tasks if are_easy and self._shop.file_sync.is_small(task)]
-        self._submit_files((task for task in tasks if not (are_easy and self._shop.file_sync.is_small(task))), complete)
+        small = [task for task in tasks if are_easy and self._context.file_sync.is_small(task)]
+        self._submit_files(
+            (task for task in tasks if not (are_easy and self._context.file_sync.is_small(task))), complete
+        )
         *batches, last = [small[begin : begin + FILES_TOGETHER] for begin in range(0, len(small) or 1, FILES_TOGETHER)]
         for batch in batches:
             self._submit(partial(self._sync_together, batch, complete))
@@ -117,7 +121,7 @@ class Package:
         error: Exception | None = None
         try:
             self._check_sense()
-            self._synced[task.file.filename] = self._shop.file_sync.sync(task)
+            self._synced[task.file.filename] = self._context.file_sync.sync(task)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             error = caught
         self._end_files(1, error, complete)
@@ -126,7 +130,7 @@ class Package:
         """Work on many small files at once; each that does not come so easily is worked on by itself, later."""
         try:
             self._check_sense()
-            synced = self._shop.together.sync_together(tasks)
+            synced = self._context.together.sync_together(tasks)
         except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
             return self._end_files(len(tasks), caught, complete)
         self._synced |= synced
@@ -151,19 +155,19 @@ class Package:
             complete()
 
     def _complete(self, prepared: Prepared) -> None:
-        self._report(complete(prepared, self._synced, self._shop))
+        self._report(complete(prepared, self._synced, self._context))
 
 
 class Packages(Struct, frozen=True):
     """Starts the work on projects, each by itself; ``window`` is how many may be under way at a time."""
 
-    workshop: Workshop
+    context: JobContext
     window: int
 
-    def start(self, order: Order) -> None:
+    def start(self, job: Job) -> None:
         """See to it that a project is worked on; its outcome is reported when all is done."""
-        Package(order, self.workshop).start()
+        Package(job, self.context).start()
 
-    def withdraw(self, keeps: Set[Owed]) -> int:  # noqa: ARG002 - as a dispatcher has it
+    def withdraw(self, keeps: Set[Expectation]) -> int:  # noqa: ARG002 - as a dispatcher has it
         """Return that no order waits here."""
         return 0

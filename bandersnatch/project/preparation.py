@@ -17,13 +17,13 @@ from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.local_check import LocalCheck
 from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import FetchedPage
 
 logger = logging.getLogger(__name__)
@@ -35,22 +35,20 @@ Ask = Callable[[str | None], FetchedPage]
 class Preparation:
     """The preparation of one project; ``record`` and ``unsettled`` are what the inventory has of it."""
 
-    def __init__(
-        self, order: Order, workshop: Workshop, record: HeldProject | None, unsettled: Set[StoredPath]
-    ) -> None:
-        self._order, self._shop, self._record, self._unsettled = order, workshop, record, unsettled
-        self._project, self._entry = order.project, order.entry
+    def __init__(self, job: Job, context: JobContext, record: HeldProject | None, unsettled: Set[StoredPath]) -> None:
+        self._job, self._context, self._record, self._unsettled = job, context, record, unsettled
+        self._project, self._entry = job.project, job.entry
         self._held: StoredPage | None = None
         # Upstream's list does not have the project, nor how it is spelt.
-        is_unlisted = record is not None and order.entry.serial == 0
-        self._display_name = record.display_name if record and is_unlisted else order.entry.display_name
+        is_unlisted = record is not None and job.entry.serial == 0
+        self._display_name = record.display_name if record and is_unlisted else job.entry.display_name
 
     def outcome_without_page(self) -> Outcome | None:
         """Return the outcome where upstream's page does not matter."""
         if self._was_never_held():
             return Settled(self._project, self._entry.serial, changed=False)
-        if self._entry.owed is Owed.EXCLUDED:
-            return Gone(self._project, self._shop.chooser.filters.project(self._project, self._display_name))
+        if self._entry.expectation is Expectation.EXCLUDED:
+            return Gone(self._project, self._context.chooser.filters.project(self._project, self._display_name))
         return None
 
     def look(self) -> str | None:
@@ -77,9 +75,9 @@ class Preparation:
             return self._settle_quarantined(answer.serial)
         page = replace(self._with_known_sizes(self._without_strays(answer.page)), serial=answer.serial)
         is_of_this_index = self._record is not None and self._record.serial > 0
-        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.owed)
+        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.expectation)
         required_serial = self._required_json_serial(page)
-        wanted = self._shop.chooser.choose(page, required_serial)
+        wanted = self._context.chooser.choose(page, required_serial)
         if isinstance(wanted, Verdict):
             never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
             return Gone(self._project, wanted) if self._record or self._unsettled else never_here
@@ -87,37 +85,37 @@ class Preparation:
         # What filters would drop must not count as unchanged for a run that goes by them.
         etag = None if wanted.exceeds_filters else answer.etag
         return Prepared(
-            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.owed
+            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation
         )
 
     def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
         """Return what the inventory must note as unsettled before anything of the work is done."""
-        return {*prepared.plan.touched, Layout(self._shop.pages.hash_index).page_folder(self._project)}
+        return {*prepared.plan.touched, Layout(self._context.pages.hash_index).page_folder(self._project)}
 
     def begin(self, prepared: Prepared) -> Shrinks | None:
         """Delete what earlier runs left half-written; or return what would be removed, if the order does not allow it."""
         dropped = self._dropped_files(prepared.plan)
-        if dropped and not self._order.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.owed):
+        if dropped and not self._job.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.expectation):
             filtered = len(prepared.wanted.filtered_out.intersection(dropped))
             return Shrinks(self._project, dropped, filtered, prepared)
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
-        self._shop.storage.sweep(self._unsettled - fetched)
+        self._context.storage.sweep(self._unsettled - fetched)
         return None
 
     def _was_never_held(self) -> bool:
         """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
-        is_removed = self._entry.owed is Owed.REMOVED and self._entry.serial > 0
+        is_removed = self._entry.expectation is Expectation.REMOVED and self._entry.serial > 0
         return is_removed and self._record is None and not self._unsettled
 
     def _read_held_page(self) -> StoredPage | None:
         """Return what is held, also from where it lay before ``hash-index`` was changed."""
-        layout, storage = Layout(self._shop.pages.hash_index), self._shop.storage
+        layout, storage = Layout(self._context.pages.hash_index), self._context.storage
         held = read_held_page(storage, layout.page_folder(self._project))
         return held or read_held_page(storage, layout.other_page_folder(self._project))
 
     @property
     def _local_check(self) -> LocalCheck:
-        return LocalCheck(self._shop, self._order, self._record, self._held)
+        return LocalCheck(self._context, self._job, self._record, self._held)
 
     def _fetch_page(self, etag: str | None, ask: Ask) -> FetchedPage | Outcome:
         """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
@@ -126,7 +124,7 @@ class Preparation:
             ProjectNotFoundError: there is no page, although nothing said that the project was removed.
             StaleMetadataError: the page is older than it must be.
         """
-        entry, owed, record = self._entry, self._entry.owed, self._record
+        entry, expectation, record = self._entry, self._entry.expectation, self._record
         unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
         try:
             fetched = ask(etag)
@@ -136,23 +134,23 @@ class Preparation:
                 )
                 fetched = ask(None)
         except NotFoundError as error:
-            if owed is Owed.REMOVED:
+            if expectation is Expectation.REMOVED:
                 return Gone(self._project)
-            if owed is Owed.ROLES:
+            if expectation is Expectation.ROLES:
                 return unchanged
             raise ProjectNotFoundError(self._project, error.url) from error
-        required = 0 if owed is Owed.ROLES else entry.serial
+        required = 0 if expectation is Expectation.ROLES else entry.serial
         serial = fetched.serial if fetched.serial is not None else 0
         if fetched.page is None and fetched.serial is None and record is not None:
             serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
-        if owed is Owed.REMOVED and serial < required:
+        if expectation is Expectation.REMOVED and serial < required:
             return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
         demanded = self._demanded_serial()
         if serial < demanded:
-            if owed is Owed.ROLES:
+            if expectation is Expectation.ROLES:
                 return unchanged
             raise StaleMetadataError(self._project, max(required, demanded), fetched.serial)
-        if serial < required and not (owed is Owed.LISTED and self._order.is_last_attempt):
+        if serial < required and not (expectation is Expectation.LISTED and self._job.is_last_attempt):
             raise StaleMetadataError(self._project, required, fetched.serial)
         return fetched
 
@@ -173,7 +171,7 @@ class Preparation:
             return "for another page than the one that was asked about"
         if unchanged.serial is not None and unchanged.serial > held > 0:
             return f"with serial {unchanged.serial}, and the page here has {held}"
-        if unchanged.serial is None and self._entry.owed is not Owed.ROLES and self._entry.serial > held:
+        if unchanged.serial is None and self._entry.expectation is not Expectation.ROLES and self._entry.serial > held:
             return f"without a serial, and the page must have {self._entry.serial}"
         return None
 
@@ -183,7 +181,7 @@ class Preparation:
         Raises:
             MalformedResponseError: no file of it has a place.
         """
-        if not (self._shop.pages.release_files or self._shop.pages.root_uri):
+        if not (self._context.pages.release_files or self._context.pages.root_uri):
             return page  # with links to upstream, wherever they lead
         files, errors = [], {}
         for file in page.files:
@@ -209,9 +207,9 @@ class Preparation:
         upstream had before it was restored from a backup: where its list has the project at a lower serial too, an older
         page is taken in the end.
         """
-        if self._record is None or not self._shop.upstream.journal_end.reaches(self._record.serial):
+        if self._record is None or not self._context.upstream.journal_end.reaches(self._record.serial):
             return 0
-        may_be_older = self._order.is_resync and self._order.is_last_attempt
+        may_be_older = self._job.is_resync and self._job.is_last_attempt
         return min(self._record.serial, self._entry.serial) if may_be_older else self._record.serial
 
     def _settle_quarantined(self, serial: int | None) -> Outcome:
@@ -222,19 +220,19 @@ class Preparation:
 
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"
-        reached = max(self._record.serial, self._shop.upstream.journal_end.borne_out(serial or 0))
-        self._shop.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
+        reached = max(self._record.serial, self._context.upstream.journal_end.borne_out(serial or 0))
+        self._context.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
         return Settled(self._project, reached, changed=False)
 
     def _plan(self, page: ProjectPage) -> FilePlan:
-        shop = self._shop
-        wanted = wanted_paths(page if shop.pages.release_files else replace(page, files=()), shop.rules)
-        stored = {path: None if path in self._order.wrong else shop.storage.stat(path) for path in wanted}
+        context = self._context
+        wanted = wanted_paths(page if context.pages.release_files else replace(page, files=()), context.rules)
+        stored = {path: None if path in self._job.wrong else context.storage.stat(path) for path in wanted}
         suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
         held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
-        if not shop.pages.release_files:  # what such pages link to was never here, but for files of before
-            held = frozenset(path for path in held if shop.storage.stat(path) is not None)
-        return plan_files(wanted, stored, held, suspects, shop.rules)
+        if not context.pages.release_files:  # what such pages link to was never here, but for files of before
+            held = frozenset(path for path in held if context.storage.stat(path) is not None)
+        return plan_files(wanted, stored, held, suspects, context.rules)
 
     def _held_digests(self, page: ProjectPage) -> dict[str, str]:
         """Return the digests that the held page tells, without those contradicted by the stored files."""
@@ -242,14 +240,14 @@ class Preparation:
         for file in page.files:
             if digests.get(file.filename, file.sha256) != file.sha256:
                 path = file_path(file)
-                stored = self._shop.storage.stat(path)
+                stored = self._context.storage.stat(path)
                 has_size = stored is not None and file.size in (stored.size, None)
                 if has_size and self._digest(path) == file.sha256:
                     digests[file.filename] = file.sha256
         return digests
 
     def _digest(self, path: StoredPath) -> str:
-        return self._shop.storage.digest(path, "sha256", self._shop.is_stopped)
+        return self._context.storage.digest(path, "sha256", self._context.is_stopped)
 
     def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
         """Return the distribution files that the held page lists and the new one would not."""
@@ -258,10 +256,10 @@ class Preparation:
 
     def _required_json_serial(self, page: ProjectPage) -> int:
         """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
-        match self._entry.owed:
-            case Owed.CONTENT | Owed.REMOVALS | Owed.QUARANTINES:
+        match self._entry.expectation:
+            case Expectation.CONTENT | Expectation.REMOVALS | Expectation.QUARANTINES:
                 return self._entry.serial
-            case Owed.LISTED if not self._order.is_last_attempt:
+            case Expectation.LISTED if not self._job.is_last_attempt:
                 return page.serial or 0
             case _:
                 return 0

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 _LATE = re.compile(r"@(\d{1,12})", re.ASCII)
 
@@ -29,14 +29,14 @@ class TodoEntry(Struct, frozen=True):
 
     display_name: str
     serial: int
-    owed: Owed = Owed.CONTENT
+    expectation: Expectation = Expectation.CONTENT
     late_since: int | None = None
     """Since when upstream's page is behind that, in seconds since 1970, where a run has seen it."""
 
     @property
     def is_unlisted(self) -> bool:
         """Whether only a list of all projects told, by not having it, that the project may be gone."""
-        return self.owed is Owed.REMOVED and self.serial == 0
+        return self.expectation is Expectation.REMOVED and self.serial == 0
 
 
 class TodoList:
@@ -70,33 +70,35 @@ class TodoList:
         """Take a project off the list: it has reached the target serial."""
         self._entries.pop(project, None)
 
-    def merge(self, changes: Iterable[tuple[ChangelogEntry, Owed]]) -> None:
+    def merge(self, changes: Iterable[tuple[ChangelogEntry, Expectation]]) -> None:
         """Add changes, in any order, and move the target serial on to the newest of them."""
-        for change, owed in sorted(changes, key=lambda pair: pair[0].serial):
-            self._entries[change.project] = _after(self._entries.get(change.project), change, owed)
+        for change, expectation in sorted(changes, key=lambda pair: pair[0].serial):
+            self._entries[change.project] = _after(self._entries.get(change.project), change, expectation)
             self.target_serial = max(self.target_serial, change.serial)
 
     def add_listed(self, name: NormalizedName, project: ListedProject) -> None:
         """Add a project as the list of all tells of it; what the changelog told of it before stays owed."""
         entry = self.get(name)
-        if entry is None or entry.owed in (Owed.ROLES, Owed.LISTED):
+        if entry is None or entry.expectation in (Expectation.ROLES, Expectation.LISTED):
             late_since = entry.late_since if entry is not None else None
-            self.add(name, TodoEntry(project.display_name, project.serial, Owed.LISTED, late_since))
+            self.add(name, TodoEntry(project.display_name, project.serial, Expectation.LISTED, late_since))
         elif entry.serial < project.serial:
-            owed = Owed.REMOVALS if entry.owed is Owed.REMOVED else entry.owed  # it was created again
-            self.add(name, TodoEntry(project.display_name, project.serial, owed, entry.late_since))
+            expectation = (
+                Expectation.REMOVALS if entry.expectation is Expectation.REMOVED else entry.expectation
+            )  # it was created again
+            self.add(name, TodoEntry(project.display_name, project.serial, expectation, entry.late_since))
 
     def add_missing(self, missing: Iterable[NormalizedName]) -> None:
         """Add projects that are held but not listed; their pages will tell whether they are gone."""
         for name in missing:
             if name not in self:
-                self.add(name, TodoEntry(name, 0, Owed.REMOVED))
+                self.add(name, TodoEntry(name, 0, Expectation.REMOVED))
 
     def to_lines(self) -> Iterator[str]:
         """Yield the text form: the target serial, then a line ``name serial [why] [@late_since]`` for each project."""
         yield f"{self.target_serial}\n"
         for entry in self._entries.values():
-            words = [entry.display_name, str(entry.serial), entry.owed.value]
+            words = [entry.display_name, str(entry.serial), entry.expectation.value]
             if entry.late_since is not None:
                 words.append(f"@{entry.late_since}")
             yield " ".join(filter(None, words)) + "\n"
@@ -121,10 +123,10 @@ class TodoList:
             if project is None or not 1 <= len(rest) <= 2 or not _is_serial(rest[0]):
                 raise TodoFormatError(number, line)
             try:
-                owed = Owed(rest[1] if len(rest) == 2 else "")
+                expectation = Expectation(rest[1] if len(rest) == 2 else "")
             except ValueError as error:
                 raise TodoFormatError(number, line) from error
-            todo.add(project, TodoEntry(name, int(rest[0]), owed, late_since))
+            todo.add(project, TodoEntry(name, int(rest[0]), expectation, late_since))
         return todo
 
 
@@ -132,30 +134,32 @@ def _is_serial(text: str) -> bool:
     return parse_serial(text) is not None
 
 
-def _after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+def _after(entry: TodoEntry | None, change: ChangelogEntry, expectation: Expectation) -> TodoEntry:
     """Return what a project waits for after one more change; a page that is late stays so."""
     late_since = entry.late_since if entry is not None else None
-    return replace(_owed_after(entry, change, owed), late_since=late_since)
+    return replace(_expected_after(entry, change, expectation), late_since=late_since)
 
 
-def _owed_after(entry: TodoEntry | None, change: ChangelogEntry, owed: Owed) -> TodoEntry:
+def _expected_after(entry: TodoEntry | None, change: ChangelogEntry, expectation: Expectation) -> TodoEntry:
     """Return what a project waits for after one more change.
 
     A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place. That files were
     removed stays known until the project is done, for which a removal and a new creation count too.
     """
     if entry is None:
-        return TodoEntry(change.display_name, change.serial, owed)
-    if owed is Owed.ROLES:
-        serial = max(entry.serial, change.serial) if entry.owed is Owed.ROLES else entry.serial
-        return TodoEntry(change.display_name, serial, entry.owed)
-    if entry.owed in (Owed.ROLES, Owed.LISTED):  # of these the changelog knows more
-        return TodoEntry(change.display_name, change.serial, owed)
-    newer, older = (owed, entry.owed) if change.serial >= entry.serial else (entry.owed, owed)
-    if newer is Owed.CONTENT and older in (Owed.REMOVALS, Owed.REMOVED):
-        newer = Owed.REMOVALS
-    if newer in (Owed.CONTENT, Owed.REMOVALS) and older is Owed.QUARANTINES:
-        newer = Owed.QUARANTINES
+        return TodoEntry(change.display_name, change.serial, expectation)
+    if expectation is Expectation.ROLES:
+        serial = max(entry.serial, change.serial) if entry.expectation is Expectation.ROLES else entry.serial
+        return TodoEntry(change.display_name, serial, entry.expectation)
+    if entry.expectation in (Expectation.ROLES, Expectation.LISTED):  # of these the changelog knows more
+        return TodoEntry(change.display_name, change.serial, expectation)
+    newer, older = (
+        (expectation, entry.expectation) if change.serial >= entry.serial else (entry.expectation, expectation)
+    )
+    if newer is Expectation.CONTENT and older in (Expectation.REMOVALS, Expectation.REMOVED):
+        newer = Expectation.REMOVALS
+    if newer in (Expectation.CONTENT, Expectation.REMOVALS) and older is Expectation.QUARANTINES:
+        newer = Expectation.QUARANTINES
     if change.serial >= entry.serial:
         return TodoEntry(change.display_name, change.serial, newer)
-    return replace(entry, owed=newer)
+    return replace(entry, expectation=newer)

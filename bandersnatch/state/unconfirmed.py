@@ -15,7 +15,7 @@ from bandersnatch.model import parse_project_name
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNCONFIRMED
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 _ALWAYS_SECONDS = 3600
 _KEEP_SECONDS = 30 * 24 * 3600
@@ -49,14 +49,16 @@ class Unconfirmed:
         before = len(self._known)
         for project in list(self._known):
             entry = todo.get(project)
-            if is_held(project) or (entry is not None and entry.owed is Owed.REMOVED and not entry.is_unlisted):
+            if is_held(project) or (
+                entry is not None and entry.expectation is Expectation.REMOVED and not entry.is_unlisted
+            ):
                 del self._known[project]
         due = sorted((each for each in self._known.values() if self._is_due(each)), key=lambda each: each.asked)
         for each in due[:_MOST_AT_A_TIME]:
             project = NormalizedName(each.project)
             self._known[project] = replace(each, asked=self._now)
             if project not in todo:
-                todo.add(project, TodoEntry(project, 0, Owed.REMOVED))
+                todo.add(project, TodoEntry(project, 0, Expectation.REMOVED))
         if len(self._known) < before:
             self.save()
         return bool(due)

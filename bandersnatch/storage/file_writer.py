@@ -18,7 +18,7 @@ class Partial(Struct, frozen=True):
     kept_after: tuple[type[Exception], ...] = ()
 
 
-class Sink:
+class FileWriter:
     """A file that is being written; it counts and hashes what passes.
 
     It has no buffer: what is written to it comes in large pieces, or is all that there is.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
 from bandersnatch.storage.access import umask_of_process
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.folders import Folders, make_folder
 from bandersnatch.storage.layout import WEB, StoredPath
 from bandersnatch.storage.parts import Parts
@@ -91,7 +91,9 @@ class FilesystemStorage(StoredTree):
                 self._being_written.difference_update(claimed)
 
     @contextmanager
-    def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+    def write(
+        self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+    ) -> Iterator[FileWriter]:
         """Write a file that appears, whole, when the block ends well, and not at all when it raises.
 
         With ``partial`` the writing goes on from what an earlier attempt left, and what is written stays behind, under its
@@ -103,23 +105,23 @@ class FilesystemStorage(StoredTree):
         """
         partial = partial or Partial()
         self._claim(path)
-        sink: Sink | None = None
+        writer: FileWriter | None = None
         try:
             part = self._open_part(path, is_new=partial.offset == 0)
-            sink = Sink(self._absolute(path), part, self._shortcomings)
+            writer = FileWriter(self._absolute(path), part, self._shortcomings)
             if partial.offset:
-                sink.take_over(partial.offset)
-            yield sink
-            sink.close(mtime, self._file_mode)
+                writer.take_over(partial.offset)
+            yield writer
+            writer.close(mtime, self._file_mode)
             if self._abandoned:
                 raise InterruptedRunError
             self._publish(path)
             if self._tell is not None:
                 self._tell(path)
         except BaseException as error:
-            if sink is not None:
+            if writer is not None:
                 with suppress(StorageError):
-                    sink.close()
+                    writer.close()
             if not isinstance(error, partial.kept_after):
                 self._parts.delete(path)
                 self._folders.delete_empty(path)
@@ -150,25 +152,25 @@ class FilesystemStorage(StoredTree):
         """Write a small file, unless it is there with the same bytes; return whether it was written."""
         if self._plain_size(path) == len(data) and self.read(path) == data:
             return False
-        with self.write(path, mtime) as sink:
-            sink.write(data)
+        with self.write(path, mtime) as writer:
+            writer.write(data)
         return True
 
     @contextmanager
-    def rewrite(self, path: StoredPath) -> Iterator[Sink]:
+    def rewrite(self, path: StoredPath) -> Iterator[FileWriter]:
         """Write a large file, as ``write`` does, unless it is there with the same bytes."""
-        with suppress(_UnchangedError), self.write(path) as sink:
-            yield sink
-            if self._is_same(path, sink):
+        with suppress(_UnchangedError), self.write(path) as writer:
+            yield writer
+            if self._is_same(path, writer):
                 raise _UnchangedError
 
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
         """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""
         mode = self._mode(path)
-        with self.write(path) as sink:
+        with self.write(path) as writer:
             for piece in pieces:
-                sink.write(piece)
-            sink.flush_to_disk(mode)
+                writer.write(piece)
+            writer.flush_to_disk(mode)
         with self._translated(path, "flush"):
             self._shortcomings.flush_folder(os.path.dirname(self._absolute(path)))
 
@@ -289,8 +291,8 @@ class FilesystemStorage(StoredTree):
                 raise PathConflictError(path, f"the filesystem takes no such name: {error.strerror}") from error
             raise self._error(path, "write", error) from error
 
-    def _is_same(self, path: StoredPath, sink: Sink) -> bool:
-        return self._plain_size(path) == sink.size and self.digest(path, "sha256", lambda: False) == sink.sha256
+    def _is_same(self, path: StoredPath, writer: FileWriter) -> bool:
+        return self._plain_size(path) == writer.size and self.digest(path, "sha256", lambda: False) == writer.sha256
 
     def _mode(self, path: StoredPath) -> int | None:
         try:

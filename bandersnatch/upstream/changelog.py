@@ -28,7 +28,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.connections import new_connections
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
-from bandersnatch.upstream.expectations import Owed, owed_after
+from bandersnatch.upstream.expectations import Expectation, owed_after
 from bandersnatch.upstream.project_list import read_project_list
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Changelog:
             raise self._malformed(f"changelog_last_serial is {reprlib.repr(serial)}")
         return serial
 
-    def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+    def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
         """Return the newest serial that was told, and all changes after ``serial``, oldest first.
 
         An answer may have been cut short without a word. It is taken for the last one where it is short and goes as far as
@@ -101,7 +101,7 @@ class Changelog:
         Rows that are about no project, or about one whose name can't be, only count for the serial. Those whose serial is
         beyond the newest one of the journal do not count. The serial is the one asked for where there is nothing new.
         """
-        changes: list[tuple[ChangelogEntry, Owed]] = []
+        changes: list[tuple[ChangelogEntry, Expectation]] = []
         newest, end = serial, at_least
         for answers in count(1):
             asked = newest
@@ -179,7 +179,7 @@ class Changelog:
         kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
         return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
 
-    def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Owed] | None]:
+    def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Expectation] | None]:
         """Return a row's serial, and the change, where it is about a project."""
         match row:
             case [name, version, _, action, int(serial)] if (

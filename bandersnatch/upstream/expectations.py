@@ -8,7 +8,7 @@ import enum
 import re
 
 
-class Owed(enum.Enum):
+class Expectation(enum.Enum):
     """Why a project is on the todo list, and with that what its page must be like; the value is its word on disk."""
 
     CONTENT = ""
@@ -38,17 +38,17 @@ _QUARANTINE = re.compile(r".* quarantined$", re.IGNORECASE)
 _PROJECT_REMOVALS = frozenset({"remove project", "remove"})
 
 
-def owed_after(action: str | None, version: str | None) -> Owed:
+def owed_after(action: str | None, version: str | None) -> Expectation:
     """Return what a journal row asks of the mirror.
 
     Before 2018 ``remove`` stood for a release (with a version) and for a project (without).
     """
     if action is None:
-        return Owed.CONTENT
+        return Expectation.CONTENT
     if action in _PROJECT_REMOVALS and version is None:
-        return Owed.REMOVED
+        return Expectation.REMOVED
     if _ROLE_ACTION.match(action):
-        return Owed.ROLES
+        return Expectation.ROLES
     if _QUARANTINE.match(action):
-        return Owed.QUARANTINES
-    return Owed.REMOVALS if _CONTENT_REMOVAL.match(action) else Owed.CONTENT
+        return Expectation.QUARANTINES
+    return Expectation.REMOVALS if _CONTENT_REMOVAL.match(action) else Expectation.CONTENT

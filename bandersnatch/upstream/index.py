@@ -28,7 +28,7 @@ from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.http.lane import GONE, NOT_MODIFIED, Question
 from bandersnatch.http.plain_body import PlainBody
-from bandersnatch.http.request_limiter import Turns
+from bandersnatch.http.request_limiter import RequestLimiter
 from bandersnatch.logs import warn_once
 from bandersnatch.model import (
     ChangelogEntry,
@@ -41,7 +41,7 @@ from bandersnatch.model import (
     parse_serial,
 )
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.journal_end import JournalEnd
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Upstream:
         self.journal_end.learn(serial)
         return serial
 
-    def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Owed]]]:
+    def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
         """Return the newest serial that was told, ``at_least`` one that is known to be there, and all changes."""
         newest, changes = self._changelog.since(serial, at_least)
         self.journal_end.learn(newest)
@@ -238,9 +238,9 @@ class Upstream:
             yield body
 
     @property
-    def turns(self) -> Turns:
+    def limiter(self) -> RequestLimiter:
         """Leave to have requests under way."""
-        return self._fetcher.turns
+        return self._fetcher.limiter
 
     def may_have_easily(self, question: Question) -> bool:
         """Whether ``documents`` may yield an answer, for all that is known."""

@@ -17,14 +17,14 @@ from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.memory import scarcity
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileTask, FileWork
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.package import Package
 from bandersnatch.project.report import Failure, Outcome
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import StoredPath, metadata_path
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.verify.findings import Finding, Problem
 
 
@@ -49,18 +49,18 @@ class Inspection:
 
     def __init__(
         self,
-        order: Order,
-        workshop: Workshop,
+        job: Job,
+        context: JobContext,
         report: Callable[[Inspected], None],
         readers: Executor,
         *,
         repairs: bool,
     ) -> None:
-        self._order, self._tell, self._readers, self._repairs = order, report, readers, repairs
-        self._project = order.project
-        filters = workshop.chooser.filters
-        is_excluded = not filters.keeps_project(order.project, order.entry.display_name)
-        self._shop = replace(workshop, chooser=replace(workshop.chooser, keeps_held=True, is_excluded=is_excluded))
+        self._job, self._tell, self._readers, self._repairs = job, report, readers, repairs
+        self._project = job.project
+        filters = context.chooser.filters
+        is_excluded = not filters.keeps_project(job.project, job.entry.display_name)
+        self._context = replace(context, chooser=replace(context.chooser, keeps_held=True, is_excluded=is_excluded))
         self._guard = threading.Lock()
         self._left = 0
         self._bad: dict[StoredPath, Problem] = {}
@@ -68,7 +68,7 @@ class Inspection:
 
     def start(self) -> None:
         """Hand the first task to the pool."""
-        Package(self._order, replace(self._shop, take_plan=self._look, report=self._report_not_compared)).start()
+        Package(self._job, replace(self._context, take_plan=self._look, report=self._report_not_compared)).start()
 
     def _report_not_compared(self, outcome: Outcome) -> None:
         self._tell(Inspected(self._project, (), outcome, is_compared=False))
@@ -86,12 +86,12 @@ class Inspection:
         try:
             self._readers.submit(task)
         except RuntimeError as error:  # they were shut down
-            failure = InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
+            failure = InterruptedRunError() if self._context.is_stopped() else scarcity(error) or error
             self._end_one(failure)
 
     def _is_doubtful(self, task: FileTask) -> bool:
         """Whether only its bytes tell whether a file, or its core metadata, is right."""
-        has_metadata = task.wants_metadata and self._shop.storage.stat(metadata_path(task.path)) is not None
+        has_metadata = task.wants_metadata and self._context.storage.stat(metadata_path(task.path)) is not None
         return task.work is FileWork.CHECK or (has_metadata and task.work is not FileWork.FETCH)
 
     def _read(self, task: FileTask, planned: Prepared) -> None:
@@ -122,11 +122,11 @@ class Inspection:
         return is_last and self._error is None
 
     def _compare(self, path: StoredPath, sha256: str) -> None:
-        storage = self._shop.storage
+        storage = self._context.storage
         if storage.stat(path) is None:
             return
         try:
-            problem = None if storage.digest(path, "sha256", self._shop.is_stopped) == sha256 else Problem.DIGEST
+            problem = None if storage.digest(path, "sha256", self._context.is_stopped) == sha256 else Problem.DIGEST
         except StorageError:
             problem = Problem.UNREADABLE
         if problem is not None:
@@ -145,21 +145,21 @@ class Inspection:
         is_due = findings or (has_news and not planned.wanted.exceeds_filters)
         if not self._repairs or not is_due:
             return self._tell(Inspected(self._project, tuple(findings), None))
-        rules = replace(self._shop.rules, check_digests=False)
-        order = replace(self._order, recheck=True, fresh=True, wrong=frozenset(self._bad))
-        shop = replace(
-            self._shop,
+        rules = replace(self._context.rules, check_digests=False)
+        job = replace(self._job, recheck=True, fresh=True, wrong=frozenset(self._bad))
+        context = replace(
+            self._context,
             rules=rules,
             report=lambda outcome: self._tell(Inspected(self._project, tuple(findings), outcome)),
         )
-        Package(order, shop).start()
+        Package(job, context).start()
 
     @staticmethod
     def _is_of_another_serial(planned: Prepared) -> bool:
         return planned.record is None or planned.record.serial != planned.wanted.page.serial
 
     def _needs_work(self, task: FileTask) -> bool:
-        path, storage = metadata_path(task.path), self._shop.storage
+        path, storage = metadata_path(task.path), self._context.storage
         if task.path in self._bad or path in self._bad or task.work is FileWork.FETCH:
             return True
         return (task.wants_metadata and storage.stat(path) is None) or (
@@ -169,7 +169,7 @@ class Inspection:
     def _file_findings(self, task: FileTask, planned: Prepared) -> Iterator[Finding]:
         """Yield what is wrong with a file and its core metadata, as far as they should be here: not what is new upstream."""
         held = planned.held.paths if planned.held is not None else None
-        storage = self._shop.storage
+        storage = self._context.storage
         if held is None or task.path in held:
             if task.work is FileWork.FETCH:
                 problem = Problem.MISSING if storage.stat(task.path) is None else Problem.SIZE
@@ -186,7 +186,7 @@ class Inspection:
     def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Iterator[Finding]:
         """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
         page, held = planned.wanted.page, planned.held
-        if has_file_work and self._shop.pages.digest_name != "sha256":
+        if has_file_work and self._context.pages.digest_name != "sha256":
             return  # the page that should be here can't be known before its files are
         held_paths = held.paths if held is not None else set()
         lost = {
@@ -205,14 +205,14 @@ class Inspection:
             lost_metadata=lost,
             legacy_json=planned.wanted.legacy_json,
         )
-        for path in self._shop.publisher.differing_pages(publication):
-            if self._shop.storage.stat(path) is None:
+        for path in self._context.publisher.differing_pages(publication):
+            if self._context.storage.stat(path) is None:
                 yield Finding(path, Problem.MISSING, self._project)
             elif not self._is_of_another_serial(planned):
                 yield Finding(path, Problem.PAGE, self._project)
 
 
-class InspectionOrders:
+class InspectionJobs:
     """The projects to inspect as orders, read from the inventory one after the other."""
 
     def __init__(self, held: Iterator[HeldProject], is_over: Callable[[], bool], *, may_remove: bool) -> None:
@@ -223,11 +223,11 @@ class InspectionOrders:
         """Whether no order is left to give, or no time."""
         return self._next is None or self._is_over()
 
-    def next_order(self, now: float) -> Order | None:  # noqa: ARG002 - nothing here waits for its time
+    def next_job(self, now: float) -> Job | None:  # noqa: ARG002 - nothing here waits for its time
         """Return the order to inspect the next project."""
         if self._next is None or self._is_over():
             return None
         record, self._next = self._next, next(self._held, None)
         # A change of content after serial 0: any page will do that is not older, but none that has lost all its files.
-        entry = TodoEntry(record.display_name, 0, Owed.CONTENT)
-        return Order(record.name, entry, recheck=True, may_remove=self._may_remove, fresh=True)
+        entry = TodoEntry(record.display_name, 0, Expectation.CONTENT)
+        return Job(record.name, entry, recheck=True, may_remove=self._may_remove, fresh=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from bandersnatch.errors import PathConflictError
-from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.session import Session
 from bandersnatch.verify.findings import Finding, Problem
 from bandersnatch.verify.tally import Tally
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class RootInspection(Struct, frozen=True):
     """The root index of one verification; ``serial`` is the one that all projects have reached."""
 
-    holdings: Holdings
+    session: Session
     serial: int
     tally: Tally
 
@@ -35,13 +35,13 @@ class RootInspection(Struct, frozen=True):
         self._write(anew=False)
 
     def _findings(self) -> Iterator[Finding]:
-        for path, is_there in self.holdings.differing_root_pages(self.serial):
+        for path, is_there in self.session.differing_root_pages(self.serial):
             yield Finding(path, Problem.INDEX if is_there else Problem.MISSING)
 
     def _write(self, *, anew: bool) -> bool:
         """Write the root index, and return whether that was possible."""
         try:
-            self.holdings.write_root_index(self.serial, anew=anew)
+            self.session.write_root_index(self.serial, anew=anew)
         except PathConflictError as error:
             logger.error("the root index can't be written: %s", error)
             return False

@@ -55,9 +55,9 @@ class Tally:
         if not self._settings.dry_run:
             earlier = self._storage.pieces(REMOVALS_OF_VERIFY) if self._withheld else ()
             pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
-            with self._storage.rewrite(REMOVALS_OF_VERIFY) as sink:
+            with self._storage.rewrite(REMOVALS_OF_VERIFY) as writer:
                 for piece in chain(earlier, pieces):
-                    sink.write(piece)
+                    writer.write(piece)
             listed = f". {self._storage.root / REMOVALS_OF_VERIFY} lists it all"
         self._withheld.append(too_much)
         self.report.withheld = (

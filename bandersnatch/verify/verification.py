@@ -28,15 +28,15 @@ from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.overlay import DryStorage, InventoryCopy
-from bandersnatch.operations.session import Holdings
+from bandersnatch.operations.session import Session
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.brake import Removals
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.run_plan import removed_since
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import build_workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import build_context
 from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.state_store import StateStore
@@ -44,7 +44,7 @@ from bandersnatch.storage.layout import INVENTORY
 from bandersnatch.storage.lock import run_lock
 from bandersnatch.storage.mirror_folder import require_directory
 from bandersnatch.verify.findings import Finding, Remedy, VerifyReport, VerifySettings
-from bandersnatch.verify.project_check import Inspected, Inspection, InspectionOrders
+from bandersnatch.verify.project_check import Inspected, Inspection, InspectionJobs
 from bandersnatch.verify.root_check import RootInspection
 from bandersnatch.verify.tally import Tally
 from bandersnatch.verify.unlisted_deletion import UnlistedDeletion
@@ -74,7 +74,7 @@ class Verification:
         storage = DryStorage(config.directory) if settings.dry_run else equipment.storage
         self._equipment, self._storage, self._stop = replace(equipment, storage=storage), storage, equipment.stop
         self._states = StateStore(storage)
-        self._holdings = Holdings(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
+        self._session = Session(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
         self._own = OwnProjects(storage, self._inventory)
         self._end = float("inf")
         self._removals = Removals()
@@ -107,11 +107,11 @@ class Verification:
             else:
                 require_directory(self._config.directory)
             stack.enter_context(closing(self._inventory))
-            self._holdings.check_taken_over()
+            self._session.check_taken_over()
             self._check_configuration()
-            self._holdings.open()
-            self._holdings.sweep()
-            root = RootInspection(self._holdings, self._states.load().serial or 0, self._tally)
+            self._session.open()
+            self._session.sweep()
+            root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
                 self._verify(root)
@@ -199,10 +199,10 @@ class Verification:
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
         """Inspect projects with the pool, some at a time."""
 
-        def start(order: Order) -> None:
-            Inspection(order, shop, crew.report, readers, repairs=not self._settings.dry_run).start()
+        def start(job: Job) -> None:
+            Inspection(job, context, crew.report, readers, repairs=not self._settings.dry_run).start()
 
-        window = self._pace.orders_per_worker * self._config.threads
+        window = self._pace.jobs_per_worker * self._config.threads
         crew = Crew[Inspected](self._is_out_of_time)
         publisher = Publisher(
             self._equipment.upstream,
@@ -212,7 +212,7 @@ class Verification:
             self._is_over,
             notes_etags=self._config.filters == NO_FILTERS,  # pages may have what the next run's filters drop
         )
-        shop = build_workshop(
+        context = build_context(
             self._config,
             self._equipment,
             publisher,
@@ -220,10 +220,10 @@ class Verification:
             check_digests=self._settings.check_digests,
             is_stopped=self._is_over,
         )
-        orders = InspectionOrders(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
+        jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
         readers = ThreadPoolExecutor(self._config.workers, thread_name_prefix="reader")
         try:
-            for inspected in crew.work(orders, start, window):
+            for inspected in crew.work(jobs, start, window):
                 self._take(inspected)
                 if time.monotonic() >= self._next_mark:
                     self._mark()

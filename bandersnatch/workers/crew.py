@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from bandersnatch.errors import InterruptedRunError
-from bandersnatch.project.job import Order
+from bandersnatch.project.job import Job
 
 _LOOK_SECONDS = 0.1
 
 _Outcome = TypeVar("_Outcome")
 
 
-class Orders(Protocol):
+class Jobs(Protocol):
     """What is to be done, one project after the other; times are those of ``time.monotonic``."""
 
     def is_empty(self) -> bool:
         """Whether no order is left to give, now or later."""
 
-    def next_order(self, now: float) -> Order | None:
+    def next_job(self, now: float) -> Job | None:
         """Return the next order, or None where there is none at this time."""
 
 
@@ -34,7 +34,7 @@ class Crew(Generic[_Outcome]):
         """Take the outcome of an order, from any thread."""
         self._outcomes.put(outcome)
 
-    def work(self, orders: Orders, start: Callable[[Order], None], window: int) -> Iterator[_Outcome]:
+    def work(self, jobs: Jobs, start: Callable[[Job], None], window: int) -> Iterator[_Outcome]:
         """Yield the outcome of each order until none is left; whoever takes one may postpone or clear orders.
 
         ``start(order)`` begins the work on a project; so many are under way at a time as the window is wide.
@@ -43,10 +43,10 @@ class Crew(Generic[_Outcome]):
             InterruptedRunError: the run was asked to stop.
         """
         active = 0
-        while active or not orders.is_empty():
+        while active or not jobs.is_empty():
             self._check_stopped()
-            while active < window and (order := orders.next_order(time.monotonic())) is not None:
-                start(order)
+            while active < window and (job := jobs.next_job(time.monotonic())) is not None:
+                start(job)
                 active += 1
             try:
                 outcome = self._outcomes.get(timeout=_LOOK_SECONDS)

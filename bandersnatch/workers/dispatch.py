@@ -12,38 +12,38 @@ from packaging.utils import NormalizedName
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.memory import scarcity
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import Package, Packages
 from bandersnatch.project.report import Failure, Outcome
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.pool import Helpers, helping
-from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedOrder
+from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedJob
 
-ORDERS_TOGETHER = 32
+JOBS_TOGETHER = 32
 """So many projects make one batch: enough that the end of it, when not all lanes have work, does not count."""
 
 
 @contextmanager
-def dispatching(workshop: Workshop, config: HttpConfig, most_packages: int) -> Iterator["Packages | Dispatcher"]:
+def dispatching(context: JobContext, config: HttpConfig, most_packages: int) -> Iterator["Packages | Dispatcher"]:
     """Start helpers, and stop them at the end of the block; give what starts the work on projects.
 
     To be called before other threads of the process hold locks.
     """
-    with helping(workshop, config) as helpers:
+    with helping(context, config) as helpers:
         if helpers is None:
-            yield Packages(workshop, most_packages)
-        elif is_easy_to_ask(workshop):
-            yield Dispatcher(helpers, replace(workshop, together=helpers), most_packages)
+            yield Packages(context, most_packages)
+        elif is_easy_to_ask(context):
+            yield Dispatcher(helpers, replace(context, together=helpers), most_packages)
         else:
-            yield Packages(replace(workshop, together=helpers), most_packages)
+            yield Packages(replace(context, together=helpers), most_packages)
 
 
-def is_easy_to_ask(workshop: Workshop) -> bool:
+def is_easy_to_ask(context: JobContext) -> bool:
     """Whether a project takes its page and its files only, and these may come without a proxy, as far as is known."""
-    needs_json = workshop.pages.legacy_json or workshop.chooser.filters.needs_json
-    page = workshop.upstream.page_question(NormalizedName("pip"), None)  # any would do
-    return not needs_json and workshop.upstream.may_have_easily(page)
+    needs_json = context.pages.legacy_json or context.chooser.filters.needs_json
+    page = context.upstream.page_question(NormalizedName("pip"), None)  # any would do
+    return not needs_json and context.upstream.may_have_easily(page)
 
 
 class Dispatcher:
@@ -53,28 +53,28 @@ class Dispatcher:
     hand back all of its batch, so there can be more by as many as helpers work on.
     """
 
-    def __init__(self, helpers: Helpers, workshop: Workshop, most_packages: int) -> None:
-        self._helpers, self._shop, self._most_packages = helpers, workshop, most_packages
-        self._package_shop = replace(workshop, report=self._end_package)
+    def __init__(self, helpers: Helpers, context: JobContext, most_packages: int) -> None:
+        self._helpers, self._context, self._most_packages = helpers, context, most_packages
+        self._package_context = replace(context, report=self._end_package)
         self._guard = threading.Lock()
-        self._waiting: deque[Order] = deque()
+        self._waiting: deque[Job] = deque()
         self._serving = self._packages = 0
 
     @property
     def window(self) -> int:
         """How many orders may be under way at a time: those that helpers work on, as many that wait, and packages."""
-        return 2 * ORDERS_TOGETHER * self._helpers.number + self._most_packages
+        return 2 * JOBS_TOGETHER * self._helpers.number + self._most_packages
 
-    def start(self, order: Order) -> None:
+    def start(self, job: Job) -> None:
         """See to it that a project is worked on; its outcome is reported when all is done."""
-        if order.prepared is not None:  # a helper would only have the page to ask for
-            self._package(order).start()
+        if job.prepared is not None:  # a helper would only have the page to ask for
+            self._package(job).start()
             return
         with self._guard:
-            self._waiting.append(order)
+            self._waiting.append(job)
         self._call_up()
 
-    def withdraw(self, keeps: Set[Owed]) -> int:
+    def withdraw(self, keeps: Set[Expectation]) -> int:
         """Take back the orders that no helper has yet, but for those that are kept; return how many."""
         withdrawn = self._take_waiting(keeps)
         self._fail(withdrawn, InterruptedRunError())
@@ -87,29 +87,30 @@ class Dispatcher:
                 return
             self._serving += 1
         try:
-            self._shop.executor.submit(self._serve)
+            self._context.executor.submit(self._serve)
         except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no thread can be started
             with self._guard:
                 self._serve_no_more()
                 is_served = self._serving > 0
             if not is_served:
                 self._fail(
-                    self._take_waiting(), InterruptedRunError() if self._shop.is_stopped() else scarcity(error) or error
+                    self._take_waiting(),
+                    InterruptedRunError() if self._context.is_stopped() else scarcity(error) or error,
                 )
 
     def _serve(self) -> None:
-        while orders := self._next_orders():
-            left = {order.project: order for order in orders}
+        while jobs := self._next_jobs():
+            left = {job.project: job for job in jobs}
             try:
                 self._work_together(left)
             except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
                 self._fail(left.values(), scarcity(error) or error)
 
-    def _next_orders(self) -> list[Order]:
+    def _next_jobs(self) -> list[Job]:
         """Return the next orders for a helper, fewer towards the end; where there are none, this thread serves no more."""
         with self._guard:
             if self._packages < self._most_packages and self._waiting:
-                number = min(ORDERS_TOGETHER, -(-len(self._waiting) // self._helpers.number))
+                number = min(JOBS_TOGETHER, -(-len(self._waiting) // self._helpers.number))
                 return [self._waiting.popleft() for _ in range(number)]
             self._serve_no_more()
             return []
@@ -117,57 +118,57 @@ class Dispatcher:
     def _serve_no_more(self) -> None:
         self._serving = max(0, self._serving - 1)  # a pool that can't start a thread may do the task all the same
 
-    def _take_waiting(self, keeps: Set[Owed] = frozenset()) -> list[Order]:
+    def _take_waiting(self, keeps: Set[Expectation] = frozenset()) -> list[Job]:
         """Return the orders that wait, but for the ones that are kept, and which wait on."""
         with self._guard:
-            taken = [order for order in self._waiting if order.entry.owed not in keeps]
-            kept = [order for order in self._waiting if order.entry.owed in keeps]
+            taken = [job for job in self._waiting if job.entry.expectation not in keeps]
+            kept = [job for job in self._waiting if job.entry.expectation in keeps]
             self._waiting = deque(kept)
         return taken
 
-    def _work_together(self, left: dict[NormalizedName, Order]) -> None:
+    def _work_together(self, left: dict[NormalizedName, Job]) -> None:
         """Have a helper work on projects, and take over what it leaves; whatever has an outcome is no longer ``left``."""
-        if self._shop.is_stopped():
+        if self._context.is_stopped():
             raise InterruptedRunError
-        inventory = self._shop.inventory
+        inventory = self._context.inventory
         helped = [
-            HelpedOrder(order, inventory.get(project), frozenset(inventory.unsettled(project)))
-            for project, order in left.items()
+            HelpedJob(job, inventory.get(project), frozenset(inventory.unsettled(project)))
+            for project, job in left.items()
         ]
         result = self._helpers.work_on_projects(helped, partial(self._take_note, left))
         if result is not None:
             inventory.put(*result.records)
             self._take(result, left)
         while left:
-            _, order = left.popitem()
-            self._package(order).start()
+            _, job = left.popitem()
+            self._package(job).start()
 
-    def _take_note(self, left: dict[NormalizedName, Order], announced: Sequence[Announced]) -> None:
+    def _take_note(self, left: dict[NormalizedName, Job], announced: Sequence[Announced]) -> None:
         """Note what is about to be touched, and go on with the projects that are too much for a helper."""
-        self._shop.inventory.note_unsettled([(each.project, path) for each in announced for path in each.paths])
+        self._context.inventory.note_unsettled([(each.project, path) for each in announced for path in each.paths])
         for each in announced:
-            if each.handed_back is not None and (order := left.pop(each.project, None)):
-                self._package(order).go_on(each.handed_back)
+            if each.handed_back is not None and (job := left.pop(each.project, None)):
+                self._package(job).go_on(each.handed_back)
 
-    def _take(self, result: BatchResult, left: dict[NormalizedName, Order]) -> None:
+    def _take(self, result: BatchResult, left: dict[NormalizedName, Job]) -> None:
         for outcome in result.outcomes:
             if left.pop(outcome.project, None):
-                self._shop.report(outcome)
+                self._context.report(outcome)
         for each in result.unfinished:
-            if order := left.pop(each.project, None):
-                self._package(order).finish(each.prepared, each.synced)
+            if job := left.pop(each.project, None):
+                self._package(job).finish(each.prepared, each.synced)
 
-    def _package(self, order: Order) -> Package:
+    def _package(self, job: Job) -> Package:
         with self._guard:
             self._packages += 1
-        return Package(order, self._package_shop)
+        return Package(job, self._package_context)
 
     def _end_package(self, outcome: Outcome) -> None:
         with self._guard:
             self._packages -= 1
-        self._shop.report(outcome)
+        self._context.report(outcome)
         self._call_up()
 
-    def _fail(self, orders: Iterable[Order], error: Exception) -> None:
-        for order in orders:
-            self._shop.report(Failure(order.project, error))
+    def _fail(self, jobs: Iterable[Job], error: Exception) -> None:
+        for job in jobs:
+            self._context.report(Failure(job.project, error))

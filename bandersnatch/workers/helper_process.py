@@ -20,11 +20,11 @@ from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.logs import keep_records
 from bandersnatch.progress import SilentProgress
-from bandersnatch.project.job_context import Workshop
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.index import Upstream
-from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedOrder, Leave, ProjectBatch
+from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedJob, Leave, ProjectBatch
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +43,7 @@ class Reply(Struct, frozen=True):
     logged: list[logging.LogRecord]
 
 
-def be_helper(connection: Connection, workshop: Workshop, config: HttpConfig, parent: int) -> None:
+def be_helper(connection: Connection, context: JobContext, config: HttpConfig, parent: int) -> None:
     """The life of a helper."""
     gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the next run must not meet the helpers of a dead one
@@ -51,16 +51,16 @@ def be_helper(connection: Connection, workshop: Workshop, config: HttpConfig, pa
         return
     logged = keep_records()
     changed: list[StoredPath] = []
-    storage = workshop.storage.twin()
+    storage = context.storage.twin()
     storage.tell_changes(changed.append)
     try:
         stop = _StopOnce()
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         with closing(Fetcher(config, RetryPolicy(attempts=1))) as fetcher:  # packages have the retries
-            journal_end = workshop.upstream.journal_end.twin()
+            journal_end = context.upstream.journal_end.twin()
             upstream = Upstream(fetcher, config.upstream_url, lambda _: False, journal_end)
-            duties = Duties(_own(workshop, upstream, storage), connection)
+            duties = Duties(_own(context, upstream, storage), connection)
             while True:
                 method, arguments = connection.recv()
                 try:
@@ -74,19 +74,19 @@ def be_helper(connection: Connection, workshop: Workshop, config: HttpConfig, pa
         pass  # the run has ended, or is to be ended
 
 
-def _own(workshop: Workshop, upstream: Upstream, storage: FilesystemStorage) -> Workshop:
+def _own(context: JobContext, upstream: Upstream, storage: FilesystemStorage) -> JobContext:
     """Return what a helper works with: as the main process does, but with connections of its own, and storage."""
     sync = replace(
-        workshop.file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
+        context.file_sync, upstream=upstream, storage=storage, progress=SilentProgress(), is_stopped=lambda: False
     )
     return replace(
-        workshop,
+        context,
         upstream=upstream,
         storage=storage,
         file_sync=sync,
         together=sync,
-        publisher=replace(workshop.publisher, upstream=upstream, storage=storage),
-        chooser=replace(workshop.chooser, upstream=upstream, storage=storage),
+        publisher=replace(context.publisher, upstream=upstream, storage=storage),
+        chooser=replace(context.chooser, upstream=upstream, storage=storage),
         is_stopped=lambda: False,
     )
 
@@ -94,13 +94,13 @@ def _own(workshop: Workshop, upstream: Upstream, storage: FilesystemStorage) -> 
 class Duties:
     """What a helper is asked for."""
 
-    def __init__(self, workshop: Workshop, connection: Connection) -> None:
-        self._shop, self._connection = workshop, connection
-        self.sync_together, self.digests = workshop.file_sync.sync_together, workshop.file_sync.digests
+    def __init__(self, context: JobContext, connection: Connection) -> None:
+        self._context, self._connection = context, connection
+        self.sync_together, self.digests = context.file_sync.sync_together, context.file_sync.digests
 
-    def work_on_projects(self, orders: Sequence[HelpedOrder], lanes: int) -> BatchResult:
+    def work_on_projects(self, jobs: Sequence[HelpedJob], lanes: int) -> BatchResult:
         """Work on a batch of projects."""
-        return ProjectBatch(self._shop, lanes, self._announce).work(orders)
+        return ProjectBatch(self._context, lanes, self._announce).work(jobs)
 
     def _announce(self, announced: Sequence[Announced]) -> Leave:
         self._connection.send(Announcement(announced))

@@ -26,10 +26,10 @@ from bandersnatch.errors import InterruptedRunError, PathConflictError
 from bandersnatch.logs import log_kept
 from bandersnatch.plan.file_plan import FileTask
 from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job_context import Workshop
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.storage.layout import ALL_PAGES, SIMPLE, StoredPath, metadata_path, page_path
 from bandersnatch.workers.helper_process import Announcement, be_helper
-from bandersnatch.workers.project_batch import Announce, Announced, BatchResult, HelpedOrder, Leave
+from bandersnatch.workers.project_batch import Announce, Announced, BatchResult, HelpedJob, Leave
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ as by Ctrl-Z and ``fg``, none is: the main process does not look meanwhile.
 
 
 @contextmanager
-def helping(workshop: Workshop, config: HttpConfig) -> Iterator["Helpers | None"]:
+def helping(context: JobContext, config: HttpConfig) -> Iterator["Helpers | None"]:
     """Start a helper for each core, and end them with the block. Where there is but one core, there are none.
 
     To be called before other threads of the process hold locks.
     """
     number = _helpers_wanted(config.workers)
-    helpers = _start_all(workshop, config, number) if number > 1 else []
+    helpers = _start_all(context, config, number) if number > 1 else []
     try:
-        yield Helpers(workshop, helpers, config.workers // number) if helpers else None
+        yield Helpers(context, helpers, config.workers // number) if helpers else None
     finally:
         for helper in helpers:
             helper.ask_to_end()
@@ -69,9 +69,9 @@ def _helpers_wanted(workers: int) -> int:
 class Helpers:
     """The helpers of one run. Thread-safe."""
 
-    def __init__(self, workshop: Workshop, helpers: Sequence["_Helper"], lanes: int) -> None:
-        self._shop, self._lanes = workshop, lanes
-        self._storage, self._turns = workshop.storage, workshop.upstream.turns
+    def __init__(self, context: JobContext, helpers: Sequence["_Helper"], lanes: int) -> None:
+        self._context, self._lanes = context, lanes
+        self._storage, self._limiter = context.storage, context.upstream.limiter
         self._guard = threading.Lock()
         self.number = len(helpers)
         """How many there are, of those that have ended one at the most."""
@@ -80,7 +80,7 @@ class Helpers:
             self._free.put(helper)
 
     def work_on_projects(
-        self, orders: Sequence[HelpedOrder], take_note: Callable[[Sequence[Announced]], None]
+        self, jobs: Sequence[HelpedJob], take_note: Callable[[Sequence[Announced]], None]
     ) -> BatchResult | None:
         """Have a batch of projects worked on; waits for a helper, and for a turn. None stands for a helper that has ended.
 
@@ -104,15 +104,15 @@ class Helpers:
                         refused.add(each.project)
                     else:
                         touched.extend(each.paths if each.handed_back is None else ())
-                return Leave(frozenset(refused), turns.take_more())
+                return Leave(frozenset(refused), limiter.take_more())
 
             try:
-                with self._turns.several(self._lanes) as turns:
-                    result = helper.work_on_projects(orders, turns.number, announce)
+                with self._limiter.several(self._lanes) as limiter:
+                    result = helper.work_on_projects(jobs, limiter.number, announce)
             finally:
                 self._tell_changes(helper, touched)
         if result is not None:
-            self._shop.file_sync.progress.received(result.size_bytes)
+            self._context.file_sync.progress.received(result.size_bytes)
         return result
 
     def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
@@ -123,20 +123,20 @@ class Helpers:
         """
         with self._free_helper() as helper:
             if helper.has_ended:
-                return self._shop.file_sync.sync_together(tasks, self._lanes)
+                return self._context.file_sync.sync_together(tasks, self._lanes)
             try:
                 with (
-                    self._turns.several(self._lanes) as turns,
+                    self._limiter.several(self._lanes) as limiter,
                     self._storage.claimed(task.path for task in tasks),
                 ):
                     touched = [path for task in tasks for path in (task.path, metadata_path(task.path))]
                     try:
-                        synced = helper.sync_together(tasks, turns.number)
+                        synced = helper.sync_together(tasks, limiter.number)
                     finally:
                         self._tell_changes(helper, touched)
             except PathConflictError:  # to be told by whoever works on the file alone
                 return {}
-        self._shop.file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
+        self._context.file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
         return synced
 
     def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
@@ -147,13 +147,13 @@ class Helpers:
         """
         with self._free_helper() as helper:
             found = helper.digests(paths)
-        return self._shop.file_sync.digests(paths) if found is None else found
+        return self._context.file_sync.digests(paths) if found is None else found
 
     @contextmanager
     def _free_helper(self) -> Iterator["_Helper"]:
         helper = self._free.get()
         try:
-            if self._shop.is_stopped():
+            if self._context.is_stopped():
                 raise InterruptedRunError
             yield helper
         finally:
@@ -191,9 +191,9 @@ class _Helper:
         self.has_ended = False
         self.changed: list[StoredPath] = []
 
-    def work_on_projects(self, orders: Sequence[HelpedOrder], lanes: int, announce: Announce) -> BatchResult | None:
+    def work_on_projects(self, jobs: Sequence[HelpedJob], lanes: int, announce: Announce) -> BatchResult | None:
         """Let the process work on projects; return what came of it, or None where it has ended, or is about to."""
-        result: BatchResult | None = self._ask("work_on_projects", orders, lanes, announce=announce)
+        result: BatchResult | None = self._ask("work_on_projects", jobs, lanes, announce=announce)
         return result
 
     def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> dict[str, SyncedFile]:
@@ -265,20 +265,20 @@ def _is_stopped(pid: int | None) -> bool:
         return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
 
 
-def _start_all(workshop: Workshop, config: HttpConfig, number: int) -> list[_Helper]:
+def _start_all(context: JobContext, config: HttpConfig, number: int) -> list[_Helper]:
     helpers: list[_Helper] = []
     for _ in range(number):
         try:
-            helpers.append(_start(workshop, config))
+            helpers.append(_start(context, config))
         except OSError as error:  # no memory or no processes are left; the run itself may well do without
             logger.warning("a helper process can't be started: %s; the run goes on without it", error)
     return helpers
 
 
-def _start(workshop: Workshop, config: HttpConfig) -> _Helper:
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=be_helper, args=(theirs, workshop, config, os.getpid()), daemon=True)
+def _start(context: JobContext, config: HttpConfig) -> _Helper:
+    forking = multiprocessing.get_context("fork")
+    ours, theirs = forking.Pipe()
+    process = forking.Process(target=be_helper, args=(theirs, context, config, os.getpid()), daemon=True)
     process.start()
     theirs.close()  # the process has its own; so that we notice when that one is closed
     return _Helper(process, ours)

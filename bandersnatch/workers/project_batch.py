@@ -22,8 +22,8 @@ from bandersnatch.http.retries import asking_about
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.completion import complete
 from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Prepared, Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.preparation import Preparation
 from bandersnatch.project.report import Failure, Outcome, Settled
 from bandersnatch.state.inventory import HeldProject
@@ -38,10 +38,10 @@ ANNOUNCED_TOGETHER = 8
 """So many projects share one message and one transaction, while others' pages are still to come."""
 
 
-class HelpedOrder(Struct, frozen=True):
+class HelpedJob(Struct, frozen=True):
     """An order, with what the inventory has of its project."""
 
-    order: Order
+    job: Job
     record: HeldProject | None
     unsettled: frozenset[StoredPath]
 
@@ -93,9 +93,9 @@ Announce = Callable[[Sequence[Announced]], Leave]
 class _Project:
     """Where the work on one project stands."""
 
-    def __init__(self, helped: HelpedOrder, shop: Workshop) -> None:
-        self.name = helped.order.project
-        self.preparation = Preparation(helped.order, shop, helped.record, helped.unsettled)
+    def __init__(self, helped: HelpedJob, context: JobContext) -> None:
+        self.name = helped.job.project
+        self.preparation = Preparation(helped.job, context, helped.record, helped.unsettled)
         self.etag: str | None = None
         self.prepared: Prepared | None = None
         self.synced: dict[str, SyncedFile] = {}
@@ -113,25 +113,27 @@ class _SecondQuestionError(Exception):
 class ProjectBatch:
     """The work on one batch, with up to ``lanes`` requests under way at a time, and more where others leave their turns."""
 
-    def __init__(self, shop: Workshop, lanes: int, announce: Announce) -> None:
+    def __init__(self, context: JobContext, lanes: int, announce: Announce) -> None:
         self._result = BatchResult()
-        self._shop = replace(shop, publisher=replace(shop.publisher, takes_records=self._result.records.append))
+        self._context = replace(
+            context, publisher=replace(context.publisher, takes_records=self._result.records.append)
+        )
         self._lanes, self._announce = lanes, announce
         self._wanted: deque[Question] = deque()
         self._asked: dict[str, tuple[_Project, FileTask | None]] = {}
         self._waiting: list[_Project] = []
         self._begun: list[_Project] = []
 
-    def work(self, orders: Sequence[HelpedOrder]) -> BatchResult:
+    def work(self, jobs: Sequence[HelpedJob]) -> BatchResult:
         """Work on projects as far as that goes well.
 
         Raises:
             InterruptedRunError: the process was asked to end.
         """
-        for helped in orders:
+        for helped in jobs:
             self._ask_for_page(helped)
         while self._wanted:
-            with closing(self._shop.upstream.documents(self._wanted, lambda: self._lanes)) as documents:
+            with closing(self._context.upstream.documents(self._wanted, lambda: self._lanes)) as documents:
                 for question, answer in documents:
                     project, task = self._asked[question.url]
                     if task is None:
@@ -145,8 +147,8 @@ class ProjectBatch:
             self._end(project)
         return self._result
 
-    def _ask_for_page(self, helped: HelpedOrder) -> None:
-        project = _Project(helped, self._shop)
+    def _ask_for_page(self, helped: HelpedJob) -> None:
+        project = _Project(helped, self._context)
         with self._going_well(project):
             if outcome := project.preparation.outcome_without_page():
                 self._result.outcomes.append(outcome)
@@ -155,7 +157,7 @@ class ProjectBatch:
 
     def _ask_for_page_with(self, etag: str | None, project: _Project) -> None:
         project.etag = etag
-        self._ask(self._shop.upstream.page_question(project.name, etag), project, None)
+        self._ask(self._context.upstream.page_question(project.name, etag), project, None)
 
     def _ask(self, question: Question, project: _Project, task: FileTask | None) -> None:
         self._asked[question.url] = project, task
@@ -167,7 +169,7 @@ class ProjectBatch:
         def ask(etag: str | None) -> FetchedPage:
             if etag != project.etag:
                 raise _SecondQuestionError
-            return self._shop.upstream.read_page(project.name, etag, answer)
+            return self._context.upstream.read_page(project.name, etag, answer)
 
         with self._going_well(project):
             try:
@@ -217,21 +219,21 @@ class ProjectBatch:
     def _is_easy(self, prepared: Prepared) -> bool:
         """Whether the work is little, and nothing that others have to do with."""
         tasks = prepared.plan.tasks
-        is_little = len(tasks) <= FILES_MAX and all(map(self._shop.file_sync.is_small, tasks))
+        is_little = len(tasks) <= FILES_MAX and all(map(self._context.file_sync.is_small, tasks))
         return is_little and not prepared.plan.deletions
 
     def _begin(self, project: _Project, prepared: Prepared) -> None:
         for task in prepared.plan.tasks:
-            if task.work is FileWork.FETCH and not self._shop.file_sync.take_finished(task):
+            if task.work is FileWork.FETCH and not self._context.file_sync.take_finished(task):
                 if task.file.url not in self._asked:  # else two projects list one file
                     self._ask(Question(task.file.url, task.file.size or 0), project, task)
-            elif settled := self._shop.file_sync.settle(task):
+            elif settled := self._context.file_sync.settle(task):
                 project.synced[task.file.filename] = settled
         self._complete_if_whole(project)
 
     def _take_file(self, project: _Project, task: FileTask, answer: Answer) -> None:
         with self._going_well(project):
-            if taken := self._shop.file_sync.take(task, answer.body):
+            if taken := self._context.file_sync.take(task, answer.body):
                 project.synced[task.file.filename] = taken
                 self._complete_if_whole(project)
             else:
@@ -239,14 +241,14 @@ class ProjectBatch:
 
     def _complete_if_whole(self, project: _Project) -> None:
         if project.is_whole() and project.prepared is not None:
-            self._result.outcomes.append(complete(project.prepared, project.synced, self._shop))
+            self._result.outcomes.append(complete(project.prepared, project.synced, self._context))
             project.prepared = None
 
     def _end(self, project: _Project) -> None:
         """Ask for core metadata that was not in the wheels, now that no lane needs a turn for that; tell what is left."""
         for task in project.without_metadata:
             with self._going_well(project), asking_about(project.name):
-                project.synced[task.file.filename] = self._shop.file_sync.complete(task)
+                project.synced[task.file.filename] = self._context.file_sync.complete(task)
                 self._complete_if_whole(project)
         if project.prepared is not None:
             self._result.unfinished.append(Unfinished(project.name, project.prepared, project.synced))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Set
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.project.job import Order
+from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import Prepared
 from bandersnatch.state.todo import TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 
 
 class Schedule:
@@ -40,12 +40,12 @@ class Schedule:
         """Whether no order is left to give, now or later."""
         return not self._waiting and not self._postponed
 
-    def next_order(self, now: float) -> Order | None:
+    def next_job(self, now: float) -> Job | None:
         """Return the next order, or None where there is none at this time."""
         if self._waiting:
-            return self._order(self._waiting.popleft())
+            return self._job(self._waiting.popleft())
         if self._postponed and self._postponed[0][0] <= now:
-            return self._order(heapq.heappop(self._postponed)[1])
+            return self._job(heapq.heappop(self._postponed)[1])
         return None
 
     def postpone(self, project: NormalizedName, now: float) -> bool:
@@ -57,10 +57,10 @@ class Schedule:
         heapq.heappush(self._postponed, (now + self._stale_delays[attempts], project))
         return True
 
-    def keep(self, owed: Set[Owed]) -> None:
+    def keep(self, expectation: Set[Expectation]) -> None:
         """Give no more orders but for projects of which one of these is owed."""
-        self._waiting = deque(name for name in self._waiting if self._todo[name].owed in owed)
-        self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].owed in owed]
+        self._waiting = deque(name for name in self._waiting if self._todo[name].expectation in expectation)
+        self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].expectation in expectation]
         heapq.heapify(self._postponed)
 
     def clear(self) -> None:
@@ -71,8 +71,8 @@ class Schedule:
     def _serial(self, project: NormalizedName) -> int:
         return self._todo[project].serial
 
-    def _order(self, project: NormalizedName) -> Order:
-        return Order(
+    def _job(self, project: NormalizedName) -> Job:
+        return Job(
             project=project,
             entry=self._todo[project],
             recheck=self._recheck,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bandersnatch.errors import StorageError
 from bandersnatch.model import StoredFile
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 
@@ -35,10 +35,12 @@ class FailingStorage(FilesystemStorage):
                 raise StorageError(path, "write", OSError(self._code, os.strerror(self._code)))
 
     @contextmanager
-    def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
+    def write(
+        self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+    ) -> Iterator[FileWriter]:
         self._operate(path)
-        with super().write(path, mtime, partial) as sink:
-            yield sink
+        with super().write(path, mtime, partial) as writer:
+            yield writer
             self._operate(path)
 
     def delete(self, path: StoredPath) -> bool:

@@ -280,7 +280,7 @@ def test_stale_project_goes_to_the_back_of_the_queue(rig: Rig, pypi: FakePyPI) -
     assert [late.project for late in report.late] == ["project-00"]
     assert asked.count("/simple/project-00/") == 3
     first, second, _ = (at for at, path in enumerate(asked) if path == "/simple/project-00/")
-    under_way = rig.pace.orders_per_worker * 3  # of one worker, and two threads more: these may overtake one another
+    under_way = rig.pace.jobs_per_worker * 3  # of one worker, and two threads more: these may overtake one another
     assert first < under_way
     assert second >= 30 - under_way
     assert report.updated == 29

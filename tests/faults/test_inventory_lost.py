@@ -10,7 +10,7 @@ import pytest
 from bandersnatch.inifile.option import RemovalLimit
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, StoredPath
 from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
@@ -51,9 +51,11 @@ def killed_at_deletion(is_meant: Callable[[StoredPath], bool]) -> type[Filesyste
 def killed_at_page(is_meant: Callable[[StoredPath], bool]) -> type[FilesystemStorage]:
     class Killing(FilesystemStorage):
         @contextmanager
-        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
-            with super().write(path, mtime, partial) as sink:
-                yield sink
+        def write(
+            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+        ) -> Iterator[FileWriter]:
+            with super().write(path, mtime, partial) as writer:
+                yield writer
             if is_meant(path):
                 kill_run()
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
 from bandersnatch.storage.parts import PARTS_FOLDER
@@ -29,9 +29,11 @@ def killing_storage(is_meant: Callable[[StoredPath], bool], *, is_published: boo
 
     class Killing(FilesystemStorage):
         @contextmanager
-        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
-            with super().write(path, mtime, partial) as sink:
-                yield sink
+        def write(
+            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+        ) -> Iterator[FileWriter]:
+            with super().write(path, mtime, partial) as writer:
+                yield writer
                 if is_meant(path) and not is_published:
                     kill_run()
             if is_meant(path):

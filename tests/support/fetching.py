@@ -30,10 +30,10 @@ def post(fetcher: Fetcher, url: str) -> bytes:
 
 def free_turns(fetcher: Fetcher) -> int:
     number = 0
-    while fetcher.turns.take_free():
+    while fetcher.limiter.take_free():
         number += 1
     for _ in range(number):
-        fetcher.turns.give_back()
+        fetcher.limiter.give_back()
     return number
 
 

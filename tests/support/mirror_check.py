@@ -249,8 +249,8 @@ def _check_root_index(pypi: FakePyPI, simple: Path, names: list[str], page_files
 def _same_rows(where: str, got: list[tuple[Any, Any]], wanted: list[tuple[Any, Any]]) -> None:
     _same(f"{where}: number of projects", len(got), len(wanted))
     _same_set(f"{where}: projects", {str(row[0]) for row in got}, {str(row[0]) for row in wanted})
-    order = [str(row[0]) for row in got]
-    _same(f"{where}: order", order, sorted(order, key=canonicalize_name))
+    job = [str(row[0]) for row in got]
+    _same(f"{where}: order", job, sorted(job, key=canonicalize_name))
     for row, wanted_row in zip(got, wanted, strict=True):
         _same(f"{where}: {wanted_row[0]}", row, wanted_row)
 

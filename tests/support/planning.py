@@ -11,7 +11,7 @@ from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import named
 from tests.support.fakepypi import FakePyPI, Status
@@ -61,8 +61,8 @@ def plan(
     return plan_run(saved, upstream, Held(held or {}), filters, must_check_all=must_check_all)
 
 
-def owed(plan: RunPlan) -> dict[str, tuple[int, Owed]]:
-    return {name: (plan.todo[name].serial, plan.todo[name].owed) for name in plan.todo}
+def expectation(plan: RunPlan) -> dict[str, tuple[int, Expectation]]:
+    return {name: (plan.todo[name].serial, plan.todo[name].expectation) for name in plan.todo}
 
 
 def saved_todo(target: int, **entries: TodoEntry) -> SavedState:

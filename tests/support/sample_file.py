@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.parts import PARTS_FOLDER
@@ -31,20 +31,20 @@ def half_written(directory: Path) -> list[Path]:
 
 
 def write_and(
-    storage: FilesystemStorage, data: bytes, then: Callable[[Sink], object], partial: Partial | None = None
+    storage: FilesystemStorage, data: bytes, then: Callable[[FileWriter], object], partial: Partial | None = None
 ) -> None:
     """Write data, and do something more before the block ends."""
-    with storage.write(PATH, partial=partial) as sink:
-        sink.write(data)
-        then(sink)
+    with storage.write(PATH, partial=partial) as writer:
+        writer.write(data)
+        then(writer)
 
 
-def failing(error: BaseException) -> Callable[[Sink], object]:
-    def fail(_: Sink) -> None:
+def failing(error: BaseException) -> Callable[[FileWriter], object]:
+    def fail(_: FileWriter) -> None:
         raise error
 
     return fail
 
 
-def expecting(size: int, sha256: str) -> Callable[[Sink], object]:
-    return lambda sink: sink.expect("https://x", size, sha256)
+def expecting(size: int, sha256: str) -> Callable[[FileWriter], object]:
+    return lambda writer: writer.expect("https://x", size, sha256)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath
 
@@ -21,9 +21,11 @@ def waiting_storage(told_through: Path) -> type[FilesystemStorage]:
 
     class Waiting(FilesystemStorage):
         @contextmanager
-        def write(self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None) -> Iterator[Sink]:
-            with super().write(path, mtime, partial) as sink:
-                yield sink
+        def write(
+            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+        ) -> Iterator[FileWriter]:
+            with super().write(path, mtime, partial) as writer:
+                yield writer
                 if os.getpid() != main and path.startswith(PACKAGES):
                     told_through.write_bytes(b".")
                     threading.Event().wait()

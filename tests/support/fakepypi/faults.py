@@ -241,9 +241,9 @@ class FaultPlan:
 
     def add(self, path: str, faults: tuple[Fault, ...], times: int | None) -> None:
         """Queue the faults in turn, `times` times over; None is for ever."""
-        turns = itertools.cycle(faults) if times is None else itertools.chain.from_iterable([faults] * times)
+        limiter = itertools.cycle(faults) if times is None else itertools.chain.from_iterable([faults] * times)
         with self._lock:
-            self._waiting.setdefault(path, deque()).append(iter(turns))
+            self._waiting.setdefault(path, deque()).append(iter(limiter))
 
     def clear(self) -> None:
         with self._lock:

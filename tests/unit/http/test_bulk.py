@@ -158,7 +158,7 @@ def test_as_many_requests_are_under_way_as_there_are_lanes_and_turns(
 
 def test_a_turn_that_another_has_is_left_to_it(pypi: FakePyPI, fetcher: Fetcher, files: list[UploadedFile]) -> None:
     for _ in range(LANES - 1):
-        fetcher.turns.take()
+        fetcher.limiter.take()
     assert bodies(fetcher.bulk.documents(questions(urls(pypi, files)), lambda: LANES)) == contents(pypi, files)
     assert len(open_sockets(pypi)) == 1
     assert free_turns(fetcher) == 1

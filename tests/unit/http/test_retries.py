@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import HostDownError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.http.fetcher import Fetcher
-from bandersnatch.http.retries import HostHealth, RetryBudget, RetryPolicy, asking_about
+from bandersnatch.http.retries import CircuitBreaker, RetryBudget, RetryPolicy, asking_about
 from tests.support.builders import unhurried
 from tests.support.fakepypi import FakePyPI, Reset, Status
 
@@ -28,7 +28,7 @@ def test_a_budget_has_as_many_retries_as_it_was_given(retries: int, takes: int) 
 
 
 def test_a_host_is_down_after_so_many_failures_in_a_row() -> None:
-    health = HostHealth(3)
+    health = CircuitBreaker(3)
     states = []
     for _ in range(4):
         states.append(health.is_down(HOST))
@@ -37,7 +37,7 @@ def test_a_host_is_down_after_so_many_failures_in_a_row() -> None:
 
 
 def test_a_success_makes_up_for_failures() -> None:
-    health = HostHealth(2)
+    health = CircuitBreaker(2)
     for _ in range(5):
         health.failed(HOST)
         health.succeeded(HOST)
@@ -45,14 +45,14 @@ def test_a_success_makes_up_for_failures() -> None:
 
 
 def test_a_host_that_is_down_stays_so() -> None:
-    health = HostHealth(1)
+    health = CircuitBreaker(1)
     health.failed(HOST)
     health.succeeded(HOST)
     assert health.is_down(HOST)
 
 
 def test_one_subject_counts_for_a_quarter_at_the_most() -> None:
-    health = HostHealth(20)
+    health = CircuitBreaker(20)
     for subject in ("foo", "bar", "baz"):
         with asking_about(subject):
             for _ in range(100):
@@ -67,7 +67,7 @@ def test_one_subject_counts_for_a_quarter_at_the_most() -> None:
 
 
 def test_after_a_success_a_subject_counts_anew() -> None:
-    health = HostHealth(4)
+    health = CircuitBreaker(4)
     for _ in range(4):
         with asking_about("foo"):
             health.failed(HOST)
@@ -79,7 +79,7 @@ def test_after_a_success_a_subject_counts_anew() -> None:
 
 
 def test_one_host_does_not_stand_for_another() -> None:
-    health = HostHealth(1)
+    health = CircuitBreaker(1)
     health.failed(HOST)
     assert not health.is_down("files.example")
 

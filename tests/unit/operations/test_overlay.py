@@ -42,12 +42,12 @@ def test_storage_answers_as_if_it_had_written(
                 storage.save(path, [data[:1], data[1:]])
                 expected[path] = data
             case "write":
-                with storage.write(path) as sink:
-                    sink.write(data)
+                with storage.write(path) as writer:
+                    writer.write(data)
                 expected[path] = data
             case "rewrite":
-                with storage.rewrite(path) as sink:
-                    sink.write(data)
+                with storage.rewrite(path) as writer:
+                    writer.write(data)
                 expected[path] = data
             case "write_bytes":
                 assert storage.write_bytes(path, data) == (expected.get(path) != data)

@@ -12,11 +12,11 @@ from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_fetcher
 from tests.support.fakepypi import Call, FakePyPI, RateLimited
-from tests.support.planning import NEW, A, B, Held, owed, plan, saved_todo
+from tests.support.planning import NEW, A, B, Held, expectation, plan, saved_todo
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, response
 
 # Everything
@@ -29,8 +29,8 @@ def test_a_first_run_looks_at_every_project(pypi: FakePyPI, upstream: Upstream) 
     assert made.todo.target_serial == pypi.serial == 6
     assert made.recheck
     assert made.is_new
-    assert owed(made) == {"a": (2, Owed.LISTED), "b": (6, Owed.LISTED)}
-    assert made.todo.get(A) == TodoEntry("A", 2, Owed.LISTED)
+    assert expectation(made) == {"a": (2, Expectation.LISTED), "b": (6, Expectation.LISTED)}
+    assert made.todo.get(A) == TodoEntry("A", 2, Expectation.LISTED)
 
 
 def test_an_empty_list_does_not_have_a_long_journal_read(pypi: FakePyPI, upstream: Upstream) -> None:
@@ -38,7 +38,10 @@ def test_an_empty_list_does_not_have_a_long_journal_read(pypi: FakePyPI, upstrea
     pypi.skip_serials(100_000)
     pypi.add_file("b", "1.0")
     pypi.fault(LIST, response({}), times=None)
-    assert owed(plan(upstream)) == {"a": (4, Owed.LISTED), "b": (100_008, Owed.LISTED)}  # as the root index says
+    assert expectation(plan(upstream)) == {
+        "a": (4, Expectation.LISTED),
+        "b": (100_008, Expectation.LISTED),
+    }  # as the root index says
     assert pypi.requests_for("/simple/")
     with pytest.raises(MalformedResponseError, match="no project, although the journal ends at serial 100008"):
         plan_run(NEW, upstream, Held({}), NO_FILTERS, must_check_all=False, api_method=ApiMethod.XMLRPC)
@@ -54,7 +57,7 @@ def test_an_empty_index_has_nothing_to_do(upstream: Upstream) -> None:
 def test_quarantined_projects_and_those_without_files_are_looked_at(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     pypi.quarantine_project("a")
-    assert owed(plan(upstream)) == {"a": (3, Owed.LISTED)}
+    assert expectation(plan(upstream)) == {"a": (3, Expectation.LISTED)}
 
 
 def test_the_changelog_makes_good_for_a_list_that_is_old(pypi: FakePyPI, upstream: Upstream) -> None:
@@ -65,7 +68,11 @@ def test_the_changelog_makes_good_for_a_list_that_is_old(pypi: FakePyPI, upstrea
     pypi.add_file("a", "1.0", kind="sdist")
     pypi.remove_project("b")
     made = plan(upstream)
-    assert owed(made) == {"a": (8, Owed.CONTENT), "b": (9, Owed.REMOVED), "c": (5, Owed.CONTENT)}
+    assert expectation(made) == {
+        "a": (8, Expectation.CONTENT),
+        "b": (9, Expectation.REMOVED),
+        "c": (5, Expectation.CONTENT),
+    }
     assert made.todo.target_serial == 9
 
 
@@ -74,7 +81,7 @@ def test_the_changelog_makes_good_for_what_happens_meanwhile(pypi: FakePyPI, ups
     pypi.fault(LIST, Call(lambda: pypi.create_project("b")))
     pypi.fault(SINCE, Call(lambda: pypi.create_project("c")))
     made = plan(upstream)
-    assert set(owed(made)) == {"a", "b", "c"}
+    assert set(expectation(made)) == {"a", "b", "c"}
     assert made.todo.target_serial == pypi.serial == 6
 
 
@@ -88,13 +95,13 @@ def test_content_that_changed_meanwhile_is_owed_also_where_a_role_changed_after_
         pypi.add_role("a")
 
     pypi.fault(LIST, Call(meanwhile))
-    assert owed(plan(upstream)) == {"a": (4, Owed.CONTENT)}
+    assert expectation(plan(upstream)) == {"a": (4, Expectation.CONTENT)}
 
 
 def test_what_is_held_but_not_listed_may_be_gone(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     made = plan(upstream, held={A: 2, B: 1})
-    assert owed(made) == {"a": (2, Owed.LISTED), "b": (0, Owed.REMOVED)}
+    assert expectation(made) == {"a": (2, Expectation.LISTED), "b": (0, Expectation.REMOVED)}
 
 
 def test_other_pages_mean_that_every_project_is_looked_at_but_not_every_file(
@@ -102,7 +109,7 @@ def test_other_pages_mean_that_every_project_is_looked_at_but_not_every_file(
 ) -> None:
     pypi.create_project("a")
     made = plan(upstream, SavedState(2, None), must_check_all=True)
-    assert owed(made) == {"a": (2, Owed.LISTED)}
+    assert expectation(made) == {"a": (2, Expectation.LISTED)}
     assert (made.recheck, made.is_new) == (False, True)
 
 
@@ -122,7 +129,7 @@ def test_a_later_run_looks_at_what_has_changed(pypi: FakePyPI, upstream: Upstrea
     pypi.add_role("a")
     pypi.add_file("b", "1.0", kind="sdist")
     made = plan(upstream, SavedState(begin, None))
-    assert owed(made) == {"a": (5, Owed.ROLES), "b": (7, Owed.CONTENT)}
+    assert expectation(made) == {"a": (5, Expectation.ROLES), "b": (7, Expectation.CONTENT)}
     assert made.todo.target_serial == 7
     assert (made.recheck, made.is_new) == (False, True)
     assert "list_packages_with_serial" not in pypi.rpc_calls()
@@ -150,23 +157,23 @@ def test_what_is_left_of_earlier_runs_stays_on_the_list(pypi: FakePyPI, upstream
     pypi.create_project("a")
     pypi.create_project("b")
     made = plan(upstream, saved_todo(3, c=TodoEntry("C", 1)))
-    assert owed(made) == {"c": (1, Owed.CONTENT), "b": (4, Owed.ROLES)}
+    assert expectation(made) == {"c": (1, Expectation.CONTENT), "b": (4, Expectation.ROLES)}
     assert made.todo.target_serial == 4
     assert made.is_new
 
 
 def test_a_resync_that_was_interrupted_goes_on_with_its_checks(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
-    saved = SavedState(None, TodoList(2, {A: TodoEntry("a", 2, Owed.LISTED)}))
+    saved = SavedState(None, TodoList(2, {A: TodoEntry("a", 2, Expectation.LISTED)}))
     made = plan(upstream, saved)
-    assert owed(made) == {"a": (2, Owed.LISTED)}
+    assert expectation(made) == {"a": (2, Expectation.LISTED)}
     assert made.recheck
 
 
 def test_the_first_serials_are_told_to_a_mirror_of_an_empty_index(pypi: FakePyPI, upstream: Upstream) -> None:
     assert not plan(upstream, SavedState(0, None)).is_new
     pypi.create_project("a")
-    assert owed(plan(upstream, SavedState(0, None))) == {"a": (1, Owed.CONTENT)}
+    assert expectation(plan(upstream, SavedState(0, None))) == {"a": (1, Expectation.CONTENT)}
 
 
 def test_a_gap_in_the_serials_is_no_step_back(pypi: FakePyPI, upstream: Upstream) -> None:
@@ -174,7 +181,7 @@ def test_a_gap_in_the_serials_is_no_step_back(pypi: FakePyPI, upstream: Upstream
     pypi.skip_serials(10)
     pypi.create_project("b")
     made = plan(upstream, SavedState(2, None))
-    assert owed(made) == {"b": (13, Owed.CONTENT)}
+    assert expectation(made) == {"b": (13, Expectation.CONTENT)}
 
 
 @pytest.mark.parametrize("ours", [3, 1000])

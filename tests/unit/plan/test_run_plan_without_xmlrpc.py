@@ -8,12 +8,12 @@ import pytest
 from bandersnatch.errors import UpstreamError
 from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_fetcher, named
 from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.support.fetching import CLOSED_PORT
-from tests.support.planning import A, B, owed, plan, saved_todo, without_rpc
+from tests.support.planning import A, B, expectation, plan, saved_todo, without_rpc
 from tests.support.rig import Rig
 
 
@@ -22,7 +22,7 @@ def test_without_xml_rpc_a_first_run_goes_by_the_root_index(pypi: FakePyPI, upst
     pypi.create_project("b")
     without_rpc(pypi)
     made = plan(upstream)
-    assert owed(made) == {"a": (2, Owed.LISTED), "b": (4, Owed.LISTED)}
+    assert expectation(made) == {"a": (2, Expectation.LISTED), "b": (4, Expectation.LISTED)}
     assert made.todo.target_serial == 4
     assert made.recheck
 
@@ -34,20 +34,23 @@ def test_without_xml_rpc_a_later_run_looks_at_what_is_newer_or_missing(pypi: Fak
     pypi.remove_project("gone")
     without_rpc(pypi)
     made = plan(upstream, SavedState(6, None), {A: 2, B: 3, named("gone"): 6})
-    assert owed(made) == {"b": (4, Owed.LISTED), "gone": (0, Owed.REMOVED)}
+    assert expectation(made) == {"b": (4, Expectation.LISTED), "gone": (0, Expectation.REMOVED)}
     assert made.todo.target_serial == 7
 
 
 def test_what_is_newer_than_an_old_root_index_is_not_taken_for_gone(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     without_rpc(pypi)
-    assert owed(plan(upstream, SavedState(2, None), {A: 2, B: 9})) == {}
+    assert expectation(plan(upstream, SavedState(2, None), {A: 2, B: 9})) == {}
 
 
 def test_a_full_plan_asks_about_all_that_is_not_listed_however_new_it_is(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.create_project("a")
     without_rpc(pypi)
-    assert owed(plan(upstream, held={A: 2, B: 9})) == {"a": (2, Owed.LISTED), "b": (0, Owed.REMOVED)}
+    assert expectation(plan(upstream, held={A: 2, B: 9})) == {
+        "a": (2, Expectation.LISTED),
+        "b": (0, Expectation.REMOVED),
+    }
 
 
 def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream) -> None:
@@ -57,18 +60,18 @@ def test_an_old_root_index_moves_nothing_back(pypi: FakePyPI, upstream: Upstream
     without_rpc(pypi)
     made = plan(upstream, saved_todo(4, b=TodoEntry("b", 4)), {A: 2})
     assert made.todo.target_serial == 4
-    assert owed(made) == {"b": (4, Owed.CONTENT)}
+    assert expectation(made) == {"b": (4, Expectation.CONTENT)}
 
 
-@pytest.mark.parametrize("kind", [Owed.CONTENT, Owed.REMOVALS])
+@pytest.mark.parametrize("kind", [Expectation.CONTENT, Expectation.REMOVALS])
 def test_the_root_index_does_not_hide_what_the_changelog_said_before(
-    pypi: FakePyPI, upstream: Upstream, kind: Owed
+    pypi: FakePyPI, upstream: Upstream, kind: Expectation
 ) -> None:
     pypi.create_project("a")
     pypi.add_role("a")
     without_rpc(pypi)
     made = plan(upstream, saved_todo(2, a=TodoEntry("a", 2, kind)), {A: 1})
-    serial, owed_kind = owed(made)["a"]
+    serial, owed_kind = expectation(made)["a"]
     assert owed_kind is kind
     assert serial >= 2
 
@@ -88,7 +91,7 @@ def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
 ) -> None:
     pypi.create_project("a")
     pypi.fault("/pypi", fault, times=None)
-    assert set(owed(plan(upstream))) == {"a"}
+    assert set(expectation(plan(upstream))) == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -7,29 +7,29 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.model import ChangelogEntry
 from bandersnatch.state.todo import TodoEntry, TodoFormatError, TodoList
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from tests.support.builders import SAMPLE, named, serials, unhurried
 
-Change = tuple[ChangelogEntry, Owed]
+Change = tuple[ChangelogEntry, Expectation]
 
 display_names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
-todo_entries = st.builds(TodoEntry, display_names, serials, st.sampled_from(Owed))
+todo_entries = st.builds(TodoEntry, display_names, serials, st.sampled_from(Expectation))
 
 
-def change(serial: int, owed: Owed = Owed.CONTENT, name: str = "sample") -> Change:
-    return ChangelogEntry(named(name), name, "", serial), owed
+def change(serial: int, expectation: Expectation = Expectation.CONTENT, name: str = "sample") -> Change:
+    return ChangelogEntry(named(name), name, "", serial), expectation
 
 
 @st.composite
 def change_lists(draw: st.DrawFn) -> list[Change]:
     """Make up changes to a few projects, each with a serial of its own."""
     numbers = draw(st.lists(st.integers(1, 1000), unique=True, max_size=12))
-    kinds = st.sampled_from([Owed.CONTENT, Owed.REMOVALS, Owed.ROLES, Owed.REMOVED])
+    kinds = st.sampled_from([Expectation.CONTENT, Expectation.REMOVALS, Expectation.ROLES, Expectation.REMOVED])
     return [change(number, draw(kinds), draw(st.sampled_from("abc"))) for number in numbers]
 
 
-def entries(todo: TodoList) -> dict[NormalizedName, tuple[int, Owed]]:
-    return {name: (todo[name].serial, todo[name].owed) for name in todo}
+def entries(todo: TodoList) -> dict[NormalizedName, tuple[int, Expectation]]:
+    return {name: (todo[name].serial, todo[name].expectation) for name in todo}
 
 
 def text_of(todo: TodoList) -> str:
@@ -47,7 +47,7 @@ def test_a_new_list_is_empty_and_has_its_target() -> None:
 def test_an_added_project_can_be_taken_off_again() -> None:
     todo = TodoList(5)
     todo.add(SAMPLE, TodoEntry("Sample", 3))
-    assert todo.get(SAMPLE) == TodoEntry("Sample", 3, Owed.CONTENT)
+    assert todo.get(SAMPLE) == TodoEntry("Sample", 3, Expectation.CONTENT)
     todo.discard(SAMPLE)
     assert SAMPLE not in todo
 
@@ -73,52 +73,52 @@ def test_merging_never_moves_the_target_back() -> None:
 def test_the_newest_spelling_of_a_name_is_kept() -> None:
     todo = TodoList(0)
     rows = [ChangelogEntry(SAMPLE, spelling, "", serial) for serial, spelling in ((1, "sample"), (2, "Sample"))]
-    todo.merge((row, Owed.CONTENT) for row in reversed(rows))
+    todo.merge((row, Expectation.CONTENT) for row in reversed(rows))
     assert todo.get(SAMPLE) == TodoEntry("Sample", 2)
 
 
 def test_a_change_of_roles_does_not_ask_for_a_newer_page_than_the_content_did() -> None:
     todo = TodoList(0)
-    todo.merge([change(1), change(2, Owed.ROLES)])
-    assert entries(todo) == {SAMPLE: (1, Owed.CONTENT)}
+    todo.merge([change(1), change(2, Expectation.ROLES)])
+    assert entries(todo) == {SAMPLE: (1, Expectation.CONTENT)}
 
 
 def test_a_change_of_roles_does_not_hide_a_removal() -> None:
     todo = TodoList(0)
-    todo.merge([change(1, Owed.REMOVED), change(2, Owed.ROLES)])
-    assert entries(todo) == {SAMPLE: (1, Owed.REMOVED)}
+    todo.merge([change(1, Expectation.REMOVED), change(2, Expectation.ROLES)])
+    assert entries(todo) == {SAMPLE: (1, Expectation.REMOVED)}
 
 
 def test_a_project_that_was_created_again_is_not_removed_but_may_have_lost_files() -> None:
     todo = TodoList(0)
-    todo.merge([change(1, Owed.REMOVED), change(2)])
-    assert entries(todo) == {SAMPLE: (2, Owed.REMOVALS)}
+    todo.merge([change(1, Expectation.REMOVED), change(2)])
+    assert entries(todo) == {SAMPLE: (2, Expectation.REMOVALS)}
 
 
 def test_a_newer_change_does_not_hide_that_files_were_removed() -> None:
     todo = TodoList(0)
-    todo.merge([change(1, Owed.REMOVALS), change(2), change(3, Owed.ROLES), change(4)])
-    assert entries(todo) == {SAMPLE: (4, Owed.REMOVALS)}
+    todo.merge([change(1, Expectation.REMOVALS), change(2), change(3, Expectation.ROLES), change(4)])
+    assert entries(todo) == {SAMPLE: (4, Expectation.REMOVALS)}
 
 
 def test_an_older_change_of_content_is_owed_whatever_the_list_says() -> None:
     todo = TodoList(5)
-    todo.add(SAMPLE, TodoEntry("sample", 5, Owed.LISTED))
-    todo.merge([change(4), change(5, Owed.ROLES)])
-    assert entries(todo) == {SAMPLE: (4, Owed.CONTENT)}
+    todo.add(SAMPLE, TodoEntry("sample", 5, Expectation.LISTED))
+    todo.merge([change(4), change(5, Expectation.ROLES)])
+    assert entries(todo) == {SAMPLE: (4, Expectation.CONTENT)}
 
 
 def test_a_removal_takes_the_place_of_older_changes() -> None:
     todo = TodoList(0)
-    todo.merge([change(1), change(2, Owed.REMOVED)])
-    assert entries(todo) == {SAMPLE: (2, Owed.REMOVED)}
+    todo.merge([change(1), change(2, Expectation.REMOVED)])
+    assert entries(todo) == {SAMPLE: (2, Expectation.REMOVED)}
 
 
 def test_a_change_at_the_serial_of_the_list_tells_what_it_was() -> None:
     todo = TodoList(5)
-    todo.add(SAMPLE, TodoEntry("sample", 5, Owed.LISTED))
-    todo.merge([change(5, Owed.CONTENT)])
-    assert entries(todo) == {SAMPLE: (5, Owed.CONTENT)}
+    todo.add(SAMPLE, TodoEntry("sample", 5, Expectation.LISTED))
+    todo.merge([change(5, Expectation.CONTENT)])
+    assert entries(todo) == {SAMPLE: (5, Expectation.CONTENT)}
 
 
 @unhurried
@@ -128,12 +128,15 @@ def test_merging_owes_the_newest_content_and_reaches_the_highest_serial(changes:
     todo.merge(changes)
     assert todo.target_serial == max([target, *(row.serial for row, _ in changes)])
     assert set(todo) == {row.project for row, _ in changes}
-    for project, (serial, owed) in entries(todo).items():
+    for project, (serial, expectation) in entries(todo).items():
         about = [(row.serial, kind) for row, kind in changes if row.project == project]
-        content = [pair for pair in about if pair[1] is not Owed.ROLES]
+        content = [pair for pair in about if pair[1] is not Expectation.ROLES]
         newest, kind = max(content or about, key=lambda pair: pair[0])
-        lost_files = any(kind in (Owed.REMOVALS, Owed.REMOVED) for _, kind in content)
-        assert (serial, owed) == (newest, Owed.REMOVALS if kind is Owed.CONTENT and lost_files else kind)
+        lost_files = any(kind in (Expectation.REMOVALS, Expectation.REMOVED) for _, kind in content)
+        assert (serial, expectation) == (
+            newest,
+            Expectation.REMOVALS if kind is Expectation.CONTENT and lost_files else kind,
+        )
 
 
 @unhurried
@@ -164,8 +167,8 @@ def test_the_text_form_is_read_back_as_it_was(target: int, waiting: list[TodoEnt
 def test_the_text_form_is_the_target_and_a_line_for_each_project() -> None:
     todo = TodoList(9)
     todo.add(SAMPLE, TodoEntry("Sample", 3))
-    todo.add(named("b"), TodoEntry("B", 4, Owed.ROLES))
-    todo.add(named("c"), TodoEntry("C", 5, Owed.REMOVED))
+    todo.add(named("b"), TodoEntry("B", 4, Expectation.ROLES))
+    todo.add(named("c"), TodoEntry("C", 5, Expectation.REMOVED))
     assert text_of(todo) == "9\nSample 3\nB 4 roles\nC 5 removed\n"
 
 

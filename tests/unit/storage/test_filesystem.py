@@ -9,7 +9,7 @@ import pytest
 
 from bandersnatch.errors import IntegrityError, PathConflictError, StorageError
 from bandersnatch.model import StoredFile
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
 from bandersnatch.storage.shortcomings import Shortcomings
@@ -22,17 +22,17 @@ KEPT = Partial(0, (ConnectionResetError,))
 
 
 def test_a_file_is_whole_when_the_block_has_ended(storage: FilesystemStorage) -> None:
-    with storage.write(PATH) as sink:
-        sink.write(b"con")
-        sink.write(b"tent")
-        sink.expect("url", len(CONTENT), SHA256)
+    with storage.write(PATH) as writer:
+        writer.write(b"con")
+        writer.write(b"tent")
+        writer.expect("url", len(CONTENT), SHA256)
     assert files(storage) == {PATH: CONTENT}
 
 
 def test_nothing_is_visible_before_the_block_has_ended(storage: FilesystemStorage) -> None:
-    with storage.write(PATH) as sink:
-        sink.write(CONTENT)
-        sink.flush_to_disk(None)
+    with storage.write(PATH) as writer:
+        writer.write(CONTENT)
+        writer.flush_to_disk(None)
         assert storage.stat(PATH) is None
         assert half_written(storage.root) != []
         assert not (storage.root / "web").exists()
@@ -41,8 +41,8 @@ def test_nothing_is_visible_before_the_block_has_ended(storage: FilesystemStorag
 
 def test_the_old_file_stays_until_the_new_one_is_whole(storage: FilesystemStorage) -> None:
     storage.write_bytes(PATH, b"old")
-    with storage.write(PATH) as sink:
-        sink.write(b"new and longer")
+    with storage.write(PATH) as writer:
+        writer.write(b"new and longer")
         assert storage.read(PATH) == b"old"
     assert storage.read(PATH) == b"new and longer"
 
@@ -71,15 +71,15 @@ def test_wrong_bytes_never_appear(storage: FilesystemStorage, size: int, sha256:
 
 
 def test_a_sink_counts_what_passes(storage: FilesystemStorage) -> None:
-    with storage.write(PATH) as sink:
-        assert sink.size == 0
-        sink.write(CONTENT)
-        assert sink.size == len(CONTENT)
+    with storage.write(PATH) as writer:
+        assert writer.size == 0
+        writer.write(CONTENT)
+        assert writer.size == len(CONTENT)
 
 
 def test_a_file_gets_the_time_that_it_is_given(storage: FilesystemStorage) -> None:
-    with storage.write(PATH, mtime=1_000_000_000.5) as sink:
-        sink.write(CONTENT)
+    with storage.write(PATH, mtime=1_000_000_000.5) as writer:
+        writer.write(CONTENT)
     assert storage.stat(PATH) == StoredFile(len(CONTENT), 1_000_000_000.5)
 
 
@@ -92,10 +92,10 @@ def test_an_unfinished_file_of_a_dead_run_is_written_over(storage: FilesystemSto
 
 
 def test_two_writers_of_one_path_are_an_error_and_the_first_one_wins(storage: FilesystemStorage) -> None:
-    with storage.write(PATH) as sink:
+    with storage.write(PATH) as writer:
         with pytest.raises(PathConflictError, match="another project of this run writes it too"), storage.write(PATH):
             pytest.fail("the block was entered")
-        sink.write(CONTENT)
+        writer.write(CONTENT)
     assert files(storage) == {PATH: CONTENT}
 
 
@@ -154,7 +154,7 @@ def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> No
 
 def test_a_disk_that_is_full_is_a_storage_error() -> None:
     with open("/dev/full", "wb") as full, pytest.raises(StorageError, match="can't write: No space left"):
-        Sink(PATH, full.fileno(), Shortcomings("/")).write(CONTENT)
+        FileWriter(PATH, full.fileno(), Shortcomings("/")).write(CONTENT)
 
 
 # The reserve
@@ -229,9 +229,9 @@ def test_an_empty_file_is_written_once(storage: FilesystemStorage) -> None:
 
 
 def rewrite(storage: FilesystemStorage, pieces: Iterable[bytes]) -> None:
-    with storage.rewrite(PATH) as sink:
+    with storage.rewrite(PATH) as writer:
         for piece in pieces:
-            sink.write(piece)
+            writer.write(piece)
 
 
 def test_a_large_file_is_written_piece_by_piece(storage: FilesystemStorage) -> None:

@@ -5,7 +5,7 @@ from threading import Thread
 import pytest
 
 from bandersnatch.errors import IntegrityError, InterruptedRunError, StorageError
-from bandersnatch.storage.file_writer import Partial, Sink
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
 from tests.support.sample_file import CONTENT, PATH, SHA256, expecting, failing, files, folders, write_and
@@ -31,18 +31,18 @@ def test_what_broke_off_is_kept_where_that_is_asked_for(storage: FilesystemStora
 
 def test_what_broke_off_is_gone_on_with(storage: FilesystemStorage) -> None:
     broken_off(storage, b"cont")
-    with storage.write(PATH, partial=Partial(4)) as sink:
-        assert sink.size == 4
-        sink.write(b"ent")
-        sink.expect("url", len(CONTENT), SHA256)
+    with storage.write(PATH, partial=Partial(4)) as writer:
+        assert writer.size == 4
+        writer.write(b"ent")
+        writer.expect("url", len(CONTENT), SHA256)
     assert files(storage) == {PATH: CONTENT}
 
 
 def test_only_the_bytes_up_to_the_offset_are_taken_over(storage: FilesystemStorage) -> None:
     broken_off(storage, b"cont and something wrong")
-    with storage.write(PATH, partial=Partial(4)) as sink:
-        sink.write(b"ent")
-        sink.expect("url", len(CONTENT), SHA256)
+    with storage.write(PATH, partial=Partial(4)) as writer:
+        writer.write(b"ent")
+        writer.expect("url", len(CONTENT), SHA256)
     assert files(storage) == {PATH: CONTENT}
 
 
@@ -76,7 +76,7 @@ def test_where_nothing_broke_off_nothing_is_there_to_go_on_with(storage: Filesys
 
 
 def test_what_broke_off_goes_when_the_run_is_abandoned(storage: FilesystemStorage) -> None:
-    def abandon(_: Sink) -> None:
+    def abandon(_: FileWriter) -> None:
         storage.abandon()
         raise ConnectionResetError
 
@@ -105,11 +105,11 @@ def test_sweeping_leaves_whole_files(storage: FilesystemStorage) -> None:
 
 
 def test_after_it_was_abandoned_no_file_appears_and_none_is_left_half_written(storage: FilesystemStorage) -> None:
-    def abandon(sink: Sink) -> None:
+    def abandon(writer: FileWriter) -> None:
         assert storage.is_writing()
         storage.abandon()
         assert files(storage) == {PATH: b"old"}
-        sink.write(CONTENT)
+        writer.write(CONTENT)
 
     storage.write_bytes(PATH, b"old")
     with pytest.raises(InterruptedRunError):

@@ -44,15 +44,15 @@ def victim(tmp_path: Path) -> Path:
 
 
 def break_off(storage: FilesystemStorage, path: StoredPath = PATH) -> None:
-    with suppress(ConnectionResetError), storage.write(path, partial=KEPT) as sink:
-        sink.write(b"cont")
+    with suppress(ConnectionResetError), storage.write(path, partial=KEPT) as writer:
+        writer.write(b"cont")
         raise ConnectionResetError
 
 
 @pytest.mark.parametrize("path", ALL)
 def test_nothing_half_written_lies_below_web(storage: FilesystemStorage, path: StoredPath) -> None:
-    with storage.write(path) as sink:
-        sink.write(CONTENT)
+    with storage.write(path) as writer:
+        writer.write(CONTENT)
         (part,) = half_written(storage.root)
         assert part.parent == storage.root / PARTS_FOLDER
         assert not (storage.root / "web").exists()
@@ -108,8 +108,8 @@ def test_a_link_in_the_place_of_the_folder_is_replaced(storage: FilesystemStorag
     elsewhere.mkdir()
     storage.root.mkdir(exist_ok=True)
     (storage.root / PARTS_FOLDER).symlink_to(elsewhere)
-    with storage.write(PATH) as sink:
-        sink.write(CONTENT)
+    with storage.write(PATH) as writer:
+        writer.write(CONTENT)
         assert list(elsewhere.iterdir()) == []
     assert storage.read(PATH) == CONTENT
 
@@ -126,8 +126,8 @@ def test_a_folder_in_which_others_could_write_is_emptied_and_closed_to_them(stor
 
 def test_a_twin_takes_the_folder_as_this_run_has_it(storage: FilesystemStorage) -> None:
     """Filesystems without modes, as of Windows shares, show it as open to all, whatever it was given."""
-    with storage.write(PATH) as sink:
-        sink.write(CONTENT)
+    with storage.write(PATH) as writer:
+        writer.write(CONTENT)
         (storage.root / PARTS_FOLDER).chmod(0o777)
         other = PATH.replace("sample", "other")
         storage.twin().write_bytes(StoredPath(other), b"by a helper")
@@ -221,8 +221,8 @@ def split(storage: FilesystemStorage) -> FilesystemStorage:
 
 @contextmanager
 def beside(storage: FilesystemStorage, path: StoredPath) -> Iterator[Path]:
-    with storage.write(path) as sink:
-        sink.write(CONTENT)
+    with storage.write(path) as writer:
+        writer.write(CONTENT)
         (part,) = half_written(storage.root)
         assert part.parent == (storage.root / path).parent
         assert part.name.startswith(".")
@@ -257,8 +257,8 @@ def test_a_download_beside_its_place_goes_on_in_the_next_run(split: FilesystemSt
     with as_configured(later, DiskConfig()):
         assert later.sweep_all([PATH], [PATH]) == 0
         assert later.partial_size(PATH) == 4
-        with later.write(PATH, partial=Partial(4)) as sink:
-            sink.write(b"ent")
+        with later.write(PATH, partial=Partial(4)) as writer:
+            writer.write(b"ent")
     assert later.read(PATH) == CONTENT
     assert half_written(later.root) == []
 
@@ -312,8 +312,8 @@ def test_a_rename_that_the_kernel_refuses_becomes_a_copy_beside_its_place(
     storage.link(StoredPath("web/packages/aa/link"), "there")
     assert (elsewhere / "link").readlink() == Path("there")
     assert half_written(storage.root) == half_written(elsewhere) == []
-    with storage.write(PATH) as sink:
-        sink.write(CONTENT)
+    with storage.write(PATH) as writer:
+        writer.write(CONTENT)
         assert len(half_written(elsewhere)) == 1
     assert half_written(elsewhere) == []
 

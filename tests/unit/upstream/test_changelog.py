@@ -9,7 +9,7 @@ from bandersnatch.errors import EndlessJournalError, MalformedResponseError
 from bandersnatch.model import ChangelogEntry, ListedProject
 from bandersnatch.upstream import changelog as changelog_module
 from bandersnatch.upstream.changelog import Changelog
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from tests.support.builders import named
 from tests.support.fakepypi import Body, Call, FakePyPI
 from tests.support.recorded import RECORDED
@@ -57,11 +57,11 @@ def test_changes_come_oldest_first_with_what_they_owe(pypi: FakePyPI, changelog:
     assert changelog.since(0) == (
         5,
         [
-            (entry("Sample", "create", 1), Owed.CONTENT),
-            (entry("Sample", "add Owner alice", 2), Owed.ROLES),
-            (entry("Sample", "new release", 3), Owed.CONTENT),
-            (entry("Sample", "add source file sample-1.0.tar.gz", 4), Owed.CONTENT),
-            (entry("Sample", "remove project", 5), Owed.REMOVED),
+            (entry("Sample", "create", 1), Expectation.CONTENT),
+            (entry("Sample", "add Owner alice", 2), Expectation.ROLES),
+            (entry("Sample", "new release", 3), Expectation.CONTENT),
+            (entry("Sample", "add source file sample-1.0.tar.gz", 4), Expectation.CONTENT),
+            (entry("Sample", "remove project", 5), Expectation.REMOVED),
         ],
     )
 
@@ -146,12 +146,12 @@ def test_a_row_about_no_project_only_counts_for_the_serial(
 
 def test_a_row_without_an_action_is_a_change_of_content(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.write_journal("a", None, None)
-    assert changelog.since(0) == (1, [(entry("a", "", 1), Owed.CONTENT)])
+    assert changelog.since(0) == (1, [(entry("a", "", 1), Expectation.CONTENT)])
 
 
 def test_an_action_in_another_script_is_read(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.write_journal("a", None, "add Owner ☃")
-    assert changelog.since(0) == (1, [(entry("a", "add Owner &#9731;", 1), Owed.ROLES)])
+    assert changelog.since(0) == (1, [(entry("a", "add Owner &#9731;", 1), Expectation.ROLES)])
 
 
 @pytest.mark.parametrize(

@@ -22,15 +22,15 @@ from packaging.utils import NormalizedName
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.project.equipment import Pace
-from bandersnatch.project.job import Order
-from bandersnatch.project.job_context import Workshop
+from bandersnatch.project.job import Job
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Owed
+from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.pool import helping
-from bandersnatch.workers.project_batch import Announced, HelpedOrder
+from bandersnatch.workers.project_batch import Announced, HelpedJob
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.support.rig import HELPED, HURRIED, Rig
 from tests.support.umask import umask
@@ -111,9 +111,9 @@ def no_more_descriptors() -> Iterator[None]:
 
 
 def test_a_run_does_without_helpers_that_can_not_be_started(
-    pypi: FakePyPI, workshop: Workshop, caplog: pytest.LogCaptureFixture
+    pypi: FakePyPI, context: JobContext, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with no_more_descriptors(), helping(workshop, HttpConfig(pypi.url)) as found:
+    with no_more_descriptors(), helping(context, HttpConfig(pypi.url)) as found:
         assert found is None
         assert helpers() == []
     assert "a helper process can't be started: [Errno 24] Too many open files" in caplog.text
@@ -121,16 +121,16 @@ def test_a_run_does_without_helpers_that_can_not_be_started(
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
 def test_there_is_a_helper_for_each_core_but_none_for_few_workers(
-    pypi: FakePyPI, workshop: Workshop, workers: int, expected: int
+    pypi: FakePyPI, context: JobContext, workers: int, expected: int
 ) -> None:
-    with helping(workshop, HttpConfig(pypi.url, workers=workers)) as found:
+    with helping(context, HttpConfig(pypi.url, workers=workers)) as found:
         assert len(helpers()) == expected
         assert (found is None) == (expected == 0)
     assert helpers() == []
 
 
-def test_there_is_none_where_there_is_one_core(pypi: FakePyPI, workshop: Workshop) -> None:
-    with one_core(), helping(workshop, HttpConfig(pypi.url, workers=10)) as found:
+def test_there_is_none_where_there_is_one_core(pypi: FakePyPI, context: JobContext) -> None:
+    with one_core(), helping(context, HttpConfig(pypi.url, workers=10)) as found:
         assert helpers() == []
         assert found is None
 
@@ -276,28 +276,28 @@ def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
 # What becomes of them
 
 
-def test_a_helper_whose_announcement_can_not_be_noted_is_given_up(pypi: FakePyPI, workshop: Workshop) -> None:
+def test_a_helper_whose_announcement_can_not_be_noted_is_given_up(pypi: FakePyPI, context: JobContext) -> None:
     """Else it would take the next task for the answer that it waits for, and touch what was never noted."""
-    orders = []
+    jobs = []
     for number in range(4):
         project = NormalizedName(f"project-{number}")
         pypi.add_file(project, "1.0", kind="sdist")
-        orders.append(HelpedOrder(Order(project, TodoEntry(project, 1, Owed.CONTENT)), None, frozenset()))
+        jobs.append(HelpedJob(Job(project, TodoEntry(project, 1, Expectation.CONTENT)), None, frozenset()))
 
     def fail(_: Sequence[Announced]) -> None:
         raise StorageError("inventory", "use the inventory", "database is locked")
 
-    with helping(workshop, HttpConfig(pypi.url, workers=10, allow_non_https=True)) as found:
+    with helping(context, HttpConfig(pypi.url, workers=10, allow_non_https=True)) as found:
         assert found is not None
         for number in range(found.number, 0, -1):
             assert found.number == number
             with pytest.raises(StorageError):
-                found.work_on_projects(orders, fail)
+                found.work_on_projects(jobs, fail)
             assert len(helpers()) == number - 1
-        assert found.work_on_projects(orders, fail) is None  # all have ended
+        assert found.work_on_projects(jobs, fail) is None  # all have ended
         assert found.digests([StoredPath("web/nothing")]) == [None]
-    assert not list(workshop.storage.root.rglob("*.tar.gz"))
-    assert not list(workshop.storage.root.rglob("index.html"))
+    assert not list(context.storage.root.rglob("*.tar.gz"))
+    assert not list(context.storage.root.rglob("index.html"))
 
 
 def test_a_folder_that_another_process_deletes_as_empty_is_made_again(storage: FilesystemStorage) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from bandersnatch.project.job import Order
+from bandersnatch.project.job import Job
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.workers.scheduler import Schedule
 from tests.support.builders import SAMPLE, named, unhurried
@@ -24,98 +24,98 @@ def todo_list(serials: dict[str, int]) -> TodoList:
 
 
 def next_project(schedule: Schedule, now: float) -> NormalizedName | None:
-    order = schedule.next_order(now)
-    return None if order is None else order.project
+    job = schedule.next_job(now)
+    return None if job is None else job.project
 
 
 def test_an_empty_schedule_gives_no_order() -> None:
     empty = schedule()
     assert empty.is_empty()
-    assert empty.next_order(0.0) is None
+    assert empty.next_job(0.0) is None
 
 
 @pytest.mark.parametrize("recheck", [False, True])
 @pytest.mark.parametrize("may_remove", [False, True])
 def test_an_order_says_what_is_asked(recheck: bool, may_remove: bool) -> None:
     todo = TodoList(5, {SAMPLE: ENTRY})
-    orders = Schedule(todo, [SAMPLE], recheck=recheck, may_remove=may_remove, stale_delays=DELAYS)
-    order = Order(SAMPLE, ENTRY, recheck=recheck, is_last_attempt=False, may_remove=may_remove)
-    assert orders.next_order(0.0) == order
+    jobs = Schedule(todo, [SAMPLE], recheck=recheck, may_remove=may_remove, stale_delays=DELAYS)
+    job = Job(SAMPLE, ENTRY, recheck=recheck, is_last_attempt=False, may_remove=may_remove)
+    assert jobs.next_job(0.0) == job
 
 
 def test_only_the_projects_asked_for_come() -> None:
-    orders = Schedule(todo_list({"a": 1, "b": 2, "c": 3}), [named("c"), named("a")], recheck=False, stale_delays=DELAYS)
-    assert [next_project(orders, 0.0) for _ in range(3)] == ["a", "c", None]
+    jobs = Schedule(todo_list({"a": 1, "b": 2, "c": 3}), [named("c"), named("a")], recheck=False, stale_delays=DELAYS)
+    assert [next_project(jobs, 0.0) for _ in range(3)] == ["a", "c", None]
 
 
 def test_projects_come_in_the_order_of_their_serials() -> None:
-    orders = schedule(c=3, a=1, b=2)
-    assert [next_project(orders, 0.0) for _ in range(4)] == ["a", "b", "c", None]
-    assert orders.is_empty()
+    jobs = schedule(c=3, a=1, b=2)
+    assert [next_project(jobs, 0.0) for _ in range(4)] == ["a", "b", "c", None]
+    assert jobs.is_empty()
 
 
 def test_a_stale_project_waits_for_its_time() -> None:
-    orders = schedule(a=1)
-    orders.next_order(0.0)
-    assert orders.postpone(named("a"), 10.0)
-    assert not orders.is_empty()
-    assert orders.next_order(10.9) is None
-    assert next_project(orders, 11.0) == "a"
-    assert orders.is_empty()
+    jobs = schedule(a=1)
+    jobs.next_job(0.0)
+    assert jobs.postpone(named("a"), 10.0)
+    assert not jobs.is_empty()
+    assert jobs.next_job(10.9) is None
+    assert next_project(jobs, 11.0) == "a"
+    assert jobs.is_empty()
 
 
 def test_it_waits_longer_each_time_and_not_for_ever() -> None:
-    orders = schedule(a=1)
-    assert next_project(orders, 0.0) == "a"
-    assert orders.postpone(named("a"), 0.0)
-    assert next_project(orders, 1.0) == "a"
-    assert orders.postpone(named("a"), 1.0)
-    assert next_project(orders, 2.9) is None
-    assert next_project(orders, 3.0) == "a"
-    assert not orders.postpone(named("a"), 3.0)
-    assert orders.is_empty()
+    jobs = schedule(a=1)
+    assert next_project(jobs, 0.0) == "a"
+    assert jobs.postpone(named("a"), 0.0)
+    assert next_project(jobs, 1.0) == "a"
+    assert jobs.postpone(named("a"), 1.0)
+    assert next_project(jobs, 2.9) is None
+    assert next_project(jobs, 3.0) == "a"
+    assert not jobs.postpone(named("a"), 3.0)
+    assert jobs.is_empty()
 
 
 def test_the_last_attempt_is_known_as_such() -> None:
-    orders = schedule(a=1)
+    jobs = schedule(a=1)
     attempts = []
-    while (order := orders.next_order(100.0)) is not None:
-        attempts.append(order.is_last_attempt)
-        orders.postpone(order.project, 0.0)
+    while (job := jobs.next_job(100.0)) is not None:
+        attempts.append(job.is_last_attempt)
+        jobs.postpone(job.project, 0.0)
     assert attempts == [False, False, True]
 
 
 def test_without_delays_the_first_attempt_is_the_last() -> None:
-    orders = schedule(stale_delays=(), a=1)
-    order = orders.next_order(0.0)
-    assert order is not None
-    assert order.is_last_attempt
-    assert not orders.postpone(order.project, 0.0)
+    jobs = schedule(stale_delays=(), a=1)
+    job = jobs.next_job(0.0)
+    assert job is not None
+    assert job.is_last_attempt
+    assert not jobs.postpone(job.project, 0.0)
 
 
 def test_others_come_before_a_stale_project() -> None:
-    orders = schedule(a=1, b=2)
-    orders.next_order(0.0)
-    orders.postpone(named("a"), 0.0)
-    assert [next_project(orders, 100.0), next_project(orders, 100.0)] == ["b", "a"]
+    jobs = schedule(a=1, b=2)
+    jobs.next_job(0.0)
+    jobs.postpone(named("a"), 0.0)
+    assert [next_project(jobs, 100.0), next_project(jobs, 100.0)] == ["b", "a"]
 
 
 def test_of_two_stale_projects_the_one_comes_first_whose_time_has_come() -> None:
-    orders = schedule(a=1, b=2)
-    orders.next_order(0.0)
-    orders.next_order(0.0)
-    orders.postpone(named("b"), 5.0)
-    orders.postpone(named("a"), 6.0)
-    assert [next_project(orders, 6.5), next_project(orders, 6.5), next_project(orders, 7.0)] == ["b", None, "a"]
+    jobs = schedule(a=1, b=2)
+    jobs.next_job(0.0)
+    jobs.next_job(0.0)
+    jobs.postpone(named("b"), 5.0)
+    jobs.postpone(named("a"), 6.0)
+    assert [next_project(jobs, 6.5), next_project(jobs, 6.5), next_project(jobs, 7.0)] == ["b", None, "a"]
 
 
 def test_a_schedule_that_was_cleared_gives_no_more_orders() -> None:
-    orders = schedule(a=1, b=2, c=3)
-    orders.next_order(0.0)
-    orders.postpone(named("a"), 0.0)
-    orders.clear()
-    assert orders.is_empty()
-    assert orders.next_order(100.0) is None
+    jobs = schedule(a=1, b=2, c=3)
+    jobs.next_job(0.0)
+    jobs.postpone(named("a"), 0.0)
+    jobs.clear()
+    assert jobs.is_empty()
+    assert jobs.next_job(100.0) is None
 
 
 @unhurried
@@ -124,14 +124,14 @@ def test_every_project_is_given_once_and_once_more_for_each_time_it_was_stale(
     serials: dict[str, int], staleness: list[bool]
 ) -> None:
     todo = todo_list(serials)
-    orders = Schedule(todo, todo, recheck=False, stale_delays=DELAYS)
+    jobs = Schedule(todo, todo, recheck=False, stale_delays=DELAYS)
     now, given_orders, postponed = 0.0, 0, 0
     stale = iter(staleness)
-    while not orders.is_empty():
-        order = orders.next_order(now)
+    while not jobs.is_empty():
+        job = jobs.next_job(now)
         now += 1.0
-        if order is not None:
+        if job is not None:
             given_orders += 1
-            postponed += next(stale, False) and orders.postpone(order.project, now)
+            postponed += next(stale, False) and jobs.postpone(job.project, now)
     assert given_orders == len(serials) + postponed
     assert postponed <= len(DELAYS) * len(serials)
