@@ -1,10 +1,10 @@
-"""The command: ``bandersnatch`` and ``python -m bandersnatch`` begin here. Signals count from the first moment on."""
+"""The entry point of ``bandersnatch`` and ``python -m bandersnatch``; signals are handled before all else."""
 
 from bandersnatch.cli.signals import end_at_signals
 
 
 def console() -> None:
-    """Run the command and end the process, also where a thread still waits for a silent upstream."""
+    """Run the command and end the process, even if a thread still waits for a silent upstream."""
     end_at_signals()
     from bandersnatch.cli.invocation import end_process  # noqa: PLC0415 - the imports take tenths of a second, see above
     from bandersnatch.main import main  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Every error that we raise, each carrying the facts of its message.
+"""Every error that we raise; each carries the facts of its message as attributes.
 
-One root, and below it a class by whose fault it is: the user's configuration, upstream, or the disk. A ``ValueError`` or
-``RuntimeError`` of ours is always a programmer's mistake, never one of these.
+All derive from ``MirrorError``, grouped by what is at fault: the configuration, upstream, or the disk. A ``ValueError``
+or ``RuntimeError`` from our own code is always a bug.
 """
 
 import re
@@ -20,31 +20,31 @@ _CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 
 
 def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
-    """Return upstream's text fit for a message: shortened, and without control characters."""
+    """Return upstream's text shortened to ``most`` characters, with control characters escaped."""
     cut = text if len(text) <= most else f"{text[:most]}..."
     return printable(cut)
 
 
 def printable(text: str) -> str:
-    """Return a text that can neither end a line nor move the cursor."""
+    """Return the text with unprintable characters escaped, so that it can't forge a log line or move the cursor."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def without_credentials(url: str) -> str:
-    """Return the URL, or a text with URLs, without users' names and passwords, as it may stand in messages and logs."""
+    """Return a URL, or a text that contains URLs, without user names and passwords, safe to log."""
     return _CREDENTIALS.sub("://", url)
 
 
 class MirrorError(Exception):
-    """The root of all errors that a user may meet."""
+    """The base class of every error that a user may see."""
 
     stops_run: ClassVar[bool] = False
-    """True where going on with other projects can't help: the disk, or an upstream that is no index."""
+    """Whether it ends the run, since other projects would fail too: a full disk, or an upstream that is no index."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let it come whole from another process; without this, ``__init__`` would be called with the message alone."""
+        """Support pickling between processes; the default would pass only the message to ``__init__``."""
         return _made_again, (type(self), self.args, self.__dict__)
 
 
@@ -55,7 +55,7 @@ def _made_again(kind: type[MirrorError], args: tuple[object, ...], facts: dict[s
 
 
 def without_data(error: BaseException) -> None:
-    """Let an error that is kept not keep what was worked on where it was raised, such as a page of many megabytes."""
+    """Clear the frames of an error's traceback, so that keeping the error does not keep a page of many megabytes."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:
@@ -65,7 +65,7 @@ def without_data(error: BaseException) -> None:
 
 
 class ConfigError(MirrorError):
-    """The configuration file has problems; ``problems`` holds a line for each of them."""
+    """The configuration file has problems; ``problems`` has one line for each."""
 
     stops_run = True
 
@@ -85,17 +85,17 @@ class ConfigMissingError(MirrorError):
 
 
 class UsageError(MirrorError):
-    """The command line asks for something that can't be done, or not in this way."""
+    """The command line asks for something that can't be done, or can't be done this way."""
 
     stops_run = True
 
 
 class UpstreamError(MirrorError):
-    """Upstream could not be reached, or what it answered can't be used."""
+    """Upstream could not be reached, or its answer is unusable."""
 
 
 class UpstreamUnavailableError(UpstreamError):
-    """A request got no usable answer: no connection, a time-out, a broken body or an error status."""
+    """A request got no usable answer: no connection, a timeout, a broken body or an error status."""
 
     def __init__(self, url: str, reason: str, status: int | None = None) -> None:
         super().__init__(f"{url}: {reason}")
@@ -103,19 +103,19 @@ class UpstreamUnavailableError(UpstreamError):
 
 
 class NothingToldError(UpstreamError):
-    """Neither the changelog nor the root index could be had, so that nothing tells what has changed."""
+    """Neither the changelog nor the root index could be read, so we can't tell what has changed."""
 
     def __init__(self, changelog: UpstreamError, index: UpstreamError) -> None:
         told = f"{changelog}; and the root index can't take the place of XML-RPC: {index}"
         reasons = {error.reason for error in (changelog, index) if isinstance(error, UpstreamUnavailableError)}
-        if len(reasons) == 1 and type(changelog) is type(index):  # as of a proxy that refuses; it is told once
+        if len(reasons) == 1 and type(changelog) is type(index):  # such as a proxy that refuses both: say it once
             told = f"{changelog}; and the root index can't take the place of XML-RPC, for the same reason"
         super().__init__(told)
         self.changelog, self.index = changelog, index
 
 
 class NoIndexError(UpstreamError):
-    """Upstream answers, but as a web site does that is no package index."""
+    """Upstream answers, but like a web site that is not a package index."""
 
     stops_run = True
 
@@ -125,11 +125,11 @@ class NoIndexError(UpstreamError):
 
 
 class BrokenBodyError(UpstreamUnavailableError):
-    """The body of an answer broke off, or upstream fell silent in the middle; another attempt may well succeed."""
+    """The body of a response broke off or stalled; a retry may well succeed."""
 
 
 class TimeLimitError(BrokenBodyError):
-    """An answer was still coming when its time was over."""
+    """A response was still arriving when its time limit expired."""
 
     def __init__(self, url: str, seconds: float) -> None:
         super().__init__(url, f"not whole after {seconds:g} s, the global-timeout")
@@ -137,7 +137,7 @@ class TimeLimitError(BrokenBodyError):
 
 
 class RangeRefusedError(UpstreamError):
-    """Upstream can't go on from where a download broke off; it must begin anew."""
+    """Upstream can't resume a download where it broke off; it must start again from the beginning."""
 
     def __init__(self, url: str) -> None:
         super().__init__(f"{url}: upstream can't send the rest of the file")
@@ -145,7 +145,7 @@ class RangeRefusedError(UpstreamError):
 
 
 class OversizedFileError(UpstreamError):
-    """A file whose page tells no size is larger than there is room for."""
+    """A file whose page gives no size turns out to be larger than the free space."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: the page tells no size for this file, which grows too large: {reason}")
@@ -161,11 +161,11 @@ class NotFoundError(UpstreamError):
 
 
 class UnexplainedError(UpstreamError):
-    """Upstream has taken something away without a word so far; what the changelog tells next may explain it."""
+    """Something has gone from upstream and nothing explains it yet; later changelog entries may."""
 
 
 class ProjectNotFoundError(UnexplainedError):
-    """Upstream has no page for a project, although nothing says that the project was removed."""
+    """Upstream has no page for a project, although nothing says that it removed the project."""
 
     def __init__(self, project: NormalizedName, url: str) -> None:
         super().__init__(f"{url}: not found, although upstream did not say that {project} was removed")
@@ -173,7 +173,7 @@ class ProjectNotFoundError(UnexplainedError):
 
 
 class StaleMetadataError(UpstreamError):
-    """Upstream answered with data older than its changelog promised."""
+    """Upstream sent a page older than its changelog promised, as a cache does that was not purged."""
 
     def __init__(self, project: NormalizedName, required: int, got: int | None) -> None:
         sent = "no serial" if got is None else str(got)
@@ -182,7 +182,7 @@ class StaleMetadataError(UpstreamError):
 
 
 class AheadOfJournalError(UpstreamError):
-    """Upstream answered with a serial that its own journal has not reached."""
+    """Upstream sent a serial beyond the end of its own journal."""
 
     def __init__(self, url: str, serial: int) -> None:
         super().__init__(f"{url}: the page has serial {serial}, which is beyond the end of upstream's journal")
@@ -190,7 +190,7 @@ class AheadOfJournalError(UpstreamError):
 
 
 class MalformedResponseError(UpstreamError):
-    """Upstream's answer is not what its API promises, or is hostile."""
+    """Upstream's answer breaks its API, or is hostile."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: {shown(reason)}")
@@ -198,7 +198,7 @@ class MalformedResponseError(UpstreamError):
 
 
 class EndlessJournalError(MalformedResponseError):
-    """The changelog does not come to its end, or tells of more than a run can hold."""
+    """The changelog does not end, or has more entries than a run can hold in memory."""
 
     def __init__(self, url: str, begin: int, reached: int) -> None:
         super().__init__(
@@ -209,7 +209,7 @@ class EndlessJournalError(MalformedResponseError):
 
 
 class UnsupportedVersionError(MalformedResponseError):
-    """Upstream answered in another version of the simple API than the one that is read here (PEP 629, PEP 691)."""
+    """Upstream answered in a version of the simple API that we can't read (PEP 629, PEP 691)."""
 
     def __init__(self, url: str, version: str) -> None:
         super().__init__(url, f"it is of version {version!r} of the simple API; only version 1 is known here")
@@ -217,7 +217,7 @@ class UnsupportedVersionError(MalformedResponseError):
 
 
 class SuspiciousPageError(UnexplainedError):
-    """A page contradicts what upstream said before, in a way that an attack or an accident would too."""
+    """A page contradicts what upstream said before, as an attack or an accident would."""
 
     def __init__(self, project: NormalizedName, reason: str) -> None:
         super().__init__(f"{project}: {reason}; what is here stays as it is")
@@ -225,7 +225,7 @@ class SuspiciousPageError(UnexplainedError):
 
 
 class HostDownError(UpstreamUnavailableError):
-    """A host gave no usable answer to many requests in a row: nothing more is asked of it in this run."""
+    """A host failed many requests in a row; this run sends it no more (circuit breaker)."""
 
     def __init__(self, url: str, reason: str, *, is_index: bool) -> None:
         super().__init__(url, reason)
@@ -233,14 +233,14 @@ class HostDownError(UpstreamUnavailableError):
 
 
 class RefusedSchemeError(UpstreamUnavailableError):
-    """A link to http:// is not followed. Nothing was asked, so it says nothing of the host."""
+    """A link to http:// was not followed. No request was sent, so it does not count against the host."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, "not https://, and allow-non-https is false")
 
 
 class OtherIndexError(MirrorError):
-    """The pages are of another index than the configured one, or there are none yet; only a run changes that."""
+    """The pages come from another index than the configured one, or there are none yet; only a run can change that."""
 
     stops_run = True
 
@@ -252,7 +252,7 @@ class OtherIndexError(MirrorError):
 
 
 class ChangedConfigurationError(MirrorError):
-    """The configuration asks for other pages or other projects than the mirror has; only a whole run can change that."""
+    """The configuration asks for other pages or projects than the mirror has; only a full run can change that."""
 
     stops_run = True
 
@@ -265,7 +265,7 @@ class ChangedConfigurationError(MirrorError):
 
 
 class NotTakenOverError(MirrorError):
-    """The tree was made by another bandersnatch, and no run has taken it over yet."""
+    """Another bandersnatch made the mirror, and no run has taken it over yet."""
 
     stops_run = True
 
@@ -291,7 +291,7 @@ class SerialMovedBackError(UpstreamError):
 
 
 class LostProjectsError(UpstreamError):
-    """Upstream's list of all projects is empty, or lacks most of what is held: an outage, for all that is known."""
+    """Upstream's list of all projects is empty, or lacks most of what we hold; we assume an outage."""
 
     stops_run = True
 
@@ -304,7 +304,7 @@ class LostProjectsError(UpstreamError):
 
 
 class EmptyIndexError(LostProjectsError):
-    """Upstream lists no project at all, although it has had some: an outage, for all that is known."""
+    """Upstream lists no projects, although its journal is not empty; we assume an outage."""
 
     def __init__(self, url: str, serial: int) -> None:
         MirrorError.__init__(
@@ -316,7 +316,7 @@ class EmptyIndexError(LostProjectsError):
 
 
 class PathConflictError(UpstreamError):
-    """Two files of upstream claim places that exclude each other."""
+    """Two upstream files claim conflicting paths: the same path, or one inside the other."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -324,7 +324,7 @@ class PathConflictError(UpstreamError):
 
 
 class IntegrityError(MirrorError):
-    """The bytes of a file are not the ones that upstream's page promises."""
+    """The bytes of a file differ from what upstream's page promises."""
 
     def __init__(self, url: str, what: str, expected: int | str, got: int | str) -> None:
         super().__init__(f"{url}: wrong {what}: the page says {expected}, got {got}")
@@ -343,13 +343,13 @@ class StorageError(MirrorError):
 
 
 class RefusedPlaceError(StorageError):
-    """The system refuses us a place that not all projects need: those that need it fail, and the others go on."""
+    """We lack permission for a path that only some projects need: those fail, and the others go on."""
 
     stops_run = False
 
 
 class MissingDirectoryError(MirrorError):
-    """The mirror's directory is not there, or not the mirror that was in it."""
+    """The mirror's directory is missing, or the mirror that was in it is."""
 
     stops_run = True
 
@@ -363,7 +363,7 @@ class MissingDirectoryError(MirrorError):
 
 
 class ScarceMemoryError(MirrorError):
-    """There is not enough memory, or not one more thread."""
+    """There is not enough memory, or the system refuses another thread."""
 
     stops_run = True
 
@@ -374,7 +374,7 @@ class ScarceMemoryError(MirrorError):
 
 
 class UnreadablePageError(MirrorError):
-    """A page that the mirror holds can't be read, so that nobody knows which files it lists."""
+    """A stored page can't be read, so we can't tell which files it lists."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}, so no file can be said to be on no page")

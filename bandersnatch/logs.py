@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 LINE_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
 TERMINAL_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 OF_PROJECT = {"is_of_project": True}
-"""``extra`` of a line that a run may write for each of thousands of projects."""
+"""``extra`` for a line that a run may log once per project, thousands of times."""
 _MOST_PROJECTS_SHOWN = 20
 TOLD_ONCE: set[str] = set()
-"""The keys of the warnings that are not to be repeated."""
+"""The keys of the warnings that were logged and must not be repeated."""
 _telling = threading.Lock()
 
 
 class PlainFormatter(logging.Formatter):
-    """One event, one line: what came from upstream can neither move the cursor nor forge a line."""
+    """One event, one line: text from upstream can neither move the cursor nor forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and below it the lines of a traceback where there is one."""
+        """Return the line, followed by the traceback if there is one."""
         record.message = record.getMessage()
         record.asctime = self.formatTime(record, self.datefmt)
         lines = [self.formatMessage(record)]
-        # A record of another process brings its traceback as text.
+        # A record from another process carries its traceback as text.
         traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
         lines += traceback.splitlines() if traceback else []
         return "\n".join(map(printable, lines))
 
 
 class PlainRecord(logging.LogRecord):
-    """A record whose texts are fit for whatever format and handler a configuration of others has."""
+    """A record that is safe to write, whatever formatter and handler the operator's logging configuration uses."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.exc_info:  # a formatter takes the text where there is one
+        if self.exc_info:  # formatters prefer exc_text, so the escaped traceback is used
             self.exc_text = "\n".join(map(printable, logging.Formatter().formatException(self.exc_info).splitlines()))
 
     def getMessage(self) -> str:  # noqa: N802 - as logging has it
-        """Return the message, with its arguments, as one line."""
+        """Return the formatted message as one line."""
         return printable(super().getMessage())
 
 
@@ -59,7 +59,7 @@ class ConsoleHandler(logging.Handler):
         self._projects = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line as it is, without markup, and broken between words where it is wider than the terminal."""
+        """Write one line without markup, wrapped between words to the width of the terminal."""
         if self._is_one_too_many(record):
             return
         for line in self.format(record).split("\n"):
@@ -67,17 +67,17 @@ class ConsoleHandler(logging.Handler):
             self._console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _is_one_too_many(self, record: logging.LogRecord) -> bool:
-        """Whether a line is one of thousands; the progress display says how many, and would be hard to read between them."""
+        """Whether to drop one of thousands of lines, between which the progress display would be unreadable."""
         if not getattr(record, "is_of_project", False) or logging.getLogger("bandersnatch").isEnabledFor(logging.DEBUG):
             return False
         self._projects += 1
         if self._projects == _MOST_PROJECTS_SHOWN + 1:
-            record.msg, record.args = "further projects are counted, and not named here; --debug names them all", None
+            record.msg, record.args = "further projects are counted but not named here; --debug names them all", None
         return self._projects > _MOST_PROJECTS_SHOWN + 1
 
 
 def _broken(line: str, width: int) -> list[str]:
-    """Return the line in pieces that fit, but for words that are wider by themselves, such as URLs and paths."""
+    """Return the line wrapped to ``width``; a longer word, such as a URL or path, stays whole so it can be copied."""
     pieces = [""]
     for word in line.split(" "):
         if pieces[-1].strip() and len(pieces[-1]) + 1 + len(word) > width:
@@ -88,14 +88,14 @@ def _broken(line: str, width: int) -> list[str]:
 
 
 class KeptRecords(logging.Handler):
-    """Keeps what is logged, for another process, until that is taken."""
+    """Collects log records in a helper process until they are sent to the main process."""
 
     def __init__(self) -> None:
         super().__init__()
         self._records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record; its arguments, which need not be fit for another process, become its text."""
+        """Keep a record as text, since its arguments may not be picklable."""
         record.msg, record.args = record.getMessage(), None
         if record.exc_info:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -103,16 +103,16 @@ class KeptRecords(logging.Handler):
         self._records.append(record)
 
     def take(self) -> list[logging.LogRecord]:
-        """Return what was kept since the last time."""
+        """Return the records since the last call."""
         taken, self._records = self._records, []
         return taken
 
 
 def keep_records() -> KeptRecords:
-    """Keep all that this process logs from now on, whatever handlers there are: in a forked process they are copies.
+    """Collect all that this process logs from now on, in place of the handlers that a fork has copied.
 
-    Two processes that rotate the same file, or send to the same server, spoil each other's work; a copy of what was buffered
-    would be written twice; and the lock of a display may be held for ever by a thread that the fork has left behind.
+    Two processes that rotate one file, or write to one socket, corrupt each other's output; copied buffers would be
+    written twice; and a thread that did not survive the fork may have held the lock of the progress display.
     """
     kept = KeptRecords()
     for logger in logging.Logger.manager.loggerDict.values():
@@ -124,7 +124,7 @@ def keep_records() -> KeptRecords:
 
 
 def warn_once(logger: logging.Logger, key: str, message: str, *values: object) -> None:
-    """Log a warning, unless one with that key was logged; where a helper does it, the main process sees to that too."""
+    """Log a warning once per key; the main process also drops repeats that come from helpers."""
     if _is_news(key):
         logger.warning(message, *values, extra={"once": key})
 
@@ -137,7 +137,7 @@ def _is_news(key: str) -> bool:
 
 
 def log_kept(records: Iterable[logging.LogRecord]) -> None:
-    """Log what another process has kept."""
+    """Log the records that another process has collected."""
     for record in records:
         if (key := getattr(record, "once", None)) is not None and not _is_news(key):
             continue
@@ -145,7 +145,7 @@ def log_kept(records: Iterable[logging.LogRecord]) -> None:
 
 
 class _LostLines:
-    """Says once that a handler can't write, as to a disk that is full; else there were a traceback for each line."""
+    """Reports once that a handler can't write, as to a full disk; logging would print a traceback for each line."""
 
     def __init__(self, handler: logging.Handler) -> None:
         self._place = getattr(handler, "baseFilename", type(handler).__name__)
@@ -162,20 +162,20 @@ class _LostLines:
 
 
 def set_up_logging(level: int, console: "Console | None", log_config: Path | None) -> None:
-    """Send log lines to the console, or to stderr where there is none, or wherever ``log_config`` says.
+    """Send log lines to the console, to stderr if there is none, or wherever ``log_config`` says.
 
     Raises:
         ConfigError: ``log_config`` can't be used.
     """
     if log_config is not None:
         logging.setLogRecordFactory(PlainRecord)
-        from logging.config import fileConfig  # noqa: PLC0415 - it takes 3 ms, which runs without such a file need not wait for
+        from logging.config import fileConfig  # noqa: PLC0415 - it takes 3 ms, which only this case needs
 
         for name in ("bandersnatch", "urllib3"):
-            logging.getLogger(name).setLevel(logging.NOTSET)
+            logging.getLogger(name).setLevel(logging.NOTSET)  # so that the levels in the file decide
         try:
             fileConfig(log_config, disable_existing_loggers=False)
-        except Exception as error:  # fileConfig promises no kind of error
+        except Exception as error:  # fileConfig does not document what it raises
             raise ConfigError([f"{log_config}: no logging configuration: {error!r}"]) from error
         for known in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
             for own in known.handlers if isinstance(known, logging.Logger) else ():
@@ -188,4 +188,4 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
     root.setLevel(logging.WARNING)
     logging.getLogger("bandersnatch").setLevel(level)
     if level > logging.DEBUG:
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each attempt; we tell of the last one
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each attempt; we report only the last

@@ -1,4 +1,4 @@
-"""The door to the command line, which is in ``cli/app``; ``python -m bandersnatch.main`` comes in here, too."""
+"""The command line's ``main``, from ``cli/app``; also the entry point of ``python -m bandersnatch.main``."""
 
 import sys
 

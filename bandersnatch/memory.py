@@ -1,6 +1,6 @@
-"""Whether there is memory enough for a run, found out before it begins.
+"""Checks before a run that there is enough memory for it.
 
-Where memory ends in the middle of it, Python can't always tell: while it makes the error, it needs some, and aborts.
+If memory runs out in the middle, Python can't always report it: making the exception needs memory too, and it aborts.
 """
 
 import mmap
@@ -9,30 +9,32 @@ from contextlib import suppress
 from bandersnatch.errors import ScarceMemoryError
 
 WORKING_BYTES = 128 * 1024 * 1024
-"""What a run takes beside its threads, where there is little to do. It may need more later, and then ends with an error."""
+"""What a small run needs besides its threads. A larger run may need more, and then ends with an error."""
 BEGIN_BYTES = 48 * 1024 * 1024
-"""What it takes to load the program, and to read its configuration."""
+"""What it takes to load the program and read its configuration."""
 LARGE_BYTES = 8 * 1024 * 1024
 TIMES_LARGER = 6
-"""A list of the shortest entries; msgspec crashes where it gets no memory for them."""
+"""How much larger a list of the shortest entries is in memory; msgspec crashes if it can't allocate them."""
 _STACK_BYTES = 8 * 1024 * 1024
 _M_ARENA_MAX = -8
 
 
 def require_memory(threads: int, working_bytes: int = WORKING_BYTES) -> None:
-    """Do nothing where the process has no limit (``ulimit -v``), or one that leaves room for so many threads.
+    """Check that the limit of the process (``ulimit -v``), if it has one, leaves room for so many threads.
 
     Raises:
-        ScarceMemoryError: it has not.
+        ScarceMemoryError: it does not.
     """
     limit = _limit()
     if limit is None:
         return
-    import ctypes  # noqa: PLC0415 - most runs have no limit, and need it not
+    import ctypes  # noqa: PLC0415 - most runs have no limit, and don't need it
 
-    with suppress(OSError, AttributeError):  # glibc reserves 64 MB for each thread, which counts, though it is not used
+    # glibc reserves an arena of 64 MB of addresses for each thread, which counts against the limit even if unused.
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     needed = threads * _STACK_BYTES + working_bytes
+    # Nothing says how much of the limit is left: a mapping that is never touched tries it, at no cost.
     try:
         mmap.mmap(-1, needed).close()
     except (OSError, MemoryError):
@@ -41,7 +43,7 @@ def require_memory(threads: int, working_bytes: int = WORKING_BYTES) -> None:
 
 
 def require_memory_to_read(document: bytes) -> None:
-    """Do nothing where there is room for what a large document says, too.
+    """Check that there is room for the parsed form of a large document.
 
     Raises:
         ScarceMemoryError: there is not.
@@ -51,7 +53,7 @@ def require_memory_to_read(document: bytes) -> None:
 
 
 def scarcity(error: BaseException) -> ScarceMemoryError | None:
-    """Return what an error means, if it is that there is no memory, or no thread, to be had."""
+    """Return the ``ScarceMemoryError`` that an error stands for, or None if it is not about memory or threads."""
     if isinstance(error, MemoryError):
         return ScarceMemoryError("there is none left", _limit())
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
@@ -60,7 +62,7 @@ def scarcity(error: BaseException) -> ScarceMemoryError | None:
 
 
 def _limit() -> int | None:
-    """Return how many bytes of addresses or data the process may have, or None where there is no limit."""
+    """Return the process's limit on address space or data in bytes, or None if it has none."""
     try:
         import resource  # noqa: PLC0415 - not every platform has it
     except ImportError:

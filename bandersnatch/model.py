@@ -1,7 +1,7 @@
-"""Frozen values: changelog entry, project page, distribution file; parsed once from untrusted bytes.
+"""Frozen values (changelog entry, project page, distribution file), parsed once from untrusted bytes.
 
-Above this module nothing looks at JSON (``wire.py`` has its shape). Every field is checked here, and an error names the
-wrong one. A file whose name or link is of no use is left out, and its project goes on.
+No code above this module handles JSON (``wire.py`` has its shape). Every field is checked here, and an error names the
+wrong one. A file whose name or link is unusable is left out; the rest of its project is mirrored.
 """
 
 import logging
@@ -24,22 +24,22 @@ logger = logging.getLogger(__name__)
 
 QUARANTINED = "quarantined"
 MAX_FILENAME_BYTES = 240
-"""Room for ``.metadata`` and for the temporary name below the 255 bytes that filesystems allow."""
+"""Leaves room for ``.metadata`` and a temporary name within the 255 bytes that filesystems allow."""
 
 MAX_SERIAL = 2**31 - 1
-"""What XML-RPC can say, and PostgreSQL's journal of PyPI count to; PyPI was at 40 million in 2026."""
+"""The largest integer in XML-RPC, and in the PostgreSQL column of PyPI's journal; PyPI was at 40 million in 2026."""
 MAX_SERIAL_DIGITS = 20
 MOST_TOLD = 10
-"""A page may list a million files that are of no use."""
+"""How many unusable files are logged one by one; a page may list a million."""
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What ends lines, moves a terminal's cursor or turns the direction of a text, and what UTF-8 can't write."""
+"""Characters that end a line, move the cursor or change the direction of text, and surrogates (not UTF-8)."""
 _STATUS = re.compile(r"[a-z][a-z-]{0,39}")
 
 
 class ChangelogEntry(Struct, frozen=True):
-    """One row of upstream's journal, as ``changelog_since_serial`` tells it."""
+    """One row of upstream's journal, as ``changelog_since_serial`` returns it."""
 
     project: NormalizedName
     display_name: str
@@ -57,8 +57,8 @@ class ListedProject(Struct, frozen=True):
 class DistributionFile(Struct, frozen=True):
     """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
 
-    ``size`` is None where upstream does not tell it; ``yanked`` is False, True, or the reason; ``core_metadata_sha256`` is
-    None where there is no ``.metadata`` file; ``upload_time`` is upstream's own text.
+    ``size`` is in bytes, or None if upstream does not give it; ``yanked`` is False, True, or the reason;
+    ``core_metadata_sha256`` is None if there is no ``.metadata`` file; ``upload_time`` is upstream's text, unchanged.
     """
 
     filename: str
@@ -73,19 +73,19 @@ class DistributionFile(Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
-        """The digest that the bytes are checked against."""
+        """The digest that a download is checked against."""
         return self.hashes["sha256"]
 
     @property
     def mtime(self) -> float | None:
-        """The upload time in seconds since 1970, or None where upstream does not tell it."""
+        """The upload time in seconds since 1970, or None if upstream does not give it."""
         return None if self.upload_time is None else parse_time(self.upload_time)
 
 
 class ProjectPage(Struct, frozen=True):
-    """A project's page, PEP 691 with the additions of PEP 700, 740 and 792.
+    """A project's page: PEP 691 with the additions of PEP 700, 740 and 792.
 
-    ``left_out`` are the names of files that upstream lists in a way that allows no path, or no link.
+    ``left_out`` names the files that upstream lists with an unusable name or link.
     """
 
     name: NormalizedName
@@ -98,30 +98,31 @@ class ProjectPage(Struct, frozen=True):
 
     @property
     def is_quarantined(self) -> bool:
-        """Whether upstream took all files away, as malware for one."""
+        """Whether upstream has withdrawn all files, for example as malware."""
         return self.status == QUARANTINED
 
 
 class StoredFile(Struct, frozen=True):
-    """What the disk says of a file: size in bytes, modification time in seconds since 1970."""
+    """A file's size in bytes and its modification time in seconds since 1970, from the filesystem."""
 
     size: int
     mtime: float
 
 
 def parse_project_name(name: str) -> NormalizedName | None:
-    """Return the normalized name (PEP 503), or None where upstream's rules allow no project of that name."""
+    """Return the normalized name (PEP 503), or None if it is not a valid project name."""
     if _PROJECT_NAME.fullmatch(name) is None:
         return None
     project = canonicalize_name(name)
-    # Most names are normalized already, and there are hundreds of thousands: one object for both saves memory.
+    # Most names are already normalized: sharing one string between hundreds of thousands of pairs saves memory.
     return NormalizedName(name) if project == name else project
 
 
 def belongs_to(filename: str, project: NormalizedName) -> bool:
-    """Whether a file's name begins with its project's, as nearly all do; installers take no other from a project's page.
+    """Whether a file's name begins with its project's, as nearly all do; installers ignore any other file on a page.
 
-    A wheel's name is its first part (binary distribution format); that of anything else may hold dashes itself.
+    In a wheel's name the project is all before the first dash (binary distribution format); in an sdist's name the
+    project may contain dashes.
     """
     if filename.endswith(".whl"):
         return canonicalize_name(filename.partition("-")[0]) == project
@@ -129,7 +130,7 @@ def belongs_to(filename: str, project: NormalizedName) -> bool:
 
 
 def filename_problem(filename: str) -> str | None:
-    """Say why a file of this name can't be stored, or None: it becomes a path, a link and a line of a log."""
+    """Return why a file of this name can't be stored, or None; the name goes into a path, a link and log lines."""
     if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):
         return "is no plain file name"
     if has_unsafe_characters(filename):
@@ -142,7 +143,7 @@ def filename_problem(filename: str) -> str | None:
 
 
 def has_unsafe_characters(text: str) -> bool:
-    """Whether a text has characters that may stand in no path, link or log."""
+    """Whether a text contains characters that must not appear in a path, link or log line."""
     return not text.isprintable() and _UNSAFE_CHARACTER.search(text) is not None
 
 
@@ -155,11 +156,11 @@ _T = TypeVar("_T", wire.Page, wire.Index)
 
 
 def parse_project_page(body: bytes, project: NormalizedName, url: str) -> ProjectPage:
-    """Read a PEP 691 page of ``project``.
+    """Parse a PEP 691 page of ``project``.
 
     Raises:
-        UnsupportedVersionError: it is of another version of that API.
-        MalformedResponseError: naming the first field that is missing, wrong or hostile.
+        UnsupportedVersionError: the page has another major version of that API.
+        MalformedResponseError: a field is missing, wrong or hostile; the message names the first.
     """
     page = _decode(_page_decoder, body, url, "no PEP 691 page")
     if canonicalize_name(page.name) != project:
@@ -196,10 +197,10 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
 
 
 def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
-    """Return the serial of a project's legacy JSON, which is otherwise kept as it is.
+    """Return the serial in a project's legacy JSON, which is otherwise stored unchanged.
 
     Raises:
-        MalformedResponseError: where it is none, or of another project.
+        MalformedResponseError: it is not legacy JSON, or belongs to another project.
     """
     try:
         document = _legacy_decoder.decode(body)
@@ -211,18 +212,18 @@ def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:
 
 
 def parse_display_name(body: bytes) -> str:
-    """Return a project's name as upstream spells it, from legacy JSON that ``parse_legacy_serial`` has accepted."""
+    """Return a project's name as upstream spells it, from legacy JSON that ``parse_legacy_serial`` accepted."""
     return _legacy_decoder.decode(body).info.name
 
 
 def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[NormalizedName, ListedProject]]:
-    """Read a PEP 691 root index: its serial, and every project with its own.
+    """Parse a PEP 691 root index: its serial, and every project with its own serial.
+
+    The index's serial is None if any of its projects has none. A project with an invalid serial gets 0.
 
     Raises:
-        UnsupportedVersionError: it is of another version of that API.
-        MalformedResponseError: where it is no root index.
-
-    The index has no serial where any of its projects has none. A project whose serial can't be has serial 0.
+        UnsupportedVersionError: the index has another major version of that API.
+        MalformedResponseError: it is not a root index.
     """
     index = _decode(_index_decoder, body, url, "no PEP 691 root index")
     projects: dict[NormalizedName, ListedProject] = {}
@@ -235,7 +236,7 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
 
 
 def parse_serial(value: int | str | None) -> int | None:
-    """Return a serial, or None where it is none; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
+    """Return a serial, or None if it is not valid; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < MAX_SERIAL_DIGITS else None
     return value if value is not None and 0 <= value <= MAX_SERIAL else None
@@ -248,7 +249,7 @@ def parse_time(text: str) -> float:
 
 
 def _required_serial(value: int | str | None, url: str) -> int | None:
-    """Return a serial, or None where upstream told none; what it told must be one."""
+    """Return a serial, or None if upstream gave none; raise ``MalformedResponseError`` if it gave an invalid one."""
     serial = parse_serial(value)
     if value is not None and serial is None:
         raise MalformedResponseError(url, f"_last-serial is {value!r:.40}, no serial")
@@ -256,11 +257,12 @@ def _required_serial(value: int | str | None, url: str) -> int | None:
 
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes, url: str, wrong: str) -> _T:
-    """Decode a document of the simple API; one of another major version may have any shape (PEP 629)."""
+    """Decode a document of the simple API, and check its version."""
     require_memory_to_read(body)
     try:
         document = decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        # Another major version may have any shape (PEP 629): if that is the cause, say so rather than name a field.
         with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             _check_version(_meta_decoder.decode(body).meta, url)
         raise MalformedResponseError(url, f"{wrong}: {error}") from error
@@ -275,14 +277,14 @@ def _check_version(meta: wire.Meta | None, url: str) -> None:
 
 
 class _NoUseError(Exception):
-    """A file's name or link is of no use; the message goes on after the name."""
+    """A file's name or link is unusable; the message is a phrase that follows the name."""
 
 
 class _Links:
-    """The links of one page, made absolute.
+    """Makes the links of one page absolute.
 
-    All files of a page lie on one host, most of the time. A URL that goes on as one before it began needs no second look,
-    which takes a third of the time that it takes to read a page.
+    The files of a page are nearly always on one host. A URL with the origin of an earlier one is not parsed again,
+    which would take a third of the time to read a page.
     """
 
     def __init__(self, page_url: str) -> None:
@@ -290,10 +292,10 @@ class _Links:
         self._known_origin = "no origin"
 
     def absolute(self, link: str) -> str:
-        """Return the URL that a link means; what else it may and may not be, ``fetch`` and ``layout`` check.
+        """Return the URL of a link; ``fetch`` and ``layout`` check what else it may be.
 
         Raises:
-            _NoUseError: it means none.
+            _NoUseError: it is not an http(s) URL, or contains a user name.
         """
         if link.startswith(self._known_origin) and "#" not in link and link.isprintable():
             return link
@@ -309,10 +311,10 @@ class _Links:
 
 
 def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
-    """Read a file of a page.
+    """Parse one file of a page.
 
     Raises:
-        _NoUseError: its name can't be a path, or its link none.
+        _NoUseError: its name or link is unusable.
         MalformedResponseError: another field is wrong.
     """
     if problem := filename_problem(told.filename):
@@ -334,6 +336,8 @@ def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
         try:
             parse_time(upload_time)
         except (ValueError, OverflowError) as error:
+            # PEP 714 renamed the key to core-metadata; indexes may still send the old one, for older clients or from
+            # older code.
             raise wrong(f"has upload-time {upload_time!r}") from error
     metadata = told.core_metadata if told.core_metadata is not None else told.data_dist_info_metadata
     metadata_sha256 = wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it works: nothing, log lines, or a line on the terminal."""
+"""Shows a run's progress: not at all, as log lines, or as a bar on the terminal."""
 
 import logging
 import math
@@ -19,23 +19,23 @@ REDRAW_SECONDS = 0.1
 
 _BAR_LEAST, _BAR_MOST = 5, 40
 _BESIDE_BAR = 72
-"""So many columns the other parts of the line take at the most: with 80 of them, nothing is broken."""
+"""The most columns that the rest of the line takes; the whole fits into 80."""
 
 
 class Progress(Protocol):
-    """Is told what happens; called from several threads at once."""
+    """Receives events of a run; several threads call it at once."""
 
     def start(self, projects: int) -> None:
-        """The work begins: so many projects are on the todo list."""
+        """The work begins, with so many projects on the todo list."""
 
     def received(self, size_bytes: int) -> None:
-        """A piece of a distribution file has arrived."""
+        """A chunk of a distribution file has arrived."""
 
     def project_done(self) -> None:
-        """The work on one more project has ended, well or not."""
+        """One more project has succeeded or failed."""
 
     def stop(self) -> None:
-        """The work has ended; called once, also after an error."""
+        """The work has ended; called once, even after an error."""
 
 
 class SilentProgress:
@@ -55,7 +55,7 @@ class SilentProgress:
 
 
 class LogProgress:
-    """Writes a line every few minutes, so that a log of a long run shows that it lives."""
+    """Logs a line every few minutes, so that the log of a long run shows that it is alive."""
 
     def __init__(self, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._heartbeat_seconds = heartbeat_seconds
@@ -64,18 +64,18 @@ class LogProgress:
         self._guard = threading.Lock()
 
     def start(self, projects: int) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._projects = projects
         self._next_line = time.monotonic() + self._heartbeat_seconds
 
     def received(self, size_bytes: int) -> None:
-        """Count bytes, and write a line where one is due, as in the middle of a large project."""
+        """Count bytes, and log a line if one is due: a single large project may take hours."""
         with self._guard:
             self._bytes += size_bytes
             self._write_line_if_due()
 
     def project_done(self) -> None:
-        """Count a project, and write a line where one is due."""
+        """Count a project, and log a line if one is due."""
         with self._guard:
             self._done += 1
             self._write_line_if_due()
@@ -87,18 +87,18 @@ class LogProgress:
             logger.info("%d of %s done, %s received", self._done, of_all, size_of(self._bytes))
 
     def stop(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 class TimeLeft:
-    """Estimates when the work will have ended, from what this run has done of it; the caller tells what time it is."""
+    """Estimates the time left from this run's pace so far; the caller passes the time of ``time.monotonic``."""
 
     def __init__(self) -> None:
         self._projects = self._done = 0
         self._begun = self._last = 0.0
 
     def start(self, projects: int, now: float) -> None:
-        """The work on so many projects begins."""
+        """Start the clock for so many projects."""
         self._projects, self._done = projects, 0
         self._begun = self._last = now
 
@@ -108,9 +108,10 @@ class TimeLeft:
         self._last = now
 
     def seconds(self, now: float) -> float | None:
-        """Return the time left, or None where it can't be known: before the first project is done, and after the last.
+        """Return the time left in seconds, or None if it is unknown: before the first project is done, and after the
+        last.
 
-        It is no shorter than the time in which no project has ended: the last ones may be far larger than the average.
+        It is never shorter than the time since the last project ended: those left may be far larger than the average.
         """
         left = self._projects - self._done
         if self._done == 0 or left <= 0:
@@ -118,13 +119,13 @@ class TimeLeft:
         return max(left * (self._last - self._begun) / self._done, now - self._last)
 
     def text(self, now: float) -> str:
-        """Return such as ``0:01:40``, or ``-:--:--`` where it can't be known."""
+        """Return the time left, such as ``0:01:40``, or ``-:--:--`` if it is unknown."""
         seconds = self.seconds(now)
         return "-:--:--" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
 
 
 class _TimeLeftNow:
-    """What rich draws of it, at the moment at which it draws."""
+    """Computes the time left whenever rich redraws, so that it counts down between updates."""
 
     def __init__(self, time_left: TimeLeft) -> None:
         self._time_left = time_left
@@ -134,10 +135,10 @@ class _TimeLeftNow:
 
 
 class TerminalProgress:
-    """Draws a bar with rate and time left, below the log lines that go through the same console."""
+    """Draws a bar with rate and time left, below the log lines of the same console."""
 
     def __init__(self, console: "Console") -> None:
-        # Imported here because it costs 50 ms, and a run from cron never needs it.
+        # Imported here because it takes 50 ms, and a run from cron never needs it.
         from rich.progress import BarColumn, MofNCompleteColumn, RenderableColumn, TextColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
@@ -165,7 +166,7 @@ class TerminalProgress:
         self._rich.start()
 
     def received(self, size_bytes: int) -> None:
-        """Count bytes, and show them ten times a second at the most."""
+        """Count bytes, and redraw at most ten times a second."""
         with self._guard:
             self._bytes += size_bytes
             now = time.monotonic()
@@ -182,5 +183,5 @@ class TerminalProgress:
         self._rich.advance(self._task)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._rich.stop()

@@ -1,4 +1,4 @@
-"""Why the system refuses a file to us: whose it is, and who we are."""
+"""Explains why the system denies us a file: who owns it, and who we run as."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ _REFUSALS = frozenset({errno.EACCES, errno.EPERM})
 
 
 def reason_of(error: OSError, path: str) -> str:
-    """Return why an error came at ``path``; where it is a refusal, with the owner of what was refused, and ourselves."""
+    """Return the reason for an error at ``path``; a permission error comes with the owner and our own user."""
     reason = error.strerror or str(error)
     if error.errno not in _REFUSALS:
         return reason
@@ -25,22 +25,22 @@ def reason_of(error: OSError, path: str) -> str:
 
 
 def refused_place(error: OSError, path: str) -> Path | None:
-    """Return the file or folder that is refused to us, or None where none can be seen to be."""
+    """Return the file or folder that we lack permission for, or None if we can't tell which one."""
     return _refused(_place(error, path)) if error.errno in _REFUSALS else None
 
 
 def _place(error: OSError, path: str) -> Path:
-    """Return where an error came, which may be above ``path``; but what has no folder is a name in an open one."""
-    named = error.filename
+    """Return the path that an error names, which may be above ``path``."""
+    named = error.filename  # relative if the call used dir_fd: then ``path`` is better
     return Path(named if isinstance(named, str) and os.path.isabs(named) else path).absolute()
 
 
 def _refused(path: Path) -> Path | None:
-    """Return the first folder on the way to a path that we may not enter, or else the path or its folder, if refused."""
+    """Return the first folder of a path that we may not enter; else the path or its folder, if that is denied."""
     folder = path.parent
     for each in reversed(path.parents):
         if not os.path.lexists(each):
-            folder = each.parent  # where it was to be made
+            folder = each.parent  # where the missing folder was to be made
             break
         if not os.access(each, os.X_OK, effective_ids=True):
             return each
@@ -50,8 +50,10 @@ def _refused(path: Path) -> Path | None:
     if not os.access(folder, os.W_OK, effective_ids=True):
         return folder
     found = os.lstat(folder)
+    # In a folder with the sticky bit, such as /tmp, only the owner of the folder or the file may rename or delete a
+    # file.
     is_others = is_there and os.geteuid() not in (found.st_uid, os.lstat(path).st_uid)
-    return path if is_others and found.st_mode & stat.S_ISVTX else None  # as in /tmp
+    return path if is_others and found.st_mode & stat.S_ISVTX else None
 
 
 def _user(number: int) -> str:

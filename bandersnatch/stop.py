@@ -1,4 +1,4 @@
-"""The flag by which a run is asked to stop; the one thing that a signal handler touches."""
+"""The flag that asks a run to stop; it is all that a signal handler touches."""
 
 import time
 
@@ -6,7 +6,10 @@ _LOOK_SECONDS = 0.1
 
 
 class StopFlag:
-    """Set once, looked at by all threads. A plain attribute and no ``Event``, whose lock a signal handler could meet."""
+    """Set once, read by all threads.
+
+    It is a plain attribute and not a ``threading.Event``: a signal handler could deadlock on the lock of an ``Event``.
+    """
 
     def __init__(self) -> None:
         self._is_set = False
@@ -20,7 +23,7 @@ class StopFlag:
         return self._is_set
 
     def wait(self, seconds: float) -> bool:
-        """Pause, but not beyond a request to stop; return whether there was one."""
+        """Sleep until the time is up or the run is asked to stop; return whether it was."""
         end = time.monotonic() + seconds
         while not self._is_set and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_SECONDS))

@@ -1,7 +1,7 @@
-"""How indexes write JSON, and what they mean by it: the one place that reads what is clear, though not as it should be.
+"""The JSON that indexes send, and the one place that is lenient about it.
 
-PEP 691 and what came after it leave little room, but servers take some: digests in upper case, null where a key should be
-missing, numbers as texts. Keys that we do not know are ignored on purpose, because the index API grows.
+PEP 691 and its successors are strict, but servers are not: they send digests in upper case, null for a missing key,
+numbers as strings. Unknown keys are ignored on purpose, because the index API grows.
 """
 
 import re
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 MAX_FILE_BYTES = 2**50
-"""No file of an index is anywhere near; PyPI allows 100 MB, and some gigabytes on request."""
+"""Far above any real file; PyPI allows 100 MB, and a few gigabytes on request."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"1(\.\d{1,9}){0,3}", re.ASCII)
@@ -19,20 +19,20 @@ _MAX_DIGITS = 20
 
 
 class Meta(Struct):
-    """What a page says of itself."""
+    """What a document says about itself."""
 
     last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
     api_version: str | float | None = msgspec.field(default=None, name="api-version")
 
 
 class HasMeta(Struct):
-    """A document of which nothing else is known."""
+    """Any document with ``meta``; nothing else of it is read."""
 
     meta: Meta | None = None
 
 
 class Status(Struct):
-    """PEP 792."""
+    """A project's status (PEP 792)."""
 
     status: str = "active"
     reason: str | None = None
@@ -78,38 +78,38 @@ class Index(Struct):
 
 
 class LegacyInfo(Struct):
-    """What the legacy JSON says of a project's newest release."""
+    """The part of legacy JSON about a project's newest release."""
 
     name: str
 
 
 class LegacyJson(Struct):
-    """The legacy JSON of a project, as far as every mirror looks at it."""
+    """The legacy JSON of a project, as far as we read it."""
 
     info: LegacyInfo
     last_serial: int
 
 
 def is_known_version(version: str | float | None) -> bool:
-    """Whether a document is of the version of the API that this program reads; without a word it is (PEP 691)."""
+    """Whether we can read this version of the API; a document without one counts as 1.0 (PEP 691)."""
     return version is None or _VERSION.fullmatch(f"{version}") is not None
 
 
 def is_sha256(digest: str | None) -> bool:
-    """Whether this is a SHA-256 as ``plain_hashes`` writes them."""
+    """Whether this is a SHA-256 digest in lower-case hex."""
     return digest is not None and _SHA256.fullmatch(digest) is not None
 
 
 def plain_hashes(told: Mapping[str, str | None]) -> dict[str, str]:
-    """Return digests by the names of their algorithms, all in lower case, without those that are not told."""
+    """Return digests by algorithm, all in lower case, without those that are null."""
     return {name.lower(): digest.lower() for name, digest in told.items() if digest is not None}
 
 
 def read_size(told: int | str | None) -> int | None:
-    """Return a size in bytes, or None where none is told.
+    """Return a size in bytes, or None if none is given.
 
     Raises:
-        ValueError: it is none that a file can have.
+        ValueError: no file can have this size.
     """
     if isinstance(told, str):
         told = int(told) if told.isascii() and told.isdigit() and len(told) < _MAX_DIGITS else -1
@@ -119,5 +119,5 @@ def read_size(told: int | str | None) -> int | None:
 
 
 def read_yanked(told: bool | str | None) -> bool | str:
-    """Return False, True, or the reason (PEP 592): an empty one marks the file as yanked all the same."""
+    """Return False, True, or the reason (PEP 592); an empty reason still marks the file as yanked."""
     return True if told == "" else told or False

@@ -132,7 +132,7 @@ def test_the_console_names_some_projects_and_not_thousands() -> None:
     handler.emit(record("the end"))
     lines = stream.getvalue().splitlines()
     assert lines[:20] == [f"project-{number}" for number in range(20)]
-    assert lines[20:] == ["further projects are counted, and not named here; --debug names them all", "the end"]
+    assert lines[20:] == ["further projects are counted but not named here; --debug names them all", "the end"]
 
 
 def test_the_console_makes_no_pictures_of_words() -> None:
