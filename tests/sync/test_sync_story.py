@@ -198,6 +198,21 @@ def test_project_that_was_quarantined_before_the_mirror_had_it_is_taken_when_tha
     assert (rig.web / "simple/another/index.html").exists()
 
 
+def test_first_runs_leave_out_a_project_while_it_is_quarantined(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("Foo.Bar", "1.0")
+    pypi.quarantine_project("Foo.Bar")
+    pypi.add_file("other", "1.0")  # an index that lists nothing is taken for an outage
+    for _ in range(2):
+        assert rig.run().failures == []
+        assert [path.parent.name for path in rig.web.glob("simple/*/index.html")] == ["other"]
+        assert not (rig.directory / "todo").exists()
+        rig.assert_matches()
+    pypi.clear_quarantine("Foo.Bar")
+    rig.run()
+    rig.assert_matches()
+    assert (rig.web / "simple/foo-bar/index.html").exists()
+
+
 def test_full_resync_keeps_a_quarantined_project(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("suspect", "1.0")
     rig.run()
