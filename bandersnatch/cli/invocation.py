@@ -101,9 +101,11 @@ class Invocation(Struct, frozen=True):
 
         def handle(number: int, _frame: FrameType | None) -> None:
             if self.caught:
-                if self.console is not None:
-                    os.write(2, _CLEAR_LINE)  # the display is drawn below a lock, which may be held
-                os._exit(SIGNAL_BASE + number)
+                try:
+                    if self.console is not None:
+                        _take_display_away()
+                finally:  # also where the terminal is gone
+                    os._exit(SIGNAL_BASE + number)
             self.caught.append(number)
             stop.set()
 
@@ -129,6 +131,13 @@ class Invocation(Struct, frozen=True):
         if self.level > logging.INFO:
             return SilentProgress()
         return LogProgress() if self.console is None else TerminalProgress(self.console)
+
+
+def _take_display_away() -> None:
+    """Clear the line of the progress display for good; it is drawn below a lock, which may be held, by another thread."""
+    terminal = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where that thread may draw once more
+    os.write(terminal, _CLEAR_LINE)
 
 
 def tell_report(report: "Report", summary: str, to_go_on: str) -> int:

@@ -458,3 +458,40 @@ def test_second_signal_ends_a_run_on_a_terminal_without_a_bar_or_a_traceback(rig
     assert "Traceback" not in shown
     assert "\x1b[2K" in shown.rpartition("time left")[2]
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+DRAWN_AT_THE_END = """
+import os, sys, threading
+from bandersnatch.main import main
+
+drawn, end, write = threading.Event(), os._exit, sys.stderr.write
+
+def draw(text):
+    write(text)
+    sys.stderr.flush()
+    drawn.set()
+
+def end_when_drawn(status):
+    drawn.clear()
+    drawn.wait(2)
+    end(status)
+
+os._exit, sys.stderr.write = end_when_drawn, draw
+sys.exit(main())
+"""
+
+
+def test_a_bar_that_is_drawn_while_the_process_ends_is_not_seen(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.add_file("foo", "1.0")
+    asked = threading.Event()
+    pypi.fault("/simple/foo/", Call(asked.set, Stall()), times=None)
+    command = [sys.executable, "-c", DRAWN_AT_THE_END, "-c", str(rig.write_config(timeout="60")), "mirror"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        shown = b"".join(read_terminal(ours)).decode()
+    assert process.returncode in (130, 143)
+    assert "\x1b[2K" in shown.rpartition("time left")[2]
