@@ -1,37 +1,22 @@
 """20. A place of another user's that only one project needs fails that project; one that all need ends the run."""
 
 import os
-import shutil
 import sqlite3
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-import bandersnatch
 from bandersnatch.errors import RefusedPlaceError, StorageError
 from bandersnatch.project.equipment import Pace
 from bandersnatch.project.report import Report
 from tests.support.fakepypi import FakePyPI
+from tests.support.other_user import NOBODY, as_nobody, start_as_nobody
 from tests.support.rig import HELPED, HURRIED, Rig
 
-NOBODY = 65534
 in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
-AS_NOBODY = f"""
-import importlib, os, pkgutil, sys
-import bandersnatch, encodings.ascii, encodings.idna, encodings.latin_1, encodings.utf_8_sig
-for module in pkgutil.walk_packages(bandersnatch.__path__, "bandersnatch."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)  # later they may lie where we may not read
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-from bandersnatch.main import main
-sys.exit(main())
-"""
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of two users")
 
 
@@ -55,39 +40,9 @@ def give_away(folder: Path) -> None:
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def run(rig: Rig, pace: Pace) -> Report:
     with as_nobody():
         return rig.run(pace=pace, allow_removals=True)
-
-
-def start_as_nobody(rig: Rig) -> Callable[[Sequence[str]], "subprocess.Popen[str]"]:
-    """Return how to start a command of another user, who may read neither the checkout nor the environment of the tests."""
-    program = rig.folder / "program"
-    shutil.copytree(Path(bandersnatch.__file__).parent, program / "bandersnatch")  # the links in it become files
-    # Without coverage, whose data file that user can't write.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
-    def start(command: Sequence[str]) -> "subprocess.Popen[str]":
-        # Python looks for modules in the current folder first.
-        return subprocess.Popen(
-            [command[0], "-c", AS_NOBODY, *command[3:]],
-            cwd=program,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
 
 
 def take(path: Path, mode: int) -> Path:
@@ -215,7 +170,7 @@ def test_a_command_of_another_user_exits_with_status_1(rig: Rig, pypi: FakePyPI)
     held(rig, pypi, HURRIED)
     change_all(pypi)
     folder = take(rig.web / "simple/bad", 0o755)
-    rig.start = start_as_nobody(rig)
+    rig.start = start_as_nobody(rig.folder)
     result = rig.command("mirror")
     assert result.returncode == 1, result.stderr
     assert f"bad failed: {folder}" in result.stderr
@@ -244,7 +199,7 @@ def test_verify_mends_the_others(rig: Rig, pypi: FakePyPI) -> None:
     for page in pages:
         page.write_bytes(page.read_bytes().replace(b"1.0", b"1.9"))
     folder = take(rig.web / "simple/bad", 0o755)
-    rig.start = start_as_nobody(rig)
+    rig.start = start_as_nobody(rig.folder)
     result = rig.command("verify")
     assert result.returncode == 1, result.stderr
     assert f"{folder} belongs to root (mode 0755), this runs as" in result.stderr

@@ -15,8 +15,7 @@ from bandersnatch.inifile.ini import read_ini
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-
-NOBODY = 65534
+from tests.support.other_user import as_nobody
 
 
 @pytest.fixture
@@ -36,11 +35,8 @@ def refused(path: Path) -> Iterator[str]:
         path.chmod(0o700)
         return
     path.chmod(0o700 if path.is_dir() else 0o600)
-    os.seteuid(NOBODY)
-    try:
+    with as_nobody():
         yield "(nobody|user 65534)"
-    finally:
-        os.seteuid(0)
 
 
 def said(path: Path, user: str) -> str:
