@@ -1,6 +1,6 @@
 """Reads the INI file once into a frozen ``Config``, or reports every problem in it.
 
-The section ``[mirror]`` is read by ``config/mirror_section.py``, the sections of filters by ``filters``.
+``config/mirror_section.py`` reads the section ``[mirror]``, ``filters`` the sections of filters.
 """
 
 import hashlib
@@ -32,17 +32,17 @@ from bandersnatch.inifile.suggestions import suggestion
 _T = TypeVar("_T")
 
 _SIMILAR_SECTION = 0.85
-"""A letter more or less; ``[plugins_off]`` is how operators put a section aside."""
+"""Tolerates a typo of one letter, but not ``[plugins_off]``, which is how operators disable a section."""
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
 
 
 class HttpConfig(Struct, frozen=True):
-    """How upstream is talked to.
+    """How we talk to upstream.
 
-    ``timeout_seconds`` is the longest silence that is borne; ``global_timeout_seconds`` the longest that one attempt at a
-    document may take, and 0 stands for no limit.
+    ``timeout_seconds`` is the longest silence allowed; ``global_timeout_seconds`` the longest that one attempt to fetch
+    a document may take (0: no limit).
     """
 
     upstream_url: str
@@ -54,13 +54,13 @@ class HttpConfig(Struct, frozen=True):
     has_download_fallback: bool = True
     api_method: ApiMethod = ApiMethod.AUTO
     workers: int = 10
-    """So many requests may be under way at a time."""
+    """The most requests in flight."""
 
     def may_ask(self, url: str) -> bool:
-        """Whether a request may go to a URL, for all that its scheme says."""
+        """Whether the scheme of a URL allows a request to it."""
         if url.startswith("https://") or self.allow_non_https:
             return True
-        # What comes from there is checked against the index's digests.
+        # http:// is safe enough for a download mirror: its files are checked against the index's digests.
         return self.download_mirror != "" and url.startswith(f"{self.download_mirror}/")
 
 
@@ -75,19 +75,19 @@ class PagesConfig(Struct, frozen=True):
     core_metadata: bool = True
     legacy_json: bool = False
     keep_versions: int = 0
-    """How many versions of each page are kept in ``versions/``; with 0 the pages are plain files."""
+    """How many old versions of each page are kept in ``versions/``; 0 makes the pages plain files."""
     cleanup: bool = False
 
 
 class RemovalsConfig(Struct, frozen=True):
-    """What becomes of what upstream deletes, and how much of it one run may carry out."""
+    """What happens to what upstream deletes, and how much one run may remove."""
 
     deleted: DeletedPolicy = DeletedPolicy.REMOVE
     limit: RemovalLimit = field(default_factory=lambda: RemovalLimit(1000, 5.0))
 
 
 class DiskConfig(Struct, frozen=True):
-    """How files are written, and where the list of what a run has written goes; ``reserve_bytes`` stay free."""
+    """How files are written, and where a run lists what it wrote; ``reserve_bytes`` of the disk stay free."""
 
     reserve_bytes: int = 0
     manages_permissions: bool = True
@@ -96,7 +96,7 @@ class DiskConfig(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """The whole configuration; each part of the program is handed the smallest part of it that it needs."""
+    """The whole configuration; each part of the program gets only the part of it that it needs."""
 
     directory: Path
     http: HttpConfig
@@ -110,25 +110,25 @@ class Config(Struct, frozen=True):
     compare_method: CompareMethod = CompareMethod.STAT
     log_config: Path | None = None
     says_what_is_enabled: bool = False
-    """Whether the file says which filters are enabled, be it that none is."""
+    """Whether the file says which filters are enabled, even if it says none."""
     refresh_seconds: float = 30 * 86_400.0
-    """In which time each project is looked at, be there a change or not; 0 stands for never."""
+    """The time within which each project is checked again, changed or not; 0 means never."""
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What the operator may like to know, and need not be told by mail in every run."""
+    """Notes that the operator may want to see, but that should not be mailed by cron after every run."""
 
     @property
     def threads(self) -> int:
-        """How many threads work: some write what has come, or read pages, while the workers wait for answers."""
+        """How many threads run: the workers, and spare ones to write files and parse pages while those wait for upstream."""
         return self.workers + SPARE_THREADS
 
     def with_workers(self, workers: int) -> "Config":
-        """Return the configuration with another number of workers."""
+        """Return a copy with another number of workers."""
         return replace(self, workers=workers, http=replace(self.http, workers=workers))
 
     @property
     def fingerprint(self) -> str:
-        """One line that differs whenever a mirror made with the one configuration is not right for the other."""
+        """One line that changes whenever a mirror made with the old configuration would be wrong for the new one."""
         form = {
             "simple-format": self.pages.simple_format.value,
             "hash-index": self.pages.hash_index,
@@ -145,11 +145,12 @@ class Config(Struct, frozen=True):
         return " ".join((without_credentials(self.http.upstream_url), *(part(name, parts[name]) for name in parts)))
 
     def renewed(self, fingerprint: str) -> str:
-        """Return a fingerprint of a mirror with today's words for those that an older version of this code wrote."""
+        """Return a stored fingerprint in today's form, if an older version of this code wrote it."""
         return renewed(fingerprint, self.fingerprint, self._fingerprint_before)
 
     def _fingerprint_before(self) -> str:
-        """Return the fingerprint as it was before its parts had names."""
+        """Return the fingerprint of this configuration in the form used before 9.0."""
+        # Mirrors hold digests of exactly this text: the class names in it must not follow a renaming of the classes.
         pages = self.pages
         form = (
             f"PagesConfig(simple_format={pages.simple_format!r}, hash_index={pages.hash_index}, "
@@ -167,7 +168,7 @@ class Config(Struct, frozen=True):
 
         Raises:
             ConfigMissingError: there is no such file.
-            ConfigError: with all problems of the file, a line for each.
+            ConfigError: the file has problems; the error lists all of them, a line each.
         """
         problems: list[str] = []
         ini = read_config_file(path, problems)
@@ -202,7 +203,7 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
         if section in BACKEND_SECTIONS:
             remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
         elif section not in known:
-            # Its filters would be off, and everything mirrored.
+            # An error and not a warning: with its filters off, the mirror would have everything.
             if read := filter_of(section):
                 problems.append(f"{ini.place(section)}: unknown section; the filter {read[0]} reads {read[1]}")
             elif hint := suggestion(section, known, _SIMILAR_SECTION):
@@ -212,10 +213,10 @@ def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], rema
 
 
 def _read_filters(settings: Settings, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
-    """Return the filters; how each of them is read need not be imported where none is configured."""
+    """Return the filters; the code that reads them is imported only if any are configured."""
     filters = NO_FILTERS
     if settings.sections:
-        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - most of the import time of filters
+        from bandersnatch.filters.registry import read_filters  # noqa: PLC0415 - it takes most of the import time of filters
 
         filters = read_filters(settings)
     problems += settings.problems

@@ -1,8 +1,8 @@
-"""Reads a configuration file, and puts in what its values refer to.
+"""Reads a configuration file, and resolves the references in its values.
 
-``%(name)s`` in a value stands for another option of its section or of ``[DEFAULT]``, as ``configparser`` has it, and
-``{{section_option}}`` in ``diff-file`` for an option of any section. ``[DEFAULT]`` gives its options to each section that
-has such options. The lines of all this stay those of the file.
+``%(name)s`` in a value stands for another option of its section or of ``[DEFAULT]``, as in ``configparser``;
+``{{section_option}}`` in ``diff-file`` stands for an option of any section. ``[DEFAULT]`` gives its options to every
+section that knows them. Each option keeps its line number in the file.
 """
 
 import re
@@ -28,11 +28,11 @@ _BRACES = re.compile(r"\{\{\s*([^_\s{}](?:[^_{}]*[^_\s{}])?)\s*_\s*([^\s{}](?:[^
 
 
 class _ReferenceError(Exception):
-    """A reference leads nowhere, or never ends; the message says so."""
+    """A reference leads nowhere, or is endless; the message says which."""
 
 
 def read_config_file(path: Path, problems: list[str]) -> IniFile:
-    """Read a file, and add what is wrong with it as a whole to ``problems``.
+    """Read a file, and add the problems of the file as a whole to ``problems``.
 
     Raises:
         ConfigMissingError: there is no such file.
@@ -41,7 +41,7 @@ def read_config_file(path: Path, problems: list[str]) -> IniFile:
     ini = read_ini(path, problems)
     shared = ini.options(DEFAULT_SECTION)
     sections: dict[str, IniSection] = {}
-    used: set[str] = set()  # of those that are shared
+    used: set[str] = set()  # names of shared options that something uses
     for name, section in ini.sections.items():
         given = {option: value for option, value in shared.items() if is_option(name, option)}
         references = _References({**shared, **section.options})
@@ -57,20 +57,20 @@ def read_config_file(path: Path, problems: list[str]) -> IniFile:
 
 
 def is_option(section: str, name: str) -> bool:
-    """Whether a section has such an option; one that is not ours has none."""
+    """Whether a section has an option of this name; an unknown section has none."""
     if section == "mirror":
         return name in _MIRROR_NAMES
     return is_filter_option(section, name)
 
 
 class _References(Struct):
-    """What ``%(name)s`` may stand for in one section; ``used`` are the names that were asked for."""
+    """What ``%(name)s`` may stand for in one section; ``used`` collects the names that were referred to."""
 
     options: Mapping[str, IniOption]
     used: set[str] = field(default_factory=set)
 
     def resolve(self, ini: IniFile, name: str, section: IniSection, problems: list[str]) -> IniSection:
-        """Return the section with all references put in, without the options whose references never end."""
+        """Return the section with all references resolved, without the options whose references are endless."""
         resolved: dict[str, IniOption] = {}
         broken = set(section.broken)
         for option, value in section.options.items():
@@ -86,18 +86,20 @@ class _References(Struct):
                 else:
                     lines += [Line(line.number, text.strip()) for text in texts]
             resolved[option] = replace(value, lines=tuple(lines))
+        # An option that only others refer to, such as a folder written once, is legal although the section does not
+        # know it.
         for option in resolved.keys() & self.used:
             resolved[option] = replace(resolved[option], is_helper=not is_option(name, option))
         options = {option: value for option, value in resolved.items() if option not in broken}
         return replace(section, options=options, broken=frozenset(broken))
 
     def _expanded(self, text: str, names: tuple[str, ...]) -> str:
-        """Return a text with what it refers to; ``names`` are the options that led to it, from the first to the last."""
+        """Return a text with its references resolved; ``names`` is the chain of options that led here."""
 
         def value(found: re.Match[str]) -> str:
             name: str | None = found[1]
             if name is None:
-                return "%"  # other versions want a "%" doubled
+                return "%"  # configparser, and so other versions, want a "%" doubled
             if name not in self.options:
                 return found[0]
             if name in names:
@@ -107,6 +109,7 @@ class _References(Struct):
             self.used.add(name)
             return self._expanded(self.options[name].text, (*names, name))
 
+        # A few nested references, each used many times, could otherwise grow a value beyond all memory.
         expanded = _PERCENT.sub(value, text)
         if len(expanded) > _MOST_CHARACTERS:
             raise _ReferenceError(
@@ -116,7 +119,7 @@ class _References(Struct):
 
 
 def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str]]:
-    """Put what ``{{section_option}}`` stands for into ``diff-file``; return the names that it asks for as well."""
+    """Resolve ``{{section_option}}`` in ``diff-file``; also return the names of the options it uses."""
     option = ini.options("mirror").get("diff-file")
     if option is None or "{{" not in option.text:
         return ini, set()
@@ -138,7 +141,7 @@ def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str
 
 
 def _value_of(ini: IniFile, found: re.Match[str]) -> str:
-    """Return what an option is set to, or its default."""
+    """Return the value of an option, or its default."""
     section, name = found[1], found[2]
     given = {**ini.options(DEFAULT_SECTION), **ini.options(section)}
     known: dict[str, str | None] = {option: value.text for option, value in given.items()}

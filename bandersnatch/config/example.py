@@ -1,4 +1,4 @@
-"""The commented example configuration: written where there is none, and known again where nobody has edited it."""
+"""The commented example configuration: written if there is no file, and recognized while nobody has edited it."""
 
 import shutil
 from importlib import resources
@@ -17,7 +17,7 @@ def write_example(path: Path) -> None:
     """Write the commented example to ``path``, which must not exist yet.
 
     Raises:
-        OSError: where it can't be written.
+        OSError: it can't be written.
     """
     example = resources.files("bandersnatch").joinpath("bandersnatch.conf.example")
     with resources.as_file(example) as source, path.open("xb") as target, source.open("rb") as text:
@@ -25,12 +25,12 @@ def write_example(path: Path) -> None:
 
 
 def refuse_untouched(path: Path) -> None:
-    """Refuse a file in which nothing has been set that is not in the example.
+    """Refuse a file whose settings are exactly those of the example.
 
-    Scripts that replace options of the generated file, and run again, have made a choice.
+    A script that replaces options of the generated file and runs again has made a choice, and is let through.
 
     Raises:
-        ConfigError: it says the same as the example.
+        ConfigError: the file says the same as the example.
     """
     if not path.is_file():
         return  # a pipe can't be read twice, and nobody sends the untouched example through one
@@ -46,7 +46,7 @@ def refuse_untouched(path: Path) -> None:
 
 
 def warning_of_size(config: Config) -> str | None:
-    """Return what to say before a first run that will fetch all of PyPI because nobody said anything else."""
+    """Return a warning for a first run that will fetch all of PyPI only because nothing says otherwise, or None."""
     is_all = is_public_pypi(config.http.upstream_url) and config.pages.release_files
     if not is_all or config.says_what_is_enabled or (config.directory / "web").exists():
         return None

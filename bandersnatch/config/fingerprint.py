@@ -1,15 +1,15 @@
-"""The fingerprint of a configuration: what pages are made with, in one line that is kept beside them.
+"""The fingerprint of a configuration: one line, kept beside the pages, of what they were made with.
 
-Its first word is the index, without credentials. Each of the others is a named part, with its version and a digest of its
-values: ``form=1:...`` is about the form of the pages, ``pages=1:...`` about what filters leave of them, and ``names=1:...``
-about the projects that there are. Where a word differs, the next run does what that part asks for, and nothing else. So:
+Its first word is the index, without credentials. Each other word is a named part with a version and a digest of its
+values: ``form=1:...`` for the form of the pages, ``pages=1:...`` for the filters of their content, and ``names=1:...``
+for the filters of project names. If a word differs, the next run redoes what that part affects, and nothing else. So:
 
-- The names of values are those of options, never those of fields or classes.
-- An option that is added later stands in its part only where it is not at its default.
-- A version is raised where the same values make other pages than before.
+- Values go by the names of options, never by those of fields or classes.
+- An option added later is part of it only when it is not at its default.
+- A version is raised when the same values lead to other pages than before.
 
-Before 9.0 the words were digests of how Python shows the values. Such a word counts as today's where it is right for the
-configuration of today, and is replaced then.
+Before 9.0 the words were digests of Python's repr of the values. Such a word counts as equal to today's if it is what
+the old code would write for today's configuration; it is then replaced.
 """
 
 import hashlib
@@ -22,19 +22,19 @@ _VERSIONS = {"form": 1, "pages": 1, "names": 1}
 
 
 def part(name: str, text: str) -> str:
-    """Return the word of a part; no text stands for nothing that could differ."""
+    """Return the word for a part; an empty text means that nothing in it can differ."""
     return f"{name}={_VERSIONS[name]}:{hashlib.sha256(text.encode()).hexdigest() if text else '-'}"
 
 
 def form_text(values: Mapping[str, str | int | bool]) -> str:
-    """Describe options by their names."""
+    """Describe options by their names, one on each line."""
     return "\n".join(f"{name} = {str(values[name]).lower()}" for name in sorted(values))
 
 
 def renewed(fingerprint: str, today: str, before: Callable[[], str]) -> str:
-    """Return a fingerprint with today's words in place of the old ones that mean the same.
+    """Return a fingerprint with old words replaced by today's words of the same meaning.
 
-    ``before`` gives what the older code would have written for today's configuration.
+    ``before`` returns what the older code would have written for today's configuration.
     """
     words = fingerprint.split(" ")
     if all("=" in word for word in words[1:]):
@@ -45,6 +45,6 @@ def renewed(fingerprint: str, today: str, before: Callable[[], str]) -> str:
 
 
 def changed_between(fingerprint: str, other: str) -> tuple[str, ...]:
-    """Return what differs between two configurations, in words, of which ``INDEX`` and ``FORM`` are two."""
+    """Return descriptions of what differs between two configurations; ``INDEX`` and ``FORM`` are two of them."""
     both = zip_longest(fingerprint.split(" "), other.split(" "), fillvalue="")
     return tuple(words for words, (one, another) in zip(_WORDS, both, strict=False) if one != another)

@@ -1,4 +1,4 @@
-"""Reads the section ``[mirror]`` by the table of options, or tells every problem in it."""
+"""Reads the section ``[mirror]`` by the table of options, or reports every problem in it."""
 
 import re
 
@@ -9,7 +9,7 @@ from bandersnatch.inifile.masking import masked_wrong
 from bandersnatch.inifile.option import DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat, is_public_pypi
 from bandersnatch.inifile.suggestions import suggestion
 
-POLITE_WORKERS = 10
+POLITE_WORKERS = 10  # the most that older versions of bandersnatch allow
 
 
 def _spellings(option: Option) -> list[str]:
@@ -17,16 +17,16 @@ def _spellings(option: Option) -> list[str]:
 
 
 class MirrorSection:
-    """The section as a file has it; ``problems``, ``warnings`` and ``remarks`` are filled while it is read."""
+    """The section as the file has it; reading it fills ``problems``, ``warnings`` and ``remarks``."""
 
     def __init__(self, ini: IniFile) -> None:
         self._ini = ini
         self._options = ini.options("mirror")
         self._given: dict[str, str] = {}
         self._written: dict[str, str] = {}
-        """How the file spells an option that it has under another name."""
+        """How the file spells an option that has an alias."""
         self._complained: set[str] = set()
-        """The options whose text is wrong, before it is read."""
+        """The options already reported as wrong, before their values are read."""
         self._values: dict[str, OptionValue] = {}
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -43,8 +43,9 @@ class MirrorSection:
         return self._values
 
     def _take(self, name: str, text: str) -> None:
-        """Take an option from the file, or say why not."""
+        """Take an option from the file, or report why not."""
         known = [option.name for option in MIRROR_OPTIONS]
+        # configparser has no inline comments either: ``json = true ; note`` would otherwise be an odd value, or a path.
         if re.search(r"\s[;#]", text):
             self._complain(name, text, "a comment must have a line of its own")
             self._complained.add(ALIASES.get(name, name))
@@ -61,7 +62,7 @@ class MirrorSection:
             self._complain(name, text, f"unknown option{suggestion(name, [*known, *IGNORED_MIRROR_OPTIONS])}")
 
     def _read_option(self, option: Option) -> None:
-        """Read a value; an empty one, as the comments of old examples leave it, stands for the default."""
+        """Read a value; an empty one, which old examples leave where a comment was, means the default."""
         if option.name in self._complained or any(self._ini.is_broken("mirror", name) for name in _spellings(option)):
             return
         text = self._given.get(option.name, option.default)
@@ -74,7 +75,7 @@ class MirrorSection:
             self._complain(option.name, text, str(error))
 
     def _check_together(self) -> None:
-        """Check what only several options together can get wrong."""
+        """Check for mistakes that only several options together can make."""
         values, given = self._values, self._given
         master, workers = values.get("master"), values.get("workers")
         if isinstance(master, str) and master.startswith("http://") and values.get("allow-non-https") is False:

@@ -1,7 +1,7 @@
-"""The one table of all options of ``[mirror]``: name, default, how to read it, since when it is there, and what it is for.
+"""The one table of the options of ``[mirror]``: name, default, reader, the version that added it, and its purpose.
 
-``config/mirror_section.py`` reads files by it; docs/configuration.md and the example are tested against it. A default
-stands here and nowhere else.
+``config/mirror_section.py`` reads files by it; docs/configuration.md and the example are tested against it. Defaults
+are stated here and nowhere else.
 """
 
 from bandersnatch.inifile.option import PUBLIC_PYPI, Option
@@ -90,14 +90,14 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
 )
 
 ALIASES: dict[str, str] = {"keep-index-versions": "keep_index_versions"}
-"""Other spellings of options, as files for other bandersnatch versions have them."""
+"""Other spellings of options, from files for other versions of bandersnatch."""
 
 IGNORED_MIRROR_OPTIONS: dict[str, str] = {
     "delete-packages": "not needed: what upstream removed is removed here too; see the option deleted",
 }
-"""Options of other bandersnatch versions that we do not need: one line says why."""
+"""Options of other bandersnatch versions that we do not need, with the reason that the operator is told."""
 
 OFF_VALUES = frozenset({"0", "false", "no", "off", "none"})
 
 BACKEND_SECTIONS: dict[str, str] = dict.fromkeys(("s3", "swift"), "not needed: the mirror is kept in the filesystem")
-"""Sections of storage backends; where one of these is asked for, it is the option storage-backend that is wrong."""
+"""Sections of storage backends. A file that asks for such a backend fails at the option storage-backend."""

@@ -1,4 +1,4 @@
-"""The effective configuration as text: what the file says, and as comments the defaults of what it does not say."""
+"""The effective configuration as text: what the file sets, with the defaults of all else as comments."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from bandersnatch.inifile.masking import masked
 
 
 def effective_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of the configuration in a form that can be read again, with secrets masked.
+    """Yield the configuration as lines that can be read back, with secrets masked.
 
     Raises:
         ConfigMissingError: there is no such file.
-        ConfigError: it is no INI file.
+        ConfigError: it is not a valid INI file.
     """
     problems: list[str] = []
     ini = read_config_file(path, problems)
@@ -41,6 +41,6 @@ def effective_lines(path: Path) -> Iterator[str]:
 
 
 def _written(name: str, value: str) -> str:
-    """Return a value as it may stand in a file, where a ``%`` must not be taken for a reference, or for a half of one."""
+    """Return a value as it must be written in a file, with ``%`` doubled where it would be read as a reference."""
     text = masked(name, value)
     return text.replace("%", "%%") if re.search(r"%%|%\(", text) else text

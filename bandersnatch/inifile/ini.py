@@ -1,7 +1,7 @@
-"""Reads a file of INI sections, and knows the line of all that stands in it.
+"""Reads INI files, and remembers the line number of every option.
 
-The rules are those of ``configparser``, which forgets the lines. Values are as they stand there; what ``%(name)s`` and
-``[DEFAULT]`` mean is for ``config/config_file.py``.
+The rules are those of ``configparser``, which does not keep line numbers. Values are returned as written;
+``config/config_file.py`` interprets ``%(name)s`` and ``[DEFAULT]``.
 """
 
 import math
@@ -19,34 +19,34 @@ DEFAULT_SECTION = "DEFAULT"
 
 
 class Line(Struct, frozen=True):
-    """One line of an option's value, without the spaces around it; it may be empty."""
+    """One line of an option's value, stripped; it may be empty."""
 
     number: int
     text: str
 
 
 class IniOption(Struct, frozen=True):
-    """An option as a file has it."""
+    """An option as written in a file."""
 
     number: int
-    """The line with its name."""
+    """The line of the option's name."""
     lines: tuple[Line, ...]
     is_helper: bool = False
-    """Whether it is there for other options only, which refer to it."""
+    """Whether the option exists only for others to refer to."""
 
     @property
     def text(self) -> str:
-        """The whole value; its lines are separated by newlines."""
+        """The whole value, its lines joined by newlines."""
         return "\n".join(line.text for line in self.lines).rstrip()
 
 
 class IniSection(Struct, frozen=True):
-    """The options of a section, and the line on which it begins."""
+    """The options of a section, and the line of its header."""
 
     number: int
     options: Mapping[str, IniOption]
     broken: frozenset[str] = frozenset()
-    """The options that are there, and that can't be read; what is wrong with them is told already."""
+    """The options that are present but can't be read; their problems have been reported."""
 
 
 class IniFile(Struct, frozen=True):
@@ -56,15 +56,15 @@ class IniFile(Struct, frozen=True):
     sections: Mapping[str, IniSection]
 
     def options(self, section: str) -> Mapping[str, IniOption]:
-        """Return the options of a section; none where it is not there."""
+        """Return the options of a section; none if the section is missing."""
         return self.sections[section].options if section in self.sections else {}
 
     def is_broken(self, section: str, option: str) -> bool:
-        """Whether it is told already why an option can't be read."""
+        """Whether an option can't be read, which has already been reported."""
         return section in self.sections and option in self.sections[section].broken
 
     def place(self, section: str, option: str | None = None, number: int | None = None) -> str:
-        """Return where something stands, for the beginning of a message: file, line, section and option."""
+        """Return the place of something, to begin a message with: file, line, section and option."""
         options = self.options(section)
         if number is None and option is not None and option in options:
             number = options[option].number
@@ -75,13 +75,14 @@ class IniFile(Struct, frozen=True):
 
 
 def read_ini(path: Path, problems: list[str]) -> IniFile:
-    """Read a file, and add the lines that are no INI, and what stands there twice, to ``problems``.
+    """Read a file, and add its invalid lines and its duplicates to ``problems``.
 
     Raises:
         ConfigMissingError: there is no such file.
         ConfigError: it can't be read, or has no section at all.
     """
     try:
+        # Editors on Windows may put a byte order mark first, which would make the first header unreadable.
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigMissingError(path) from error
@@ -99,7 +100,7 @@ def read_ini(path: Path, problems: list[str]) -> IniFile:
 
 
 def in_order_of_lines(path: Path, problems: Iterable[str]) -> list[str]:
-    """Return the problems of a file as one meets them in it; first what is of no line, and last what is of other files."""
+    """Return a file's problems in the order of its lines; those without a line first, those of other files last."""
 
     def line(problem: str) -> float:
         if not problem.startswith(f"{path}: "):
@@ -111,7 +112,7 @@ def in_order_of_lines(path: Path, problems: Iterable[str]) -> list[str]:
 
 
 class _OpenSection(Struct):
-    """A section that is being read."""
+    """A section that is still being read."""
 
     name: str
     number: int
@@ -119,20 +120,20 @@ class _OpenSection(Struct):
     broken: set[str] = field(default_factory=set)
 
     def finished(self) -> IniSection:
-        """Return it with all of its options."""
+        """Return the section with all its options."""
         options = {name: IniOption(lines[0].number, tuple(lines)) for name, lines in self.options.items()}
         return IniSection(self.number, options, frozenset(self.broken - options.keys()))
 
 
 class _Reader(Struct):
-    """Takes a file line by line; ``wrong`` and ``twice`` say what is no INI, and what stands there twice."""
+    """Takes a file line by line; ``wrong`` collects invalid lines, ``twice`` duplicates."""
 
     sections: dict[str, _OpenSection] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     _section: _OpenSection | None = None
     _lines: list[Line] | None = None
-    """Those of the option that a line further in goes on with."""
+    """The lines of the option that a more deeply indented line continues."""
     _indent: int = 0
 
     def take(self, number: int, line: str) -> None:
@@ -152,6 +153,7 @@ class _Reader(Struct):
         if header := re.match(r"\[(.+)\]", stripped):
             self._begin_section(number, header[1])
         elif self._section is None:
+            # One report is enough: without a header, every line of the file would be wrong.
             if not self.wrong:
                 self.wrong.append(
                     f"line {number}: expected a section such as [mirror] first, not {shown(masked_line(stripped))!r}"
@@ -171,7 +173,7 @@ class _Reader(Struct):
         if not equals or not name:
             self.wrong.append(f"line {number}: expected name = value, not {shown(masked_line(stripped))!r}")
             section.broken.add(re.split(r"[\s:=]", stripped, maxsplit=1)[0])
-            self._lines = []  # what is further in goes on with it
+            self._lines = []  # indented lines that follow belong to it, and are not reported again
             return
         if name in section.options:
             self.twice.append(f"line {number}: [{section.name}] {shown(name)} stands there twice")

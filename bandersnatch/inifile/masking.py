@@ -1,4 +1,4 @@
-"""Values of a configuration as they may be shown: without passwords, and nothing of what is secret by its name."""
+"""Values of a configuration as they may be shown, without passwords and other secrets."""
 
 import re
 
@@ -7,14 +7,14 @@ _CREDENTIALS = re.compile(r"(?:(?<=://)|(?<=^)|(?<=\s))[^\s/]+@", re.MULTILINE)
 
 
 def masked(name: str, value: str) -> str:
-    """Return a value as it may be shown: without credentials in URLs, and nothing of what is secret by its name."""
+    """Return a value without the credentials in its URLs; the value of an option named like a secret is masked whole."""
     if _SECRET_NAME.search(name):
         return "***"
     return _CREDENTIALS.sub("***@", value)
 
 
 def masked_wrong(name: str, value: str) -> str:
-    """Return a value that can't be read, and may hold a password of any form: all before its last ``@`` may be one."""
+    """Return a malformed value, in which everything before the last ``@`` may be a password."""
     if _SECRET_NAME.search(name):
         return "***"
     before, at, rest = value.rpartition("@")
@@ -25,6 +25,6 @@ def masked_wrong(name: str, value: str) -> str:
 
 
 def masked_line(line: str) -> str:
-    """Return a line that is no option with its value, though it may be meant as one."""
+    """Return a line that is not a valid option, but may have been meant as one, without secrets."""
     name = re.split(r"[\s:=]", line, maxsplit=1)[0]
     return f"{name} ***" if _SECRET_NAME.search(line) and name != line else masked_wrong(name, line)

@@ -1,4 +1,4 @@
-"""What an option is, and the values that options can have besides text and numbers."""
+"""Options, and the types of their values beyond text and numbers."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -11,13 +11,13 @@ from msgspec import Struct
 PUBLIC_PYPI = "https://pypi.org"
 
 _PYPI_HOSTS = ("pypi.org", "www.pypi.org", "pypi.python.org")
-"""PyPI's names; the last one is that of old guides, and leads to the first."""
+"""PyPI's names; the last is in old guides, and redirects to the first."""
 
 OptionValue: TypeAlias = "str | bool | int | float | Enum | Path | RemovalLimit | None"
 
 
 def is_public_pypi(url: str) -> bool:
-    """Whether the base URL of an index is PyPI's, under whichever of its names."""
+    """Whether the base URL of an index is PyPI's, under any of its names."""
     return urlsplit(url).hostname in _PYPI_HOSTS
 
 
@@ -30,23 +30,23 @@ class SimpleFormat(Enum):
 
 
 class CompareMethod(Enum):
-    """How a full resync checks the files that are there: by size, or by size and digest."""
+    """How a full resync checks stored files: by size, or by size and digest."""
 
     STAT = "stat"
     HASH = "hash"
 
 
 class ApiMethod(Enum):
-    """How upstream is asked what has changed."""
+    """How we ask upstream what has changed."""
 
     AUTO = "auto"
-    """By XML-RPC, and by the root index where that is away."""
+    """By XML-RPC, or by the root index if XML-RPC is unavailable."""
     XMLRPC = "xmlrpc"
     SIMPLE = "simple"
 
 
 class DeletedPolicy(Enum):
-    """What becomes of the files and projects that upstream deletes."""
+    """What happens to files and projects that upstream deletes."""
 
     REMOVE = "remove"
     HIDE = "hide"
@@ -54,19 +54,19 @@ class DeletedPolicy(Enum):
 
 
 class RemovalLimit(Struct, frozen=True):
-    """How much one run may remove: a number, or a percentage of what is held."""
+    """How much one run may remove: a number, or a percentage of what we hold."""
 
     number: int = 0
     percent: float = 0.0
 
     def allows(self, removals: int, held: int) -> bool:
-        """Whether so many may be removed out of so many held, where the larger of number and percentage counts."""
+        """Whether a run may remove so many of so many held; the larger of number and percentage counts."""
         return removals <= max(self.number, held * self.percent / 100)
 
     def allows_share(self, removals: int, held: int, at_least: int) -> bool:
-        """Whether so many may be removed of however few, where the percentage counts, or ``at_least`` that many.
+        """Whether a run may remove so many, even of few: the percentage counts, or ``at_least`` if that is more.
 
-        A number alone counts as it is, up to half of what is held.
+        A limit that is only a number counts as it is, up to half of what we hold.
         """
         if removals <= min(self.number, at_least):
             return True
@@ -80,11 +80,11 @@ class OptionError(Exception):
 
 
 class Option(Struct, frozen=True):
-    """One option of a section: its default as it would stand in a file (None: it must be given), and its reader."""
+    """One option of a section: its default as a file would have it (None: it is required), and its reader."""
 
     name: str
     default: str | None
     read: Callable[[str], OptionValue]
     since: str
-    """The version of the older bandersnatch that had it first, or "new"."""
+    """The first version of the older bandersnatch that had it, or "new"."""
     help: str

@@ -1,4 +1,4 @@
-"""Reads the values of options from their text, or says what is allowed."""
+"""Reads option values from text; an ``OptionError`` says what is allowed."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ _SIZE = re.compile(
 
 
 def read_bool(text: str) -> bool:
-    """Read a truth value in the spellings of ``configparser``."""
+    """Read a boolean in the spellings of ``configparser``."""
     match text.lower():
         case "1" | "yes" | "true" | "on":
             return True
@@ -35,7 +35,7 @@ def read_workers(text: str) -> int:
 
 
 def read_seconds(text: str) -> float:
-    """Read a time in seconds, above zero."""
+    """Read a time in seconds, greater than zero."""
     try:
         seconds = float(text)
     except ValueError:
@@ -53,7 +53,7 @@ def read_count(text: str) -> int:
 
 
 def read_time_limit(text: str) -> float:
-    """Read a time in seconds, where 0 stands for no limit."""
+    """Read a time in seconds; 0 means no limit."""
     try:
         seconds = float(text)
     except ValueError:
@@ -64,7 +64,7 @@ def read_time_limit(text: str) -> float:
 
 
 def read_refresh(text: str) -> float:
-    """Read a time in days or hours, in seconds, where 0 stands for never."""
+    """Read a time in hours, days or weeks, and return seconds; 0 means never."""
     found = re.fullmatch(r"(\d{1,5})\s*(hour|day|week|h|d|w)s?", text, re.ASCII | re.IGNORECASE)
     if text == "0":
         return 0.0
@@ -74,10 +74,10 @@ def read_refresh(text: str) -> float:
 
 
 def read_directory(text: str) -> Path:
-    """Read an absolute path; cron runs us in another folder than a shell does."""
+    """Read an absolute path: a relative one would depend on the folder that cron starts us in."""
     try:
         path = Path(text).expanduser()
-    except (RuntimeError, ValueError):  # ~nobody, or a NUL behind the ~
+    except (RuntimeError, ValueError):  # no home for ~name, or a NUL after the ~
         path = Path()
     if not path.is_absolute() or not text.isprintable():
         raise OptionError("expected an absolute path, such as /srv/pypi")
@@ -85,12 +85,12 @@ def read_directory(text: str) -> Path:
 
 
 def read_diff_file(text: str) -> Path | None:
-    """Read the absolute path of a file that is going to be written, or nothing."""
+    """Read the absolute path of a file to write, or nothing."""
     return read_directory(text) if text else None
 
 
 def read_log_config(text: str) -> Path | None:
-    """Read the path of a file for ``logging.config.fileConfig``, which must be there."""
+    """Read the path of an existing file for ``logging.config.fileConfig``, or nothing."""
     if not text:
         return None
     path = Path(text)
@@ -108,17 +108,17 @@ def read_upstream_url(text: str) -> str:
 
 
 def read_optional_url(text: str) -> str:
-    """Read a URL without its trailing slash, or nothing."""
+    """Read a URL, and strip its trailing slash; or nothing."""
     return _read_url(text, ("http", "https"), "https://") if text else ""
 
 
 def read_download_mirror(text: str) -> str:
-    """Read the URL below which another mirror has ``/packages/...``, or nothing."""
+    """Read the URL below which another mirror serves ``/packages/...``, or nothing."""
     return _without_packages(read_optional_url(text))
 
 
 def read_root_uri(text: str) -> str:
-    """Read the prefix of file URLs, to which ``/packages/...`` is added: a URL, or a path on the server of the pages."""
+    """Read the prefix that file URLs put before ``/packages/...``: a URL, or a path on the web server of the pages."""
     if re.fullmatch(r"/[^\s?#]*", text) and text.isprintable():
         return _without_packages(text.rstrip("/"))
     return _without_packages(read_optional_url(text))
@@ -141,7 +141,7 @@ def read_proxy(text: str) -> str:
 
 
 def lacks_socks(proxy: str) -> bool:
-    """Whether a proxy is one for which a package is missing."""
+    """Whether a proxy needs PySocks, and it is not installed."""
     if not proxy.lower().startswith("socks"):
         return False
     try:
@@ -155,7 +155,7 @@ DIGEST_NAMES = ("md5", "sha256", "sha384", "sha512")
 
 
 def read_digest_name(text: str) -> str:
-    """Read the name, in any case, of a digest that pip and uv both check; a link with another is not checked, or refused."""
+    """Read the name of a digest that both pip and uv check; they ignore or refuse links with any other."""
     if text.lower() not in DIGEST_NAMES:
         raise OptionError(f"expected one of {', '.join(DIGEST_NAMES)}: pip and uv both know no others")
     return text.lower()
@@ -186,7 +186,7 @@ def read_api_method(text: str) -> ApiMethod:
 
 
 def read_storage_backend(text: str) -> str:
-    """Read the one backend that there is; for the others, say what becomes of them."""
+    """Read the only backend there is; explain about the others."""
     match text:
         case "filesystem":
             return text
@@ -215,11 +215,12 @@ def read_removal_limit(text: str) -> RemovalLimit:
 
 
 def read_size(text: str) -> int:
-    """Read a size in bytes, such as ``500M``, ``1.5 GiB`` or ``2 gigabytes``; every unit is a power of 1024."""
+    """Read a size in bytes, such as ``500M``, ``1.5 GiB`` or ``2 gigabytes``; all units are powers of 1024."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise OptionError("expected a size such as 500M or 20G")
     unit = int(1024 ** "bkmgtpezy".index((found[2] or "b")[0].lower()))
+    # Integers stay exact: a float would round sizes beyond 2**53 bytes.
     return int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
 
 
@@ -227,7 +228,7 @@ def _read_url(text: str, schemes: tuple[str, ...], example: str) -> str:
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
-        _ = parts.port  # raises where the port is no number
+        _ = parts.port  # raises if the port is not a number
     except ValueError:
         is_url = False
     if not is_url or not text.isprintable() or " " in text:

@@ -1,4 +1,4 @@
-"""Which known name a misspelt one may stand for."""
+"""Suggests the known name that a misspelt one was probably meant to be."""
 
 import re
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ SIMILAR_ENOUGH = 0.75
 
 
 def suggestion(name: str, known: Iterable[str], similar_enough: float = SIMILAR_ENOUGH) -> str:
-    """Return a question after the known name that is most like a misspelt one, or the only longer one, or nothing."""
-    import difflib  # noqa: PLC0415 - it takes 2 ms, which a run without a misspelt name need not wait for
+    """Return a question such as ``(did you mean "x"?)``: the most similar known name, or the only longer one; or nothing."""
+    import difflib  # noqa: PLC0415 - it takes 2 ms, which only a misspelt name needs
 
     candidates = list(known)
     longer = [each for each in candidates if re.match(rf"{re.escape(name)}[-_]", each, re.IGNORECASE)]
