@@ -1,1 +1,1 @@
-"""The filters: which projects, releases and files of the index the mirror has, as its configuration says."""
+"""The filters: they decide which projects, releases and files of the index the mirror has."""

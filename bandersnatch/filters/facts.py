@@ -1,4 +1,4 @@
-"""What filters judge: a project's page, and where they ask for more, its legacy JSON; its releases and files."""
+"""What filters decide on: a project's page, its releases and files, and its legacy JSON if a filter needs that."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,18 @@ from bandersnatch.model import DistributionFile, ProjectPage
 
 
 class ProjectDocument(Struct, frozen=True):
-    """The legacy JSON of a project, as a tree of plain values; empty where upstream has none."""
+    """The legacy JSON of a project as a tree of plain values; empty if upstream has none."""
 
     tree: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, body: bytes | None) -> "ProjectDocument":
-        """Read the bytes, which upstream's JSON is known to be; None stands for a project that has none."""
+        """Parse legacy JSON that is known to be valid; None means that the project has none."""
         tree = msgspec.json.decode(body) if body is not None else {}
         return cls(tree if isinstance(tree, dict) else {})
 
     def files(self) -> dict[str, tuple[str, Mapping[str, object]]]:
-        """Return the version and the entry of each file, by its name."""
+        """Return the version and the entry of each file, by file name."""
         releases = self.tree.get("releases")
         found: dict[str, tuple[str, Mapping[str, object]]] = {}
         for version, entries in releases.items() if isinstance(releases, dict) else ():
@@ -35,13 +35,13 @@ class ProjectDocument(Struct, frozen=True):
 
 NO_DOCUMENT = ProjectDocument()
 NO_RELEASE = ""
-"""The version of files that are of no release, as far as anyone can tell."""
+"""The version given to files whose release can't be determined."""
 
 
 class Release(Struct, frozen=True):
-    """One version with its files; ``parsed`` is None where the version is none of PEP 440.
+    """One version with its files; ``parsed`` is None if PEP 440 does not allow the version.
 
-    The files that are of no release are one ``Release``, too, with ``NO_RELEASE`` as its version.
+    The files without a release form one ``Release`` too, with ``NO_RELEASE`` as its version.
     """
 
     version: str
@@ -50,34 +50,34 @@ class Release(Struct, frozen=True):
 
     @property
     def is_known(self) -> bool:
-        """Whether it is a release; filters of releases have no say in files that are of none."""
+        """Whether it is a real release; filters of releases ignore files without one."""
         return self.version != NO_RELEASE
 
     @property
     def is_prerelease(self) -> bool:
-        """Whether PEP 440 calls it an alpha, a beta, a candidate or a development release."""
+        """Whether PEP 440 counts it as a pre-release: alpha, beta, candidate or development release."""
         return self.parsed is not None and self.parsed.is_prerelease
 
     @property
     def is_yanked(self) -> bool:
-        """Whether all of its files are yanked."""
+        """Whether all its files are yanked."""
         return bool(self.files) and all(file.yanked is not False for file in self.files)
 
     @property
     def uploaded(self) -> float:
-        """When its first file was uploaded, in seconds since 1970; 0 where upstream does not tell."""
+        """When its first file was uploaded, in seconds since 1970; 0 if upstream does not say."""
         return min((file.mtime or 0.0 for file in self.files), default=0.0)
 
 
 class ProjectFacts(Struct, frozen=True):
-    """What is known of a project when its page is there."""
+    """What is known about a project once its page has arrived."""
 
     page: ProjectPage
     document: ProjectDocument = NO_DOCUMENT
 
 
 class FileFacts(Struct, frozen=True):
-    """What is known of one file; ``entry`` is its entry in the legacy JSON, empty where that was not asked for."""
+    """What is known about one file; ``entry`` is its entry in the legacy JSON, empty if that was not fetched."""
 
     project: NormalizedName
     version: str
@@ -86,7 +86,7 @@ class FileFacts(Struct, frozen=True):
     entry: Mapping[str, object] = field(default_factory=dict)
 
     def tree(self) -> Mapping[str, object]:
-        """Return the values that dotted paths of file filters lead into."""
+        """Return the values that the dotted paths of file filters refer to."""
         page_entry: dict[str, object] = {
             "filename": self.file.filename,
             "requires_python": self.file.requires_python,
@@ -106,19 +106,19 @@ PAGE_FIELDS = frozenset(
     {"release", *(f"release_file.{name}" for name in ("filename", "requires_python", "size", "url", "yanked"))}
     | {"release_file.upload_time_iso_8601"}
 )
-"""The dotted paths that a project's page answers without the legacy JSON."""
+"""The dotted paths that the project's page answers, so that the legacy JSON need not be fetched."""
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the version, or None where it is none of PEP 440."""
+    """Return the version, or None if PEP 440 does not allow it."""
     try:
         return Version(text)
-    except ValueError:  # InvalidVersion is one, and what Python says of a number with 5,000 digits
+    except ValueError:  # InvalidVersion, or an int of over 4,300 digits
         return None
 
 
 def find(tree: object, path: Sequence[str]) -> list[object]:
-    """Return the values at the end of a path: none, one, or those of a list; null counts as none."""
+    """Return the values at the end of a path: none, one, or the items of a list; null counts as none."""
     for name in path:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     found = tree if isinstance(tree, list) else [tree]
@@ -126,5 +126,5 @@ def find(tree: object, path: Sequence[str]) -> list[object]:
 
 
 def as_text(value: object) -> str:
-    """Return what patterns are matched against: a text as it is, anything else as JSON has it."""
+    """Return the text that patterns match: a string unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

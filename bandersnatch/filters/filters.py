@@ -1,7 +1,7 @@
-"""``Filters``: all filters of a configuration as one value, which says what is kept, and why.
+"""``Filters``: all filters of a configuration as one value, which says what is kept and why.
 
-Something stays where every filter keeps it, so the order of filters means nothing. Only the latest releases are chosen last,
-out of what all others keep; otherwise a place would go to a release of which nothing is left.
+Something is kept if every filter keeps it, so the order of filters does not matter. Only the latest releases are chosen
+last, from what all others keep; otherwise a release with nothing left would take one of the places.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,34 +15,34 @@ from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
 from bandersnatch.filters.fingerprint import described, described_before
 from bandersnatch.filters.verdict import Verdict, first_drop
 
-if TYPE_CHECKING:  # what reads requirements need not be imported where there are none
+if TYPE_CHECKING:  # importing it takes time, and few mirrors need it
     from bandersnatch.filters.releases import Latest, OnlyReleases
 
 
 class ProjectFilter(Protocol):
-    """Decides by the name of a project: the normalized one, or the one that upstream shows."""
+    """Decides by the name of a project: the normalized one, or the one that upstream displays."""
 
     @property
     def filter_name(self) -> str:
         """The name by which the filter is enabled."""
 
     def keeps(self, project: NormalizedName, display_name: str) -> bool:
-        """Whether the project stays."""
+        """Whether the project is kept."""
 
     def reason(self, project: NormalizedName, display_name: str) -> str:
-        """Say why it stays or goes."""
+        """Return why it is kept or dropped."""
 
 
 @runtime_checkable
 class Overlooking(Protocol):
-    """A filter that may let pass more than an operator thinks."""
+    """A filter that may keep more than the operator expects."""
 
     def overlooked(self, names: Sequence[str]) -> Iterator[str]:
-        """Yield warnings of that, given the displayed names that are kept."""
+        """Yield warnings about that, given the displayed names that are kept."""
 
 
 class MetadataFilter(Protocol):
-    """Decides on a whole project by what upstream tells of it."""
+    """Decides on a whole project by its page and metadata."""
 
     @property
     def filter_name(self) -> str:
@@ -50,13 +50,13 @@ class MetadataFilter(Protocol):
 
     @property
     def needs_json(self) -> bool:
-        """Whether it looks into the project's legacy JSON."""
+        """Whether it needs the project's legacy JSON."""
 
     def keeps(self, facts: ProjectFacts) -> bool:
-        """Whether the project stays."""
+        """Whether the project is kept."""
 
     def reason(self, facts: ProjectFacts) -> str:
-        """Say why it stays or goes."""
+        """Return why it is kept or dropped."""
 
 
 class FileFilter(Protocol):
@@ -68,13 +68,13 @@ class FileFilter(Protocol):
 
     @property
     def needs_json(self) -> bool:
-        """Whether it looks into the project's legacy JSON."""
+        """Whether it needs the project's legacy JSON."""
 
     def keeps(self, facts: FileFacts) -> bool:
-        """Whether the file stays."""
+        """Whether the file is kept."""
 
     def reason(self, facts: FileFacts) -> str:
-        """Say why it stays or goes."""
+        """Return why it is kept or dropped."""
 
 
 class ReleaseFilter(Protocol):
@@ -85,10 +85,10 @@ class ReleaseFilter(Protocol):
         """The name by which the filter is enabled."""
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:
-        """Whether the release stays."""
+        """Whether the release is kept."""
 
     def reason(self, project: NormalizedName, release: Release) -> str:
-        """Say why it stays or goes."""
+        """Return why it is kept or dropped."""
 
 
 class Filters(Struct, frozen=True):
@@ -103,23 +103,24 @@ class Filters(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """A text that differs whenever the filters may decide otherwise; empty where there are none."""
+        """A text that changes whenever the filters may decide differently; empty if there are none."""
+        # Sorted, so that the order in which a file enables filters is no change.
         groups = (self.projects, self.metadata, self.files, self.releases, self.pinned, self.latest)
         return "\n".join(sorted(described(each) for group in groups for each in group))
 
     @property
     def text_before(self) -> str:
-        """The same in its form before 9.0."""
+        """The same text in its form before 9.0."""
         return described_before(self) if self != NO_FILTERS else ""
 
     @property
     def of_names(self) -> "Filters":
-        """Those that look at nothing but the names of projects."""
+        """The filters that need only the names of projects."""
         return Filters(projects=self.projects)
 
     @property
     def of_pages(self) -> "Filters":
-        """The others, which make a page what it is."""
+        """All other filters: those that affect the content of pages."""
         return replace(self, projects=())
 
     @property
@@ -130,33 +131,33 @@ class Filters(Struct, frozen=True):
 
     @property
     def shape_pages(self) -> bool:
-        """Whether any filter looks at more than the names of projects."""
+        """Whether any filter needs more than the names of projects."""
         return self.of_pages != NO_FILTERS
 
     @property
     def needs_json(self) -> bool:
-        """Whether a filter looks into the legacy JSON of projects."""
+        """Whether any filter needs the legacy JSON of projects."""
         return any(each.needs_json for each in self.metadata) or any(each.needs_json for each in self.files)
 
     def overlooked(self, names: Sequence[str]) -> Iterator[str]:
-        """Yield warnings of patterns that let pass, of these names that are kept, more than an operator may think."""
+        """Yield warnings about patterns that keep some of these names although the operator may not expect it."""
         for each in self.projects:
             if isinstance(each, Overlooking):
                 yield from each.overlooked(names)
 
     def keeps_project(self, project: NormalizedName, display_name: str) -> bool:
-        """Whether a project stays, as far as its name tells; asked once for each of hundreds of thousands."""
+        """Whether a project is kept, judging by its name: a fast path without reasons, for hundreds of thousands."""
         return all(each.keeps(project, display_name) for each in self.projects)
 
     def project(self, project: NormalizedName, display_name: str) -> Verdict:
-        """Say whether a project stays, as far as its name tells, and which filter says so."""
+        """Return the verdict on a project by its name."""
         return first_drop(
             Verdict(each.keeps(project, display_name), each.filter_name, each.reason(project, display_name))
             for each in self.projects
         )
 
     def metadata_of(self, facts: ProjectFacts) -> Verdict:
-        """Say whether a project stays, as far as its page and its metadata tell, and which filter says so."""
+        """Return the verdict on a project by its page and its metadata."""
         return first_drop(Verdict(each.keeps(facts), each.filter_name, each.reason(facts)) for each in self.metadata)
 
 

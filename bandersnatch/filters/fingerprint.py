@@ -1,4 +1,4 @@
-"""Describes a filter in one text that does not depend on the order of what has none, nor on the names of classes."""
+"""Describes a filter as a text that does not depend on the order of sets or on the names of classes."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import Enum
 from msgspec import Struct
 
 _VERSIONS: Mapping[str, int] = {}
-"""Of filters that decide otherwise than before with the same values; the others are at 1. Only who uses one checks again."""
+"""Filters that now decide differently with the same values; all others are at 1. Only mirrors that use one re-check."""
 _KINDS = {
     **dict.fromkeys(("OnlyListed", "NotListed", "NameMatchesNone", "OnlyReleases", "NotReleases", "NoPrereleases"), ""),
     **dict.fromkeys(
@@ -16,16 +16,16 @@ _KINDS = {
     **dict.fromkeys(("ProjectRules", "FileRules"), ""),
     **dict.fromkeys(("NameContainsNone", "VersionContainsNone"), "search"),
 }
-"""What tells filters of one name apart; a class that is not here stands there with its own name."""
+"""Distinguishes filters of one name; a class that is missing here is described by its own name."""
 _ONLY_FOR_WORDS = frozenset({"place", "needs_json"})
 _FIELDS_BEFORE = {"ExcludePlatform": ("filter_name", "systems", "platforms", "pythons", "needs_json")}
-"""Of classes that had others before 9.0."""
+"""The fields of classes that had other fields before 9.0."""
 
 
 def described(value: object) -> str:
-    """Return the text: two filters have the same one only where they decide alike.
+    """Return the text; two filters have the same text only if they decide alike.
 
-    What is empty, false or nothing is left out of it, so that a new field that nobody sets changes nothing.
+    Empty and false values are left out, so that adding a field does not change the text until somebody sets it.
     """
     match value:
         case re.Pattern():
@@ -47,11 +47,11 @@ def described(value: object) -> str:
         case str() | int() | float() | None:
             return repr(value)
         case _:
-            return repr(str(value))  # a version, a specifier, a time
+            return repr(str(value))  # Version, SpecifierSet, datetime
 
 
 def described_before(value: object) -> str:
-    """Return the text as it was before 9.0, for mirrors of that time."""
+    """Return the text in its form before 9.0, to recognize mirrors made then."""
     match value:
         case re.Pattern():
             return repr(value.pattern)

@@ -1,7 +1,7 @@
-"""The filters by metadata: patterns and ranges of versions at dotted paths, the size of a project, how many versions it has.
+"""The filters by metadata: patterns and version ranges at dotted paths, a project's size, its number of versions.
 
-The name of an option is ``tag:tag:dotted.path``; the path leads into a project's legacy JSON, which is asked for only where
-a path leads to something that the project's page does not tell.
+An option's name is ``tag:tag:dotted.path``; the path leads into the project's legacy JSON, which is fetched only if a
+path asks for something that the project's page does not have.
 """
 
 import re
@@ -25,7 +25,7 @@ _NULL_TAGS = {"match-null": True, "not-null": False}
 
 
 class Match(Enum):
-    """How many of the patterns must match a value: one, each, or none."""
+    """How many of the patterns must match: at least one, each, or none."""
 
     ANY = "any"
     ALL = "all"
@@ -33,7 +33,7 @@ class Match(Enum):
 
 
 class Path(Struct, frozen=True):
-    """Where values stand, and what their absence means."""
+    """Where to find values, and whether a missing value counts as a match."""
 
     names: tuple[str, ...]
     nulls_match: bool
@@ -43,14 +43,14 @@ class Path(Struct, frozen=True):
 
 
 class PatternRule(Struct, frozen=True):
-    """What patterns ask of the values at a path."""
+    """Patterns for the values at a path."""
 
     path: Path
     match: Match
     patterns: tuple[re.Pattern[str], ...]
 
     def holds(self, tree: Mapping[str, object]) -> bool:
-        """Whether the values are as they shall be."""
+        """Whether the values satisfy the rule."""
         texts = [as_text(value) for value in find(tree, self.path.names)]
         if not texts:
             return self.path.nulls_match
@@ -64,29 +64,31 @@ class PatternRule(Struct, frozen=True):
                 return not any(hits)
 
     def reason(self, tree: Mapping[str, object]) -> str:
-        """Say what the values are."""
+        """Return what the values are."""
         return f"{self.match.value} of the patterns for {self.path} must match, it is {_shown(find(tree, self.path.names))}"
 
 
 class VersionRule(Struct, frozen=True):
-    """Which versions the range at a path must contain: one of them is enough. What is no range lets everything pass."""
+    """The version range at a path must contain at least one of ``versions``. An invalid range satisfies the rule."""
 
     path: Path
     versions: tuple[Version, ...]
 
     def holds(self, tree: Mapping[str, object]) -> bool:
-        """Whether the range is as it shall be."""
+        """Whether the range satisfies the rule."""
         value = next(iter(find(tree, self.path.names)), "")
         if value == "":
             return self.path.nulls_match
         try:
             specifier = SpecifierSet(as_text(value))
+            # The operator names a Python such as 3.14.0rc1 on purpose: it counts even where the range names no pre-
+            # release.
             return any(specifier.contains(version, prereleases=True) for version in self.versions)
-        except ValueError:  # InvalidSpecifier is one, and what Python says of a number with 5,000 digits
+        except ValueError:  # InvalidSpecifier, or an int of over 4,300 digits
             return True
 
     def reason(self, tree: Mapping[str, object]) -> str:
-        """Say what the range is."""
+        """Return what the range is."""
         wanted = ", ".join(map(str, self.versions))
         return f"{self.path} must contain one of {wanted}, it is {_shown(find(tree, self.path.names))}"
 
@@ -95,48 +97,48 @@ Rule = PatternRule | VersionRule
 
 
 class ProjectRules(Struct, frozen=True):
-    """Keeps the projects for whose legacy JSON all rules hold."""
+    """Keeps the projects whose legacy JSON satisfies all rules."""
 
     filter_name: str
     rules: tuple[Rule, ...]
 
     @property
     def needs_json(self) -> bool:
-        """Always: a page tells nothing of this."""
+        """Always: a page has none of this metadata."""
         return True
 
     def keeps(self, facts: ProjectFacts) -> bool:
-        """Whether all rules hold."""
+        """Whether all rules are satisfied."""
         return all(rule.holds(facts.document.tree) for rule in self.rules)
 
     def reason(self, facts: ProjectFacts) -> str:
-        """Say what the first rule found that does not hold, or all of them."""
+        """Return what the first failing rule found, or what all found if none fails."""
         return _reason(self.rules, facts.document.tree)
 
 
 class FileRules(Struct, frozen=True):
-    """Keeps the files for which all rules hold."""
+    """Keeps the files that satisfy all rules."""
 
     filter_name: str
     rules: tuple[Rule, ...]
 
     @property
     def needs_json(self) -> bool:
-        """Whether a rule asks for what the page does not tell."""
+        """Whether a rule asks for something that the page does not have."""
         return any(str(rule.path) not in PAGE_FIELDS for rule in self.rules)
 
     def keeps(self, facts: FileFacts) -> bool:
-        """Whether all rules hold."""
+        """Whether all rules are satisfied."""
         tree = facts.tree()
         return all(rule.holds(tree) for rule in self.rules)
 
     def reason(self, facts: FileFacts) -> str:
-        """Say what the first rule found that does not hold, or all of them."""
+        """Return what the first failing rule found, or what all found if none fails."""
         return _reason(self.rules, facts.tree())
 
 
 class MaxSize(Struct, frozen=True):
-    """Drops the projects whose files are larger together, whatever other filters leave of them."""
+    """Drops projects whose files are too large in total, counting the files that other filters drop as well."""
 
     filter_name: str
     max_bytes: int
@@ -148,7 +150,7 @@ class MaxSize(Struct, frozen=True):
         return facts.page.name in self.exempt or self._size(facts) <= self.max_bytes
 
     def reason(self, facts: ProjectFacts) -> str:
-        """Say how large the project is."""
+        """Return how large the project is."""
         if facts.page.name in self.exempt:
             return f"[allowlist] packages names {facts.page.name}"
         return f"its files have {self._size(facts)} bytes in all, max_package_size is {self.max_bytes}"
@@ -159,7 +161,7 @@ class MaxSize(Struct, frozen=True):
 
 
 class VersionsCount(Struct, frozen=True):
-    """Keeps the projects whose number of versions is within bounds; a bound of 0 is none."""
+    """Keeps the projects whose number of versions is within bounds; 0 means no bound."""
 
     filter_name: str
     min_versions: int
@@ -168,13 +170,13 @@ class VersionsCount(Struct, frozen=True):
     needs_json: bool = False
 
     def keeps(self, facts: ProjectFacts) -> bool:
-        """Whether the project has as many versions as it may, or is exempt."""
+        """Whether the number of versions is within bounds, or the project is exempt."""
         count = len(facts.page.versions)
         is_within = self.min_versions <= count and (not self.max_versions or count <= self.max_versions)
         return is_within or facts.page.name in self.exempt
 
     def reason(self, facts: ProjectFacts) -> str:
-        """Say how many versions the project has."""
+        """Return how many versions the project has."""
         if facts.page.name in self.exempt:
             return f"[allowlist] packages names {facts.page.name}"
         most = f" to {self.max_versions}" if self.max_versions else ""
@@ -206,7 +208,7 @@ def read_version_range_release_file_metadata(settings: Settings) -> FileRules | 
 
 
 def read_size_project_metadata(settings: Settings) -> MaxSize | None:
-    """Read the filter by size; 0 switches it off."""
+    """Read the filter by size; 0 disables it."""
     entry = settings.value("size_project_metadata", "max_package_size")
     if entry is None:
         return None
@@ -231,7 +233,7 @@ def read_versions_count_project_metadata(settings: Settings) -> VersionsCount | 
 
 
 def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Rule, ...]:
-    """Read all options of a section; their order in the file means nothing."""
+    """Read all options of a section; their order in the file does not matter."""
     rules: dict[str, Rule] = {}
     roots = METADATA_ROOTS[section]
     for option in settings.options(section):
@@ -250,6 +252,7 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
             settings.add_problem(head, f"expected at least one {'version' if is_range else 'pattern'}")
         else:
             nulls = [_NULL_TAGS[tag] for tag in tags if tag in _NULL_TAGS]
+            # As in other bandersnatch versions, missing metadata matches unless the option says not-null.
             path = Path(names, nulls[-1] if nulls else True)
             _warn_of_unknown(settings, head, path)
             if is_range:
@@ -263,7 +266,7 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
 
 
 def _warn_of_unknown(settings: Settings, head: Entry, path: Path) -> None:
-    """Warn of a path to a field that PyPI does not have: a misspelt one would let everything pass, or nothing."""
+    """Warn about a path to a field that PyPI does not have: a typo would let everything pass, or nothing."""
     known = METADATA_FIELDS.get(path.names[0])
     if known is None or len(path.names) < 2 or path.names[1] in known:
         return

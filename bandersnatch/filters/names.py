@@ -1,4 +1,4 @@
-"""The filters that need no more than the name of a project: they decide before anything is asked of upstream."""
+"""The filters that need only the name of a project; they decide before anything is requested from upstream."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from bandersnatch.errors import shown
 from bandersnatch.filters.settings import Entry, Settings
 
 _ANCHOR = re.compile(r"(?<!\[)\^|\\A")
-"""What says that the beginning is meant."""
+"""Shows that the author of a pattern knows that it matches at the beginning."""
 
 
 class OnlyListed(Struct, frozen=True):
@@ -20,14 +20,14 @@ class OnlyListed(Struct, frozen=True):
     filter_name: str
     names: frozenset[NormalizedName]
     place: str
-    """Where the list stands, for messages."""
+    """Where the list is in the file, for messages."""
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters share a signature
         """Whether the project is on the list."""
         return project in self.names
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
-        """Say whether it is on the list."""
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters share a signature
+        """Return whether the list names it."""
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
 
@@ -38,34 +38,34 @@ class NotListed(Struct, frozen=True):
     names: frozenset[NormalizedName]
     place: str
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters share a signature
         """Whether the project is not on the list."""
         return project not in self.names
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
-        """Say whether it is on the list."""
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters share a signature
+        """Return whether the list names it."""
         return f"{self.place} {'names' if project in self.names else 'does not name'} {project}"
 
 
 class NameMatchesNone(Struct, frozen=True):
-    """Drops the projects whose displayed name begins with a match of one of the patterns; case counts."""
+    """Drops projects if a pattern matches the beginning of their displayed name; case matters."""
 
     filter_name: str
     patterns: tuple[re.Pattern[str], ...]
 
-    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters are asked alike
+    def keeps(self, project: NormalizedName, display_name: str) -> bool:  # noqa: ARG002 - all name filters share a signature
         """Whether no pattern matches."""
         return not any(self._matches(pattern, display_name) for pattern in self.patterns)
 
-    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters are asked alike
-        """Say which pattern matches."""
+    def reason(self, project: NormalizedName, display_name: str) -> str:  # noqa: ARG002 - all name filters share a signature
+        """Return which pattern matches."""
         for pattern in self.patterns:
             if self._matches(pattern, display_name):
                 return f"[filter_regex] packages has {shown(pattern.pattern)!r}, which matches {display_name}"
         return f"no pattern of [filter_regex] packages matches {display_name}"
 
     def overlooked(self, names: Sequence[str]) -> Iterator[str]:
-        """Yield a warning for each pattern without an anchor that some of these names, which are kept, have elsewhere."""
+        """Yield a warning for each unanchored pattern that occurs elsewhere in some of the names that are kept."""
         for pattern in self.patterns:
             if _ANCHOR.search(pattern.pattern) or not (found := list(filter(pattern.search, names))):
                 continue
@@ -81,9 +81,9 @@ class NameMatchesNone(Struct, frozen=True):
 
 
 class NameContainsNone(NameMatchesNone, frozen=True):
-    """Drops the projects whose displayed name has a match of one of the patterns anywhere."""
+    """Drops projects if a pattern matches anywhere in their displayed name."""
 
-    def overlooked(self, names: Sequence[str]) -> Iterator[str]:  # noqa: ARG002 - as the other one is asked
+    def overlooked(self, names: Sequence[str]) -> Iterator[str]:  # noqa: ARG002 - same signature as in the base class
         """Yield nothing."""
         return iter(())
 
@@ -99,7 +99,7 @@ def read_allowlist_project(settings: Settings) -> OnlyListed | None:
 
 
 def read_blocklist_project(settings: Settings) -> NotListed | None:
-    """Read the filter that drops projects; entries with a specifier, an extra or a marker are about releases."""
+    """Read the filter that drops projects; an entry with a specifier, extra or marker is about releases only."""
     entries = settings.entries("blocklist", "packages")
     requirements = (read_requirement(settings, entry) for entry in entries)
     names = frozenset(canonicalize_name(r.name) for r in requirements if r is not None and str(r) == r.name)
@@ -114,18 +114,18 @@ def read_regex_project(settings: Settings) -> NameMatchesNone | None:
 
 
 def searches(settings: Settings) -> bool:
-    """Whether the patterns of ``[filter_regex]`` match anywhere, and not at the beginning only."""
+    """Whether the patterns of ``[filter_regex]`` match anywhere, and not only at the beginning."""
     return settings.is_true(settings.value("filter_regex", "search"))
 
 
 def allowed_names(settings: Settings) -> frozenset[NormalizedName]:
-    """Return the names on the allowlist; filters of whole projects let these pass."""
+    """Return the names on the allowlist, which some filters of whole projects exempt."""
     requirements = (read_requirement(settings, entry) for entry in settings.entries("allowlist", "packages"))
     return frozenset(canonicalize_name(each.name) for each in requirements if each is not None)
 
 
 def read_requirement(settings: Settings, entry: Entry) -> Requirement | None:
-    """Read an entry such as ``foo``, ``foo>=1.0`` or ``foo[extra]``; anything else is a problem."""
+    """Read an entry such as ``foo``, ``foo>=1.0`` or ``foo[extra]``; report anything else."""
     text = entry.without_comment().text
     try:
         return parse_requirement(text) if text else None
@@ -136,25 +136,25 @@ def read_requirement(settings: Settings, entry: Entry) -> Requirement | None:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """Return the requirement.
+    """Parse a requirement.
 
     Raises:
-        InvalidRequirement: it is none, or none whose versions can be compared.
+        InvalidRequirement: it is invalid, or its versions can't be compared.
     """
     requirement = Requirement(text)
     try:
-        hash(requirement.specifier)  # its versions are read only now
-    except ValueError as error:  # a number with 5,000 digits
+        hash(requirement.specifier)  # parses the versions, which packaging puts off
+    except ValueError as error:  # an int of over 4,300 digits
         raise InvalidRequirement(str(error)) from error
     return requirement
 
 
 def read_patterns(settings: Settings, entries: list[Entry]) -> tuple[re.Pattern[str], ...]:
-    """Read regular expressions, in an order of their own: theirs in the file means nothing."""
+    """Read regular expressions, and sort them: their order in the file does not matter."""
     patterns: dict[str, re.Pattern[str]] = {}
     for entry in entries:
         try:
             patterns[entry.text] = re.compile(entry.text)
-        except (re.error, OverflowError, RecursionError) as error:  # of a{99999999999}, and of 1,000 parentheses
+        except (re.error, OverflowError, RecursionError) as error:  # such as a{99999999999}, or 1,000 parentheses
             settings.add_problem(entry, f"expected a regular expression: {error}")
     return tuple(patterns[text] for text in sorted(patterns))

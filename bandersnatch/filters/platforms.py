@@ -1,10 +1,10 @@
-"""``exclude_platform``: drops the files that only excluded platforms, or only excluded versions of Python, can use.
+"""``exclude_platform``: drops files that only excluded platforms or excluded versions of Python can use.
 
-Wheels are judged by their tags, and dropped only if each of them is excluded. A tag counts for all versions of Python that
-it can be installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-abi3`` for 3.8 and all that came after. Source
-distributions are never dropped. Eggs, installers and built archives tell their platform and version in their names; an
-archive is a source distribution unless its name ends as setuptools ends those of built ones, ``.linux-x86_64.tar.gz``.
-Machines and implementations of Python are excluded by words, too: ``aarch64``, ``pypy``, ``cp310``.
+A wheel is dropped only if every one of its tags is excluded. A tag counts for all Python versions that it can be
+installed on: ``py3`` for all of Python 3, ``py27`` for 2.7, ``cp38-abi3`` for 3.8 and later. Source distributions are
+never dropped. Eggs, installers and built archives have their platform and version in their names; an archive counts as
+a source distribution unless its name ends as setuptools names built ones, ``.linux-x86_64.tar.gz``. Machines and
+implementations of Python can be excluded too: ``aarch64``, ``pypy``, ``cp310``.
 """
 
 import re
@@ -26,7 +26,7 @@ _SYSTEMS = {
     "android": ("android",),
     "pyodide": ("pyodide", "emscripten", "wasi"),
 }
-"""Words for whole systems, and how the tags of their platforms begin."""
+"""Words for whole systems, and the prefixes of their platform tags."""
 _OTHER_WORDS = {"win": "windows", "macosx": "macos"}
 _PLATFORM = re.compile(
     r"win32|(win|macosx|linux|freebsd|ios|android|pyodide|emscripten|wasi)_\w*|manylinux(1|2010|2014)?(_\w*)?|musllinux(_\w*)?"
@@ -35,13 +35,13 @@ _MACHINES = frozenset(
     {"aarch64", "amd64", "arm64", "armv6l", "armv7l", "i386", "i686", "loongarch64", "ppc64", "ppc64le", "riscv64"}
     | {"s390x", "x86_64"}
 )
-"""How the tags of platforms end."""
+"""The suffixes of platform tags."""
 _KNOWN_PLATFORM = re.compile(
     rf"win32|win_(?:amd64|arm32|arm64|ia64)|(?:linux|manylinux1|manylinux2010|manylinux2014)(?:_(?:{'|'.join(_MACHINES)}))?"
     rf"|(?:manylinux|musllinux)(?:_\d+(?:_\d+(?:_(?:{'|'.join(_MACHINES)}))?)?)?"
     r"|macosx(?:_\d+(?:_\d+(?:_\w+)?)?)?|(?:freebsd|ios|android|pyodide|emscripten)(?:_\d+\w*)?|wasi(?:_\w+)?"
 )
-"""All that tags of platforms may begin with, as far as whole words go."""
+"""All real platform tags, possibly cut off after a whole word; to warn of excluded platforms that match nothing."""
 _IMPLEMENTATIONS = {"cpython": "cp", "pypy": "pp", "graalpy": "graalpy", "ironpython": "ip", "jython": "jy"}
 _INTERPRETER_WORD = re.compile(r"(?:cp|pp|ip|jy|graalpy)\d{1,4}")
 _INSTALLERS = {".exe": "windows", ".msi": "windows", ".dmg": "macos", ".rpm": "linux"}
@@ -56,19 +56,19 @@ _BUILT_ARCHIVE = re.compile(
     r"\.(?P<platform>win32|(?:win|linux)-\w+|macosx-[\d.]+-\w+|freebsd-[\w.-]+?)(?:-py(?P<python>\d\.\d{1,2}))?$"
 )
 _LAST_MINOR = {2: 7}
-"""Series of Python that have come to their end, with their last version; to others there may always be a newer one."""
+"""Python series that have ended, with their last minor version; any other may get a newer one."""
 
 
 class ExcludePlatform(Struct, frozen=True):
-    """Drops files by what they are built for: systems, machines and single platforms, Pythons and their versions."""
+    """Drops files by what they are built for: systems, machines and single platforms, implementations and versions."""
 
     filter_name: str
     systems: frozenset[str]
     platforms: frozenset[str]
     pythons: frozenset[tuple[int, int | None]]
-    """Major and minor version; None stands for the whole series."""
+    """Major and minor version; None means the whole series."""
     interpreters: frozenset[str]
-    """As tags begin, for a whole implementation, or whole, for one version of it."""
+    """Prefixes of tags for a whole implementation (``pp``), or whole tags for one version (``cp310``)."""
     machines: frozenset[str]
     needs_json: bool = False
 
@@ -78,7 +78,7 @@ class ExcludePlatform(Struct, frozen=True):
         return not tags or not all(self._excludes(tag) for tag in tags)
 
     def reason(self, facts: FileFacts) -> str:
-        """Say what the file is built for."""
+        """Return what the file is built for."""
         tags = sorted(map(str, _tags_of(facts)))
         if not tags:
             return f"{facts.file.filename} is built for no platform"
@@ -98,7 +98,8 @@ class ExcludePlatform(Struct, frozen=True):
     def _excludes_python(self, tag: Tag) -> bool:
         if tag.interpreter.rstrip("0123456789") in self.interpreters:
             return True
-        if tag.interpreter in self.interpreters and tag.abi != "abi3":  # which later versions can use, too
+        # abi3 wheels also work on later versions, so excluding this one version is no reason to drop them.
+        if tag.interpreter in self.interpreters and tag.abi != "abi3":
             return True
         interpreter = _INTERPRETER.fullmatch(tag.interpreter)
         if interpreter is None:
@@ -107,17 +108,18 @@ class ExcludePlatform(Struct, frozen=True):
         if (major, None) in self.pythons:
             return True
         if interpreter[3] is None:
-            return False  # the whole series, of which only some versions may be excluded
+            return False  # a py3 wheel serves versions that are not excluded
         minor = int(interpreter[3])
         is_for_later_ones = interpreter[1] == "py" or tag.abi == "abi3"
         if not is_for_later_ones:
             return (major, minor) in self.pythons
+        # As long as newer versions may appear, something that is not excluded can use the file.
         last = _LAST_MINOR.get(major)
         return last is not None and all((major, each) in self.pythons for each in range(minor, last + 1))
 
 
 def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
-    """Read the filter; its words may stand on one line or on several."""
+    """Read the filter; its words may be on one line or several."""
     systems: set[str] = set()
     platforms: set[str] = set()
     pythons: set[tuple[int, int | None]] = set()
@@ -157,7 +159,7 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
 
 
 def _platform_of(word: str) -> str | None:
-    """Return a word as wheels spell platforms: ``-win32``, ``linux-i686`` and ``manylinux_`` are such words too."""
+    """Return a word in the spelling of wheel tags, or None; ``-win32``, ``linux-i686`` and ``manylinux_`` count too."""
     platform = re.sub(r"[-.]", "_", word)
     return platform if _PLATFORM.fullmatch(platform) else None
 
@@ -171,7 +173,7 @@ def _tell_unknown(settings: Settings, entry: Entry, word: str) -> None:
 
 
 def _tags_of(facts: FileFacts) -> frozenset[Tag]:
-    """Return what a file is built for; nothing for a source distribution, or where its name does not tell."""
+    """Return what a file is built for; nothing for a source distribution, or if its name does not say."""
     filename = facts.file.filename
     if filename.endswith(".whl"):
         parts = filename.removesuffix(".whl").split("-")

@@ -1,6 +1,6 @@
-"""The table of all filters, and how those that are enabled become one ``Filters``.
+"""The table of all filters, and how the enabled ones become one ``Filters``.
 
-It is imported only where a configuration has sections of filters: a run without any need not read all this.
+It is imported only if the configuration has sections of filters, because it takes time to load.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,15 +68,15 @@ OLD_NAMES = {
     old: old.replace("whitelist", "allowlist").replace("blacklist", "blocklist")
     for old in ("whitelist_project", "whitelist_release", "blacklist_project", "blacklist_release")
 }
-"""The names that bandersnatch had for these up to its version 4."""
+"""The names of these filters up to bandersnatch 4."""
 
 ALL = "all"
 
 
 class _Needs(Struct, frozen=True):
-    """What a filter can't work without: an option, or any option of its section.
+    """What a filter can't work without: one option, or any option of its section.
 
-    A filter that keeps only what is listed would drop, or let pass, everything.
+    Without it, a filter that keeps only what is listed would drop everything, or keep everything.
     """
 
     section: str
@@ -84,12 +84,12 @@ class _Needs(Struct, frozen=True):
     is_allowlist: bool = False
 
     def are_met(self, settings: Settings) -> bool:
-        """Whether the file has it."""
+        """Whether the file has it, and it is not empty."""
         options = settings.options(self.section) if self.option is None else [self.option]
         return any(settings.has(self.section, option) for option in options)
 
     def stand_in(self, settings: Settings) -> bool:
-        """Whether the file says anything about it, be it nothing but its name."""
+        """Whether the file mentions it, even if it is empty."""
         options = settings.options(self.section)
         return bool(options) if self.option is None else self.option in options
 
@@ -102,25 +102,25 @@ _NEEDS = {
     for name, (section, option) in FILTER_READS.items()
     if name != "prerelease_release"
 }
-"""Of all filters but prerelease_release, which needs nothing."""
+"""All filters but prerelease_release, which needs nothing."""
 _ALSO_READ = {
     ("filter_prerelease", "packages"): {"prerelease_release"},
     ("allowlist", "packages"): {"size_project_metadata", "versions_count_project_metadata"},
     ("allowlist", "requirements_path"): {"project_requirements", "project_requirements_pinned"},
     ("latest_release", "sort_by"): {"latest_release"},
 }
-"""The options that filters read, and can work without."""
+"""Options that filters read but can work without."""
 _ACTED_BY_THEMSELVES = {
     ("allowlist", "packages"): "allowlist_project",
     ("blocklist", "packages"): "blocklist_project and blocklist_release",
     ("filter_regex", "packages"): "regex_project",
     ("filter_regex", "releases"): "regex_release",
 }
-"""The lists that the versions 2.1 to 3.1 applied without being told, and what does that today."""
+"""The lists that versions 2.1 to 3.1 applied without being told, and the filters that do that today."""
 
 
 def read_filters(settings: Settings) -> Filters:
-    """Return the filters that ``[plugins] enabled`` asks for; what is wrong is noted in ``settings``."""
+    """Return the filters that ``[plugins] enabled`` names; problems are added to ``settings``."""
     names = _enabled(settings)
     _check_idle(names, settings)
     return Filters(
@@ -148,6 +148,7 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
             settings.is_wrong(needs.section, option) and name in _readers(needs.section, option)
             for option in (needs.option or "", "requirements_path")
         )
+        # An empty allowlist is an error, not a warning: nobody can tell whether nothing or everything is wanted.
         if needs.is_allowlist and not is_told:
             settings.problems.append(
                 f"{settings.place(*settings.enabling)}: {name}: {needs} is empty: "
@@ -188,7 +189,7 @@ def _enabled(settings: Settings) -> list[str]:
 
 
 def _check_idle(names: list[str], settings: Settings) -> None:
-    """Say which options no enabled filter reads: whoever wrote them expects that they act."""
+    """Report options that no enabled filter reads; the operator surely expects them to have an effect."""
     for section in settings.sections:
         told: set[frozenset[str]] = set()
         for option in settings.options(section):

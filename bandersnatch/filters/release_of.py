@@ -1,9 +1,9 @@
-"""Which release a file belongs to.
+"""Determines which release a file belongs to.
 
-The legacy JSON says so, where it was asked for. Otherwise the file's name does, held against the versions that the page
-lists (PEP 700): the name behind the project's begins with the version, in upstream's spelling or in another one of the same
-version; a name that does not begin with the project's has one of the versions in it. A version that the page does not list
-is believed where it is one of PEP 440, or where the page lists none at all. All other files are of no release.
+The legacy JSON says so, if it was fetched. Otherwise we compare the file's name with the versions on the page (PEP
+700): what follows the project's name begins with a version, in upstream's spelling or an equivalent one; a name that
+does not begin with the project's contains a version. A version that is not on the page is accepted if PEP 440 allows
+it, or if the page lists no versions. All other files have no release.
 """
 
 import re
@@ -20,9 +20,9 @@ _SEPARATORS = re.compile(r"[-_.+]+")
 
 
 def rest_of(filename: str, project: NormalizedName) -> str:
-    """Return what follows the name of the project in a file's name, without the extension: a version, and what may follow.
+    """Return what follows the project's name in a file name, without the extension: a version, and perhaps more.
 
-    The whole stem is returned where the name is not the project's.
+    If the name does not begin with the project's, the whole stem is returned.
     """
     stem = _EXTENSION.sub("", filename)
     position = stem.find("-")
@@ -34,7 +34,7 @@ def rest_of(filename: str, project: NormalizedName) -> str:
 
 
 def releases_of(page: ProjectPage, told: Mapping[str, str]) -> tuple[Release, ...]:
-    """Return the releases of a page with their files, in the page's order; ``told`` has versions by the name of the file."""
+    """Return a page's releases with their files, in the page's order; ``told`` maps file names to known versions."""
     spellings = _Spellings(page.versions)
     files: dict[str, list[DistributionFile]] = {version: [] for version in page.versions}
     for file in page.files:
@@ -46,7 +46,7 @@ def releases_of(page: ProjectPage, told: Mapping[str, str]) -> tuple[Release, ..
 
 
 class _Spellings:
-    """The versions of a page, to be found by any of their spellings; the exact one goes first."""
+    """Finds the versions of a page by any of their spellings; an exact match goes first."""
 
     def __init__(self, versions: tuple[str, ...]) -> None:
         self._exact = dict.fromkeys(versions)
@@ -57,7 +57,7 @@ class _Spellings:
             self._loose.setdefault(_loose(version), version)
 
     def version_of(self, filename: str, project: NormalizedName) -> str:
-        """Return the version that a file's name has behind the project's, or anywhere if that is not there."""
+        """Return the version after the project's name in a file name, or the one anywhere in a name without it."""
         if not belongs_to(filename, project):
             return self._version_in(_EXTENSION.sub("", filename))
         rest = rest_of(filename, project)
@@ -66,6 +66,7 @@ class _Spellings:
             return self._find(written) or self._believed(written)
         if filename.endswith(".rpm"):
             rest = _RPM_RELEASE.sub("", rest)
+        # Longest first: in foo-1.0-1.tar.gz the version 1.0-1 (a post release) must win over 1.0.
         ends = [len(rest), *(found.start() for found in reversed(list(_SEPARATORS.finditer(rest))))]
         return next((version for end in ends if (version := self._find(rest[:end])) is not None), self._believed(rest))
 
@@ -73,7 +74,7 @@ class _Spellings:
         return written if not self._exact or parse_version(written) is not None else NO_RELEASE
 
     def _version_in(self, stem: str) -> str:
-        """Return the one version of the page that stands in a name, apart from others that are parts of it."""
+        """Return the only version of the page that occurs in a name, ignoring those that are part of a longer one."""
         found = [version for version in self._exact if version and _stands_in(version, stem)]
         longest = max(map(len, found), default=0)
         candidates = [version for version in found if len(version) == longest]
@@ -87,17 +88,17 @@ class _Spellings:
 
 
 def _stands_in(version: str, stem: str) -> bool:
-    """Whether a version stands in a name, and not as a part of another number."""
+    """Whether a version occurs in a name, and not as part of another number."""
     return re.search(rf"(?<![\d.]){re.escape(version)}(?!\d|\.\d)", stem) is not None
 
 
 def _canonical(version: str) -> str:
     try:
         return canonicalize_version(version)
-    except ValueError:  # what Python says of a number with 5,000 digits
+    except ValueError:  # an int of over 4,300 digits
         return version
 
 
 def _loose(version: str) -> str:
-    """Return a version as file names may spell it: there, separators are interchangeable."""
+    """Return a version with the separators unified, which file names use interchangeably."""
     return _SEPARATORS.sub("-", version).lower()

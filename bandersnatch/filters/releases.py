@@ -19,32 +19,32 @@ Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]
 
 
 class OnlyReleases(Struct, frozen=True):
-    """Keeps the releases that a list asks for; of projects that it does not name, none."""
+    """Keeps the releases that a list asks for, and none of the projects that it does not name."""
 
     filter_name: str
     specifiers: Specifiers
     place: str
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:
-        """Whether an entry for the project asks for the release; what is no version of PEP 440 is never asked for.
+        """Whether an entry for the project asks for the release; versions outside PEP 440 are never asked for.
 
-        Files of no release stay where the project does.
+        Files without a release are kept if the list names the project.
         """
         if not release.is_known:
             return project in self.specifiers
         return _contains(self.specifiers.get(project, frozenset()), release.parsed)
 
     def reason(self, project: NormalizedName, release: Release) -> str:
-        """Say what the list asks for."""
+        """Return what the list asks for."""
         return f"{self.place} asks for {_shown(self.specifiers, project)}, {_subject(release)}"
 
     def pins(self, project: NormalizedName) -> bool:
-        """Whether an entry for the project says which versions."""
+        """Whether an entry for the project restricts the versions."""
         return any(len(each) > 0 for each in self.specifiers.get(project, frozenset()))
 
 
 class NotReleases(Struct, frozen=True):
-    """Drops the releases of a list; what is no version of PEP 440 is kept."""
+    """Drops the releases of a list; versions outside PEP 440 are kept."""
 
     filter_name: str
     specifiers: Specifiers
@@ -54,40 +54,40 @@ class NotReleases(Struct, frozen=True):
         return not _contains(self.specifiers.get(project, frozenset()), release.parsed)
 
     def reason(self, project: NormalizedName, release: Release) -> str:
-        """Say what the list names."""
+        """Return what the list names."""
         listed = _shown(self.specifiers, project)
         return f"[blocklist] packages names {listed}, {_subject(release)}"
 
 
 class NoPrereleases(Struct, frozen=True):
-    """Drops pre-releases as PEP 440 knows them, of the projects of a list, or of all where it is empty."""
+    """Drops pre-releases (PEP 440) of the listed projects, or of all projects if the list is empty."""
 
     filter_name: str
     names: frozenset[NormalizedName]
 
     def keeps(self, project: NormalizedName, release: Release) -> bool:
-        """Whether the release is a final one, or of no concern."""
+        """Whether the release is final, or its project is not listed."""
         return not release.is_prerelease or bool(self.names and project not in self.names)
 
     def reason(self, project: NormalizedName, release: Release) -> str:
-        """Say whether the release is a pre-release."""
+        """Return whether the release is a pre-release."""
         if self.names and project not in self.names:
             return f"[filter_prerelease] packages does not name {project}"
         return f"{_shown_version(release)} is {'a' if release.is_prerelease else 'no'} pre-release"
 
 
 class VersionMatchesNone(Struct, frozen=True):
-    """Drops the releases whose version begins with a match of one of the patterns."""
+    """Drops releases if a pattern matches the beginning of their version."""
 
     filter_name: str
     patterns: tuple[re.Pattern[str], ...]
 
-    def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002 - all release filters are asked alike
-        """Whether no pattern matches; where there is no release, there is nothing to match."""
+    def keeps(self, project: NormalizedName, release: Release) -> bool:  # noqa: ARG002 - all release filters share a signature
+        """Whether no pattern matches; files without a release have no version to match."""
         return not release.is_known or not any(self._matches(pattern, release.version) for pattern in self.patterns)
 
-    def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002 - all release filters are asked alike
-        """Say which pattern matches."""
+    def reason(self, project: NormalizedName, release: Release) -> str:  # noqa: ARG002 - all release filters share a signature
+        """Return which pattern matches."""
         for pattern in self.patterns:
             if release.is_known and self._matches(pattern, release.version):
                 return f"[filter_regex] releases has {shown(pattern.pattern)!r}, which matches {shown(release.version)}"
@@ -99,7 +99,7 @@ class VersionMatchesNone(Struct, frozen=True):
 
 
 class VersionContainsNone(VersionMatchesNone, frozen=True):
-    """Drops the releases whose version has a match of one of the patterns anywhere."""
+    """Drops releases if a pattern matches anywhere in their version."""
 
     @staticmethod
     def _matches(pattern: re.Pattern[str], version: str) -> bool:
@@ -107,14 +107,14 @@ class VersionContainsNone(VersionMatchesNone, frozen=True):
 
 
 class SortBy(Enum):
-    """By what the latest releases are told."""
+    """What makes a release the latest."""
 
     VERSION = "version"
     TIME = "time"
 
 
 class _Rank(IntEnum):
-    """The kind of a release, which counts before its version."""
+    """The kind of a release, which matters more than its version."""
 
     NO_VERSION = 0
     PRERELEASE = 1
@@ -122,11 +122,11 @@ class _Rank(IntEnum):
 
 
 class Latest(Struct, frozen=True):
-    """Keeps the latest releases of those that all other filters keep.
+    """Keeps the latest of the releases that all other filters keep.
 
-    By version, pre-releases take the places that final releases leave, and what is no version of PEP 440 those that both
-    leave. By time, nothing but the time of upload counts, as in the versions that brought ``sort_by``. The release that
-    upstream shows as the current one takes the last place where it would have none.
+    By version, pre-releases take the places that final releases leave, and versions outside PEP 440 those that both
+    leave. By time, only the upload time counts, as in the versions that introduced ``sort_by``. The release that
+    upstream displays as current always stays; if necessary, it takes the last place.
     """
 
     filter_name: str
@@ -134,19 +134,19 @@ class Latest(Struct, frozen=True):
     sort_by: SortBy
 
     def select(self, releases: Sequence[Release]) -> frozenset[str]:
-        """Return the versions that stay."""
-        latest = sorted(releases, key=self._job, reverse=True)[: self.keep]
+        """Return the versions that are kept."""
+        latest = sorted(releases, key=self._sort_key, reverse=True)[: self.keep]
         current = max(releases, key=_preference, default=None)
         if current is not None and all(each.version != current.version for each in latest):
             latest[-1] = current
         return frozenset(release.version for release in latest)
 
     def reason(self, kept: frozenset[str], release: Release) -> str:
-        """Say whether the release is one of the latest."""
+        """Return whether the release is one of the latest."""
         verb = "is" if release.version in kept else "is not"
         return f"{shown(release.version)} {verb} among the {self.keep} latest by {self.sort_by.value}"
 
-    def _job(self, release: Release) -> tuple[float, _Rank, Version, str]:
+    def _sort_key(self, release: Release) -> tuple[float, _Rank, Version, str]:
         time = release.uploaded if self.sort_by is SortBy.TIME else 0.0
         return time, _rank(release), *_version_order(release)
 
@@ -162,7 +162,7 @@ def _version_order(release: Release) -> tuple[Version, str]:
 
 
 def _preference(release: Release) -> tuple[bool, _Rank, Version, str]:
-    """Return the order in which PyPI chooses the release that it shows; but PyPI takes what is no version for final."""
+    """Return the sort key by which PyPI chooses the release to display; but PyPI counts invalid versions as final."""
     return not release.is_yanked, _rank(release), *_version_order(release)
 
 
@@ -194,7 +194,7 @@ def read_regex_release(settings: Settings) -> VersionMatchesNone | None:
 
 
 def read_latest_release(settings: Settings) -> Latest | None:
-    """Read the filter that keeps the latest releases; 0 keeps them all."""
+    """Read the filter that keeps the latest releases; 0 disables it."""
     keep, sort_by = settings.value("latest_release", "keep"), settings.value("latest_release", "sort_by")
     order = SortBy.VERSION
     if sort_by is not None:
@@ -207,7 +207,7 @@ def read_latest_release(settings: Settings) -> Latest | None:
 
 
 def grouped(requirements: Sequence[Requirement], constraints: Sequence[Requirement] = ()) -> Specifiers:
-    """Return the specifiers of each project: of several requirements one is enough, of constraints all hold."""
+    """Return the specifiers of each project: one requirement must hold, and all constraints."""
     limits: dict[NormalizedName, SpecifierSet] = {}
     for constraint in constraints:
         name = canonicalize_name(constraint.name)

@@ -1,9 +1,9 @@
-"""Reads requirement files as pip does: which projects they name, in which versions.
+"""Reads requirement files as pip does: which projects they name, and in which versions.
 
-Lines that end with a backslash go on, comments begin at the start of a line or after a space, ``-r`` and ``-c`` name
-further files, relative to the one that they stand in. Markers, extras and hashes are read and mean nothing here: a mirror
-serves every environment. What does not come from an index (paths, URLs, ``-e``) is passed over, and so are all other options
-of pip. Unlike pip, nothing is fetched: further files that lie behind a URL are passed over too, and told of.
+Lines that end with a backslash continue, comments begin at the start of a line or after a space, ``-r`` and ``-c`` name
+further files, relative to the current one. Markers, extras and hashes are parsed and ignored, because a mirror serves
+every environment. Whatever does not come from an index (paths, URLs, ``-e``) is skipped, and so are all other options
+of pip. Unlike pip, we fetch nothing: further files behind a URL are skipped with a warning.
 """
 
 import codecs
@@ -24,7 +24,7 @@ from bandersnatch.refusals import reason_of
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of this one
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -34,7 +34,7 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FURTHER = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
-"""The options that name further files, and whether these are constraints."""
+"""The options that name further files, and whether those are constraints."""
 _EDITABLE = ("-e", "--editable")
 _WITH_VALUE = (
     *_FURTHER, *_EDITABLE, "-i", "--index-url", "--pypi-url", "--extra-index-url", "-f", "--find-links", "--no-binary",
@@ -45,11 +45,11 @@ _ARCHIVE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 
 
 class RequirementFileError(Exception):
-    """A file can't be read, or a line of it is no requirement; the message names file and line."""
+    """A file can't be read, or one of its lines is not a requirement; the message names file and line."""
 
 
 class RequirementFiles(Struct):
-    """What a set of files asks for."""
+    """What a set of requirement files asks for."""
 
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
@@ -61,8 +61,9 @@ class RequirementFiles(Struct):
         """Read a file, and those that it names.
 
         Raises:
-            RequirementFileError: one of them can't be read, or understood.
+            RequirementFileError: one of them can't be read or parsed.
         """
+        # Files may include each other in a circle, and pip accepts that as well.
         if (path, is_constraint) in self._read:
             return
         self._read.add((path, is_constraint))
@@ -91,15 +92,15 @@ class RequirementFiles(Struct):
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a requirement file with their numbers, joined and without comments; no empty ones."""
+    """Yield the logical lines of a requirement file with their numbers: joined, without comments, none empty."""
     pending: list[str] = []
     first = 0
     for number, line in enumerate(text.splitlines(), 1):
         first = first or number
         if line.endswith("\\") and not _COMMENT.match(line):
-            pending.append(line.strip("\\"))  # all of them, as pip does
+            pending.append(line.strip("\\"))  # all trailing backslashes, as pip does
             continue
-        # A comment ends what goes on, as in pip: its space keeps it apart from what stands before it.
+        # A comment ends a continued line, as in pip; the space keeps it a comment when it is joined.
         pending.append(f" {line}" if _COMMENT.match(line) else line)
         yield from _finished(first, pending)
         pending, first = [], 0
@@ -113,14 +114,15 @@ def _finished(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _text_of(path: Path) -> str:
-    """Return the text of a file, in the encoding that it tells of, in UTF-8, or in the locale's."""
+    """Return the text of a file, in the encoding it declares, in UTF-8, or in the locale's."""
     try:
+        # Reading a pipe that nobody writes to would block the run for ever.
         if path.is_fifo():
             raise RequirementFileError(f"{path}: can't be read: it is a pipe, and nobody may ever write to it")
         data = path.read_bytes()
     except OSError as error:
         raise RequirementFileError(f"{path}: can't be read: {reason_of(error, str(path))}") from error
-    except ValueError as error:  # a NUL in its name
+    except ValueError as error:  # a NUL in the path
         raise RequirementFileError(f"{shown(str(path))}: can't be read: {error}") from error
     encodings = ["utf-8", locale.getpreferredencoding(do_setlocale=False)]
     for bom, encoding in _BOMS:
@@ -148,9 +150,9 @@ def _joined(folder: Path, name: str) -> Path:
 
 
 def _further_file(line: str) -> tuple[str, bool] | None:
-    """Return the file that a line of options names, and whether it is one of constraints; None where there is no such file.
+    """Return the file that a line's options name, and whether it is a constraints file; None if they name none.
 
-    As with pip, it is the first of several requirement files, and constraints count only where there is none.
+    As with pip, the first of several requirement files counts, and constraints only if there is none.
     """
     if not line.startswith("-"):
         return None
@@ -170,7 +172,7 @@ def _options(line: str) -> Iterator[tuple[str, str]]:
     """Yield the options of a line with their values, which may be empty."""
     try:
         words = iter(shlex.split(line))
-    except ValueError:  # a quotation mark without its other half
+    except ValueError:  # an unclosed quotation mark
         words = iter(line.split())
     for word in words:
         if word.startswith("--"):
@@ -182,14 +184,14 @@ def _options(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _without_options(line: str) -> str:
-    """Return the requirement before the options of its own that may follow it, such as ``--hash``."""
+    """Return the requirement without the options that may follow it, such as ``--hash``."""
     words = line.split(" ")
     kept = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
     return " ".join(words[:kept]).strip()
 
 
 def _is_no_project(text: str) -> bool:
-    """Whether a line names a path or a bare URL; ``name @ URL`` has a name."""
+    """Whether a line names a path or a bare URL; ``name @ URL`` has a project's name."""
     target = text.partition(";")[0].strip()
     has_name = re.match(r"[A-Za-z0-9._-]+\s*(\[.*?\])?\s*@", target) is not None
     looks_like_path = target.startswith((".", "/", "~")) or target.lower().endswith(_ARCHIVE) or os.sep in target

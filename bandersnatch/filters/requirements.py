@@ -12,7 +12,7 @@ from bandersnatch.filters.settings import Entry, Settings
 
 
 def read_project_requirements(settings: Settings) -> OnlyListed | None:
-    """Read the filter that keeps the projects that the files name; constraints name none."""
+    """Read the filter that keeps the projects named in the files; constraints name none."""
     files = _read_files(settings)
     names = frozenset(canonicalize_name(each.name) for each in files.requirements)
     return OnlyListed("project_requirements", names, "[allowlist] requirements") if names else None
@@ -26,7 +26,7 @@ def read_project_requirements_pinned(settings: Settings) -> OnlyReleases | None:
 
 
 def _read_files(settings: Settings) -> RequirementFiles:
-    """Read all files that the configuration names; what is wrong is noted, once, whoever asks."""
+    """Read all files that the configuration names; each problem is reported once, however many filters read them."""
     files = RequirementFiles()
     for entry in settings.entries("allowlist", "requirements"):
         for path in _paths(settings, entry.without_comment()):
@@ -41,7 +41,7 @@ def _read_files(settings: Settings) -> RequirementFiles:
 
 
 def _paths(settings: Settings, entry: Entry) -> list[Path]:
-    """Return the files that an entry names, itself or by a pattern, below ``requirements_path``."""
+    """Return the files that an entry names, directly or by a pattern, below ``requirements_path``."""
     folder_entry = settings.value("allowlist", "requirements_path")
     folder = Path()
     if folder_entry is not None:
@@ -53,7 +53,7 @@ def _paths(settings: Settings, entry: Entry) -> list[Path]:
     if not entry.text:
         return []
     path = (folder / entry.text).absolute()
-    if not set(entry.text) & set("*?[") or path.is_file():  # "foo[extra].txt" may be the name of one
+    if not set(entry.text) & set("*?[") or path.is_file():  # "foo[extra].txt" may be a file name
         return [path]
     try:
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))

@@ -1,4 +1,4 @@
-"""What of one project the filters keep: the page that the mirror has of it, and the verdicts behind that."""
+"""What the filters keep of one project: its page in the mirror, and the verdicts behind that."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,16 +13,16 @@ from bandersnatch.filters.release_of import releases_of
 from bandersnatch.filters.verdict import UNFILTERED, Verdict
 from bandersnatch.model import DistributionFile, ProjectPage
 
-if TYPE_CHECKING:  # what reads requirements need not be imported where there are none
+if TYPE_CHECKING:  # importing it takes time, and few mirrors need it
     from bandersnatch.filters.releases import Latest
 
 
 class Selection(Struct, frozen=True, dict=True):
-    """What the filters make of a project's page.
+    """Applies the filters to a project's page.
 
-    Files are judged first, then the releases of which some files stay, and of these the latest are chosen. Where
-    requirements pin the project, they alone decide on its releases. Files of no release are never among the latest ones,
-    nor do they take their places.
+    Files are judged first, then the releases that still have files; of these the latest are chosen. If requirements pin
+    the project, they alone decide on its releases. Files without a release are never among the latest, and take none of
+    their places.
     """
 
     filters: Filters
@@ -31,7 +31,7 @@ class Selection(Struct, frozen=True, dict=True):
 
     @cached_property
     def page(self) -> ProjectPage:
-        """The page with the files and versions that stay; upstream's own, where they all do."""
+        """The page with the files and versions that are kept; upstream's own object if all are."""
         kept_versions = self._kept_versions
         dropped = {
             file.filename for release in self.releases for file in release.files if not self._stays(release, file)
@@ -49,12 +49,12 @@ class Selection(Struct, frozen=True, dict=True):
         return releases_of(self.upstream_page, told)
 
     def file_verdicts(self, release: Release, file: DistributionFile) -> list[Verdict]:
-        """Say what each filter of files says of one."""
+        """Return the verdict of each file filter on a file."""
         facts = self._facts(release, file)
         return [Verdict(each.keeps(facts), each.filter_name, each.reason(facts)) for each in self.filters.files]
 
     def release_verdicts(self, release: Release) -> list[Verdict]:
-        """Say what each filter of releases says of one."""
+        """Return the verdict of each release filter on a release."""
         project = self.upstream_page.name
         verdicts = [
             Verdict(each.keeps(project, release), each.filter_name, each.reason(project, release))
@@ -79,7 +79,7 @@ class Selection(Struct, frozen=True, dict=True):
 
     @cached_property
     def _kept_files(self) -> dict[str, frozenset[str]]:
-        """The names of the files of each version that the filters of files keep."""
+        """The file names of each version that the file filters keep."""
         return {
             release.version: frozenset(file.filename for file in release.files if self._keeps_file(release, file))
             for release in self.releases
@@ -105,7 +105,7 @@ class Selection(Struct, frozen=True, dict=True):
 
     @cached_property
     def _candidates(self) -> tuple[Release, ...]:
-        """The releases that all filters keep, before the latest ones are chosen."""
+        """The releases that all filters keep, before the latest are chosen."""
         project = self.upstream_page.name
         return tuple(
             release
@@ -116,7 +116,7 @@ class Selection(Struct, frozen=True, dict=True):
 
     @cached_property
     def _chosen(self) -> tuple[frozenset[str], ...]:
-        """The versions that each of the filters for the latest releases chooses; one without files takes no place."""
+        """The versions that each latest-releases filter chooses; a release without files takes no place."""
         candidates = [release for release in self._candidates if release.files and release.is_known]
         return tuple(each.select(candidates) for each in self._latest)
 

@@ -1,6 +1,6 @@
-"""The filter sections of a configuration file, entry by entry, each with its line for messages.
+"""The filter sections of a configuration file, entry by entry, each with its line number for messages.
 
-One entry stands on each line of a value.
+Each line of a value is one entry.
 """
 
 import re
@@ -15,7 +15,7 @@ from bandersnatch.inifile.readers import read_bool
 from bandersnatch.inifile.suggestions import suggestion
 
 ANY_OPTION = None
-"""For the sections whose names of options are paths into the metadata of a project."""
+"""For sections whose option names are paths into a project's metadata."""
 ANY_PATH = "any path"
 
 FILTER_OPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -33,7 +33,7 @@ FILTER_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "version_range_project_metadata": {ANY_PATH: "new"},
     "version_range_release_file_metadata": {ANY_PATH: "4.0"},
 }
-"""All sections about filters with their options, and since which version of the older bandersnatch they are there."""
+"""All filter sections with their options, and the first version of the older bandersnatch that had each."""
 FILTER_SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     section: ANY_OPTION if ANY_PATH in options else tuple(options) for section, options in FILTER_OPTIONS.items()
 }
@@ -57,7 +57,7 @@ FILTER_READS: Mapping[str, tuple[str, str | None]] = {
     "version_range_release_file_metadata": ("version_range_release_file_metadata", ANY_OPTION),
     "versions_count_project_metadata": ("versions_count_project_metadata", ANY_OPTION),
 }
-"""The section and the option that each filter reads; ``ANY_OPTION`` stands for all options of its section."""
+"""The section and option that each filter reads; ``ANY_OPTION`` means all options of the section."""
 _PROJECT_ROOTS = ("info", "last_serial", "ownership", "releases", "urls", "vulnerabilities")
 _FILE_ROOTS = ("info", "release", "release_file")
 METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
@@ -66,7 +66,7 @@ METADATA_ROOTS: Mapping[str, tuple[str, ...]] = {
     "version_range_project_metadata": _PROJECT_ROOTS,
     "version_range_release_file_metadata": _FILE_ROOTS,
 }
-"""With what such paths begin."""
+"""What the paths of these sections may begin with."""
 METADATA_FIELDS: Mapping[str, frozenset[str]] = {
     "info": frozenset({
         "author", "author_email", "bugtrack_url", "classifiers", "description", "description_content_type", "docs_url",
@@ -81,21 +81,21 @@ METADATA_FIELDS: Mapping[str, frozenset[str]] = {
         "yanked_reason",
     }),
 }  # fmt: skip
-"""What PyPI's legacy JSON tells; that of another index may tell more."""
+"""The fields of PyPI's legacy JSON; another index may have more."""
 OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist", "regex": "filter_regex"}
 _OLD_ENABLED = "plugins"
-"""Up to version 4 ``[blacklist] plugins`` enabled filters; where ``[plugins] enabled`` stood there too, it was overruled."""
+"""Up to version 4 ``[blacklist] plugins`` enabled filters, and overruled ``[plugins] enabled`` if both were there."""
 
 
 def is_filter_option(section: str, name: str) -> bool:
-    """Whether a section about filters has such an option, under its old name too."""
+    """Whether a filter section has such an option; the section may go by its old name."""
     section = OLD_SECTIONS.get(section, section)
     known = FILTER_SECTIONS.get(section, ())
     return metadata_path(name)[0] in METADATA_ROOTS[section] if known is ANY_OPTION else name in known
 
 
 def filter_of(section: str) -> tuple[str, str] | None:
-    """Return the filter that a section which is none of ours has its name from, and what that one reads, or None."""
+    """Return the filter that an unknown section is named after, and what that filter reads; or None."""
     name = _todays_name(section)
     if name not in FILTER_READS:
         return None
@@ -104,7 +104,7 @@ def filter_of(section: str) -> tuple[str, str] | None:
 
 
 def metadata_path(option: str) -> tuple[str, ...]:
-    """Return the path in the name of an option, ``tag:tag:dotted.path``."""
+    """Return the path in an option's name, ``tag:tag:dotted.path``."""
     return tuple(option.rpartition(":")[2].strip().split("."))
 
 
@@ -117,12 +117,12 @@ class Entry(Struct, frozen=True):
     line: int
 
     def without_comment(self) -> "Entry":
-        """Return the entry without a comment behind it; for lists in which no entry can hold a ``#``."""
+        """Return the entry without a trailing comment; for lists whose entries can't contain ``#``."""
         return Entry(self.section, self.option, self.text.partition("#")[0].rstrip(), self.line)
 
 
 class Settings(Struct):
-    """The filter sections of one file, under today's names; what is wrong with them is gathered here."""
+    """The filter sections of one file, under their current names; their problems are collected here."""
 
     ini: IniFile
     sections: dict[str, dict[str, IniOption]] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Settings(Struct):
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     enabling: tuple[str, str] = ("plugins", "enabled")
-    """The section and the option that say which filters are enabled."""
+    """The section and option that say which filters are enabled."""
     _enabled_in: str = "blocklist"
     _names_in_file: dict[str, str] = field(default_factory=dict)
     _wrong: set[tuple[str, str]] = field(default_factory=set)
@@ -150,22 +150,23 @@ class Settings(Struct):
             options = self.ini.options(section)
             self.sections[name] = {each: option for each, option in options.items() if not option.is_helper}
             self._check_options(name)
+        # After all sections, since [plugins] may come last in the file.
         for section in ("blacklist", "blocklist"):
             if _OLD_ENABLED in self.ini.options(section):
                 self._take_old_enabled(section)
 
     @property
     def says_what_is_enabled(self) -> bool:
-        """Whether the file says which filters are enabled, be it that none is."""
+        """Whether the file says which filters are enabled, even if it says none."""
         section, option = self.enabling
         return option in self.sections.get(section, {})
 
     def is_of_2_or_3(self, section: str) -> bool:
-        """Whether a section may be of the versions 2.1 to 3.1, in which lists acted without being enabled."""
+        """Whether a section may come from versions 2.1 to 3.1, where lists took effect without being enabled."""
         return section == "filter_regex" or self._names_in_file.get(section) in OLD_SECTIONS
 
     def has(self, section: str, option: str) -> bool:
-        """Whether an option is there and not empty."""
+        """Whether an option is present and not empty."""
         return bool(self.entries(section, option))
 
     def options(self, section: str) -> list[str]:
@@ -173,30 +174,30 @@ class Settings(Struct):
         return list(self.sections.get(section, {}))
 
     def entries(self, section: str, option: str) -> list[Entry]:
-        """Return the lines of an option's value; none where it is empty, or not there."""
+        """Return the lines of an option's value; none if it is empty or missing."""
         found = self.sections.get(section, {}).get(option)
         lines = found.lines if found is not None else ()
         return [Entry(section, option, line.text, line.number) for line in lines if line.text and line.text[0] != "#"]
 
     def name(self, section: str, option: str) -> Entry:
-        """Return the name of an option as an entry, for what is wrong with that."""
+        """Return an option's name as an entry, to report what is wrong with the name."""
         return Entry(section, option, option, self.sections[section][option].number)
 
     def place(self, section: str, option: str | None = None, line: int | None = None) -> str:
-        """Return where something stands, for the beginning of a message."""
+        """Return where something is in the file, to begin a message with."""
         is_old = (section, option) == ("blocklist", _OLD_ENABLED)
         in_file = self._enabled_in if is_old else self._names_in_file.get(section, section)
         return self.ini.place(in_file, option, line)
 
     def value(self, section: str, option: str) -> Entry | None:
-        """Return the value of an option that has one line; where there are more, that is a problem."""
+        """Return the value of an option that must be on one line; more lines are reported."""
         entries = self.entries(section, option)
         if len(entries) > 1:
             self.add_problem(entries[1], "expected one value, on one line")
         return entries[0] if entries else None
 
     def add_problem(self, entry: Entry, reason: str) -> None:
-        """Note what is wrong with an entry: where it stands, and what is allowed. Several filters may read it."""
+        """Report, once, where an entry is wrong and what is allowed; several filters may read the same entry."""
         place = self.place(entry.section, entry.option, entry.line)
         problem = f"{place}: {reason}" if entry.text == entry.option else f"{place}: {shown(entry.text)}: {reason}"
         if problem not in self.problems:
@@ -204,16 +205,16 @@ class Settings(Struct):
         self._wrong.add((entry.section, entry.option))
 
     def add_warning(self, warning: str) -> None:
-        """Note a warning, once, whichever filters read what it is about."""
+        """Report a warning, once, although several filters may read what it is about."""
         if warning not in self.warnings:
             self.warnings.append(warning)
 
     def is_wrong(self, section: str, option: str) -> bool:
-        """Whether something is wrong with an entry of an option."""
+        """Whether a problem was reported for an option."""
         return (section, option) in self._wrong
 
     def is_true(self, entry: Entry | None) -> bool:
-        """Return the truth value of an entry; False where there is none, or where it is none, which is a problem."""
+        """Return the boolean value of an entry; False if it is missing, or invalid, which is reported."""
         try:
             return entry is not None and read_bool(entry.text)
         except OptionError as error:
@@ -222,7 +223,7 @@ class Settings(Struct):
             return False
 
     def number(self, entry: Entry | None) -> int:
-        """Return the whole number of an entry; 0 where there is none, or where it is no number, which is a problem."""
+        """Return the whole number in an entry; 0 if it is missing, or invalid, which is reported."""
         if entry is None:
             return 0
         if re.fullmatch(r"\d{1,9}", entry.text, re.ASCII) is None:
@@ -243,10 +244,11 @@ class Settings(Struct):
             self.problems.append(f"{self.place(section, option)}: unknown option{hint}")
 
     def _compare_with_todays(self, old: str, name: str) -> None:
-        """Refuse what a section says that is there under its present name too, and says something else."""
+        """Report what an old section says differently from the current section of the same meaning."""
         todays = self.ini.options(name)
         for option, value in self.ini.options(old).items():
             words = _words(value)
+            # Which of the two wins depended on the version, so guessing would mirror more or less than before.
             if option == _OLD_ENABLED or value.is_helper or not words:
                 continue
             if option not in todays or words != _words(todays[option]):
@@ -257,7 +259,7 @@ class Settings(Struct):
         self.warnings.append(f"{self.ini.place(old)}: not needed, since there is [{name}] too")
 
     def _take_old_enabled(self, section: str) -> None:
-        """Take the filters that ``[blacklist] plugins`` enables, unless the file says so in the present way too."""
+        """Take the filters that ``[blacklist] plugins`` enables, unless ``[plugins] enabled`` is there too."""
         old, place = self.ini.options(section)[_OLD_ENABLED], self.ini.place(section, _OLD_ENABLED)
         enabled = self.sections.get(self.enabling[0], {}).get(self.enabling[1])
         if enabled is None:

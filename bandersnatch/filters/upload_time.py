@@ -1,4 +1,4 @@
-"""``exclude_newer``: keeps what was uploaded before a date, for a mirror as it was, or for time to look."""
+"""``exclude_newer``: keeps files uploaded before a date, for a snapshot or a cooling-off period."""
 
 from datetime import UTC, datetime
 
@@ -9,26 +9,26 @@ from bandersnatch.filters.settings import Settings
 
 
 class ExcludeNewer(Struct, frozen=True):
-    """Drops files that were uploaded at a moment or later, or nobody knows when."""
+    """Drops files that were uploaded at or after a moment, or at an unknown time."""
 
     filter_name: str
     moment: datetime
     needs_json: bool = False
 
     def keeps(self, facts: FileFacts) -> bool:
-        """Whether the file was uploaded before."""
+        """Whether the file was uploaded before the moment."""
         mtime = facts.file.mtime
         return mtime is not None and mtime < self.moment.timestamp()
 
     def reason(self, facts: FileFacts) -> str:
-        """Say when the file was uploaded."""
+        """Return when the file was uploaded."""
         return (
             f"it was uploaded {facts.file.upload_time or 'at an unknown time'}, the date is {self.moment.isoformat()}"
         )
 
 
 def read_exclude_newer(settings: Settings) -> ExcludeNewer | None:
-    """Read the filter; a date means its beginning, and a time without a zone is in UTC."""
+    """Read the filter; a date means its midnight, and a time without a zone is UTC."""
     entry = settings.value("exclude_newer", "date")
     if entry is None:
         return None

@@ -1,4 +1,4 @@
-"""What a filter says of a project, a release or a file, in words for people."""
+"""What a filter decided about a project, release or file, in words."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Verdict(Struct, frozen=True):
-    """Whether something is kept; ``filter_name`` is empty where no filter has a say in it."""
+    """Whether something is kept; ``filter_name`` is empty if no filter decided."""
 
     keeps: bool
     filter_name: str
@@ -21,5 +21,5 @@ UNFILTERED = Verdict(keeps=True, filter_name="", reason="no filter drops it")
 
 
 def first_drop(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the first verdict that drops something, or that no filter does."""
+    """Return the first verdict that drops something, or ``UNFILTERED`` if none does."""
     return next((each for each in verdicts if not each.keeps), UNFILTERED)

@@ -1,4 +1,4 @@
-"""The index that is mirrored: its journal, its list of projects, its pages.
+"""The index that we mirror: its journal, its list of projects, its pages.
 
-What it answers is checked here; ``expectations`` says which page it owes after a change.
+Answers are checked here; ``expectations`` says what a project's page must be like after a change.
 """

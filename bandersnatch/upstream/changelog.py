@@ -1,7 +1,7 @@
-"""The three XML-RPC calls of PyPI for mirrors, sent through ``fetch``; the only importer of six.
+"""The three XML-RPC calls that PyPI offers to mirrors, sent through ``fetch``; the only importer of six.
 
-XML-RPC faults come with status 200, the one of the rate limit too. A serial in the changelog is an upper bound of what
-has been told, gaps are normal, and any field can be nil.
+XML-RPC faults come with status 200, even that of the rate limit. Serials have gaps, several rows may share one, and any
+field of a row can be nil.
 """
 
 import logging
@@ -39,27 +39,27 @@ else:
 logger = logging.getLogger(__name__)
 
 SMALLEST_LIMIT = 1_000
-"""An answer with fewer entries is the last one. PyPI cuts off at 50,000; no index is known that tells less than this."""
+"""A shorter answer is the last one. PyPI cuts off at 50,000 rows; no known index returns fewer than this."""
 MAX_LIST_BYTES = 160 * 1024 * 1024
-"""The list of all projects was about 90 MB in 2026. With what is read out of it, this is less than 400 MB."""
+"""The list of all projects was about 90 MB in 2026; parsed, it stays below the promised 400 MB."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""50,000 changes are about 25 MB, and a parser makes several times as much of them. It reads no larger list, either."""
+"""50,000 changes are about 25 MB; their parsed form is several times as large."""
 MAX_CHANGES = 700_000
-"""About two weeks of PyPI's journal, in 260 MB. More would take more memory than is promised; the list of all projects tells
-the same in less."""
+"""About two weeks of PyPI's journal, in 260 MB. Beyond that, the list of all projects gives the same result in less
+memory than promised."""
 MAX_ANSWERS = 1_000
-"""Where each has few rows, but rises."""
+"""Stops an index that sends few rows at a time, with rising serials, for ever."""
 MAX_ATTEMPTS = 4
 _MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
 RATE_LIMIT_MARGIN_SECONDS = 2.0
-"""The server tells whole seconds, rounded down, and its clock is not ours."""
+"""The server sends whole seconds, rounded down, and its clock differs from ours."""
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_RATE_LIMIT_SECONDS = 3600.0
-"""How long is waited where nothing can take the changelog's place."""
+"""The longest wait when nothing can replace the changelog."""
 
 ProjectRule = Callable[[NormalizedName, str], bool]
-"""Whether a project of that name, displayed as that, is wanted."""
+"""Whether a project is wanted, given its normalized and its displayed name."""
 
 _RATE_LIMIT = "HTTPTooManyRequests"
 _RESET_TIME = re.compile(r"reset in (\d+) seconds")
@@ -68,9 +68,9 @@ _METHOD_REFUSED = (405, 501)
 
 
 class Changelog:
-    """Upstream's journal. ``wait(seconds)`` pauses and tells whether the run was asked to stop meanwhile.
+    """Upstream's journal. ``wait(seconds)`` sleeps and returns whether the run was asked to stop meanwhile.
 
-    Where the rate limit lasts longer than ``longest_wait_seconds``, there is an error at once.
+    A rate limit that lasts longer than ``longest_wait_seconds`` is an error at once.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Changelog:
         self._url = f"{without_credentials(upstream_url)}/pypi"
 
     def last_serial(self) -> int:
-        """Return the newest serial, or 0 where the journal is empty."""
+        """Return the newest serial, or 0 if the journal is empty."""
         serial = self._call("changelog_last_serial")
         if serial is None:
             return 0
@@ -93,13 +93,13 @@ class Changelog:
         return serial
 
     def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
-        """Return the newest serial that was told, and all changes after ``serial``, oldest first.
+        """Return the newest serial in the answers, and all changes after ``serial``, oldest first.
 
-        An answer may have been cut short without a word. It is taken for the last one where it is short and goes as far as
-        ``at_least``; if it was not, the serial that is returned is the one up to which all was told.
+        An answer may be cut off without notice. It counts as the last one if it is short and reaches ``at_least``; the
+        returned serial is always one up to which everything was received.
 
-        Rows that are about no project, or about one whose name can't be, only count for the serial. Those whose serial is
-        beyond the newest one of the journal do not count. The serial is the one asked for where there is nothing new.
+        Rows without a valid project only count for the serial; rows with a serial beyond the end of the journal do not
+        count at all. If there is nothing new, the serial that was asked for is returned.
         """
         changes: list[tuple[ChangelogEntry, Expectation]] = []
         newest, end = serial, at_least
@@ -110,7 +110,8 @@ class Changelog:
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
             read = [self._read_row(row, asked) for row in rows]
             if max((serial for serial, _ in read), default=0) > end:
-                # Even by one: nothing would bear it out, and the next run would take upstream for one that moved back.
+                # Even by one: no other answer would confirm it, and the next run would conclude that upstream had moved
+                # back.
                 end = max(end, self.last_serial())
             if refused := [serial for serial, _ in read if serial > end]:
                 logger.warning(
@@ -127,10 +128,10 @@ class Changelog:
         raise AssertionError("unreachable: the last answer returns or raises")
 
     def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
-        """Return the projects of which the journal tells at these serials, which are sorted; None where it has no such row.
+        """Return the projects that the journal names at these sorted serials; None for a serial without a row.
 
-        One answer has many rows, and so may tell of several; only so many answers are asked for. What is then not known is
-        left out.
+        One answer has many rows, so it may cover several serials; the number of requests is limited, and serials that
+        they do not cover are left out.
         """
         found: dict[int, NormalizedName | None] = {}
         for _ in range(_MOST_ANSWERS):
@@ -154,10 +155,10 @@ class Changelog:
     def all_projects(
         self, keeps: ProjectRule, journal_end: int = 0
     ) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
-        """Return the newest serial of the list of all projects, and the projects that ``keeps`` lets pass.
+        """Return the newest serial in the list of all projects, and the projects that ``keeps`` accepts.
 
-        Quarantined ones are included; upstream may answer from a cache of up to an hour's age. A project whose serial is
-        beyond the newest one of the journal, of which ``journal_end`` is known, has serial 0.
+        Quarantined projects are included; upstream may answer from a cache up to an hour old. ``journal_end`` is the
+        newest serial we know of; a project whose serial is beyond the end of the journal gets serial 0.
         """
         listed = self._call("list_packages_with_serial", read=_read_list, limit_bytes=MAX_LIST_BYTES)
         if not isinstance(listed, dict):
@@ -166,7 +167,7 @@ class Changelog:
             raise self._malformed("list_packages_with_serial has projects whose name is none")
         if not all(map(_is_count, listed.values())):
             raise self._malformed("list_packages_with_serial has projects whose serial is none")
-        if max(listed.values(), default=0) > journal_end:  # it may have grown since
+        if max(listed.values(), default=0) > journal_end:  # the journal may have grown since we asked
             journal_end = self.last_serial()
         if wrong := [name for name, serial in listed.items() if serial > journal_end]:
             logger.warning(
@@ -180,7 +181,7 @@ class Changelog:
         return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
 
     def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Expectation] | None]:
-        """Return a row's serial, and the change, where it is about a project."""
+        """Return a row's serial, and its change if it is about a valid project."""
         match row:
             case [name, version, _, action, int(serial)] if (
                 _is_count(serial)
@@ -204,7 +205,7 @@ class Changelog:
     ) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            with new_connections():  # there are few calls, and much hangs on each
+            with new_connections():  # a late answer on a kept connection could be taken for this one's
                 answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
             try:
                 return (read or _read_answer)(answer.body)
@@ -225,7 +226,7 @@ class Changelog:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
-        """Wait as long as the fault says, or a little, before the next attempt."""
+        """Sleep for as long as the fault says, or a short back-off, before the next attempt; or raise."""
         code, text = _told(fault.faultCode), _told(fault.faultString)
         reset = _RESET_TIME.search(text)
         seconds = 2.0**attempt / 2
@@ -244,7 +245,7 @@ class Changelog:
 
 
 def is_without_xmlrpc(error: UpstreamError) -> bool:
-    """Whether a call failed because the index has no XML-RPC at all, as a server of plain files has none."""
+    """Whether a call failed because the index has no XML-RPC at all, like a server of static files."""
     has_refused = isinstance(error, UpstreamUnavailableError) and error.status in _METHOD_REFUSED
     return has_refused or isinstance(error, NotFoundError)
 
@@ -252,24 +253,24 @@ def is_without_xmlrpc(error: UpstreamError) -> bool:
 def _read_list(body: bytes) -> object:
     listed = read_project_list(body)
     if listed is None and len(body) > MAX_ANSWER_BYTES:
-        raise ValueError(f"{len(body)} bytes in another form than PyPI's")
+        raise ValueError(f"{len(body)} bytes, and not in PyPI's form")
     return listed or _read_answer(body)
 
 
 def _read_answer(body: bytes) -> object:
-    if b"<!DOCTYPE" in body or b"\0" in body:  # in UTF-16, which would hide the other, there are zeros
-        raise ValueError("it defines entities, of which a small document makes a large one")
+    if b"<!DOCTYPE" in body or b"\0" in body:
+        raise ValueError("it defines entities, with which a small document becomes a large one")
     (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
     return result
 
 
 def _told(value: object) -> str:
-    """Return what a fault has for a text or a number; it may be anything."""
+    """Return a field of a fault as text; it may be of any type."""
     return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def _words(error: Exception) -> str:
-    """Say what an error is; those of xmlrpc have no words but their own name."""
+    """Return an error's message; those of xmlrpc have none but their name."""
     return "it holds no answer" if isinstance(error, xmlrpc_client.Error) else str(error)
 
 

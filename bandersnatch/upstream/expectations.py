@@ -1,7 +1,7 @@
-"""What a changelog action means for a mirror: which page, if any, upstream owes us because of it.
+"""What a changelog action means for a mirror: what we expect of the project's page because of it.
 
-The list of actions is in PyPI's code (every place that writes a journal entry); an action that is not known is taken for
-a change of content, which is always safe.
+The actions are those of PyPI's code (wherever it writes a journal entry); an unknown action counts as a change of
+content, which is always safe.
 """
 
 import enum
@@ -9,22 +9,22 @@ import re
 
 
 class Expectation(enum.Enum):
-    """Why a project is on the todo list, and with that what its page must be like; the value is its word on disk."""
+    """Why a project is on the todo list, and so what its page must be like; the value is its word in the todo file."""
 
     CONTENT = ""
     """Files, releases or marks changed: the page must be at least as new as the serial."""
     REMOVALS = "removals"
-    """As above, and files or releases were removed or quarantined too: only now may a page have lost all its files."""
+    """As above, and files or releases were removed or quarantined: only then may a page have lost all its files."""
     QUARANTINES = "quarantines"
-    """As above, and a release was quarantined, which may be harmful: what the page drops waits for nobody's leave."""
+    """As above, and a release was quarantined, perhaps as malware: its files are removed without waiting for approval."""
     LISTED = "listed"
-    """The list of all projects told the serial. It may belong to a role action, so an older page will do in the end."""
+    """The serial comes from the list of all projects. It may belong to a change of roles, so an older page will do."""
     ROLES = "roles"
-    """Only owners or maintainers changed: any page will do, since nothing on it has changed but its serial."""
+    """Only owners or maintainers changed: any page will do, since only its serial has changed."""
     REMOVED = "removed"
-    """The project was removed: 404 is the right answer; a page must be of a project created since."""
+    """The project was removed: expect 404, or the page of a project created since then under the same name."""
     EXCLUDED = "excluded"
-    """The configuration's filters drop the project, by its name: it goes, whatever upstream says."""
+    """The configuration's filters drop the project by its name: it goes, whatever upstream says."""
 
 
 _ROLE_ACTION = re.compile(
@@ -34,14 +34,14 @@ _ROLE_ACTION = re.compile(
 )
 _CONTENT_REMOVAL = re.compile(r"remove (file |release$)|remove$|docdestroy$", re.IGNORECASE)
 _QUARANTINE = re.compile(r".* quarantined$", re.IGNORECASE)
-"""Of a project or a release today, and perhaps of a file one day."""
+"""PyPI writes it for projects and releases, and may do so for files one day."""
 _PROJECT_REMOVALS = frozenset({"remove project", "remove"})
 
 
 def owed_after(action: str | None, version: str | None) -> Expectation:
-    """Return what a journal row asks of the mirror.
+    """Return what a journal row makes us expect.
 
-    Before 2018 ``remove`` stood for a release (with a version) and for a project (without).
+    Before 2018 ``remove`` meant a release (with a version) or a project (without).
     """
     if action is None:
         return Expectation.CONTENT

@@ -1,4 +1,4 @@
-"""The index as the sync sees it: changes since a serial, all projects, one project's page, a file's bytes."""
+"""The index as the sync sees it: changes since a serial, all projects, a project's page, a file's bytes."""
 
 import hashlib
 import logging
@@ -52,9 +52,9 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "application/json")
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 160 * 1024 * 1024
-"""PyPI's had about 45 MB in 2026. With what is read out of it, this is less than the 400 MB that are promised."""
+"""PyPI's had about 45 MB in 2026; parsed, it stays below the promised 400 MB."""
 MAX_PAGE_BYTES = 32 * 1024 * 1024
-"""Twice as much as PyPI's largest page. With what is read and rendered out of it, this is less than 400 MB."""
+"""Twice the size of PyPI's largest page; parsed and rendered, it stays below the promised 400 MB."""
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_EASY_PAGE_BYTES = 8 * 1024 * 1024
 """As it is sent; what may be larger is asked for by itself. The largest pages of PyPI are a quarter of it."""
@@ -64,9 +64,9 @@ LARGE_BYTES = 1024 * 1024
 
 
 class FetchedPage(Struct, frozen=True):
-    """What upstream answered to a request for a project's page; ``page`` is None where ours shall still be right (304).
+    """Upstream's answer to a request for a project's page; ``page`` is None if ours is still current (304).
 
-    Then ``etag`` is that of the answer, or, where it tells none, the one that was asked with.
+    In that case ``etag`` is the answer's, or the one that was sent if the answer has none.
     """
 
     page: ProjectPage | None
@@ -77,7 +77,7 @@ class FetchedPage(Struct, frozen=True):
 class Upstream:
     """The index that we copy. Thread-safe.
 
-    With ``has_only_changelog`` the root index must not take the changelog's place, so that every rate limit is waited for.
+    With ``has_only_changelog`` the root index must not replace the changelog, so every rate limit is waited for.
     """
 
     def __init__(
@@ -100,38 +100,39 @@ class Upstream:
         return self._base_url
 
     def last_serial(self) -> int:
-        """Return the newest serial of the journal; 0 where it is empty."""
+        """Return the newest serial of the journal; 0 if it is empty."""
         serial = self._changelog.last_serial()
         self.journal_end.learn(serial)
         return serial
 
     def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
-        """Return the newest serial that was told, ``at_least`` one that is known to be there, and all changes."""
+        """Return the newest serial in the answers, and all changes; the journal is known to reach ``at_least``."""
         newest, changes = self._changelog.since(serial, at_least)
         self.journal_end.learn(newest)
         return newest, changes
 
     def projects_at(self, serials: Sequence[int]) -> dict[int, NormalizedName | None]:
-        """Return the projects of which the journal tells at these sorted serials; what is not known is left out."""
+        """Return the projects that the journal names at these sorted serials; unknown ones are left out."""
         return self._changelog.projects_at(serials)
 
     def all_projects(
         self, keeps: ProjectRule, journal_end: int = 0
     ) -> tuple[int, Iterator[tuple[NormalizedName, ListedProject]]]:
-        """Return the newest serial of the list of all projects, perhaps an hour old, and those that ``keeps`` lets pass.
+        """Return the newest serial in the list of all projects, up to an hour old, and the projects that ``keeps``
+        accepts.
 
-        There are hundreds of thousands. ``journal_end`` is the newest serial that is known of; a project whose serial is
-        beyond the end of the journal has serial 0.
+        There are hundreds of thousands. ``journal_end`` is the newest serial we know of; a project whose serial is
+        beyond the end of the journal gets serial 0.
         """
         return self._changelog.all_projects(keeps, journal_end)
 
     def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:
-        """Return the serial of the PEP 691 root index, perhaps half an hour old, and all its projects with theirs.
+        """Return the serial of the PEP 691 root index, up to half an hour old, and all its projects with their serials.
 
-        Quarantined projects are not among them. A project whose serial is beyond that of the index has serial 0.
+        Quarantined projects are missing from it. A project whose serial is beyond that of the index gets serial 0.
 
         Raises:
-            UpstreamError: there is none, or one without serials.
+            UpstreamError: there is no such index, or it has no serials.
         """
         with new_connections():
             answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
@@ -153,7 +154,7 @@ class Upstream:
         Raises:
             NotFoundError: there is no such project.
             UpstreamUnavailableError: no usable answer.
-            MalformedResponseError: the answer is no page of this project.
+            MalformedResponseError: the answer is not a page of this project.
         """
         ask = partial(self._fetcher.get, self._page_url(project), _page_headers(etag), MAX_PAGE_BYTES)
         return self._read(ask, partial(self.read_page, project, etag))
@@ -163,15 +164,16 @@ class Upstream:
         return Question(self._page_url(project), MAX_EASY_PAGE_BYTES, is_known=False, headers=_page_headers(etag))
 
     def read_page(self, project: NormalizedName, etag: str | None, answer: Answer) -> FetchedPage:
-        """Return what upstream answered to such a question.
+        """Return the page in an answer.
 
         Raises:
             NotFoundError: there is no such project.
-            MalformedResponseError: the answer is no page of this project.
+            MalformedResponseError: the answer is not a page of this project.
             AheadOfJournalError: its serial is beyond the end of the journal.
         """
         if answer.status in GONE:
             raise NotFoundError(answer.url)
+        # The header is checked as well as the page: a 304 has no body, and its serial would be recorded.
         header_serial = _serial_header(answer)
         if header_serial is not None and not self.journal_end.reaches(header_serial):
             raise AheadOfJournalError(answer.url, header_serial)
@@ -189,9 +191,9 @@ class Upstream:
         """Fetch the legacy JSON of a project, with its serial.
 
         Raises:
-            NotFoundError: the project has no releases, is quarantined, or there is none.
+            NotFoundError: the project is missing, quarantined, or has no releases.
             UpstreamUnavailableError: no usable answer.
-            MalformedResponseError: the answer is no JSON of this project.
+            MalformedResponseError: the answer is not legacy JSON of this project.
         """
         ask = partial(self._fetcher.get, f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
 
@@ -202,14 +204,14 @@ class Upstream:
         return self._read(ask, read)
 
     def display_name(self, project: NormalizedName) -> str:
-        """Return how upstream spells a project's name, as its legacy JSON tells; raises what ``project_json`` raises."""
+        """Return a project's name as upstream spells it, from its legacy JSON; raises what ``project_json`` raises."""
         return parse_display_name(self.project_json(project)[0])
 
     def metadata(self, file_url: str, sha256: str) -> bytes:
         """Fetch the core metadata of a file (PEP 658).
 
         Raises:
-            IntegrityError: it is not the one with that digest.
+            IntegrityError: it does not have that digest.
             UpstreamError: as ``project_page`` does.
         """
 
@@ -223,7 +225,8 @@ class Upstream:
 
     @contextmanager
     def file(self, file_url: str, size: int, resume: Resume | None = None) -> Iterator[Body | PlainBody]:
-        """Open a distribution file of that size for reading, from ``resume`` on where that is given and upstream agrees.
+        """Open a distribution file of that size for reading, from ``resume`` on where that is given and upstream
+        agrees.
 
         Raises:
             RangeRefusedError: upstream misanswered the request for the rest.
@@ -282,10 +285,10 @@ def _page_headers(etag: str | None) -> dict[str, str]:
 
 
 def _read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
-    """Return what ``parse`` makes of an answer that is JSON, whatever type it is said to be of.
+    """Return what ``parse`` makes of an answer, if that is JSON, whatever content type it claims.
 
     Raises:
-        MalformedResponseError: it is none, and of another type; or what ``parse`` raises.
+        MalformedResponseError: it is not JSON, and claims another content type; or what ``parse`` raises.
     """
     kind = answer.headers.get("Content-Type", "")
     if kind.partition(";")[0].strip().lower() in _JSON_TYPES:

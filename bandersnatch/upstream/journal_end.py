@@ -1,6 +1,6 @@
-"""How far upstream's journal goes, so that a serial beyond its end is not believed, whoever tells it.
+"""Tracks how far upstream's journal goes, so that no serial beyond its end is believed, whoever sends it.
 
-A page may well be newer than the plan of a run. So where one is beyond all that is known, upstream is asked once more.
+A page may well be newer than the plan of a run. So if a serial is beyond what we know, upstream is asked once more.
 """
 
 import logging
@@ -12,20 +12,20 @@ from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamError
 logger = logging.getLogger(__name__)
 
 LEEWAY = 1_000_000
-"""So far beyond the root index a page may be where the journal can't be asked. PyPI's takes weeks to grow by that."""
+"""How far a page may be beyond the root index if the journal can't be asked; PyPI takes weeks to grow by as much."""
 
 
 class UnaskedError(MirrorError):
-    """Upstream would have to be asked how far its journal goes, which a helper leaves to the main process."""
+    """Upstream must be asked how far its journal goes; a helper leaves that to the main process."""
 
     def __init__(self) -> None:
         super().__init__("its serial is newer than this process knows of")
 
 
 class JournalEnd:
-    """The newest serial that is known of. Thread-safe.
+    """The newest known serial of the journal. Thread-safe.
 
-    ``ask`` returns the newest serial of the journal; None leaves that to another process.
+    ``ask`` returns the newest serial of the journal; None leaves asking to another process.
     """
 
     def __init__(self, ask: Callable[[], int] | None) -> None:
@@ -36,36 +36,38 @@ class JournalEnd:
         self._guard = threading.Lock()
 
     def twin(self) -> "JournalEnd":
-        """Return one for another process, which knows what this one knows, and asks nothing."""
+        """Return a copy for another process, which knows what this one knows, and asks nothing."""
         twin = JournalEnd(None)
         twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
         return twin
 
     def learn(self, serial: int) -> None:
-        """Take note of a serial that the journal has."""
+        """Record a serial that the journal has reached."""
         self._newest = max(self._newest or 0, serial)
 
     def learn_from_index(self, serial: int) -> None:
-        """Take note of the serial of the root index, which may be old, where nothing else can be asked."""
+        """Record the serial of the root index, which may be old; from now on the journal can't be asked."""
         self._can_ask, self._index_serial = False, serial
         self.learn(serial + LEEWAY)
 
     def borne_out(self, serial: int) -> int:
-        """Return up to which serial a page that tells this one may be taken for known.
+        """Return the serial up to which a page with this serial counts as current.
 
-        Where only the root index tells of changes, what is beyond it may be wrong; then the index names the project again
-        when it gets there, and the page costs one more question. Else its next change would not be noticed.
+        If only the root index tells of changes, a serial beyond the index's may be wrong. Recording the index's serial
+        instead costs one more request when the index gets there; recording the page's could hide the project's next
+        change.
         """
         return serial if self._index_serial is None else min(serial, self._index_serial)
 
     def reaches(self, serial: int) -> bool:
-        """Whether the journal goes as far as that; where nothing is known of it, it does.
+        """Whether the journal reaches this serial; true if nothing is known about the journal.
 
         Raises:
-            InterruptedRunError: the run was asked to stop while upstream was asked.
+            InterruptedRunError: the run was asked to stop while we asked upstream.
             UnaskedError: another process has to ask.
         """
         if self._newest is not None and serial > self._newest:
+            # Another thread may have asked while this one waited for the lock.
             with self._guard:
                 if serial > self._newest and self._can_ask:
                     self._look(self._newest)

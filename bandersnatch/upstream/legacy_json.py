@@ -1,4 +1,4 @@
-"""The legacy JSON of a project, ``/pypi/<name>/json``: fetched once for whoever needs it, and cut to what the mirror has."""
+"""A project's legacy JSON, ``/pypi/<name>/json``: fetched once for all who need it, and reduced to what the mirror has."""
 
 from collections.abc import Set
 
@@ -11,7 +11,7 @@ from bandersnatch.upstream.index import Upstream
 
 
 class LegacyJson(Struct, frozen=True):
-    """The document's bytes; None where upstream has none, as of a quarantined project or one without releases."""
+    """The document's bytes; None if upstream has none, as for a quarantined project or one without releases."""
 
     body: bytes | None
 
@@ -33,7 +33,7 @@ def fetch_legacy_json(upstream: Upstream, project: NormalizedName, required_seri
 
 
 def without_files(document: LegacyJson, dropped: Set[str]) -> LegacyJson:
-    """Return the document without the files of those names, and without the releases that had no others."""
+    """Return the document without the named files, and without the releases that lose all their files by that."""
     tree = msgspec.json.decode(document.body) if document.body is not None and dropped else None
     if not isinstance(tree, dict):
         return document
