@@ -1,4 +1,4 @@
-"""What a run remembers for the next one: ``state``, ``todo``, and the inventory of what is held.
+"""What a run remembers for the next one: ``state``, ``todo``, and the inventory of what we hold.
 
-Records are checked like input; what is not sound is rebuilt from the pages.
+Records are validated like input; an unsound one is rebuilt from the pages.
 """

@@ -1,4 +1,4 @@
-"""Why a database failed, in the words that the disk's other errors have; or whether the database itself is to blame."""
+"""Why a database failed, as an error of the disk; or whether the database itself is damaged."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ _MAY_BE_REFUSED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_
 
 
 def cause_of(error: sqlite3.Error | OSError, path: Path | None = None) -> OSError | str:
-    """Return the error of the disk that SQLite met at ``path``, or what else it says."""
+    """Return the disk error that SQLite met at ``path``, or its own message."""
     if isinstance(error, OSError):
         return error
     code = _code(error)
@@ -33,13 +33,13 @@ def cause_of(error: sqlite3.Error | OSError, path: Path | None = None) -> OSErro
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the database itself is to blame, and not the disk, or another program that has it locked."""
+    """Whether the database itself is damaged, as opposed to a disk error or a lock of another program."""
     code = _code(error)
     return code not in _DISK_ERRORS and code not in _OTHER_CAUSES
 
 
 def remove_database(path: Path) -> None:
-    """Delete a database; its logs after it, since SQLite passes over a log without its database."""
+    """Delete a database, and its logs after it, since SQLite ignores a log without its database."""
     for suffix in DATABASE_SUFFIXES:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
@@ -49,7 +49,8 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _refused(path: Path) -> Path | None:
-    """Return which of a database's files, or its folder, this process may not write; None where that is not the reason."""
+    """Return which of a database's files, or its folder, we lack permission for; None if that is not the reason."""
+    # On a read-only filesystem, access() fails for every file, and permissions are not the reason.
     with suppress(OSError):
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return None

@@ -1,7 +1,7 @@
-"""Which projects have changed since the root index was written: tables of the inventory, kept by triggers.
+"""Which projects have changed since the root index was written: tables of the inventory, maintained by triggers.
 
-With them a run changes the lines of those projects, and no others. The tables are there from the first root index on; until
-then, and where its files are no longer as they were left, the root index is made as a whole.
+With them a run rewrites only the lines of those projects. The tables exist from the first root index on; before that,
+or if its files are not as we left them, the root index is written in full.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ _EVENTS = {
     "quarantine_added": ("INSERT ON quarantined", "new.project"),
     "quarantine_removed": ("DELETE ON quarantined", "old.project"),
 }
-"""By the names of triggers: what they note, and of which project."""
+"""What each trigger reacts to, and which project it records."""
 _TRIGGERS = tuple(
     f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} BEGIN INSERT OR IGNORE INTO unindexed VALUES ({project}); END"  # noqa: S608 - ours
     for name, (event, project) in _EVENTS.items()
@@ -32,7 +32,7 @@ _TRIGGERS = tuple(
 
 
 class IndexRecord(Struct, frozen=True):
-    """The ``stamps`` of the files of the root index, how many ``lines`` each has, and which projects have changed since."""
+    """The ``stamps`` of the root index's files, how many ``lines`` each has, and which projects have changed since."""
 
     stamps: Mapping[StoredPath, str]
     lines: int
@@ -40,7 +40,7 @@ class IndexRecord(Struct, frozen=True):
 
 
 def mend(connection: sqlite3.Connection) -> None:
-    """Make tables that are missing, without which the triggers would let nothing be recorded."""
+    """Make missing tables, without which the triggers would let every write fail."""
     known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if known & _EVENTS.keys() and not known >= {"indexed", "unindexed"}:
         for statement in (*_TABLES, "DELETE FROM indexed"):
@@ -48,7 +48,7 @@ def mend(connection: sqlite3.Connection) -> None:
 
 
 def load(cursor: sqlite3.Cursor, most: int) -> IndexRecord | None:
-    """Return what is known of the root index, or None where nothing is, or more than so many projects have changed."""
+    """Return what is known about the root index; None if nothing is, or if more than ``most`` projects have changed."""
     if cursor.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('indexed', 'unindexed')").fetchone()[0] != 2:
         return None
     rows = checked(tuple[str, str, Count], cursor.execute("SELECT path, stamp, lines FROM indexed").fetchall())
@@ -63,14 +63,14 @@ def load(cursor: sqlite3.Cursor, most: int) -> IndexRecord | None:
 
 
 def forget(cursor: sqlite3.Cursor) -> None:
-    """Know nothing of the root index, which is about to be written."""
+    """Forget the root index, because it is about to be written."""
     for statement in (*_TABLES, *_TRIGGERS):
         cursor.execute(statement)
     cursor.execute("DELETE FROM indexed")
 
 
 def save(cursor: sqlite3.Cursor, stamps: Mapping[StoredPath, str], lines: int, left: Iterable[NormalizedName]) -> None:
-    """Record a root index that was written with all that the inventory holds, but for the projects that are ``left``."""
+    """Record that a root index was written with everything in the inventory except the projects in ``left``."""
     cursor.execute("DELETE FROM unindexed")
     cursor.executemany("INSERT OR IGNORE INTO unindexed VALUES (?)", ((project,) for project in left))
     rows = ((path, stamp, lines) for path, stamp in stamps.items())

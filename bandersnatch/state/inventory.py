@@ -1,11 +1,10 @@
-"""What the mirror holds, per project: serial, ETag, counts; and which files of unfinished projects may lie about.
+"""What the mirror holds, per project: serial, ETag, counts; and which files of unfinished projects may be left over.
 
-A cache in SQLite: it can be deleted where there is no todo list, and is rebuilt from the pages under ``web/``
-(``rebuild_inventory``). It serves the root index without a walk through all folders, conditional requests, and the clean-up
-after a crash.
+It is a cache in SQLite, rebuilt from the pages under ``web/`` (``rebuild_inventory``). It serves the root index without
+a walk through all folders, conditional requests, and the sweep after a crash.
 
-Before a project's files are touched, their paths are noted as *unsettled*; the note goes when the project is settled, its
-page in place and its old files gone. So whatever a dead run left behind is found without a search.
+Before a project's files are touched, their paths are recorded as *unsettled*; the record is deleted once the project is
+settled, with its page in place and its old files gone. So whatever a killed run left behind is found without a search.
 """
 
 import sqlite3
@@ -41,15 +40,16 @@ _ROWS_AT_A_TIME = 10_000
 
 
 class Inventory(InventoryDatabase):
-    """The inventory of one mirror. Thread-safe. Times are what ``now`` tells, in seconds since 1970."""
+    """The inventory of one mirror. Thread-safe. Times are in seconds since 1970, from ``now``."""
 
     def get(self, project: NormalizedName) -> HeldProject | None:
-        """Return what is held of a project, or None."""
+        """Return what we hold of a project, or None."""
         rows = self._held(f"{SELECT} WHERE name = ?", (project,))
         return rows[0] if rows else None
 
     def projects(self) -> Iterator[HeldProject]:
-        """Yield all projects that are held, in the order of their names; there may be hundreds of thousands."""
+        """Yield all held projects by name; there may be hundreds of thousands."""
+        # In batches, because a generator must not hold the connection's lock between two rows.
         last = ""
         query = f"{SELECT} WHERE name > ? ORDER BY name LIMIT ?"
         while rows := self._held(query, (last, _ROWS_AT_A_TIME)):
@@ -57,7 +57,7 @@ class Inventory(InventoryDatabase):
             last = rows[-1].name
 
     def names_and_serials(self) -> Iterator[tuple[NormalizedName, str, int]]:
-        """Yield name, display name and serial of all held projects but the quarantined, in the order of their names."""
+        """Yield name, display name and serial of all held projects by name, without the quarantined ones."""
         quarantined = self.quarantined()
         last = ""
         query = "SELECT name, display_name, serial FROM project WHERE name > ? ORDER BY name LIMIT ?"
@@ -73,7 +73,7 @@ class Inventory(InventoryDatabase):
             return quarantines.all_of(cursor)
 
     def without_files(self) -> list[NormalizedName] | None:
-        """Return the projects that may be quarantined, where it is not known which are; else None."""
+        """Return the projects that may be quarantined, if that was never recorded; otherwise None."""
         with self._cursor() as cursor:
             if quarantines.are_known(cursor):
                 return None
@@ -85,32 +85,32 @@ class Inventory(InventoryDatabase):
             quarantines.begin(cursor, projects)
 
     def serials(self) -> dict[NormalizedName, int]:
-        """Return the serials of all projects that are held."""
+        """Return the serials of all held projects."""
         rows = self._rows(tuple[Text, Serial], "SELECT name, serial FROM project")
         return {NormalizedName(name): serial for name, serial in rows}
 
     def totals(self) -> tuple[int, int]:
-        """Return how many projects and how many files are held."""
+        """Return how many projects and how many files we hold."""
         [(projects, files)] = self._rows(tuple[Count, float], "SELECT count(*), total(files) FROM project")
         return int(projects), int(files)
 
     def index_record(self, most: int) -> index_record.IndexRecord | None:
-        """Return what is known of the root index; None where nothing is, or more than so many projects have changed."""
+        """Return what is known about the root index; None if nothing is, or if more than ``most`` projects have changed."""
         with self._cursor() as cursor:
             return index_record.load(cursor, most)
 
     def forget_index_record(self) -> None:
-        """Know nothing of the root index, which is about to be written."""
+        """Forget the root index, because it is about to be written."""
         with self._transaction() as cursor:
             index_record.forget(cursor)
 
     def save_index_record(self, stamps: Mapping[StoredPath, str], lines: int, left: Collection[NormalizedName]) -> None:
-        """Record a root index that was written with so many lines: all projects that are held, but those that are left."""
+        """Record that a root index with so many lines was written, with all held projects except those in ``left``."""
         with self._transaction() as cursor:
             index_record.save(cursor, stamps, lines, left)
 
     def put(self, *held: HeldProject) -> None:
-        """Record projects whose pages are in place, as upstream has just said, and settle them."""
+        """Record projects whose pages are in place and confirmed by upstream, and settle them."""
         with self._transaction() as cursor:
             now = self._now()
             for project in held:
@@ -120,7 +120,7 @@ class Inventory(InventoryDatabase):
                 self._settle(cursor, project.name)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
-        """Record all projects of a new inventory at once, and only then let it count as one."""
+        """Record all projects of a new inventory in one transaction, which also makes it valid."""
         with self._transaction() as cursor:
             for project in held:
                 self._put(cursor, project, 0)
@@ -128,7 +128,7 @@ class Inventory(InventoryDatabase):
             cursor.execute(f"PRAGMA user_version = {VERSION}")
 
     def remove(self, project: NormalizedName) -> None:
-        """Forget a project that is held no more, and settle it."""
+        """Forget a project that we no longer hold, and settle it."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM project WHERE name = ?", (project,))
             cursor.execute("UPDATE tally SET projects = projects - ?", (cursor.rowcount,))
@@ -137,7 +137,7 @@ class Inventory(InventoryDatabase):
             self._settle(cursor, project)
 
     def forget_etags(self) -> None:
-        """Make every next request for a page unconditional."""
+        """Make the next request for every page unconditional."""
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL")
 
@@ -147,107 +147,107 @@ class Inventory(InventoryDatabase):
             cursor.executemany("UPDATE project SET etag = NULL WHERE name = ?", ((project,) for project in projects))
 
     def forget_serials(self) -> None:
-        """Take the pages for older than any other: they are of another index, whose serials mean nothing here."""
+        """Treat all pages as older than any other: they come from another index, whose serials mean nothing here."""
         with self._transaction() as cursor:
             cursor.execute("UPDATE project SET etag = NULL, serial = 0")
             cursor.execute("DELETE FROM awaited")
 
     def with_stranger(self, path: StoredPath) -> list[NormalizedName]:
-        """Return the projects that list a file whose name does not begin with theirs."""
+        """Return the projects that list this file although its name does not begin with theirs."""
         with self._cursor() as cursor:
             return strangers.projects_with(cursor, path)
 
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
-        """Record that pages are older than was believed, so that the next ones need not be newer than that."""
+        """Record that pages are older than we believed, so that their successors need not be newer than that."""
         with self._transaction() as cursor:
             rows = ((serial, project) for project, serial in serials.items())
             cursor.executemany("UPDATE project SET etag = NULL, serial = ? WHERE name = ?", rows)
 
     def note_unsettled(self, paths: Iterable[tuple[NormalizedName, StoredPath]]) -> None:
-        """Note files of projects that are about to be written or deleted."""
+        """Record files of projects that are about to be written or deleted."""
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR IGNORE INTO unsettled VALUES (?, ?)", paths)
 
     def unsettled(self, project: NormalizedName) -> set[StoredPath]:
-        """Return the files that earlier runs may have left half-done for a project."""
+        """Return the files that earlier runs may have left unfinished for a project."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,)).fetchall()
             return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
 
     def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
-        """Return all files that earlier runs may have left half-done."""
+        """Return all files that earlier runs may have left unfinished."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT project, path FROM unsettled").fetchall()
         noted = [(NormalizedName(project), StoredPath(path)) for project, path in rows if is_noted_path(path)]
         return [(project, path) for project, path in noted if parse_project_name(project) == project]
 
     def note_partial(self, path: StoredPath, etag: str) -> None:
-        """Note of which document the half-written file of that path is a part."""
+        """Record which version of a file the temporary file for that path is a part of."""
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO partial VALUES (?, ?)", (path, etag))
 
     def partial_etag(self, path: StoredPath) -> str | None:
-        """Return the ETag of the document of which the half-written file of that path is a part, or None."""
+        """Return the ETag of the file that the temporary file for that path is a part of, or None."""
         with self._cursor() as cursor:
             row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
         return None if row is None else entity_tag(str(row[0]))
 
     def longest_not_looked_at(self, number: int, before: float) -> list[tuple[NormalizedName, str, int]]:
-        """Return name, display name and serial of so many projects that upstream was longest not asked for.
+        """Return name, display name and serial of the ``number`` projects for which upstream was not asked for longest.
 
-        A time in the future, as of a clock that was wrong, is no time at which it was asked, and comes first.
+        A time in the future, from a clock that was wrong, counts as never, and comes first.
         """
         query = "SELECT name, display_name, serial FROM project WHERE looked_at {} ? ORDER BY looked_at, name LIMIT ?"
         never = self._rows(NamedRow, query.format(">"), (max(before, self._now()), number))
         return _named([*never, *self._rows(NamedRow, query.format("<"), (before, number - len(never)))])
 
     def overdue(self, most: int) -> int:
-        """Return how many projects must be looked at as soon as may be, since older code left some of their files out."""
+        """Return how many projects, up to ``most``, must be checked soon since older code left out some of their files."""
         query = "SELECT count(*) FROM (SELECT 1 FROM project WHERE looked_at < 0 LIMIT ?)"
         [(number,)] = self._rows(tuple[Count], query, (most,))
         return number
 
     def mark_looked_at(self, projects: Iterable[NormalizedName], moment: float) -> None:
-        """Record when upstream was asked for projects."""
+        """Record when upstream was asked for these projects."""
         with self._transaction() as cursor:
             rows = ((moment, project) for project in projects)
             cursor.executemany("UPDATE project SET looked_at = ? WHERE name = ?", rows)
 
     def refreshed_up_to(self) -> tuple[float | None, int]:
-        """Return up to when projects were looked at again, None where none ever was; and how many are held."""
+        """Return up to when projects were refreshed (None: never), and how many are held."""
         query = "SELECT (SELECT up_to FROM refreshed), (SELECT count(*) FROM project)"
         [(up_to, number)] = self._rows(tuple[Seconds | None, Count], query)
         return up_to, number
 
     def save_refreshed(self, up_to: float) -> None:
-        """Record up to when projects were looked at again."""
+        """Record up to when projects were refreshed."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM refreshed")
             cursor.execute("INSERT INTO refreshed VALUES (?)", (up_to,))
 
     def note_awaited(self, project: NormalizedName, what: Awaited) -> None:
-        """Note what is awaited of a project that was asked for just now."""
+        """Record what is awaited of a project that was just asked for."""
         with self._transaction() as cursor:
             awaited.note(cursor, project, what, self._now())
 
     def awaited_serials(self) -> dict[NormalizedName, int]:
-        """Return which serial is awaited of each project of which anything is; 0 where that is no newer page."""
+        """Return the awaited serial of each awaited project; 0 if it is not a newer page that is awaited."""
         with self._cursor() as cursor:
             return awaited.serials(cursor)
 
     def due_awaited(self, now: float) -> list[tuple[NormalizedName, str, int]]:
-        """Return name, display name and serial of the awaited projects that are to be asked for now."""
+        """Return name, display name and serial of the awaited projects that are due to be asked for."""
         with self._cursor() as cursor:
             return _named(awaited.due(cursor, now, max(now, self._now())))
 
     def end_asking(self, projects: Iterable[NormalizedName], moment: float) -> None:
-        """Note when projects were asked for, if they are awaited; forget what is so no longer."""
+        """Record when awaited projects were asked for, and forget those that are no longer awaited."""
         with self._transaction() as cursor:
             awaited.mark_asked(cursor, projects, moment)
             awaited.forget_old(cursor, moment)
 
     def begin_verification(self, moment: float) -> None:
-        """Make room for the times of verification, which only ``verify`` asks for, and let none be later than ``moment``."""
+        """Create the table of verification times, which only ``verify`` uses; none may be later than ``moment``."""
         with self._transaction() as cursor:
             for statement in VERIFIED:
                 cursor.execute(statement)
@@ -255,7 +255,7 @@ class Inventory(InventoryDatabase):
             cursor.execute("UPDATE verified SET at = ? - 1 WHERE at >= ?", (moment, moment))
 
     def verified_before(self, moment: float) -> Iterator[HeldProject]:
-        """Yield the projects that were not verified since then: those that never were, and then the longest ago first."""
+        """Yield the projects not verified since ``moment``: those never verified, then the longest ago first."""
         last_name, last_at = "", 0.0
         never = f"{SELECT} WHERE name > ? AND name NOT IN (SELECT project FROM verified) ORDER BY name LIMIT ?"  # noqa: S608 - ours
         while never_verified := self._held(never, (last_name, _ROWS_AT_A_TIME)):

@@ -1,4 +1,4 @@
-"""The database of the inventory: opened where it is sound, made anew where it is not, and closed with a mark of that."""
+"""The inventory's database: opened if it is sound, remade if it is not, and marked when it is closed."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class InventoryDatabase:
-    """The database of one inventory. Thread-safe. Times are what ``now`` tells, in seconds since 1970."""
+    """The database of one inventory. Thread-safe. Times are in seconds since 1970, from ``now``."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path, self._now = path, now
@@ -32,10 +32,10 @@ class InventoryDatabase:
         self._is_sound = self._is_marked = False
 
     def open(self) -> bool:
-        """Open the inventory, or make it anew where it is missing, unfinished or not sound; return whether it was there.
+        """Open the inventory, or make a new one if it is missing, unfinished or unsound; return whether it was there.
 
-        A new one must be filled with ``put_all`` before it counts. It has what could be read in the old one of the work that
-        earlier runs have left undone, which no page tells.
+        A new one must be filled with ``put_all`` before it is valid. It inherits what was readable in the old one about
+        unfinished work, because the pages do not tell.
 
         Raises:
             StorageError: it can't be made, or the disk refused.
@@ -52,11 +52,11 @@ class InventoryDatabase:
 
     @property
     def is_as_closed(self) -> bool:
-        """Whether nobody else has written to the inventory that was opened, and no run was killed that did."""
+        """Whether nobody else has written to the opened inventory, and no run that wrote to it was killed."""
         return self._is_marked
 
     def begin_anew(self, reason: str) -> None:
-        """Begin a new inventory, as ``open`` does, in place of one that turned out not to be sound.
+        """Start a new inventory, as ``open`` does, in place of one that turned out to be unsound.
 
         Raises:
             StorageError: it can't be made, or the disk refused.
@@ -69,8 +69,8 @@ class InventoryDatabase:
             raise StorageError(str(self._path), "make the inventory", cause_of(error, self._path)) from error
 
     def close(self) -> None:
-        """Close the database; everything is committed already, and a thread that comes late gets an error."""
-        with self._guard, suppress(sqlite3.Error, OSError):  # without the mark, the next run looks at all rows
+        """Close the database; everything is committed, and a late thread gets an error."""
+        with self._guard, suppress(sqlite3.Error, OSError):  # without the mark, the next run validates all rows
             if self._connection is not None and self._must_be_marked(self._connection):
                 closing_mark.close(self._connection, self._path)
         self._close()
@@ -84,13 +84,13 @@ class InventoryDatabase:
             connection.close()
 
     def _rows(self, kind: type[_T], query: str, parameters: tuple[object, ...] = ()) -> list[_T]:
-        """Return what a query finds, which must be rows of that kind."""
+        """Return the rows that a query finds, validated as ``kind``."""
         with self._cursor() as cursor:
             return checked(kind, cursor.execute(query, parameters).fetchall())
 
     def _connect(self) -> sqlite3.Connection:
-        # Autocommit, so that a killed run loses nothing that it was told; WAL with NORMAL writes without a flush for each
-        # transaction, and the run's own flush of the filesystem makes them durable together with the data.
+        # Autocommit: a killed run loses nothing that was recorded. WAL with synchronous = NORMAL writes without an
+        # fsync per transaction; the run's own flush of the filesystem makes the rows durable together with the data.
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -98,7 +98,7 @@ class InventoryDatabase:
         return self._connection
 
     def _connect_to_existing(self) -> bool:
-        """Return whether the inventory that is there can be used; else tell why not."""
+        """Return whether the existing inventory is usable; log the reason if it is not."""
         return self._is_usable(self._connect, closing_mark.time_of(self._path))
 
     def _is_usable(self, connect: Callable[[], sqlite3.Connection], changed: int | None) -> bool:
@@ -140,14 +140,14 @@ class InventoryDatabase:
         return salvaged
 
     def _give_up(self, connection: sqlite3.Connection) -> None:
-        """Let the next run make the inventory anew."""
+        """Make the next run rebuild the inventory."""
         self._is_sound = False
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             connection.execute("PRAGMA user_version = 0")
         except sqlite3.Error:
-            with suppress(OSError):  # the error that led here is told in any case
+            with suppress(OSError):  # the error that led here is reported anyway
                 self._path.unlink(missing_ok=True)
 
     @contextmanager
@@ -175,6 +175,6 @@ class InventoryDatabase:
                 yield cursor
                 cursor.execute("COMMIT")
             except BaseException:
-                if cursor.connection.in_transaction:  # at some errors SQLite has rolled back by itself
+                if cursor.connection.in_transaction:  # after some errors SQLite has already rolled back
                     cursor.execute("ROLLBACK")
                 raise

@@ -1,6 +1,7 @@
-"""What a row of the inventory may hold. Others may have written there, and disks rot: each row is checked as it is read.
+"""What a row of the inventory may hold. Others may have written to it, and disks rot, so each row is validated when
+read.
 
-A row that can be none of ours shows that the inventory is not sound; it is then made anew.
+A row that we can't have written shows that the inventory is unsound; it is then rebuilt.
 """
 
 import sqlite3
@@ -22,11 +23,11 @@ Text = Annotated[str, Meta(min_length=1, max_length=300)]
 Serial = Annotated[int, Meta(ge=0, le=MAX_SERIAL)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=-1, le=_LATEST_SECONDS)]
-"""Since 1970; -1 is before all else (``plan/refresh.py``)."""
+"""Since 1970; -1 sorts before everything else (``plan/refresh.py``)."""
 
 
 class NamedRow(NamedTuple):
-    """Of the table of projects, as much as the root index needs."""
+    """A row of the table of projects, with the columns that the root index needs."""
 
     name: Text
     display_name: Text
@@ -34,7 +35,7 @@ class NamedRow(NamedTuple):
 
 
 class ProjectRow(NamedTuple):
-    """Of the table of projects, what ``HeldProject`` has."""
+    """A row of the table of projects, with the columns of ``HeldProject``."""
 
     name: Text
     display_name: Text
@@ -46,10 +47,9 @@ class ProjectRow(NamedTuple):
 
 
 class HeldProject(Struct, frozen=True):
-    """A project whose pages are in place. ``etag`` is upstream's, and None where the next request must not be
-    conditional; ``pages_digest`` is what all that was published of the project shall hash to, and None where nobody knows.
-    ``strangers`` are its files whose names do not begin with its own, or None, which leaves those as they are noted, as it
-    does with ``is_quarantined``.
+    """A project whose pages are in place. ``etag`` is upstream's, or None if the next request must be unconditional;
+    ``pages_digest`` is the digest of everything published for the project, or None if unknown. ``strangers`` are its
+    files whose names do not begin with its own; None leaves them as recorded, as it does for ``is_quarantined``.
     """
 
     name: NormalizedName
@@ -78,38 +78,38 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "quarantined": ("project", tuple[Text]),
     "verified": ("project, at", tuple[Text, Seconds]),
 }
-"""Columns, and what is in them."""
+"""The columns of each table, and their types."""
 SALVAGED = ("unsettled", "partial", "awaited")
-"""What no page tells: the work that earlier runs have left undone."""
+"""Tables that can't be rebuilt from the pages: the work that earlier runs left unfinished."""
 
 
 class UnsoundError(Exception):
-    """A row, or the whole inventory, can be none of ours."""
+    """A row, or the whole inventory, is not one that we can have written."""
 
 
 def checked(kind: type[_T], rows: Iterable[tuple[Any, ...]]) -> list[_T]:
-    """Return rows of the database as what they must be.
+    """Return rows of the database, validated as ``kind``.
 
     Raises:
-        UnsoundError: one of them is something else.
+        UnsoundError: one of them is invalid.
     """
     try:
-        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]  # made at run time
+        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]  # the type is made at run time
     except msgspec.ValidationError as error:
         raise UnsoundError(f"a row is none of ours: {error}") from error
 
 
 def shown_name(project: str, display_name: str) -> str:
-    """Return the display name, or the project's own where that is another's: it becomes a path."""
+    """Return the display name, or the project's name if they do not match: it is used in a path."""
     is_its_own = display_name.lower() == project or parse_project_name(display_name) == project
     return display_name if is_its_own else project
 
 
 def check_rows(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
-    """Check every row of these tables.
+    """Validate every row of these tables.
 
     Raises:
-        UnsoundError: one can be none of ours.
+        UnsoundError: one of them is invalid.
     """
     for table in tables:
         for row in _rows_of(connection, table, _TABLES[table][1]):
@@ -118,7 +118,7 @@ def check_rows(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
 
 
 def salvage(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what can still be read of the tables that no page can replace, without rows that can be none of ours."""
+    """Return the valid rows of the tables that can't be rebuilt from the pages, as far as they can be read."""
     found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in SALVAGED}
     for table, rows in found.items():
         columns, kind = _TABLES[table]
@@ -132,7 +132,7 @@ def salvage(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def restore(connection: sqlite3.Connection, salvaged: dict[str, list[tuple[Any, ...]]]) -> None:
-    """Put into new tables what was salvaged."""
+    """Insert salvaged rows into new tables."""
     for table, rows in salvaged.items():
         places = ", ".join("?" * len(_TABLES[table][0].split(",")))
         connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", rows)  # noqa: S608 - ours
@@ -155,10 +155,10 @@ def _rows_of(connection: sqlite3.Connection, table: str, kind: Any) -> Iterator[
 
 
 def name_of(name: str) -> NormalizedName:
-    """Return the name of a project as it stands in a row.
+    """Return the project's name in a row.
 
     Raises:
-        UnsoundError: there is no project of that name.
+        UnsoundError: it is not a valid name.
     """
     if parse_project_name(name) != name:
         raise UnsoundError(f"{name!r} is no project's name")
@@ -166,9 +166,9 @@ def name_of(name: str) -> NormalizedName:
 
 
 def held_project(row: ProjectRow) -> HeldProject:
-    """Return what is held, as a row tells it.
+    """Return the held project in a row.
 
     Raises:
-        UnsoundError: there is no project of that name.
+        UnsoundError: its name is not valid.
     """
     return HeldProject(name_of(row.name), shown_name(row.name, row.display_name), *row[2:])

@@ -1,4 +1,4 @@
-"""The tables of the inventory: made anew, or brought from an older version of them to this one without losing a row."""
+"""The tables of the inventory: created, or upgraded from an older version without losing a row."""
 
 import sqlite3
 from contextlib import closing
@@ -8,14 +8,14 @@ from bandersnatch.state.inventory_rows import UnsoundError, check_rows
 
 VERSION = 4
 PROJECT_COLUMNS = "name, display_name, serial, etag, files, bytes, pages_digest"
-"""As ``HeldProject`` has them, in its order."""
+"""The fields of ``HeldProject``, in order."""
 SELECT = f"SELECT {PROJECT_COLUMNS} FROM project"  # noqa: S608 - ours
 INSERT = f"INSERT OR REPLACE INTO project ({PROJECT_COLUMNS}, looked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
 VERIFIED = (
     "CREATE TABLE IF NOT EXISTS verified (project TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS verified_at ON verified (at, project)",
 )
-"""Made by the first verification, also in an inventory of before: no new version of the schema that would rebuild it."""
+"""Added by the first verification, also to existing inventories, without a new schema version that would rebuild them."""
 
 _VERSION_2 = (
     "CREATE TABLE project (name TEXT PRIMARY KEY, display_name TEXT NOT NULL, serial INTEGER NOT NULL, etag TEXT,"
@@ -28,43 +28,43 @@ _SINCE_3 = (
     "CREATE INDEX project_looked_at ON project (looked_at)",
     "CREATE TABLE refreshed (up_to REAL NOT NULL)",
 )
-"""When upstream was asked for each project last, and up to when projects were looked at again, in seconds since 1970.
+"""When upstream was last asked for each project, and up to when projects were refreshed, in seconds since 1970.
 
-The index is what counts and orders hundreds of thousands of projects in milliseconds.
+The index finds and sorts the oldest of hundreds of thousands of projects in milliseconds.
 """
 
 
 _SINCE_4 = (closing_mark.SCHEMA, "CREATE TABLE tally (projects INTEGER NOT NULL)")
-"""How many projects are held, which tells that rows were lost."""
+"""The number of held projects, by which lost rows are noticed."""
 _LOOK_AT_ALL = "UPDATE project SET etag = NULL, looked_at = -1"
-"""Ask anew for what is held, without condition; see ``plan/refresh.py``."""
+"""Ask again for everything held, unconditionally; see ``plan/refresh.py``."""
 _ADDED = (*strangers.SCHEMA, awaited.SCHEMA)
-"""Also in an inventory of version 3, or not: then nothing is known of them."""
+"""Optional in version 3; if they are missing, nothing is known about what they record."""
 _OPTIONAL_TABLES = {"quarantined", "verified", "indexed", "unindexed"}
 _COUNTS = {"tally", "closed"}
 _Columns = tuple[tuple[object, ...], ...]
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty database, which counts as an inventory when ``user_version`` says so."""
+    """Make the tables in an empty database, which becomes a valid inventory once ``user_version`` is set."""
     for statement in (*_VERSION_2, *_SINCE_3, *_ADDED, quarantines.SCHEMA, *_SINCE_4):
         connection.execute(statement)
     connection.execute("INSERT INTO tally VALUES (0)")
 
 
 def is_finished(connection: sqlite3.Connection) -> bool:
-    """Whether the inventory was ever filled: a run may be killed before."""
+    """Whether the inventory was ever filled; a run may have been killed before."""
     return bool(connection.execute("PRAGMA user_version").fetchone() != (0,))
 
 
 def check(connection: sqlite3.Connection, changed: int | None) -> bool:
-    """Bring the inventory to this version, and see that it is sound; return whether it is as it was closed.
+    """Upgrade the inventory to this version and validate it; return whether it is as we closed it.
 
-    All rows are looked at only where others have written there since, or a run was killed: for PyPI it takes seconds.
-    ``changed`` is the time of its file.
+    All rows are validated only if others have written to it, or a run was killed: for PyPI that takes seconds.
+    ``changed`` is the modification time of its file.
 
     Raises:
-        UnsoundError: it is not, or it is of a version that is not known here.
+        UnsoundError: it is unsound, or of an unknown version.
     """
     _bring_up(connection)
     with closing(sqlite3.connect(":memory:")) as sample:
@@ -73,7 +73,7 @@ def check(connection: sqlite3.Connection, changed: int | None) -> bool:
             sample.execute(statement)
         index_record.forget(sample.cursor())
         expected, found = _schema_of(sample), _schema_of(connection)
-    # Where the tables of the root index's record are, their triggers must be, or changes go unnoticed.
+    # If the tables of the root index's record exist, so must their triggers, or changes would go unnoticed.
     has_triggers = any(name in ("indexed", "unindexed") for _, _, name in found)
     for name in sorted(expected.keys() | found.keys()):
         is_optional = name not in found and (not has_triggers if name[0] == "trigger" else name[1] in _OPTIONAL_TABLES)
@@ -101,7 +101,7 @@ def _bring_up(connection: sqlite3.Connection) -> None:
         return
     if version not in (2, 3):
         raise UnsoundError(f"it is of version {version}")
-    # Code that did not know of files with foreign names left them out, and would be told for ever that nothing has changed.
+    # Older code left files with foreign names out, and with its ETags upstream would answer 304 for ever.
     look_at_all = () if strangers.are_known(connection) else (_LOOK_AT_ALL,)
     connection.execute("BEGIN")
     try:
@@ -116,7 +116,7 @@ def _bring_up(connection: sqlite3.Connection) -> None:
 
 
 def _schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str, str], _Columns]:
-    """Return everything in a database by kind, table and name, with the columns of tables, and the text of all else."""
+    """Return everything in a database by kind, table and name: the columns of tables, and the SQL of all else."""
     query = "SELECT type, tbl_name, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
     columns = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
     return {

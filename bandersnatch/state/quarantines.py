@@ -1,4 +1,4 @@
-"""Which held projects upstream has quarantined: a table of the inventory. They keep their pages, and no link."""
+"""Which held projects upstream has quarantined: a table of the inventory. Their pages stay, without links."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 from packaging.utils import NormalizedName
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS quarantined (project TEXT PRIMARY KEY) WITHOUT ROWID"
-"""Made in an inventory of before, too: no new version of the schema that would rebuild it."""
+"""Also added to existing inventories, without a new schema version, which would rebuild them."""
 
 
 def are_known(cursor: sqlite3.Cursor) -> bool:
-    """Whether the table is there; it is not in an inventory of before."""
+    """Whether the table exists; older inventories lack it."""
     return cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'quarantined'").fetchone() is not None
 
 
 def begin(cursor: sqlite3.Cursor, projects: Iterable[NormalizedName]) -> None:
-    """Make the table, with these projects in it."""
+    """Create the table with these projects."""
     cursor.execute(SCHEMA)
     cursor.executemany("INSERT OR IGNORE INTO quarantined VALUES (?)", ((project,) for project in projects))
 
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, *, is_quarantined: bool) -> None:
-    """Note whether a project is quarantined."""
+    """Record whether a project is quarantined."""
     cursor.execute("DELETE FROM quarantined WHERE project = ?", (project,))
     if is_quarantined:
         cursor.execute("INSERT INTO quarantined VALUES (?)", (project,))
 
 
 def all_of(cursor: sqlite3.Cursor) -> set[NormalizedName]:
-    """Return the projects that are quarantined."""
+    """Return the quarantined projects."""
     return {NormalizedName(project) for (project,) in cursor.execute("SELECT project FROM quarantined")}

@@ -1,8 +1,8 @@
 """Loads and saves ``state`` and ``todo``, in an order that survives a crash.
 
-``state`` holds the serial that was reached with an empty todo list; ``todo`` the work left for its target serial. What they
-speak of must be durable before they are saved. Losing ``todo`` loses nothing: the next run begins at ``state``. Without
-either, the next run checks everything; that is the documented manual resync.
+``state`` holds the serial that was reached with an empty todo list; ``todo`` the work left up to its target serial. The
+data they refer to must be durable before they are saved. Losing ``todo`` loses nothing: the next run starts from
+``state``. Without either, the next run checks everything; that is the documented manual resync.
 """
 
 import logging
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 class SavedState(Struct, frozen=True):
-    """Where earlier runs have come to; None stands for a file that is not there, or no use."""
+    """Where earlier runs got to; None means that a file is missing or unusable."""
 
     serial: int | None
     todo: TodoList | None
     changelog_serial: int | None = None
-    """Up to where the changelog was read, if that is less: the runs since then had to do without it."""
+    """Up to where the changelog was read, if that is less, because later runs had to do without it."""
 
 
 class StateStore:
@@ -41,7 +41,7 @@ class StateStore:
         self._storage = storage
 
     def load_fingerprints(self) -> tuple[str | None, str | None]:
-        """Return the configuration with which all pages were written, and the one to which they are being changed."""
+        """Return the fingerprint with which all pages were written, and the one to which they are being changed."""
         lines = (
             (self._storage.read_record(FINGERPRINT, _MAX_RECORD_BYTES) or b"").decode("utf-8", "replace").splitlines()
         )
@@ -49,7 +49,7 @@ class StateStore:
         return before, lines[1] if len(lines) > 1 else None
 
     def renew_fingerprints(self, renewed: Callable[[str], str]) -> None:
-        """Put today's form of the fingerprints in the place of older ones; nothing is checked because of that."""
+        """Rewrite fingerprints of older code in today's form; that alone causes no re-check."""
         data = self._storage.read_record(FINGERPRINT, _MAX_RECORD_BYTES) or b""
         lines = data.decode("utf-8", "replace").splitlines()
         today = [line if line == _NO_FINGERPRINT else renewed(line) for line in lines]
@@ -57,19 +57,19 @@ class StateStore:
             self._storage.save(FINGERPRINT, ["".join(f"{line}\n" for line in today).encode()])
 
     def begin_change(self, after: str) -> None:
-        """Record that pages are being changed to another configuration; the todo list that does it must be saved."""
+        """Record that pages are being changed to another configuration; the todo list for that must have been saved."""
         before, changing_to = self.load_fingerprints()
         if (changing_to or before) != after:
             self._storage.save(FINGERPRINT, [f"{before or _NO_FINGERPRINT}\n{after}\n".encode()])
 
     def load_index(self) -> str | None:
-        """Return the base URL of the index that the pages are of, or are being changed to; None where there are none."""
+        """Return the base URL of the index whose pages we hold, or are changing to; None if there are none."""
         before, changing_to = self.load_fingerprints()
         known = changing_to or before
         return None if known is None else known.split(" ")[0]
 
     def load(self) -> SavedState:
-        """Read both files; what can't be read is reported and taken for missing, which only means more checks."""
+        """Read both files; an unreadable one is reported and counts as missing, which only means more checks."""
         self._adopt_status()
         serial = self._load_serial()
         position = parse_serial(
@@ -78,12 +78,13 @@ class StateStore:
         return SavedState(serial, self._load_todo(serial), position)
 
     def forget(self) -> None:
-        """Delete both files, so that every project is checked until a run has come to its end."""
-        for path in (TODO, STATE):  # without the first, and with the second, a run goes on from there: nothing is lost
+        """Delete both files, so that everything is checked until a run completes."""
+        # This order: if we are killed in between, the next run continues from state, and loses nothing.
+        for path in (TODO, STATE):
             self._storage.delete(path)
 
     def save_changelog_serial(self, serial: int | None) -> None:
-        """Record up to where the changelog was read, or with None that it was read as far as the todo list goes."""
+        """Record up to where the changelog was read; None means as far as the todo list goes."""
         if serial is None:
             self._storage.delete(CHANGELOG)
         else:
@@ -131,9 +132,11 @@ class StateStore:
         return todo
 
     def _adopt_status(self) -> None:
-        """Take over the state file of another bandersnatch, once; its todo lists can't say what was removed.
+        """Take over the state file of another bandersnatch, once; its todo list can't be used, as it does not record
+        removals.
 
-        Where there is a state, a 0 is from an operator who wants everything to be checked, as guides to other versions say.
+        If there is a ``state``, a 0 was written by an operator who wants everything checked, as guides for other
+        versions advise.
         """
         data = self._storage.read_record(LEGACY_STATUS, _MAX_RECORD_BYTES)
         if data is None:

@@ -1,7 +1,7 @@
-"""Which projects list files whose names do not begin with their own: a table of the inventory, a row for each such file.
+"""Which projects list files whose names do not begin with their own: a table of the inventory, one row per file.
 
-The name of any other file tells which projects may list it, so that before a file is deleted, their pages are read, and
-those of these few.
+Any other file's name tells which projects may list it. So before a file is deleted, only the pages of those projects,
+and of the few in this table, are read.
 """
 
 import sqlite3
@@ -16,11 +16,11 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS stranger (project TEXT, path TEXT, PRIMARY KEY (project, path)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS stranger_path ON stranger (path)",
 )
-"""Made in an inventory of before, too: no new version of the schema that would rebuild it."""
+"""Also added to existing inventories, without a new schema version, which would rebuild them."""
 
 
 def are_known(connection: sqlite3.Connection) -> bool:
-    """Return whether the inventory was made, or used, by code that knows of such files."""
+    """Return whether code that knows of such files made or used the inventory."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'stranger'"
     return connection.execute(query).fetchone() is not None
 
@@ -31,7 +31,7 @@ def strangers_of(project: NormalizedName, paths: Iterable[StoredPath]) -> tuple[
 
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
-    """Let these be all the strangers of a project."""
+    """Replace all recorded strangers of a project."""
     cursor.execute("DELETE FROM stranger WHERE project = ?", (project,))
     for path in paths:
         cursor.execute("INSERT OR IGNORE INTO stranger VALUES (?, ?)", (project, path))

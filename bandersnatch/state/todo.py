@@ -1,6 +1,6 @@
-"""The todo list as a value: the projects that are not yet at its target serial, and the text form of that.
+"""The todo list as a value: the projects that are not yet at its target serial, and its text form.
 
-Invariant: every project that the list does not name is at the target serial or later.
+Invariant: every project that is not on the list is at the target serial or later.
 """
 
 import re
@@ -18,29 +18,29 @@ _LATE = re.compile(r"@(\d{1,12})", re.ASCII)
 
 
 class TodoFormatError(MirrorError):
-    """The text is no todo list of ours."""
+    """The text is not a todo list of ours."""
 
     def __init__(self, line_number: int, line: str) -> None:
         super().__init__(f"line {line_number} of the todo list can't be read: {line[:80]!r}")
 
 
 class TodoEntry(Struct, frozen=True):
-    """What one project waits for: the serial that its page owes, and why."""
+    """What one project waits for: the serial that its page must have, and why."""
 
     display_name: str
     serial: int
     expectation: Expectation = Expectation.CONTENT
     late_since: int | None = None
-    """Since when upstream's page is behind that, in seconds since 1970, where a run has seen it."""
+    """Since when upstream's page has been behind that serial, in seconds since 1970, if a run has noticed."""
 
     @property
     def is_unlisted(self) -> bool:
-        """Whether only a list of all projects told, by not having it, that the project may be gone."""
+        """Whether the only sign that the project is gone is its absence from a list of all projects."""
         return self.expectation is Expectation.REMOVED and self.serial == 0
 
 
 class TodoList:
-    """The work left for ``target_serial``, by normalized name. Not thread-safe: only the main thread has it."""
+    """The work left up to ``target_serial``, by normalized name. Not thread-safe: only the main thread uses it."""
 
     def __init__(self, target_serial: int, entries: dict[NormalizedName, TodoEntry] | None = None) -> None:
         self.target_serial = target_serial
@@ -59,11 +59,11 @@ class TodoList:
         return self._entries[project]
 
     def get(self, project: NormalizedName) -> TodoEntry | None:
-        """Return what a project waits for, or None where it waits for nothing."""
+        """Return what a project waits for, or None if it is not on the list."""
         return self._entries.get(project)
 
     def add(self, project: NormalizedName, entry: TodoEntry) -> None:
-        """Put a project on the list, in place of what stood there for it."""
+        """Put a project on the list, replacing its entry."""
         self._entries[project] = entry
 
     def discard(self, project: NormalizedName) -> None:
@@ -71,13 +71,13 @@ class TodoList:
         self._entries.pop(project, None)
 
     def merge(self, changes: Iterable[tuple[ChangelogEntry, Expectation]]) -> None:
-        """Add changes, in any order, and move the target serial on to the newest of them."""
+        """Add changes, in any order, and advance the target serial to the newest of them."""
         for change, expectation in sorted(changes, key=lambda pair: pair[0].serial):
             self._entries[change.project] = _after(self._entries.get(change.project), change, expectation)
             self.target_serial = max(self.target_serial, change.serial)
 
     def add_listed(self, name: NormalizedName, project: ListedProject) -> None:
-        """Add a project as the list of all tells of it; what the changelog told of it before stays owed."""
+        """Add a project from the list of all projects; what the changelog said about it still counts."""
         entry = self.get(name)
         if entry is None or entry.expectation in (Expectation.ROLES, Expectation.LISTED):
             late_since = entry.late_since if entry is not None else None
@@ -89,13 +89,13 @@ class TodoList:
             self.add(name, TodoEntry(project.display_name, project.serial, expectation, entry.late_since))
 
     def add_missing(self, missing: Iterable[NormalizedName]) -> None:
-        """Add projects that are held but not listed; their pages will tell whether they are gone."""
+        """Add projects that we hold but upstream does not list; their pages will show whether they are gone."""
         for name in missing:
             if name not in self:
                 self.add(name, TodoEntry(name, 0, Expectation.REMOVED))
 
     def to_lines(self) -> Iterator[str]:
-        """Yield the text form: the target serial, then a line ``name serial [why] [@late_since]`` for each project."""
+        """Yield the text form: the target serial, then a line ``name serial [why] [@late_since]`` per project."""
         yield f"{self.target_serial}\n"
         for entry in self._entries.values():
             words = [entry.display_name, str(entry.serial), entry.expectation.value]
@@ -105,10 +105,10 @@ class TodoList:
 
     @classmethod
     def from_text(cls, text: str) -> "TodoList":
-        """Read the text form.
+        """Parse the text form.
 
         Raises:
-            TodoFormatError: where a line is not of that form.
+            TodoFormatError: a line does not have that form.
         """
         lines = text.splitlines()
         if not lines or not _is_serial(lines[0]):
@@ -135,29 +135,30 @@ def _is_serial(text: str) -> bool:
 
 
 def _after(entry: TodoEntry | None, change: ChangelogEntry, expectation: Expectation) -> TodoEntry:
-    """Return what a project waits for after one more change; a page that is late stays so."""
+    """Return a project's entry after one more change; a page that was late still is."""
     late_since = entry.late_since if entry is not None else None
     return replace(_expected_after(entry, change, expectation), late_since=late_since)
 
 
 def _expected_after(entry: TodoEntry | None, change: ChangelogEntry, expectation: Expectation) -> TodoEntry:
-    """Return what a project waits for after one more change.
+    """Return a project's entry after one more change.
 
-    A change of roles adds nothing to what is owed already; any other, if it is newer, takes its place. That files were
-    removed stays known until the project is done, for which a removal and a new creation count too.
+    A change of roles adds nothing to an existing expectation; any other change replaces it if it is newer. That files
+    were removed is remembered until the project is done; a removal followed by a new creation counts as that.
     """
     if entry is None:
         return TodoEntry(change.display_name, change.serial, expectation)
     if expectation is Expectation.ROLES:
         serial = max(entry.serial, change.serial) if entry.expectation is Expectation.ROLES else entry.serial
         return TodoEntry(change.display_name, serial, entry.expectation)
-    if entry.expectation in (Expectation.ROLES, Expectation.LISTED):  # of these the changelog knows more
+    if entry.expectation in (Expectation.ROLES, Expectation.LISTED):  # the changelog is more precise than these
         return TodoEntry(change.display_name, change.serial, expectation)
     newer, older = (
         (expectation, entry.expectation) if change.serial >= entry.serial else (entry.expectation, expectation)
     )
     if newer is Expectation.CONTENT and older in (Expectation.REMOVALS, Expectation.REMOVED):
         newer = Expectation.REMOVALS
+    # A quarantine must not be forgotten: it lets harmful files go without waiting for approval.
     if newer in (Expectation.CONTENT, Expectation.REMOVALS) and older is Expectation.QUARANTINES:
         newer = Expectation.QUARANTINES
     if change.serial >= entry.serial:

@@ -1,7 +1,7 @@
-"""Remembers the projects that were removed although no journal told of it, so that what an outage has taken comes back.
+"""Remembers projects that were removed without a journal entry, so that what an outage has taken comes back.
 
-A list of all projects lacked them, and their pages were 404. Upstream's changelog says nothing when such a project is there
-again. So the runs of the next thirty days ask for it, in the first hour all of them, and then ever more seldom.
+A list of all projects lacked them, and their pages were 404. When such a project returns, upstream's changelog says
+nothing. So runs ask for it for thirty days: for the first hour each run, and then less and less often.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _MAX_BYTES = 256 * 1024**2
 
 
 class _Removed(Struct, frozen=True):
-    """When a project was removed, and when it was asked for last, in seconds since 1970."""
+    """When a project was removed, and when it was last asked for, in seconds since 1970."""
 
     project: str
     removed: float
@@ -35,16 +35,16 @@ _decoder = msgspec.json.Decoder(list[_Removed])
 
 
 class Unconfirmed:
-    """The list of one mirror, as a file. Losing it costs only that nothing asks for these projects again."""
+    """The list of one mirror, kept in a file. Losing the file only means that nothing asks for these projects again."""
 
     def __init__(self, storage: FilesystemStorage, now: float) -> None:
         self._storage, self._now = storage, now
         self._known = {NormalizedName(each.project): each for each in self._load()}
 
     def add_to(self, todo: TodoList, is_held: Callable[[NormalizedName], bool]) -> bool:
-        """Put on the todo list what is to be asked for now; return whether there is any.
+        """Put the projects that are due on the todo list; return whether there are any.
 
-        What is here again, or was removed as the changelog now tells, is forgotten.
+        Projects that are held again, or whose removal the changelog now confirms, are forgotten.
         """
         before = len(self._known)
         for project in list(self._known):
@@ -64,7 +64,7 @@ class Unconfirmed:
         return bool(due)
 
     def save(self, removed: Iterable[NormalizedName] = ()) -> None:
-        """Write the list, with what a run has removed just now."""
+        """Write the list, including what a run has just removed."""
         self._known |= {project: _Removed(project, self._now, self._now) for project in removed}
         if self._known:
             self._storage.save(UNCONFIRMED, [msgspec.json.encode(list(self._known.values()))])
@@ -72,6 +72,7 @@ class Unconfirmed:
             self._storage.delete(UNCONFIRMED)
 
     def _is_due(self, each: _Removed) -> bool:
+        # Exponential back-off: each interval is as long as the time from the removal to the last request.
         age = self._now - each.removed
         return age <= _ALWAYS_SECONDS or each.asked > self._now or self._now - each.asked >= each.asked - each.removed
 

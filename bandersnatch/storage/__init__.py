@@ -1,4 +1,4 @@
-"""The mirror's directory: where things lie, and how files are read, written whole, and deleted.
+"""The mirror's directory: where things are, and how files are read, written whole, and deleted.
 
-A file appears by one rename, or not at all. Only the owner of the lock writes.
+A file appears by one atomic rename, or not at all. Only the process that holds the lock writes.
 """

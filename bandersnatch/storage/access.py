@@ -1,4 +1,4 @@
-"""Whether others, such as the user of a web server, can read the mirror, and under which names."""
+"""Whether other users, such as that of a web server, can read the mirror, and whether paths are case-sensitive."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ from bandersnatch.storage.layout import PACKAGES, SIMPLE, WEB
 logger = logging.getLogger(__name__)
 
 _FOR_OTHERS = stat.S_IXGRP | stat.S_IXOTH
-"""A folder that neither its group nor all may enter is closed to everybody else. A web server may be of the group."""
+"""If neither the group nor others may enter a folder, it is closed to everybody else; a web server may be in the group."""
 
 
 def tell_closed_folders(directory: Path) -> None:
-    """Warn of a folder that keeps every other user out, as those have that are made under umask 077."""
+    """Warn about a folder that keeps all other users out, as a folder made under umask 077 does."""
     for folder in (directory, directory / WEB, directory / SIMPLE, directory / PACKAGES):
         try:
             mode = stat.S_IMODE(os.stat(folder).st_mode)
@@ -31,7 +31,7 @@ def tell_closed_folders(directory: Path) -> None:
 
 
 def tell_ignored_case(directory: Path) -> None:
-    """Say that the filesystem does not tell upper from lower case, which few operators know of theirs."""
+    """Report a case-insensitive filesystem; few operators know that theirs is one."""
     simple = directory / SIMPLE
     with suppress(OSError):
         if os.path.samefile(simple, simple.with_name(simple.name.upper())):
@@ -43,7 +43,7 @@ def tell_ignored_case(directory: Path) -> None:
 
 
 def umask_of_process() -> int:
-    """Return which permissions are taken from new files. There is no way to ask but to change it for a moment."""
+    """Return which permissions new files lose. The only way to ask is to change the umask for a moment."""
     umask = os.umask(0o022)
     os.umask(umask)
     return umask

@@ -1,10 +1,11 @@
-"""Keeps runs apart on filesystems without file locks: each run leaves a file that names it, and looks for those of others.
+"""Keeps runs apart on filesystems without file locks: each run leaves a file that names it, and looks for those of
+others.
 
-A claim has a name that is never used again, and appears whole, by one rename. Whoever has left one holds the directory if he
-then sees no other claim of a process that may still run. Of two runs at the same time each sees the other's, or one of them
-does; so both never hold it. A claim of a process that has ended can be deleted by anyone: nothing new takes its name. For
-this, nothing is needed but that a file which was made is seen; filelock's own soft locks need a rename that exchanges two
-files as well, to get rid of what a killed process has left (docs/decisions/0002-locks-without-flock.md).
+A claim has a unique name, and appears whole, by one rename. A run that has left its claim holds the directory if it
+then sees no other claim of a process that may still run. Of two runs at the same time, at least one sees the other's
+claim; so they never both hold it. Anyone may delete the claim of a process that has ended, because its name is never
+used again. This needs nothing of the filesystem but that new files become visible; filelock's own soft locks also need
+a rename that exchanges two files, to clean up after a killed process (docs/decisions/0002-locks-without-flock.md).
 """
 
 import os
@@ -25,7 +26,7 @@ _UNFINISHED = ".new"
 _TRIES = 5
 _LONGEST_WAIT_SECONDS = 0.2
 _YOUNG_SECONDS = 5.0
-"""One that is there for longer has not begun just now, and is not waited for."""
+"""A claim older than this did not start at the same time as ours, so we do not retry."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def claim(directory: Path) -> Iterator[None]:
     """Hold a directory by a claim.
 
     Raises:
-        LockHeldError: another process holds it, or may do so.
+        LockHeldError: another process holds it, or may hold it.
         OSError: the claim can't be written.
     """
     ours = _try_often(directory)
@@ -45,14 +46,14 @@ def claim(directory: Path) -> Iterator[None]:
 
 
 def _try_often(directory: Path) -> Path:
-    """Get a hold; of two that have begun at the same time, and have seen each other, one shall do so."""
+    """Try several times: of two runs that started together and saw each other, one should get the directory."""
     for _ in range(_TRIES - 1):
         try:
             return _try(directory)
         except LockHeldError as error:
             if error.held_seconds > _YOUNG_SECONDS:
                 raise
-        time.sleep(random.random() * _LONGEST_WAIT_SECONDS)  # noqa: S311 - nobody gains by guessing it
+        time.sleep(random.random() * _LONGEST_WAIT_SECONDS)  # noqa: S311 - not for security
     return _try(directory)
 
 
@@ -67,10 +68,10 @@ def _try(directory: Path) -> Path:
 
 
 def refuse_others(directory: Path, ours: Path | None = None) -> None:
-    """See to it that nobody else has left a claim; those of processes that have ended are deleted.
+    """Check that nobody else has left a claim; delete those of processes that have ended.
 
     Raises:
-        LockHeldError: somebody has, who still runs, or may do so.
+        LockHeldError: a claim belongs to a process that runs, or may run.
     """
     for name in os.listdir(directory):
         path = directory / name
@@ -80,17 +81,17 @@ def refuse_others(directory: Path, ours: Path | None = None) -> None:
 
 
 def refuse_living(path: Path) -> None:
-    """See to it that a record of a holder names nobody who still runs.
+    """Check that the process named in a record no longer runs.
 
     Raises:
-        LockHeldError: it names one that does, or that may do so.
+        LockHeldError: it runs, or may run.
     """
     try:
         holder = read_holder(path)
     except PermissionError as error:
         raise LockHeldError(str(path), "another user's, that can't be read") from error
     except OSError:
-        return  # it is gone, or nothing that we write
+        return  # it has gone, or is nothing that we wrote
     if holder is None:
         return
     match holder.fate():
@@ -110,11 +111,11 @@ def _leave_claim(directory: Path) -> Path:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as stream:
             stream.write(Holder.of_this_process().render())
             stream.flush()
-            with suppress(OSError):  # without it, a power cut may leave an empty claim, which nobody has made
+            with suppress(OSError):  # not vital: after a power cut an empty claim is ignored
                 os.fsync(stream.fileno())
         os.rename(unfinished, path)
     except FileNotFoundError as error:
-        raise LockHeldError(str(path), "") from error  # one that has got a hold meanwhile has cleaned up
+        raise LockHeldError(str(path), "") from error  # the run that got the directory has cleaned up
     except BaseException:
         _unlink(Path(unfinished))
         raise
@@ -122,7 +123,7 @@ def _leave_claim(directory: Path) -> Path:
 
 
 def _delete_unfinished(directory: Path) -> None:
-    """Delete what runs have left that were killed while they wrote a claim; one that writes now is too late anyway."""
+    """Delete what runs left that were killed while writing a claim; a run that is writing one now is too late anyway."""
     for name in os.listdir(directory):
         if name.endswith(_UNFINISHED) and _CLAIM.fullmatch(name.removesuffix(_UNFINISHED)):
             _unlink(directory / name)

@@ -1,4 +1,4 @@
-"""A file that is being written: it is counted and hashed on its way to the disk."""
+"""A file that is being written; it is counted and hashed on its way to disk."""
 
 import hashlib
 import os
@@ -12,16 +12,16 @@ _READ_BYTES = 1024 * 1024
 
 
 class Partial(Struct, frozen=True):
-    """How a write resumes an earlier one: after how many bytes, and after which errors it can resume again."""
+    """How a write resumes an earlier one: from which offset, and after which errors it can be resumed again."""
 
     offset: int = 0
     kept_after: tuple[type[Exception], ...] = ()
 
 
 class FileWriter:
-    """A file that is being written; it counts and hashes what passes.
+    """A file that is being written; it counts and hashes what passes through.
 
-    It has no buffer: what is written to it comes in large pieces, or is all that there is.
+    It has no buffer, because callers write large chunks, or everything at once.
     """
 
     def __init__(self, path: str, descriptor: int, shortcomings: Shortcomings) -> None:
@@ -51,7 +51,7 @@ class FileWriter:
             raise StorageError(self._path, "write", error) from error
 
     def take_over(self, offset: int) -> None:
-        """Count and hash the first ``offset`` bytes, which are there already, and go on behind them.
+        """Count and hash the first ``offset`` bytes, which are already there, and continue after them.
 
         Raises:
             StorageError: the disk refused.
@@ -60,12 +60,13 @@ class FileWriter:
             while self.size < offset and (data := os.read(self._descriptor, min(_READ_BYTES, offset - self.size))):
                 self._sha256.update(data)
                 self.size += len(data)
+            # The file may be longer than what the caller knows to be right.
             os.ftruncate(self._descriptor, self.size)
         except OSError as error:
             raise StorageError(self._path, "read", error) from error
 
     def flush_to_disk(self, mode: int | None) -> None:
-        """Wait until what was written is durable, with the given permissions or those of the umask.
+        """Make what was written durable, with permissions ``mode``, or those of the umask if it is None.
 
         Raises:
             StorageError: the disk refused.
@@ -79,8 +80,7 @@ class FileWriter:
             raise StorageError(self._path, "flush", error) from error
 
     def close(self, mtime: float | None = None, mode: int | None = None) -> None:
-        """Close the file, with that modification time, in seconds since 1970, and those permissions, where it has
-        not been given any yet.
+        """Close the file, and set its modification time in seconds since 1970, and its permissions unless already set.
 
         A second call does nothing.
 
@@ -102,10 +102,10 @@ class FileWriter:
             raise StorageError(self._path, "write", error) from error
 
     def expect(self, url: str, size: int | None, sha256: str) -> None:
-        """Check what was written; not its size where nobody knows it.
+        """Check what was written; its size only if that is known.
 
         Raises:
-            IntegrityError: it has another size or digest, and so the file will not appear.
+            IntegrityError: it has another size or digest; the file will not appear.
         """
         if size is not None and self.size != size:
             raise IntegrityError(url, "size", size, self.size)

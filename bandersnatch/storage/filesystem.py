@@ -1,7 +1,7 @@
-"""The mirror's directory: whole files appear by one rename, or not at all.
+"""The mirror's directory: whole files appear by one atomic rename, or not at all.
 
-A file is written under a temporary name (``storage/parts.py``), checked, and renamed. Data is made durable in
-groups by ``flush``, which must come before any record that speaks of the data; such records are written with ``save``.
+A file is written under a temporary name (``storage/parts.py``), checked, and renamed. ``flush`` makes all data durable
+at once, and must come before any record that refers to the data; such records are written with ``save``.
 """
 
 import errno
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 PUBLIC_MODE = 0o644
 _OF_THE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
-"""Some filesystems have shorter names than others, or want them in UTF-8, or without a colon."""
+"""Some filesystems allow only shorter names, or only UTF-8, or no colons."""
 
 
 class _UnchangedError(Exception):
-    """What was written is there already; leaves a ``write`` block without effect."""
+    """Raised in a ``write`` block to leave the stored file alone, because it has the same bytes already."""
 
 
 class FilesystemStorage(StoredTree):
-    """A directory of the local filesystem. Thread-safe; two threads never write one path at a time."""
+    """A directory of the local filesystem. Thread-safe, provided that two threads never write one path at a time."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -50,16 +50,17 @@ class FilesystemStorage(StoredTree):
         self._tell: Callable[[StoredPath], None] | None = None
 
     def manage_permissions(self) -> None:
-        """From now on, let everybody read what is written, and only its owner write it, whatever the umask says."""
+        """From now on, make files readable for everybody and writable for their owner only, whatever the umask."""
         is_needed = 0o666 & ~umask_of_process() != PUBLIC_MODE
-        self._file_mode = PUBLIC_MODE if is_needed else None  # else the umask does it
+        # Otherwise the umask gives that mode anyway, and a call per file is saved.
+        self._file_mode = PUBLIC_MODE if is_needed else None
 
     def tell_changes(self, tell: Callable[[StoredPath], None] | None) -> None:
-        """From now on, call ``tell``, from any thread, with the path of each file that has appeared, changed or gone."""
+        """From now on, call ``tell`` with the path of each file that appears, changes or goes, from any thread."""
         self._tell = tell
 
     def tell(self, paths: Iterable[StoredPath]) -> None:
-        """Tell of changes that another process has made here, with a ``twin``."""
+        """Pass on changes that another process made in the directory, with a ``twin``."""
         if self._tell is not None:
             for path in paths:
                 self._tell(path)
@@ -67,14 +68,14 @@ class FilesystemStorage(StoredTree):
     def twin(self) -> "FilesystemStorage":
         """Return a storage for another process, which writes to the same directory in the same way."""
         twin = type(self)(self._root)
-        twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
-        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
+        twin._file_mode = self._file_mode  # noqa: SLF001 - our own class
+        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; each shortcoming is logged by one process only
         twin._parts = self._parts.twin(twin._folders)  # noqa: SLF001 - as above
         return twin
 
     @contextmanager
     def claimed(self, paths: Iterable[StoredPath]) -> Iterator[None]:
-        """Keep other threads from writing to these paths, and take what a ``twin`` leaves half-written for ours.
+        """Keep other threads from writing these paths, and count a ``twin``'s temporary files for them as ours.
 
         Raises:
             PathConflictError: another thread writes one of them.
@@ -94,10 +95,10 @@ class FilesystemStorage(StoredTree):
     def write(
         self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
     ) -> Iterator[FileWriter]:
-        """Write a file that appears, whole, when the block ends well, and not at all when it raises.
+        """Write a file that appears, whole, if the block succeeds, and not at all if it raises.
 
-        With ``partial`` the writing goes on from what an earlier attempt left, and what is written stays behind, under its
-        temporary name, where the block ends with an error that ``partial`` names.
+        With ``partial``, writing continues what an earlier attempt left; what was written is kept under its temporary
+        name if the block raises an error that ``partial`` names.
 
         Raises:
             StorageError: the disk refused.
@@ -113,6 +114,7 @@ class FilesystemStorage(StoredTree):
                 writer.take_over(partial.offset)
             yield writer
             writer.close(mtime, self._file_mode)
+            # Checked last: a thread that was still waiting for upstream when the run ended must not publish anything.
             if self._abandoned:
                 raise InterruptedRunError
             self._publish(path)
@@ -133,23 +135,26 @@ class FilesystemStorage(StoredTree):
                 self._being_written.discard(path)
 
     def partial_size(self, path: StoredPath) -> int:
-        """Return how many bytes an earlier attempt has left of a file, or 0."""
+        """Return how many bytes of a file an earlier attempt has left, or 0."""
         return self._parts.size(path)
 
     def part_beside(self, path: StoredPath) -> str | None:
-        """Return the name that a file has beside its place while it is written; None where that lies elsewhere."""
+        """Return the temporary name of a file that is written in its own folder; None if it is written elsewhere."""
         return self._parts.beside(path)
 
     def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> AbstractContextManager[None]:
-        """Hold room for a file of that size beside all others that are under way, and beside the reserve.
+        """Reserve room for a file of that size, on top of all others in progress and of ``reserve_bytes``.
 
         Raises:
-            StorageError: there is not so much.
+            StorageError: there is not enough.
         """
         return self._room.hold(self._absolute(path), size_bytes, reserve_bytes)
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
-        """Write a small file, unless it is there with the same bytes; return whether it was written."""
+        """Write a small file, unless the same bytes are there; return whether it was written.
+
+        An unchanged file keeps its time, so that web servers and caches go on using it.
+        """
         if self._plain_size(path) == len(data) and self.read(path) == data:
             return False
         with self.write(path, mtime) as writer:
@@ -158,14 +163,14 @@ class FilesystemStorage(StoredTree):
 
     @contextmanager
     def rewrite(self, path: StoredPath) -> Iterator[FileWriter]:
-        """Write a large file, as ``write`` does, unless it is there with the same bytes."""
+        """Write a large file, as ``write`` does, unless the same bytes are there."""
         with suppress(_UnchangedError), self.write(path) as writer:
             yield writer
             if self._is_same(path, writer):
                 raise _UnchangedError
 
     def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
-        """Replace a record of ours so that it survives a power cut right afterwards; it keeps its permissions."""
+        """Replace a record of ours durably: it survives a power cut right afterwards. It keeps its permissions."""
         mode = self._mode(path)
         with self.write(path) as writer:
             for piece in pieces:
@@ -175,7 +180,7 @@ class FilesystemStorage(StoredTree):
             self._shortcomings.flush_folder(os.path.dirname(self._absolute(path)))
 
     def flush(self) -> None:
-        """Make all that was written so far durable: one call for the whole filesystem, in place of one per file."""
+        """Make everything written so far durable: one call for the whole filesystem instead of one per file."""
         with self._translated(WEB, "flush"):
             self._shortcomings.flush()
 
@@ -185,7 +190,7 @@ class FilesystemStorage(StoredTree):
             self._shortcomings.set_times(self._absolute(path), (mtime, mtime))
 
     def delete(self, path: StoredPath) -> bool:
-        """Delete a file, and the folders that it leaves empty; return whether it was there."""
+        """Delete a file, and the folders that become empty; return whether it was there."""
         absolute = self._absolute(path)
         try:
             os.unlink(absolute)
@@ -200,7 +205,7 @@ class FilesystemStorage(StoredTree):
         return was_there
 
     def link(self, path: StoredPath, target: str) -> None:
-        """Put a symbolic link in place, by one rename; ``target`` is relative to the link's own folder."""
+        """Put a symbolic link in place by one rename; ``target`` is relative to the link's folder."""
         try:
             self._parts.link(path, target)
         except OSError as error:
@@ -212,7 +217,7 @@ class FilesystemStorage(StoredTree):
             self._tell(path)
 
     def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
-        """Give a folder another place, by one rename; return False where that was not done, since something is there."""
+        """Move a folder by one rename; return False if something is in the new place."""
         with self._translated(path, "rename"):
             make_folder(os.path.dirname(self._absolute(new_path)))
             try:
@@ -225,11 +230,12 @@ class FilesystemStorage(StoredTree):
         return True
 
     def sweep(self, paths: Iterable[StoredPath]) -> int:
-        """Delete what earlier runs left half-written for these paths; return how many there were."""
+        """Delete the temporary files of earlier runs for these paths; return how many there were."""
         return sum(self._sweep_one(path) for path in paths)
 
     def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
-        """Delete what earlier runs left half-written, for these paths and wherever it is found, but for what is kept.
+        """Delete the temporary files of earlier runs, for these paths and wherever else they are found, except
+        ``kept``.
 
         Nobody else may be writing.
         """
@@ -241,12 +247,12 @@ class FilesystemStorage(StoredTree):
         return swept + self.sweep(path for path in paths if path not in goes_on)
 
     def is_writing(self) -> bool:
-        """Whether any file is half-written at this moment."""
+        """Whether any file is being written right now."""
         with self._guard:
             return bool(self._being_written)
 
     def abandon(self) -> None:
-        """Let no file appear from now on, and delete the half-written ones, whatever their writers do."""
+        """Let no file appear from now on, and delete the temporary files, whatever their writers do."""
         with self._guard:
             self._abandoned = True
             for path in self._being_written:
@@ -254,7 +260,7 @@ class FilesystemStorage(StoredTree):
         self.tidy()
 
     def tidy(self) -> None:
-        """Leave nothing of what was needed to write, when all that is to be written is; what comes late does no harm."""
+        """Remove all temporary files and folders once everything is written; a late writer does no harm."""
         self._parts.tidy()
 
     def _sweep_one(self, path: StoredPath) -> bool:

@@ -1,4 +1,4 @@
-"""The folders of a mirror's directory: made when a file needs them, and deleted when the last one has gone."""
+"""The folders of the mirror's directory: made when a file needs them, deleted when their last file has gone."""
 
 import os
 import threading
@@ -14,46 +14,46 @@ _KEPT_FOLDERS = frozenset({"", WEB, SIMPLE, PACKAGES})
 
 
 class Folders:
-    """The folders below ``root``. Thread-safe, also where other processes use them."""
+    """The folders below ``root``. Thread-safe, even if other processes use them."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._guard = threading.Lock()
 
     def open_in(self, file: str, flags: int) -> int:
-        """Return a descriptor of a file; its folder is only made where that fails, which saves a call for most files."""
+        """Open a file and return its descriptor; its folder is made only if that fails, to save a call for most files."""
         return self._with_folder(file, lambda: os.open(file, flags, 0o666))
 
     def rename_into(self, name: str, target: str, source: int | None) -> None:
-        """Rename a file out of the folder of that descriptor; the folder of its target is made where it is missing."""
+        """Rename a file from the folder ``source`` is open on; the target's folder is made if it is missing."""
         self._with_folder(target, lambda: os.replace(name, target, src_dir_fd=source))
 
     def _with_folder(self, file: str, act: Callable[[], _Result]) -> _Result:
         with suppress(FileNotFoundError):
             return act()
-        with self._guard:  # no other thread deletes the folder, empty as it is, before it is used
-            for _ in range(_TRIES):  # another process may
+        with self._guard:  # no other thread may delete the empty folder before it is used
+            for _ in range(_TRIES):  # but another process may
                 with suppress(FileNotFoundError):
                     make_folder(file.rpartition("/")[0])
                     return act()
             return act()
 
     def delete_empty(self, path: str) -> None:
-        """Delete the folders around a path below the root, from the lowest up, as far as they are empty."""
+        """Delete the folders above a path, from the lowest up, as far as they are empty; the root's own folders stay."""
         folder = os.path.dirname(path)
         with self._guard:
             while folder not in _KEPT_FOLDERS:
                 try:
                     os.rmdir(f"{self._root}/{folder}")
                 except FileNotFoundError:
-                    pass  # a run that was killed may have got this far
+                    pass  # a killed run may have got this far
                 except OSError:
-                    return  # not empty, most of the time; or a link that an operator made
+                    return  # usually not empty; or a link made by an operator
                 folder = os.path.dirname(folder)
 
 
 def make_folder(folder: str) -> None:
-    """Make a folder, and those above it that are missing, of which there are few: so the lowest is tried first."""
+    """Make a folder and its missing parents; few are missing, so the lowest is tried first."""
     missing: list[str] = []
     while True:
         try:

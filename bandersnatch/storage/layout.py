@@ -1,7 +1,7 @@
-"""Where things lie: names and URLs become paths below the mirror's directory.
+"""Where things are: maps names and URLs to paths below the mirror's directory.
 
-The layout is the one that bandersnatch mirrors have had for years, so that web servers and existing trees need no change.
-Nothing from upstream is trusted: a URL that would lead anywhere but below ``web/packages`` is refused.
+The layout is the one that bandersnatch mirrors have had for years, so that web servers and existing trees need no
+change. Nothing from upstream is trusted: a URL that would lead outside ``web/packages`` is refused.
 """
 
 import re
@@ -15,7 +15,7 @@ from bandersnatch.errors import MalformedResponseError
 from bandersnatch.model import DistributionFile, has_unsafe_characters
 
 StoredPath = NewType("StoredPath", str)
-"""A path relative to the mirror's directory, with forward slashes; made by this module only."""
+"""A path relative to the mirror's directory, with forward slashes; only this module makes them."""
 
 STATE = StoredPath("state")
 TODO = StoredPath("todo")
@@ -42,7 +42,7 @@ RECORDS = (
     OWN_PROJECTS,
     LEFTOVERS,
 )
-"""All that are no databases; each is replaced as a whole."""
+"""All records that are not databases; each is replaced as a whole."""
 WEB = StoredPath("web")
 PACKAGES = StoredPath("web/packages")
 SIMPLE = StoredPath("web/simple")
@@ -61,7 +61,7 @@ _USUAL_URL = re.compile(
     r"(?:https?://[\w.:-]+|\.\./\.\.)/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/\w[\w.+!-]{0,239})(?:#\w+=\w+)?",
     re.ASCII,
 )
-"""As nearly all files have them, where no second look is needed; this is asked of every file several times."""
+"""The form of nearly all URLs, which needs no further checks; it is a fast path, used several times per file."""
 
 
 class Layout(Struct, frozen=True):
@@ -74,11 +74,11 @@ class Layout(Struct, frozen=True):
         return self._folder(project, self.hash_index)
 
     def other_page_folder(self, project: NormalizedName) -> StoredPath:
-        """Return where the pages would be with the other setting of ``hash_index``."""
+        """Return the folder that the pages would have with the other setting of ``hash_index``."""
         return self._folder(project, not self.hash_index)
 
     def display_name_folder(self, display_name: str) -> StoredPath:
-        """Return where old bandersnatch versions put the pages of a project whose name is not normalized."""
+        """Return the folder where old bandersnatch versions put pages, by the name that is not normalized."""
         return self._folder(display_name, self.hash_index)
 
     @staticmethod
@@ -87,7 +87,7 @@ class Layout(Struct, frozen=True):
 
 
 def all_need(path: str) -> bool:
-    """Whether a file or folder below the mirror's directory is one without which no project can be worked on."""
+    """Whether a file or folder below the mirror's directory is one that no project can do without."""
     above, _, name = path.rpartition("/")
     is_below = path.startswith(tuple(f"{folder}/" for folder in (SIMPLE, PACKAGES, LEGACY_JSON, LEGACY_PYPI)))
     return not is_below or (above == SIMPLE and name in ALL_PAGES)
@@ -99,18 +99,18 @@ def page_path(folder: StoredPath, page: str) -> StoredPath:
 
 
 def json_paths(project: str) -> tuple[StoredPath, StoredPath]:
-    """Return the two places where the project's legacy JSON is published."""
+    """Return the two places of a project's legacy JSON."""
     return StoredPath(f"{LEGACY_JSON}/{project}"), StoredPath(f"{LEGACY_PYPI}/{project}/json")
 
 
 def file_path(file: DistributionFile) -> StoredPath:
-    """Return where a file is kept: the same path below ``packages/`` as upstream's.
+    """Return the path of a file: the same below ``packages/`` as on upstream.
 
-    The path is taken from the URL and not computed, since files uploaded before 2016 may have other paths than
+    It comes from the URL and is not computed, because files uploaded before 2016 may have other paths than
     ``packages/<aa>/<bb>/<60 hex digits>/<filename>``.
 
     Raises:
-        MalformedResponseError: where the path leaves ``packages/`` or does not end in the file's name.
+        MalformedResponseError: the path leaves ``packages/``, or does not end in the file's name.
     """
     path = stored_path(file.url)
     if not path.endswith(f"/{file.filename}"):
@@ -119,14 +119,14 @@ def file_path(file: DistributionFile) -> StoredPath:
 
 
 def stored_path(url: str) -> StoredPath:
-    """Return the path of a file URL, absolute or relative; query and fragment play no part.
+    """Return the path of a file URL, absolute or relative; query and fragment are ignored.
 
     Raises:
-        MalformedResponseError: where the path leaves ``packages/``.
+        MalformedResponseError: the path leaves ``packages/``.
     """
     if usual := _USUAL_URL.fullmatch(url):
         return StoredPath(f"{PACKAGES}/{usual[1]}")
-    # urlsplit would take four times as long.
+    # Not urlsplit, which takes four times as long.
     whole = url.partition("#")[0].partition("?")[0]
     after_host = whole.find("/", whole.find("://") + 3) if "://" in whole else 0
     _, found, rest = whole[after_host:].partition(_PACKAGES_SEGMENT) if after_host >= 0 else ("", "", "")
@@ -140,26 +140,26 @@ def stored_path(url: str) -> StoredPath:
 
 
 def is_noted_path(path: object) -> bool:
-    """Whether a path of our own records is one that this module makes; what others have written there is not trusted."""
+    """Whether a path in one of our records is one that this module could have made; a record may have been edited."""
     if not isinstance(path, str) or not path.startswith(f"{WEB}/") or path.endswith("/"):
         return False
     return _is_plain(path) and len(path) <= _MAX_PATH_BYTES + len(PACKAGES)
 
 
 def metadata_path(path: StoredPath) -> StoredPath:
-    """Return where the core metadata of a file is kept (PEP 658)."""
+    """Return the path of a file's core metadata (PEP 658)."""
     return StoredPath(f"{path}.metadata")
 
 
 def is_metadata(path: StoredPath) -> bool:
-    """Whether a path is that of a distribution file's core metadata, and not of a file itself."""
+    """Whether a path is that of core metadata, and not of a distribution file."""
     return path.endswith(".metadata")
 
 
 def link_from_page(path: StoredPath) -> str:
-    """Return the relative URL that a project's page gives for a stored file.
+    """Return the relative URL of a stored file on its project's page.
 
-    It is the same with ``hash_index``: clients ask for ``/simple/<name>/`` there too, and the web server rewrites.
+    It is the same with ``hash_index``: clients request ``/simple/<name>/`` there too, and the web server rewrites.
     """
     return "../../" + quote(path.removeprefix(f"{WEB}/"))
 
@@ -170,7 +170,7 @@ def link_below(root_uri: str, path: StoredPath) -> str:
 
 
 def _is_plain(path: str) -> bool:
-    """Whether a path is names in folders and nothing else: nothing empty, no dot-file, no other separator, no control."""
+    """Whether a path has only plain names: none is empty or hidden, none has a backslash or a control character."""
     segments = path.split("/")
     return (
         len(segments) > 1

@@ -1,4 +1,4 @@
-"""The lock that a run holds on its directory from beginning to end."""
+"""The lock that a run holds on its directory from start to end."""
 
 import errno
 import logging
@@ -21,20 +21,20 @@ from bandersnatch.storage.set_aside import set_aside_others
 
 logger = logging.getLogger(__name__)
 
-_MODE = 0o664  # less what the umask takes away; never for all
+_MODE = 0o664  # minus the umask; never writable for everybody
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
 @contextmanager
 def run_lock(directory: Path) -> Iterator[None]:
-    """Hold the lock of a directory, which must be there, and has nothing but plain files for records then.
+    """Hold the lock of a directory, which must exist; anything in it that can't be a record of ours is set aside.
 
-    The file stays behind and tells who held it last; only the lock that the kernel keeps on it counts, and that ends with
-    its process. Where the filesystem has no such locks, a claim does instead (``storage/claims.py``).
+    The lock file stays behind and says who held it last. Only the kernel's lock on it counts, and that ends with its
+    process. On a filesystem without such locks, a claim takes its place (``storage/claims.py``).
 
     Raises:
         LockHeldError: another process holds it.
-        MissingDirectoryError: the directory is not there, or the mirror is not.
+        MissingDirectoryError: the directory, or the mirror in it, is missing.
         StorageError: the directory can't be read or written.
     """
     require_directory(directory)
@@ -52,6 +52,7 @@ def run_lock(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(directory: Path, path: Path) -> Iterator[None]:
+    # Made here and not by filelock, so that no link is followed and the permissions are ours.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE))
     _require_plain(path, os.lstat(path))
@@ -59,16 +60,16 @@ def _held(directory: Path, path: Path) -> Iterator[None]:
     lock = FileLock(path, fallback_to_soft=False, on_acquired=descriptors.append)
     if _acquire(lock):
         with _signed(path, descriptors[0], lock):
-            refuse_others(directory)  # who could have no lock has a claim
+            refuse_others(directory)  # a run that could not lock has left a claim
             yield
     else:
         with claim(directory):
-            refuse_living(path)  # of a run that had a lock here, or of another program
+            refuse_living(path)  # of a run that could lock, perhaps on another host, or another program
             yield
 
 
 def _acquire(lock: BaseFileLock) -> bool:
-    """Acquire a lock; return False where the filesystem has none."""
+    """Acquire a lock; return False if the filesystem does not support locks."""
     try:
         lock.acquire(timeout=0)
     except OSError as error:
@@ -84,7 +85,7 @@ def _acquire(lock: BaseFileLock) -> bool:
 
 @contextmanager
 def _signed(path: Path, descriptor: int, lock: BaseFileLock) -> Iterator[None]:
-    """Let the file of a lock tell who holds it, as long as the block lasts, and release it."""
+    """Write the holder into the lock file for the length of the block, then release the lock."""
     try:
         _prepare(path, descriptor)
         holder = Holder.of_this_process()
@@ -99,11 +100,11 @@ def _signed(path: Path, descriptor: int, lock: BaseFileLock) -> Iterator[None]:
 
 
 def _prepare(path: Path, descriptor: int) -> None:
-    """See to it that we write to no file that is another's too, and that not all may write to this one."""
+    """Check that the open file is nobody else's, and take away write permission for everybody."""
     found = os.fstat(descriptor)
     _require_plain(path, found)
     if found.st_mode & stat.S_IWOTH:
-        with suppress(OSError):  # it is another user's, or the filesystem has no permissions of its own
+        with suppress(OSError):  # another user's file, or a filesystem without permissions
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & _MODE & ~umask_of_process())
 
 
@@ -120,7 +121,7 @@ def _write(descriptor: int, record: bytes) -> None:
 
 
 def _told(path: Path) -> tuple[str, float]:
-    """Return who holds the lock, and for how many seconds: each holder writes the file once, when it has the lock."""
+    """Return who holds the lock, and for how many seconds; holders write the file when they get the lock."""
     try:
         return str(read_holder(path) or ""), time.time() - path.lstat().st_mtime
     except OSError:

@@ -1,7 +1,8 @@
-"""Which process holds a lock, and whether it still runs, as far as that can be known from here.
+"""Which process holds a lock, and whether it still runs, as far as we can tell from here.
 
-A number alone does not tell: after a kill another process may get it, and each host and container counts anew. So the
-record names the host, the boot of its kernel, the namespace of its numbers, and when the process was started.
+A process id alone does not tell: after a kill another process may get it, and each host and container counts
+separately. So the record also has the host, the boot of its kernel, the PID namespace, and the start time of the
+process.
 """
 
 import enum
@@ -17,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 _MAX_RECORD_BYTES = 4096
-_START_FIELD = 19  # of what follows the name in /proc/PID/stat, which may have blanks and brackets in it
+_START_FIELD = 19  # of the fields after the name in /proc/PID/stat
 _GONE_STATES = (b"Z", b"X")
 _GONE = "gone"
 _OF_FILELOCK = re.compile(r"([1-9][0-9]{0,9})\n([^\n]+)\n(?:[0-9]+\n)?")
@@ -29,7 +30,7 @@ class Fate(enum.Enum):
     RUNS = enum.auto()
     ENDED = enum.auto()
     UNKNOWN = enum.auto()
-    """It is another host's, or another container's."""
+    """The process belongs to another host or container."""
 
 
 class Holder(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Holder(Struct, frozen=True):
 
     @classmethod
     def of_this_process(cls) -> "Holder":
-        """Return the one that this process is from now on."""
+        """Return the holder that stands for this process from now on."""
         return cls(
             os.getpid(),
             socket.gethostname(),
@@ -58,7 +59,7 @@ class Holder(Struct, frozen=True):
 
     @classmethod
     def parse(cls, record: bytes, mtime: float) -> "Holder | None":
-        """Return who holds a lock by its record, which may be one of filelock's own; None where it names nobody."""
+        """Parse a record, which may be one of filelock's own; return None if it names nobody."""
         if found := _OF_FILELOCK.fullmatch(record.decode(errors="replace")):
             return cls(int(found[1]), found[2].partition("?")[0], mtime)
         with suppress(msgspec.MsgspecError, ValueError):
@@ -70,15 +71,15 @@ class Holder(Struct, frozen=True):
         return f"{self}\n".encode() + msgspec.json.encode(self) + b"\n"
 
     def render_ended(self) -> bytes:
-        """Return the record of a holder that has let go: it names nobody."""
+        """Return the record of a holder that has released the lock: it names nobody."""
         return f"{self}, until {_moment(time.time())}\n".encode()
 
     def fate(self) -> Fate:
-        """Return whether it still runs."""
+        """Return whether the process still runs."""
         here = Holder.of_this_process()
         if self.host != here.host or self.machine not in (here.machine, ""):
             return Fate.UNKNOWN
-        if self.boot not in (here.boot, ""):  # booted anew, unless it is another host of that name
+        if self.boot not in (here.boot, ""):  # rebooted, or another host of the same name
             return Fate.ENDED if self.machine and here.boot else Fate.UNKNOWN
         if self.namespace not in (here.namespace, ""):
             return Fate.UNKNOWN
@@ -90,7 +91,7 @@ class Holder(Struct, frozen=True):
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Return who has left a record, or None where it names nobody. No link is followed, and nothing is waited for.
+    """Return who left a record, or None if it names nobody. It follows no link, and never blocks on a FIFO.
 
     Raises:
         OSError: it can't be read.
@@ -108,21 +109,23 @@ def _moment(seconds: float) -> str:
 
 def _runs(pid: int, start: str) -> bool:
     now = _start(pid)
+    # The pid was reused if the start times differ.
     if now == _GONE or (now is not None and start):
         return now == start
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:
+    except PermissionError:  # it exists, but is another user's
         pass
     return True
 
 
 def _start(pid: int) -> str | None:
-    """Return when a process was started, in ticks since the boot; None if that can't be told."""
+    """Return when a process was started, in ticks since the boot; ``_GONE`` for a zombie, None if it is unknown."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
+            # The name in brackets may itself contain spaces and brackets, so cut after the last one.
             fields = stream.read().rpartition(b")")[2].split()
     except OSError:
         return None

@@ -1,8 +1,9 @@
-"""Whether the mirror's directory is there, and the mirror in it; it is made only where an operator says that it is meant.
+"""Checks that the mirror's directory is there, with the mirror in it; it is made only if an operator wants a new
+mirror.
 
-A disk that is not mounted leaves an empty folder in its place, or none. A run that took that for a new mirror would fill
-the disk below it. So a run leaves a record outside of the directory, which says that there was a mirror in it, and which of
-its folders were on disks of their own. Where the record can't be written, runs do without.
+If a disk is not mounted, its mount point is empty, or missing. A run that took that for a new mirror would fill the
+disk below. So each run leaves a record outside the directory, which says that there was a mirror in it, and which of
+its folders were mount points. If the record can't be written, we do without.
 """
 
 import errno
@@ -38,11 +39,11 @@ _OF_A_FILESYSTEM = "lost+found"
 
 
 def require_directory(directory: Path) -> None:
-    """Check that the directory is there, and also the mirror, where there was one in it.
+    """Check that the directory is there, and the mirror in it, if it ever had one.
 
     Raises:
-        MissingDirectoryError: one of them is not.
-        StorageError: nobody can say, or it is no directory.
+        MissingDirectoryError: one of them is missing.
+        StorageError: we can't tell, or it is not a directory.
     """
     if not _is_directory(directory):
         raise MissingDirectoryError(directory, "there is no such directory")
@@ -59,7 +60,7 @@ def require_directory(directory: Path) -> None:
 
 
 def begin_directory(directory: Path) -> None:
-    """Let a new mirror begin in the directory, and make it where it is missing; a mirror that is there stays as it is.
+    """Start a new mirror in the directory, and make the directory if needed; an existing mirror is left as it is.
 
     Raises:
         StorageError: it can't be made, or the record of an earlier mirror can't be deleted.
@@ -71,6 +72,7 @@ def begin_directory(directory: Path) -> None:
     else:
         return
     try:
+        # Not its parents: a missing parent is more often a disk that is not mounted than a new path.
         directory.mkdir()
     except FileNotFoundError as error:
         reason = f"{directory.parent} does not exist, and only the last folder is made; make it, or mount its disk"
@@ -89,7 +91,7 @@ def begin_directory(directory: Path) -> None:
 
 
 def record_mirror(directory: Path) -> None:
-    """Record, outside of the directory, that there is a mirror in it."""
+    """Record, outside the directory, that there is a mirror in it."""
     if not _holds_mirror(directory):
         return
     mounted = [name for name in _MOUNTABLE if os.path.ismount(directory / name) and not _is_empty(directory / name)]
@@ -117,7 +119,7 @@ def _is_directory(directory: Path) -> bool:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder has nothing, or nothing but what a new filesystem has; one that is missing counts as empty."""
+    """Whether a folder is empty or missing, or has only what a new filesystem has."""
     try:
         with os.scandir(folder) as entries:
             return all(entry.name == _OF_A_FILESYSTEM for entry in entries)
@@ -130,10 +132,10 @@ def _holds_mirror(directory: Path) -> bool:
 
 
 def _recorded(directory: Path) -> list[str] | None:
-    """Return which folders of the mirror were on disks of their own; None where there is no record of a mirror."""
+    """Return which folders of the mirror were mount points; None if there is no record of the mirror."""
     for path in _records(directory):
         data = None
-        with suppress(StorageError):  # another user's; then it says nothing to us
+        with suppress(StorageError):  # another user's record, which we ignore
             data = StoredTree(path.parent).read_record(StoredPath(path.name), _MOST_BYTES)
         if data is None:
             continue
@@ -146,7 +148,7 @@ def _recorded(directory: Path) -> list[str] | None:
 
 
 def _records(directory: Path) -> Iterator[Path]:
-    """Yield where the record of a mirror may be; what lies in the mirror itself would be gone with it."""
+    """Yield the paths where the record may be; none inside the mirror, where it would be lost along with it."""
     name = f"{sha256(os.fsencode(directory.absolute())).hexdigest()[:32]}.mirror"
     for place in _places():
         if not place.is_relative_to(directory.absolute()):
@@ -154,21 +156,21 @@ def _records(directory: Path) -> Iterator[Path]:
 
 
 def _places() -> Iterator[Path]:
-    """Yield where records of this program may be: what systemd or the user names; else the system's place and the user's."""
+    """Yield folders for records: what systemd or the user names; otherwise the system's folder and the user's."""
     if named := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         yield Path(named)
     elif os.path.isabs(named := os.environ.get("XDG_STATE_HOME", "")):
         yield Path(named, "bandersnatch")
     else:
         yield _SYSTEM
-        with suppress(RuntimeError):  # a user without an entry has no home
+        with suppress(RuntimeError):  # a user who is not in passwd has no home
             if (home := Path.home()).is_dir():
                 yield home / ".local" / "state" / "bandersnatch"
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a small file, whole or not at all."""
-    import tempfile  # noqa: PLC0415 - most runs have nothing to write, and shall import little
+    """Write a small file by an atomic rename."""
+    import tempfile  # noqa: PLC0415 - most runs have nothing to write
 
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)

@@ -1,9 +1,10 @@
-"""Half-written files: where they lie until they are whole, and how they are opened, so that nobody else can plant one.
+"""Temporary files: where they are while incomplete, and how they are opened, so that nobody else can plant one.
 
-They lie in a folder of the mirror's directory that only its owner may enter, outside ``web/``, so that no web server shows
-them. A name there comes from the path, so that the next run finds it. What lies there would be published without what a
-folder hands down to new files where that differs: filesystem, group, ACL, SELinux label. Such a file lies beside its
-place, under a hidden name that a key in the folder makes. No link is followed in either place.
+They are in a folder of the mirror's directory that only its owner may enter, outside ``web/``, so that no web server
+serves them. Their names are derived from the paths, so that the next run finds them. A rename does not change what a
+new file takes from its folder: filesystem, group, ACL, SELinux label. Where these differ from the final folder's, the
+temporary file is beside its final place instead, under a hidden name that needs a secret key. No link is followed in
+either place.
 """
 
 import errno
@@ -32,7 +33,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class Parts:
-    """The half-written files of the mirror in ``root``. Thread-safe, but for two threads that write one path."""
+    """The temporary files of the mirror in ``root``. Thread-safe, unless two threads write one path."""
 
     def __init__(
         self, root: str, folders: Folders, shortcomings: Shortcomings, *, is_folder_checked: bool = False
@@ -45,27 +46,27 @@ class Parts:
         self._is_key_needed = False
 
     def twin(self, folders: Folders) -> "Parts":
-        """Return the half-written files for another process of the same run, which finds our folder as we have left it.
+        """Return the same for another process of this run, which uses our folder without checking it again.
 
-        It must not be emptied as what others could have written to: a filesystem without modes always shows it as open to
-        all, and we write there at the same time.
+        That process must not empty it as a folder that others could write to: a filesystem without modes always shows
+        it as open to everybody, and we are writing there at the same time.
         """
         with suppress(OSError, StorageError):
             self._folder()
         return Parts(self._root, folders, self._shortcomings, is_folder_checked=self._opened is not None)
 
     def open_new(self, path: StoredPath) -> int:
-        """Return a descriptor of a new and empty file for ``path``; what lies in its place is deleted."""
+        """Return a descriptor of a new, empty file for ``path``; whatever has its temporary name is deleted."""
         try:
             return self._open(path, _NEW)
         except FileExistsError:
             self.delete(path)
-        except FileNotFoundError:  # somebody has deleted the folder meanwhile
+        except FileNotFoundError:  # the folder was deleted meanwhile
             self._forget_folder()
         return self._open(path, _NEW)
 
     def open_again(self, path: StoredPath) -> int:
-        """Return a descriptor of what an earlier attempt has left, if it is a file that only we can have made."""
+        """Return a descriptor of what an earlier attempt left, if only we can have made it."""
         descriptor = self._open(path, _OPEN)
         if not is_ours(os.fstat(descriptor)):
             os.close(descriptor)
@@ -73,7 +74,7 @@ class Parts:
         return descriptor
 
     def size(self, path: StoredPath) -> int:
-        """Return how many bytes an earlier attempt has left, or 0."""
+        """Return how many bytes an earlier attempt left, or 0."""
         try:
             name, folder = self._place(path)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -82,7 +83,7 @@ class Parts:
         return found.st_size if is_ours(found) else 0
 
     def publish(self, path: StoredPath) -> None:
-        """Put what was written in its place, by one rename."""
+        """Move the finished file into place by one rename."""
         target = f"{self._root}/{path}"
         name, folder = self._place(path)
         try:
@@ -90,7 +91,7 @@ class Parts:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            with self._guard:  # two filesystems that look like one
+            with self._guard:  # same st_dev, but two filesystems, as with bind mounts
                 self._is_beside[_area(path)] = True
             beside, _ = self._place(path)
             self._copy(name, folder, beside)
@@ -98,7 +99,7 @@ class Parts:
             os.unlink(name, dir_fd=folder)
 
     def link(self, path: StoredPath, target: str) -> None:
-        """Put a symbolic link in place, by one rename."""
+        """Put a symbolic link in place by one rename."""
         self.delete(path)
         name, folder = self._place(path)
         os.symlink(target, name, dir_fd=folder)
@@ -113,18 +114,18 @@ class Parts:
             self.link(path, target)
 
     def delete(self, path: StoredPath) -> bool:
-        """Delete what is half-written for ``path``, wherever it lies; return whether there was anything."""
+        """Delete the temporary file for ``path``, wherever it is; return whether there was one."""
         places: list[tuple[str, int | None]] = [(self._old_name(path), None)]
         with suppress(OSError, StorageError):
             places.append(self._place(path))
         return sum(unlink(name, folder) for name, folder in places) > 0
 
     def beside(self, path: StoredPath) -> str | None:
-        """Return the name that a half-written file has beside its place; None where it lies in our folder."""
+        """Return a file's temporary name in its own folder; None if it is written in our folder."""
         return self._place(path)[0].rpartition("/")[2] if self._lies_beside(path) else None
 
     def take_over(self, path: StoredPath) -> None:
-        """Take for ours what an older version has left half-written, in a place of which all could know."""
+        """Adopt a temporary file of an older version, which had a name that everybody could guess."""
         old = self._old_name(path)
         with suppress(OSError):
             if self.size(path) == 0 and is_ours(os.lstat(old)):
@@ -133,7 +134,7 @@ class Parts:
         unlink(old, None)
 
     def sweep(self, kept: Iterable[StoredPath]) -> int:
-        """Delete all that lies in our folder but for what is half-written for these paths; return how much it was."""
+        """Delete everything in our folder except the temporary files for these paths; return how much it was."""
         if not os.path.lexists(f"{self._root}/{PARTS_FOLDER}"):
             return 0
         folder = self._folder()
@@ -142,11 +143,11 @@ class Parts:
         return sum(unlink(name, folder) for name in os.listdir(folder) if name not in names)
 
     def leave(self) -> None:
-        """Know that something half-written stays behind for another run, and with it the key."""
+        """Note that a temporary file, and so the key, must be kept for another run."""
         self._is_key_needed = True
 
     def tidy(self) -> None:
-        """Delete our folder, if nothing is in it that another run needs."""
+        """Delete our folder, unless another run needs something in it."""
         folder = f"{self._root}/{PARTS_FOLDER}"
         if not self._is_key_needed:
             unlink(f"{folder}/{_KEY}", None)
@@ -160,7 +161,7 @@ class Parts:
         return os.open(name, flags, 0o666, dir_fd=folder)
 
     def _place(self, path: StoredPath) -> tuple[str, int | None]:
-        """Return the name of a half-written file, and the descriptor of our folder if it lies there."""
+        """Return the name of a temporary file, and the descriptor of our folder if it is there."""
         if not self._lies_beside(path):
             return name_inside(path), self._folder()
         name = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), key=self._key(), digest_size=16).hexdigest()
@@ -196,7 +197,7 @@ class Parts:
             self._opened = None
 
     def _key(self) -> bytes:
-        """Return what makes names that nobody else can know."""
+        """Return the secret from which names are made that nobody else can guess."""
         folder = self._folder()
         with self._guard:
             for _ in range(2):
@@ -206,7 +207,7 @@ class Parts:
                         if is_ours(os.fstat(descriptor)) and len(key := stream.read(_KEY_BYTES)) == _KEY_BYTES:
                             return key
                     os.unlink(_KEY, dir_fd=folder)
-                # By a rename, so that a helper never meets a key of which a part is written.
+                # Linked into place when complete, so that a helper never reads half a key.
                 name = secrets.token_hex(16)
                 with open(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as stream:
                     stream.write(secrets.token_bytes(_KEY_BYTES))
@@ -214,7 +215,7 @@ class Parts:
                     os.link(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
                 except FileExistsError:
                     pass
-                except OSError:  # no hard links; then of two processes at once the later one's key is that of both
+                except OSError:  # no hard links: of two processes, the later one's key wins
                     os.rename(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
                 unlink(name, folder)
         raise PermissionError(errno.EACCES, "the key of the names can't be kept")
@@ -240,10 +241,10 @@ class Parts:
 
 
 def name_inside(path: StoredPath) -> str:
-    """Return the name that a half-written file has in our folder."""
+    """Return the name of a temporary file in our folder."""
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest() + PART_SUFFIX
 
 
 def _area(path: StoredPath) -> str:
-    """Return the folder for which it is looked at once what it hands down: one of the few of which an operator knows."""
+    """Return the folder whose inherited attributes stand for a path's: one of the few that an operator may have set up."""
     return "/".join(path.split("/")[:-1][:2])

@@ -1,6 +1,6 @@
-"""A folder that only its owner may enter, and files of which nobody else can have a hand in.
+"""A folder that only its owner may enter, and files that nobody else can have tampered with.
 
-What lies in a folder to which others could write is not to be trusted; nor is a file that has another owner or name.
+Nothing is trusted in a folder that others could write to, nor a file that has another owner or another hard link.
 """
 
 import errno
@@ -15,9 +15,10 @@ _HANDED_DOWN = ("system.posix_acl_default", "security.selinux")
 
 
 def open_private_folder(root: str, name: str, *, is_checked: bool) -> int:
-    """Return a descriptor of our folder in ``root``, which is made where it is missing, or not what it should be.
+    """Return a descriptor of our folder in ``root``; it is made if it is missing, or remade if it is not as it should
+    be.
 
-    Where it ``is_checked`` by this run already, it is taken as it is.
+    If this run has checked it already (``is_checked``), it is used as it is.
     """
     path = f"{root}/{name}"
     for _ in range(2):
@@ -32,16 +33,16 @@ def open_private_folder(root: str, name: str, *, is_checked: bool) -> int:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
-            os.unlink(path)  # a link or a file that somebody has put there
+            os.unlink(path)  # a link or a file that somebody put there
             continue
         found = os.fstat(folder)
-        # A filesystem may give all files to one user, so that even what we make is not ours.
+        # Some filesystems give all files to one user, so that even a folder that we just made is not ours.
         if is_new or is_checked or (found.st_uid == os.geteuid() and handed_down(path) == handed_down(root)):
             if found.st_mode & 0o077 and not (is_new or is_checked):
                 with suppress(OSError):
                     os.fchmod(folder, 0o700)
-                if os.fstat(folder).st_mode & 0o077 == 0:  # else the filesystem has no modes, and always shows it so
-                    _empty(folder)  # others may have written there
+                if os.fstat(folder).st_mode & 0o077 == 0:  # otherwise the filesystem has no modes
+                    _empty(folder)  # others may have written to it
             return folder
         _empty(folder)
         os.close(folder)
@@ -56,7 +57,7 @@ def _empty(folder: int) -> None:
 
 
 def unlink(name: str, folder: int | None) -> bool:
-    """Delete a file in an open folder; return whether that was done."""
+    """Delete a file in an open folder; return whether it was deleted."""
     try:
         os.unlink(name, dir_fd=folder)
     except OSError:
@@ -65,12 +66,12 @@ def unlink(name: str, folder: int | None) -> bool:
 
 
 def is_ours(found: os.stat_result) -> bool:
-    """Whether a file is one that nobody else has made, or can have under another name."""
+    """Whether only we can have made a file, and it has no other name."""
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
 
 
 def handed_down(folder: str) -> tuple[object, ...]:
-    """Return what a new file in a folder takes from it, and keeps when it is renamed."""
+    """Return what a new file inherits from a folder, and keeps when it is renamed."""
     found = os.stat(folder)
     group = found.st_gid if found.st_mode & stat.S_ISGID else None
     return found.st_dev, group, *(_attribute(folder, name) for name in _HANDED_DOWN)
@@ -79,5 +80,5 @@ def handed_down(folder: str) -> tuple[object, ...]:
 def _attribute(folder: str, name: str) -> bytes | None:
     try:
         return os.getxattr(folder, name)
-    except (OSError, AttributeError):  # none, or none on this system
+    except (OSError, AttributeError):  # no such attribute, or a system without them
         return None

@@ -1,4 +1,4 @@
-"""Room on the disk: files that are under way together must leave the reserve that the operator wants."""
+"""Free space: all files in progress together must leave the reserve that the operator wants."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ from bandersnatch.errors import StorageError
 
 
 class Room:
-    """The room on the filesystem of ``root``. Thread-safe."""
+    """The free space on the filesystem of ``root``. Thread-safe."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -20,10 +20,10 @@ class Room:
 
     @contextmanager
     def hold(self, path: str, size_bytes: int, reserve_bytes: int) -> Iterator[None]:
-        """Hold room for a file of that size, as long as the block lasts.
+        """Reserve room for a file of that size for the length of the block.
 
         Raises:
-            StorageError: there is not so much beside the reserve, and beside what is held already.
+            StorageError: with the reserve and all other files in progress, there is not enough.
         """
         if reserve_bytes == 0:
             yield

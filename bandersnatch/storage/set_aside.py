@@ -1,6 +1,6 @@
-"""Gives another name to whatever lies where a record of ours would be, and can be none.
+"""Renames whatever has the name of a record of ours, but can't be one.
 
-A FIFO would hold a run for ever, a folder can't be replaced by a file, and SQLite writes where a link leads.
+Reading a FIFO would block for ever, a folder can't be replaced by a file, and SQLite would write through a link.
 """
 
 import logging
@@ -14,13 +14,13 @@ from bandersnatch.errors import StorageError
 from bandersnatch.storage.layout import INVENTORY, LAST_MODIFIED, RECORDS, UNLISTED
 
 DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
-"""Of the files that SQLite opens for one database."""
+"""The suffixes of the files that SQLite opens for one database."""
 
 logger = logging.getLogger(__name__)
 
 
 def set_aside_others(directory: Path) -> None:
-    """Do so for all records of a mirror, whose lock is held.
+    """Rename all such things in a mirror whose lock we hold.
 
     Raises:
         StorageError: the disk refused.
@@ -32,7 +32,7 @@ def set_aside_others(directory: Path) -> None:
 
 
 def is_other_kind(path: Path, *, may_be_link: bool = False) -> bool:
-    """Whether something lies there that is no plain file; what is not there, or is out of our sight, is not."""
+    """Whether something other than a plain file is there; what is missing or can't be looked at does not count."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -1,6 +1,6 @@
-"""What a filesystem may not be able to do, and what is done instead; it is told once in a run, whichever process finds it.
+"""What some filesystems can't do, and what we do instead; logged once per run, by whichever process finds it.
 
-Not being able to do something is one thing, and failing at it is another: a disk that is full or breaks is an error always.
+Only "not supported" counts here: a disk that is full or fails is always an error.
 """
 
 import ctypes
@@ -14,18 +14,18 @@ from functools import partial
 logger = logging.getLogger(__name__)
 
 UNABLE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM})
-"""What filesystems answer that do not know a call, or only for their owner, as network ones do."""
+"""The errors of filesystems that do not support a call, or only for the owner, as network filesystems do."""
 
 
 class Shortcomings:
-    """Does what the filesystem of ``root`` may not be able to do. Thread-safe, also where a forked process shares it."""
+    """Does what the filesystem of ``root`` may not support. Thread-safe, even if a forked process shares it."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._flushing, self._durability, self._times, self._modes = _Once(), _Once(), _Once(), _Once()
 
     def flush(self) -> None:
-        """Make durable what was written to the filesystem, and to no other where it can be flushed by itself."""
+        """Make everything written to this filesystem durable; if it can't be flushed alone, flush all filesystems."""
         folder = os.open(self._root, os.O_RDONLY)
         try:
             if not self._is_done(self._flushing, "can't be flushed by itself; all are", partial(_syncfs, folder)):
@@ -34,13 +34,13 @@ class Shortcomings:
             os.close(folder)
 
     def flush_file(self, descriptor: int) -> None:
-        """Make a file durable, or the names in an open folder."""
+        """Make a file durable, or the directory entries of an open folder."""
         told = "can't flush single files or folders; it is flushed as a whole"
         if not self._is_done(self._durability, told, partial(os.fsync, descriptor)):
             self.flush()
 
     def flush_folder(self, path: str) -> None:
-        """Make the names in a folder durable."""
+        """Make the directory entries of a folder durable."""
         folder = os.open(path, os.O_RDONLY)
         try:
             self.flush_file(folder)
@@ -48,7 +48,7 @@ class Shortcomings:
             os.close(folder)
 
     def set_times(self, file: int | str, seconds: tuple[float, float]) -> None:
-        """Set when a file was last read and changed."""
+        """Set access and modification time, in seconds since 1970."""
         told = "lets this user set no times: files have those of their writing"
         self._is_done(self._times, told, partial(os.utime, file, seconds))
 
@@ -70,7 +70,7 @@ class Shortcomings:
 
 
 class _Once:
-    """Whether something was told, by us or by a process that was forked from us: a token that only one of them gets."""
+    """Whether something was logged, by us or a forked process; a pipe holds one token, which only one of them gets."""
 
     def __init__(self) -> None:
         self._token, giver = os.pipe()

@@ -1,4 +1,4 @@
-"""The mirror's directory as it is read: files, folders and links, by paths relative to it."""
+"""Reads the mirror's directory: files, folders and links, by paths relative to it."""
 
 import errno
 import hashlib
@@ -17,12 +17,12 @@ from bandersnatch.storage.layout import StoredPath, all_need
 
 _READ_BYTES = 1024 * 1024
 _MOST_BYTES = 1024**3
-"""More than any page of ours has."""
+"""Larger than any page of ours."""
 _READ = os.O_RDONLY | os.O_NONBLOCK
-"""A FIFO does not hold us, and is empty."""
+"""With O_NONBLOCK, opening a FIFO does not block, and reading it returns nothing."""
 _SEARCHED_BYTES = 256
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ})
-"""There is no such file; none is there of a name that the filesystem can't have."""
+"""The errors for a missing file; the last two are for names that the filesystem does not allow."""
 _NO_FOLDER = ABSENT - {errno.ENOTDIR}
 
 logger = logging.getLogger(__name__)
@@ -40,19 +40,20 @@ class StoredTree:
         return self._root
 
     def read(self, path: StoredPath) -> bytes | None:
-        """Return the bytes of a small file, or None where there is none."""
+        """Return the bytes of a small file, or None if there is none."""
         return self.read_record(path, _MOST_BYTES)
 
     def read_record(self, path: StoredPath, most: int) -> bytes | None:
-        """Return the bytes of a record of ours, or None where there is none; what can be none is told of, and left alone.
+        """Return the bytes of a record of ours, or None if there is none; anything that can't be one is reported and
+        left alone.
 
-        Nothing is read before it is known to be a plain file, and not too large: a FIFO would wait for ever.
+        It is read only once it is known to be a plain file of at most ``most`` bytes.
         """
         try:
             with open(os.open(self._absolute(path), _READ), "rb") as stream:
                 found = os.fstat(stream.fileno())
                 if stat.S_ISREG(found.st_mode) and found.st_size <= most:
-                    return stream.read(found.st_size + 1)  # not ``most``: room for so much is made before
+                    return stream.read(found.st_size + 1)  # not ``most``: read() would allocate that much first
         except OSError as error:
             if error.errno in ABSENT or self.is_folder(path):
                 return None
@@ -67,11 +68,11 @@ class StoredTree:
             yield stream
 
     def pieces(self, path: StoredPath) -> Iterator[bytes]:
-        """Yield the bytes of a file piece by piece."""
+        """Yield the bytes of a file in chunks."""
         return map(bytes, self._blocks(path))
 
     def _blocks(self, path: StoredPath) -> Iterator[memoryview]:
-        """Yield the bytes of a file in one buffer, of which each piece holds only until the next one is asked for."""
+        """Yield the bytes of a file in one reused buffer: each chunk is valid only until the next one is requested."""
         try:
             descriptor = os.open(self._absolute(path), _READ)
             try:
@@ -89,7 +90,7 @@ class StoredTree:
             raise self._error(path, "read", error) from error
 
     def stat(self, path: StoredPath) -> StoredFile | None:
-        """Return size and modification time of a file, or None where there is none, but a folder perhaps."""
+        """Return a file's size and modification time; None if it is missing, or a folder."""
         try:
             found = os.stat(self._absolute(path))
         except OSError as error:
@@ -99,8 +100,8 @@ class StoredTree:
         return StoredFile(found.st_size, found.st_mtime) if not stat.S_ISDIR(found.st_mode) else None
 
     def stamp(self, path: StoredPath) -> str | None:
-        """Return what changes when a file is replaced or written to, also where a power cut may have taken back what was
-        written; None where there is no plain file.
+        """Return a text that changes when a file is replaced or written to, or when a power cut may have undone a
+        write; None if it is not a plain file.
         """
         try:
             found = os.lstat(self._absolute(path))
@@ -110,7 +111,7 @@ class StoredTree:
 
     @contextmanager
     def searched(self, path: StoredPath) -> Iterator["SearchedFile"]:
-        """Open a stored file in which only a few places are looked at."""
+        """Open a stored file of which only a few places are read."""
         with self.open(path) as stream:
             yield SearchedFile(stream.fileno())
 
@@ -118,7 +119,7 @@ class StoredTree:
         """Return the hexadecimal digest of a stored file.
 
         Raises:
-            InterruptedRunError: ``is_stopped()`` became true on the way.
+            InterruptedRunError: ``is_stopped()`` became true meanwhile.
         """
         hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
         for piece in self._blocks(path):
@@ -142,31 +143,31 @@ class StoredTree:
                     yield entry.name
 
     def files_below(self, path: StoredPath, is_meant: Callable[[str], bool]) -> Iterator[StoredPath]:
-        """Yield the files below a folder whose names are meant; links to folders are not followed."""
+        """Yield the files below a folder whose names ``is_meant`` accepts; links to folders are not followed."""
         for folder, _, names in os.walk(self._absolute(path)):
             for name in filter(is_meant, names):
                 yield StoredPath(f"{os.path.relpath(folder, self._root)}/{name}")
 
     def link_target(self, path: StoredPath) -> str | None:
-        """Return where a symbolic link leads, in its own words; None where there is no link."""
+        """Return the target of a symbolic link as written; None if it is not a link."""
         try:
             return os.readlink(self._absolute(path))
         except OSError:
             return None
 
     def is_same(self, path: StoredPath, other: StoredPath) -> bool:
-        """Whether two paths lead to one file or folder, as names that differ in case do on some filesystems."""
+        """Whether two paths are one file or folder, as names that differ only in case are on some filesystems."""
         try:
             return os.path.samefile(self._absolute(path), self._absolute(other))
         except OSError:
             return False
 
     def is_folder(self, path: StoredPath) -> bool:
-        """Whether there is a folder, be it where a file was meant: upstream may name a file as it names a folder."""
+        """Whether there is a folder, even if a file was expected: upstream may give a file the name of a folder."""
         return os.path.isdir(self._absolute(path)) and not os.path.islink(self._absolute(path))
 
     def _plain_size(self, path: StoredPath) -> int | None:
-        """Return the size of a file that is no link; what lies behind a link is not the file that is asked for."""
+        """Return the size of a plain file, or None: what is behind a link is not the file that was asked for."""
         try:
             found = os.lstat(self._absolute(path))
         except OSError:
@@ -177,7 +178,7 @@ class StoredTree:
         return f"{self._base}/{path}"
 
     def _error(self, path: str, doing: str, cause: OSError | str) -> StorageError:
-        """Return the error for what the disk refused; one that is not to end the run, where only some projects need it."""
+        """Return the error for a disk operation; it ends the run unless only some projects need the path."""
         absolute = self._absolute(path)
         refused = refused_place(cause, absolute) if isinstance(cause, OSError) else None
         is_shared = refused is None or all_need(os.path.relpath(refused, self._base))
@@ -192,7 +193,7 @@ class StoredTree:
 
 
 class SearchedFile:
-    """The bytes of a file, of which no more is read than is looked at: a mapped one would count as memory of ours."""
+    """Reads parts of a file on demand. It is not mapped, because mapped pages count as memory of the process."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -206,7 +207,7 @@ class SearchedFile:
         return os.pread(self._descriptor, max(0, end - begin), begin)
 
     def find(self, sub: bytes, start: int, end: int) -> int:
-        """Return where ``sub`` stands first between two places, or -1."""
+        """Return where ``sub`` first occurs between two offsets, or -1."""
         count = _SEARCHED_BYTES
         while start < end:
             block = os.pread(self._descriptor, min(count, end - start), start)
@@ -220,7 +221,7 @@ class SearchedFile:
 
 
 def _boot() -> str:
-    """Return what the system is called since it was booted, or nothing where it has no name for that."""
+    """Return an id that the kernel makes at each boot, or an empty text if there is none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
