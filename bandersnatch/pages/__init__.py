@@ -1,4 +1,4 @@
-"""The pages below ``web/simple``: rendered, written, read back, and the root index over them.
+"""The pages under ``web/simple``: rendered, written, read back, with the root index of all of them.
 
-A page that is published lists only files that are in place.
+A published page lists only files that are in place.
 """

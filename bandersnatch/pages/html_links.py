@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 
 def links_of(page: str) -> list[tuple[str, frozenset[str]]]:
-    """Return the target of each link, with the names of its attributes; of a broken page, as far as it can be read."""
+    """Return the target of each link, and the names of its attributes; a broken page is read as far as possible."""
     reader = _LinkReader()
-    with suppress(AssertionError):  # what html.parser raises at some broken declarations; what came before counts
+    with suppress(AssertionError):  # html.parser raises it for some broken declarations
         reader.feed(page)
         reader.close()
     return reader.links

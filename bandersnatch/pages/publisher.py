@@ -1,4 +1,4 @@
-"""Puts a project's pages in place, and only then deletes what they no longer name; or takes a whole project away.
+"""Puts a project's pages in place, and only then deletes what they no longer name; or removes a whole project.
 
 The order is the mirror's promise: files before their page, a page before the deletions that it allows.
 """
@@ -35,10 +35,11 @@ from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
 
 
 class Publication(Struct, frozen=True):
-    """A project's page whose files are all in place, and what goes once it is published.
+    """A project's page whose files are all in place, and what is deleted once it is published.
 
-    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
-    were written just now; ``required_serial`` is what the legacy JSON owes, which is there where it was fetched already.
+    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` holds the
+    paths just written; ``required_serial`` is the least serial of the legacy JSON, which is included if it was already
+    fetched.
     """
 
     page: ProjectPage
@@ -55,8 +56,8 @@ class Publication(Struct, frozen=True):
 class Publisher(Struct, frozen=True):
     """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time.
 
-    Without ``notes_etags`` the next request for each page that is published is not conditional. ``takes_records`` is given
-    what the inventory is to record, where another process does that.
+    Without ``notes_etags`` the next request for each published page is unconditional. ``takes_records`` receives what
+    the inventory must record, if another process does the recording.
     """
 
     upstream: Upstream
@@ -90,7 +91,8 @@ class Publisher(Struct, frozen=True):
             self._clean_up(project, publication.display_name)
         free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
         changed += [self.storage.delete(path) for path in free]
-        # With anything missing, the next request must not be conditional: upstream, or we, may have mended that by then.
+        # If anything is missing, the next request must be unconditional: it may have been repaired by then, under the
+        # same ETag.
         is_complete = not publication.lost_metadata and not page.left_out
         etag = publication.etag if self.notes_etags and is_complete else None
         size_bytes = sum(file.size or 0 for file in page.files)
@@ -112,7 +114,7 @@ class Publisher(Struct, frozen=True):
     def differing_pages(self, publication: Publication, *, old_ones_too: bool = False) -> list[StoredPath]:
         """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises.
 
-        But not, unless ``old_ones_too``, those that only lack what pages did not tell when they were written.
+        Pages that differ only because older code wrote less are left out, unless ``old_ones_too``.
         """
         legacy_json, pages = self._render(publication, self._as_held(publication))
         project = publication.page.name
@@ -128,12 +130,12 @@ class Publisher(Struct, frozen=True):
         return differing
 
     def pages_of(self, project: NormalizedName) -> list[StoredPath]:
-        """Return where pages and legacy JSON of a project may lie, with the versions that are kept of the pages."""
+        """Return all possible paths of a project's pages and legacy JSON, including the kept versions of the pages."""
         pages = (path for folder in self._folders(project) for path in self._pages.paths(folder))
         return [*json_paths(project), *pages]
 
     def files_of(self, project: NormalizedName, *, keep_listed: bool = False) -> set[StoredPath]:
-        """Return the files that only this project has, ``.metadata`` files included, wherever they are noted or listed."""
+        """Return the files that only this project has, recorded or listed, including ``.metadata`` files."""
         noted = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
         for folder in self._folders(project):
             if held := read_held_page(self.storage, folder):
@@ -141,8 +143,9 @@ class Publisher(Struct, frozen=True):
         return {path for path in noted if not self._is_listed_elsewhere(project, path)}
 
     def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
-        """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
+        """Remove a project: its pages, then its files, then its record; return the number of files deleted."""
         doomed = self.files_of(project, keep_listed=keep_files)
+        # Recorded first: if the run is killed after the pages are gone, nothing else names the files.
         self.inventory.note_unsettled((project, path) for path in doomed)
         for path in json_paths(project):
             self.storage.delete(path)
@@ -154,20 +157,20 @@ class Publisher(Struct, frozen=True):
         return deleted
 
     def pages_are_there(self, project: NormalizedName) -> bool:
-        """Whether every form of the project's page that is configured is on disk."""
+        """Whether every configured form of the project's page is on disk."""
         folder = Layout(self.config.hash_index).page_folder(project)
         return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
 
     def pages_digest(self, project: NormalizedName) -> bytes:
-        """Return what the pages and the legacy JSON that lie there hash to; ``HeldProject`` has it of what was published."""
+        """Return the digest of the pages and the legacy JSON on disk; ``HeldProject`` has that of what was published."""
         folder = Layout(self.config.hash_index).page_folder(project)
         pages = {name: self.storage.read(page_path(folder, name)) for name in ALL_PAGES}
         return _digest({**pages, **{path: self.storage.read(path) for path in json_paths(project)}})
 
     def pages_are_whole(self, project: NormalizedName, serial: int) -> bool:
-        """Whether the HTML pages end as they should, and agree with each other and with the serial of the held page.
+        """Whether the HTML pages are complete, and agree with each other and with the serial of the held page.
 
-        And whether the legacy JSON is there too, where it is wanted.
+        If legacy JSON is configured, it must be there too.
         """
         folder = Layout(self.config.hash_index).page_folder(project)
         if self.config.legacy_json and not all(self.storage.stat(path) for path in json_paths(project)):
@@ -180,9 +183,10 @@ class Publisher(Struct, frozen=True):
         return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
 
     def _is_listed_elsewhere(self, project: NormalizedName, path: StoredPath) -> bool:
-        """Whether another project's page lists a file: upstream may say so, although no index of honest people does.
+        """Whether another project's page lists a file. PyPI never does that, but upstream may be hostile.
 
-        It is a project whose name the file's name begins with, or one of which it is noted; only those pages are read.
+        The candidates are the projects whose name the file's name begins with, and those recorded for it; only their
+        pages are read.
         """
         file = StoredPath(path.removesuffix(".metadata"))
         words = canonicalize_name(file.rpartition("/")[2]).split("-")
@@ -190,7 +194,8 @@ class Publisher(Struct, frozen=True):
         for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
             if other == project:
                 continue
-            # A page that is being published is noted first, and when the note goes, the project is recorded.
+            # A page being published is recorded as unsettled first; once that record goes, the project is in the
+            # inventory.
             if noted := self.inventory.unsettled(other):
                 if path in noted:
                     return True
@@ -206,7 +211,7 @@ class Publisher(Struct, frozen=True):
         return layout.page_folder(project), layout.other_page_folder(project)
 
     def _render(self, publication: Publication, page: ProjectPage) -> tuple[bytes | None, dict[str, bytes]]:
-        """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
+        """Return the legacy JSON, or None if there must be none, and the pages by name."""
         legacy_json = self._legacy_json(publication).body if self.config.legacy_json else None
         return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
 
@@ -218,7 +223,7 @@ class Publisher(Struct, frozen=True):
         return PageStore(self.storage, self.config.keep_versions)
 
     def _clean_up(self, project: NormalizedName, display_name: str) -> None:
-        """Delete the pages that lie under the project's display name, as bandersnatch 3 and older wrote them."""
+        """Delete pages under the project's display name, as bandersnatch 3 and older wrote them."""
         for hash_index in (False, True):
             layout = Layout(hash_index)
             folder = layout.display_name_folder(display_name)
@@ -232,7 +237,7 @@ class Publisher(Struct, frozen=True):
         return fetch_legacy_json(self.upstream, publication.page.name, publication.required_serial)
 
     def _as_held(self, publication: Publication) -> ProjectPage:
-        """Return the page without core metadata that is lost, and with the sizes that upstream does not tell."""
+        """Return the page without lost core metadata, and with the sizes on disk that upstream does not give."""
         page, lost = publication.page, publication.lost_metadata
         if not lost and all(file.size is not None for file in page.files):
             return page
@@ -251,7 +256,7 @@ class Publisher(Struct, frozen=True):
         return stored.size if stored is not None else None
 
     def _digests(self, publication: Publication) -> dict[str, str]:
-        """Return the configured digest of each file for which upstream does not tell it: the held page's, or a new one."""
+        """Return the configured digest of each file for which upstream does not give it, from the held page or computed."""
         name = self.config.digest_name
         if name == "sha256":
             return {}
@@ -268,8 +273,8 @@ class Publisher(Struct, frozen=True):
 
 
 def _digest(published: Mapping[str, bytes | None]) -> bytes:
-    """Return a digest of documents by their names; what has no bytes is not there."""
-    hasher = hashlib.blake2b(digest_size=16)  # of what a disk may do to it, and nobody else
+    """Return a digest of documents by name; None means that a document does not exist."""
+    hasher = hashlib.blake2b(digest_size=16)  # against disk errors only, not against attackers
     for name in sorted(name for name, data in published.items() if data is not None):
         data = published[name] or b""
         hasher.update(f"{name} {len(data)} ".encode() + data)

@@ -1,4 +1,4 @@
-"""Rebuilds the inventory from the pages under ``web/``, after it was deleted or for a mirror of another bandersnatch."""
+"""Rebuilds the inventory from the pages under ``web/``, if it was deleted, or another bandersnatch made the mirror."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ from bandersnatch.storage.layout import JSON_PAGE, SIMPLE, Layout, StoredPath, p
 
 
 def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
-    """Yield every project that has a page, with what the page says; without an ETag, so that it is asked for anew."""
+    """Yield every project that has a page, as the page describes it; without an ETag, so that it is fetched again."""
     display_names = _display_names(storage)
     for project, folder in project_folders(storage):
         page = read_held_page(storage, folder)
@@ -30,7 +30,7 @@ def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
 
 
 def quarantined_of(storage: FilesystemStorage, projects: Iterable[NormalizedName]) -> Iterator[NormalizedName]:
-    """Yield those of the projects whose pages say that they are quarantined."""
+    """Yield the projects whose pages say that they are quarantined."""
     for project in projects:
         folders = (Layout(hash_index).page_folder(project) for hash_index in (False, True))
         pages = (read_held_page(storage, folder) for folder in folders)
@@ -39,7 +39,7 @@ def quarantined_of(storage: FilesystemStorage, projects: Iterable[NormalizedName
 
 
 def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName, StoredPath]]:
-    """Yield the folders that may hold pages, with ``hash-index`` and without."""
+    """Yield the folders that may hold pages, with and without ``hash-index``."""
     for name in storage.folders(SIMPLE):
         folder = StoredPath(f"{SIMPLE}/{name}")
         if parse_project_name(name) == name:
@@ -51,7 +51,7 @@ def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName
 
 
 def _display_names(storage: FilesystemStorage) -> dict[NormalizedName, ListedProject]:
-    """Return the names as the root index spells them; only it remembers that."""
+    """Return the projects as the root index spells them; nothing else records the spelling."""
     body = storage.read(page_path(SIMPLE, JSON_PAGE))
     if body is None:
         return {}

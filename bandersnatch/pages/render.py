@@ -1,8 +1,8 @@
-"""Renders project pages and the root index, HTML and JSON, to bytes.
+"""Renders project pages and the root index, in HTML and JSON, to bytes.
 
-They say what upstream's pages say, field by field, but for the URLs of files (and what is not kept here is not advertised):
-PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 700 (versions, sizes, times), 740 (provenance)
-and 792 (project status). Everything that comes from upstream is escaped.
+They repeat upstream's pages field by field, except that file URLs are ours and what we do not keep is not advertised:
+PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 700 (versions, sizes, times), 740
+(provenance) and 792 (project status). Everything from upstream is escaped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class IndexedProject(NamedTuple):
-    """A line of the root index; of these there are so many that a dataclass, ten times as slow to make, would count."""
+    """A line of the root index; there are so many that a dataclass, ten times as slow to create, would be noticeable."""
 
     name: NormalizedName
     display_name: str
@@ -35,9 +35,9 @@ class IndexedProject(NamedTuple):
 
 
 def published_page(page: ProjectPage, config: PagesConfig, digests: Mapping[str, str]) -> ProjectPage:
-    """Return the page as this mirror publishes it: with its own URLs, and with what it keeps.
+    """Return the page as this mirror publishes it: with its own URLs, and only what it keeps.
 
-    ``digests`` has, by file name, the configured digest where upstream does not tell it.
+    ``digests`` has the configured digest by file name, for files where upstream does not give it.
     """
     url_of = _url_maker(config)
     return replace(page, files=tuple(_published_file(file, url_of(file), config, digests) for file in page.files))
@@ -55,7 +55,7 @@ def page_names(config: PagesConfig) -> tuple[str, ...]:
 
 
 def render_project(page: ProjectPage, config: PagesConfig) -> dict[str, bytes]:
-    """Return the bytes of a project's pages, by the name of the page."""
+    """Return the bytes of a project's pages, by page name."""
     names = page_names(config)
     pages = dict.fromkeys((name for name in names if name in HTML_PAGES), b"")
     if pages:
@@ -105,21 +105,22 @@ def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
     lines.append("</body>\n</html>\n")
     if page.serial is not None:
         lines.append(f"<!--SERIAL {page.serial}-->")
+    # backslashreplace: a lone surrogate, which JSON allows and UTF-8 does not, must not fail the whole page.
     return "".join(lines).encode("utf-8", "backslashreplace")
 
 
 def as_written_before(page: bytes) -> bytes:
-    """Return an HTML page as it was written when it did not tell its character set; it is not wrong for that."""
+    """Return an HTML page as older code wrote it, without its character set; such a page need not be rewritten."""
     return page.replace(CHARSET.encode(), b"", 1)
 
 
 def is_as_we_write(page: bytes) -> bool:
-    """Whether a page, or root index, begins as those of this program do, and as those of no other mirror program."""
+    """Whether a page or root index begins as ours do, and as those of no other mirror program do."""
     return page.startswith((b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n', b'{"meta":{', b'{"files":['))
 
 
 def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterator[bytes]:
-    """Yield the PEP 691 root index piece by piece; it is tens of megabytes for all of PyPI."""
+    """Yield the PEP 691 root index in pieces; for all of PyPI it has tens of megabytes."""
     yield b'{"meta":' + _encoder.encode({"_last-serial": serial, "api-version": API_VERSION}) + b',"projects":['
     separator = b""
     for some in _batches(projects):
@@ -130,7 +131,7 @@ def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterato
 
 
 def render_root_html(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
-    """Yield the PEP 503 root index piece by piece."""
+    """Yield the PEP 503 root index in pieces."""
     yield (
         b'<!DOCTYPE html>\n<html lang="en">\n  <head>\n'
         + CHARSET.encode()
@@ -150,14 +151,14 @@ class _IndexEntry(msgspec.Struct):
 
 
 def _batches(projects: Iterable[IndexedProject]) -> Iterator[list[IndexedProject]]:
-    """Yield the projects a few thousand at a time: one encoding, one write for all of them."""
+    """Yield the projects a few thousand at a time, to encode and write them together."""
     remaining = iter(projects)
     while some := list(islice(remaining, _PROJECTS_AT_A_TIME)):
         yield some
 
 
 def _url_maker(config: PagesConfig) -> Callable[[DistributionFile], str]:
-    """Return what makes a file's URL; without files of our own and without ``root_uri``, upstream's URL stays."""
+    """Return a function that makes a file's URL; without our own files and ``root_uri`` it is upstream's URL."""
 
     def relative(file: DistributionFile) -> str:
         return link_from_page(file_path(file))
@@ -193,7 +194,7 @@ def _file_json(file: DistributionFile) -> dict[str, object]:
         "size": file.size,
         "yanked": file.yanked,
         "core-metadata": metadata,
-        "data-dist-info-metadata": metadata,  # PEP 714: the name that older clients know
+        "data-dist-info-metadata": metadata,  # PEP 714: older clients know this name
         "provenance": file.provenance,
     }
     if file.upload_time is not None:

@@ -1,4 +1,4 @@
-"""Writes the root index: exactly the projects that are held, each with its serial, so that a mirror can follow this one."""
+"""Writes the root index: exactly the held projects, each with its serial, so that others can mirror this mirror."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,13 +29,13 @@ class RootIndex(Struct, frozen=True):
     config: PagesConfig
 
     def is_there(self) -> bool:
-        """Whether every form that is configured is on disk."""
+        """Whether every configured form is on disk."""
         return all(self.storage.stat(page_path(SIMPLE, name)) is not None for name in page_names(self.config))
 
     def differing(
         self, projects: Callable[[], Iterable[IndexedProject]], serial: int, is_stopped: Callable[[], bool]
     ) -> Iterator[tuple[StoredPath, bool]]:
-        """Yield what ``write`` would write or delete, and whether it is there at all."""
+        """Yield the paths that ``write`` would write or delete, and whether each exists."""
         digests: dict[bool, set[str]] = {}
         for name in ALL_PAGES:
             path, is_html = page_path(SIMPLE, name), name in HTML_PAGES
@@ -44,7 +44,7 @@ class RootIndex(Struct, frozen=True):
                 if is_there:
                     yield path, True
                 continue
-            if is_html not in digests:  # the HTML pages are alike
+            if is_html not in digests:  # the HTML pages are identical
                 digests[is_html] = _digests(
                     render_root_html(projects()) if is_html else render_root_json(projects(), serial)
                 )
@@ -52,9 +52,9 @@ class RootIndex(Struct, frozen=True):
                 yield path, is_there
 
     def write(self, projects: Iterable[IndexedProject], serial: int) -> None:
-        """Write all forms that differ from what is there, and delete those that are not configured.
+        """Write all configured forms that differ from those on disk, and delete the others.
 
-        ``projects`` come in the order of their names; ``serial`` is the one that all of them have reached.
+        ``projects`` must be sorted by name; ``serial`` is the one that all of them have reached.
         """
         names = page_names(self.config)
         for name in ALL_PAGES:
@@ -64,7 +64,7 @@ class RootIndex(Struct, frozen=True):
         wanted = [(form, render) for form, render in forms if form[0] in names]
         with ExitStack() as writing:
             writers = [[writing.enter_context(self._rewrite(name)) for name in form] for form, _ in wanted]
-            # The projects are gone through once, which takes longer than to render them.
+            # One pass over the projects for all forms, because reading them takes longer than rendering them.
             documents = [render(each) for (_, render), each in zip(wanted, tee(projects, len(wanted)), strict=True)]
             for pieces in zip_longest(*documents, fillvalue=b""):
                 for piece, targets in zip(pieces, writers, strict=True):
@@ -72,7 +72,7 @@ class RootIndex(Struct, frozen=True):
                         writer.write(piece)
 
     def stamps(self) -> dict[StoredPath, str]:
-        """Return the stamp of each form that is configured, by path."""
+        """Return the stamp of each configured form, by path."""
         paths = [page_path(SIMPLE, name) for name in page_names(self.config)]
         return {path: stamp for path in paths if (stamp := self.storage.stamp(path)) is not None}
 
@@ -83,9 +83,9 @@ class RootIndex(Struct, frozen=True):
         serial: int,
         lines: int,
     ) -> bool:
-        """Write the lines of some projects anew; None is for one that has none. All other lines stay as they are.
+        """Rewrite the lines of some projects, and copy all others; None means that a project has no line.
 
-        Return False, with nothing written, where the files are not as they were left, or would have another number of lines.
+        Return False, with nothing written, if the files are not as we left them, or would not have ``lines`` lines.
         """
         names = page_names(self.config)
         stamps = self.stamps()
@@ -124,7 +124,7 @@ class RootIndex(Struct, frozen=True):
         return self.storage.rewrite(page_path(SIMPLE, name))
 
     def _digest(self, path: StoredPath, is_stopped: Callable[[], bool]) -> str | None:
-        """Return the SHA-256 of a stored page, or None where it can't be read."""
+        """Return the SHA-256 of a stored page, or None if it can't be read."""
         try:
             return self.storage.digest(path, "sha256", is_stopped)
         except StorageError:
@@ -132,7 +132,7 @@ class RootIndex(Struct, frozen=True):
 
 
 def _digests(pieces: Iterable[bytes]) -> set[str]:
-    """Return the SHA-256 of a document, and that of the same as it was written before."""
+    """Return the SHA-256 of a document, and of the same document as older code wrote it."""
     now, before = hashlib.sha256(), hashlib.sha256()
     for piece in pieces:
         now.update(piece)

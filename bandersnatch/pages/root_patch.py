@@ -1,7 +1,7 @@
-"""Changes a few lines of the root index, and takes over all others as they stand.
+"""Changes a few lines of the root index, and copies all others unchanged.
 
-To render the lines of 700,000 projects for fifty that have changed costs ten times as much as to copy them. The lines are
-in the order of the projects' names, so each is found by bisection; what lies between those that change is copied whole.
+Rendering the lines of 700,000 projects because fifty have changed costs ten times as much as copying them. Lines are
+sorted by project name, so each is found by bisection; everything between changed lines is copied in one piece.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,28 +16,28 @@ _MOST_HEAD_BYTES = 4096
 
 
 class UnknownFormError(Exception):
-    """A root index is not one that we have written."""
+    """A root index is not in the form that we write."""
 
 
 class Document(Protocol):
-    """The bytes of a root index: ``bytes``, or a file."""
+    """The bytes of a root index, in memory or in a file."""
 
     def find(self, sub: bytes, start: int, end: int, /) -> int:
-        """Return where ``sub`` stands first between two places, or -1."""
+        """Return where ``sub`` first occurs between two offsets, or -1."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, span: slice, /) -> bytes: ...
 
 
 class _Form(Struct, frozen=True):
-    """How the lines of one form stand in the document; no name of a project can hold one of these texts."""
+    """The text around the lines of one form; none of it can occur in a project's name."""
 
     begin: bytes
-    """What a line begins with."""
+    """The beginning of a line."""
     before_name: bytes
     after_name: bytes
     separator: bytes
-    """What stands between two lines."""
+    """The text between two lines."""
 
 
 _HTML = _Form(b'    <a href="', b'href="', b'/"', b"")
@@ -45,19 +45,19 @@ _JSON = _Form(b'{"_last-serial":', b'"name":"', b'"', b",")
 
 
 class Patched(Struct, frozen=True):
-    """A document with other lines: its ``pieces``, how many lines it has more, and whether it differs from the old one."""
+    """A changed document: its ``pieces``, how many lines it has ``more``, and whether it differs from the old one."""
 
     pieces: list[bytes | tuple[int, int]]
-    """Bytes, or from where to where the old document goes on unchanged."""
+    """New bytes, or offsets between which the old document is copied."""
     more: int
     is_changed: bool
 
 
 def patch_html(old: Document, changes: Mapping[NormalizedName, IndexedProject | None]) -> Patched:
-    """Return the PEP 503 root index with other lines for some projects, or, for None, without theirs.
+    """Return the PEP 503 root index with other lines for some projects; None removes a project's line.
 
     Raises:
-        UnknownFormError: ``old`` is not one that we have written.
+        UnknownFormError: ``old`` is not in the form that we write.
     """
     return _patch(old, changes, _HTML, b"".join(render_root_html([])), b"  </body>\n</html>\n", render_root_html)
 
@@ -107,7 +107,7 @@ def _patch(
 
 
 def _lines_of(old: Document, form: _Form, head: bytes, tail: bytes) -> tuple[int, int]:
-    """Return where the lines begin and end; the head of JSON tells an older serial."""
+    """Return where the lines begin and end; the head of a JSON index differs, because it has an older serial."""
     is_json = form is _JSON
     mark = b'"projects":[' if is_json else head
     place = old.find(mark, 0, _MOST_HEAD_BYTES)
@@ -119,10 +119,11 @@ def _lines_of(old: Document, form: _Form, head: bytes, tail: bytes) -> tuple[int
 
 
 def _find(old: Document, form: _Form, name: NormalizedName, begin: int, end: int) -> int:
-    """Return where the first line stands whose name is not before this one, or the end of all lines."""
+    """Return where the first line begins whose name does not sort before this one, or the end of all lines."""
     low, high = begin, end
     while low < high:
         middle = (low + high) // 2
+        # The middle may be within a line: go on to the next beginning of a line.
         line = old.find(form.begin, middle, end)
         if line < 0 or line >= high or _name_at(old, form, line, _end_of_line(old, form, line, end)) >= name:
             high = middle
@@ -147,5 +148,5 @@ def _end_of_line(old: Document, form: _Form, line: int, end: int) -> int:
 
 
 def _without_separator(form: _Form, place: int, end: int) -> int:
-    """Return where the line before the one at this place ends, without what separates the two."""
+    """Return where the line before this place ends, without the separator."""
     return place - len(form.separator) if place < end else end

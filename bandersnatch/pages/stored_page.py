@@ -1,7 +1,7 @@
-"""Reads back the pages that the mirror holds: which files they list, at which serial.
+"""Reads back the mirror's own pages: which files they list, and at which serial.
 
-They are our own, or those of an older bandersnatch, in HTML or JSON; a page that can't be read lists nothing, which only
-means that more is checked, never that more is deleted.
+They are ours, or those of an older bandersnatch, in HTML or JSON. An unreadable page lists nothing, which only means
+that more is checked, never that more is deleted.
 """
 
 import re
@@ -23,7 +23,7 @@ _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
 
 
 class HeldFile(Struct, frozen=True):
-    """A file that a held page lists; size and all digests are only known from JSON pages."""
+    """A file that a held page lists; only JSON pages give its size and all digests."""
 
     path: StoredPath
     size: int | None
@@ -34,7 +34,7 @@ class HeldFile(Struct, frozen=True):
 
     @property
     def mtime(self) -> float | None:
-        """The upload time in seconds since 1970, or None where the page does not tell it; ValueError where it is none."""
+        """The upload time in seconds since 1970, or None if the page does not give it; ValueError if it is not a time."""
         return None if self.upload_time is None else parse_time(self.upload_time)
 
 
@@ -47,17 +47,17 @@ class StoredPage(Struct, frozen=True):
 
     @property
     def paths(self) -> set[StoredPath]:
-        """All files that belong to the page, ``.metadata`` files included."""
+        """All files that belong to the page, including ``.metadata`` files."""
         return {file.path for file in self.files} | {metadata_path(f.path) for f in self.files if f.has_metadata}
 
     @property
     def digests(self) -> dict[str, str]:
-        """The SHA-256 of each file whose page tells it, by the file's name."""
+        """The SHA-256 of each file for which the page gives it, by file name."""
         return {f.path.rpartition("/")[2]: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
 
     @property
     def expected_digests(self) -> dict[StoredPath, str] | None:
-        """The SHA-256 of all ``paths``, or None where the page does not tell every one."""
+        """The SHA-256 of all ``paths``, or None if the page does not give every one."""
         expected = {file.path: file.hashes.get("sha256") for file in self.files}
         expected |= {metadata_path(file.path): file.metadata_sha256 for file in self.files if file.has_metadata}
         told = {path: digest for path, digest in expected.items() if digest is not None}
@@ -65,7 +65,7 @@ class StoredPage(Struct, frozen=True):
 
 
 def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
-    """Return what the page in a folder says, from JSON where there is JSON, or None where there is no page."""
+    """Return what the page in a folder says, from JSON if possible; None if there is no page."""
     page = read_held_json(storage, folder)
     if page is not None:
         return page
@@ -77,13 +77,13 @@ def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage
 
 
 def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
-    """Return what the JSON page in a folder says, or None where there is none that can be read."""
+    """Return what the JSON page in a folder says; None if there is no readable one."""
     body = storage.read(page_path(folder, JSON_PAGE))
     return None if body is None else _read_json(body)
 
 
 def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
-    """Return what the page in a folder says, or None where no form of it is there from its beginning to its end."""
+    """Return what the page in a folder says; None if no form of it is complete."""
     page = read_held_json(storage, folder)
     if page is not None:
         return page
@@ -94,12 +94,12 @@ def read_whole_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPag
 def read_listed_paths(
     storage: FilesystemStorage, folder: StoredPath, *, must_be_whole: bool = True
 ) -> set[StoredPath] | None:
-    """Return the files that the page in a folder lists in any of its forms, or None where there is no page.
+    """Return the files that any form of the page in a folder lists; None if there is no page.
 
-    An operator's own page need not end as ours do, but with the end of a tag: else it was cut off.
+    An operator's own page need not end as ours do, but it must end with a tag: otherwise it was cut off.
 
     Raises:
-        UnreadablePageError: there is a page, but what it lists can't be said for sure.
+        UnreadablePageError: there is a page, but we can't be sure what it lists.
     """
     try:
         json = storage.read(page_path(folder, JSON_PAGE))
@@ -110,7 +110,8 @@ def read_listed_paths(
         return None
     pages = [_read_html(body) for body in html if body is not None]
     page = _read_json(json) if json is not None else None
-    # Where there is JSON it must be whole, and else one of the others; whatever these list besides is not for deletion.
+    # If there is JSON, it must be complete, otherwise one of the others. Extra files that only the others list must not
+    # be deleted either.
     is_whole = html_serial if must_be_whole else _has_an_end
     if page is None and (json is not None or not any(body is not None and is_whole(body) is not None for body in html)):
         raise UnreadablePageError(folder, "the page is broken")
@@ -120,7 +121,7 @@ def read_listed_paths(
 def read_held_project(
     storage: FilesystemStorage, folder: StoredPath, project: NormalizedName, upstream_url: str
 ) -> ProjectPage | None:
-    """Return the whole held page, with upstream's URLs in place of ours, or None where there is no readable JSON page."""
+    """Return the whole held page with upstream's URLs instead of ours; None if there is no readable JSON page."""
     body = storage.read(page_path(folder, JSON_PAGE))
     if body is None:
         return None
@@ -154,7 +155,7 @@ _decoder = msgspec.json.Decoder(_Page)
 def _read_json(body: bytes) -> StoredPage | None:
     try:
         page = _decoder.decode(body)
-        serial = parse_serial(page.meta.last_serial) or 0  # what it lists is here, whatever its serial says
+        serial = parse_serial(page.meta.last_serial) or 0  # its files are here, whatever its serial says
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return None
     files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
@@ -163,7 +164,7 @@ def _read_json(body: bytes) -> StoredPage | None:
 
 
 def _read_html(body: bytes) -> StoredPage:
-    from bandersnatch.pages.html_links import links_of  # noqa: PLC0415 - takes time to import, and is needed for old mirrors only
+    from bandersnatch.pages.html_links import links_of  # noqa: PLC0415 - slow to import, and needed for old mirrors only
 
     files = []
     for href, attributes in links_of(body.decode("utf-8", "replace")):
@@ -180,7 +181,7 @@ def _has_an_end(body: bytes) -> bool | None:
 
 
 def html_serial(body: bytes) -> int | None:
-    """Return the serial in the comment that ends a whole HTML page, or None."""
+    """Return the serial in the comment that ends a complete HTML page, or None."""
     comment = _SERIAL_COMMENT.search(body)
     return parse_serial(comment[1].decode()) if comment else None
 

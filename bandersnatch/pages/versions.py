@@ -1,7 +1,7 @@
-"""Puts the pages of a project in place: as plain files, or as links to versions of which some earlier ones are kept.
+"""Puts a project's pages in place: as plain files, or as links to versions, of which some older ones are kept.
 
-The versions are named as other bandersnatch versions name them, ``versions/index_<serial>_<time>.html``. The links are
-relative, so that the mirror can be moved and copied, and appear by one rename.
+Versions are named as in other bandersnatch versions, ``versions/index_<serial>_<time>.html``. The links are relative,
+so that the mirror can be moved and copied, and each is replaced by one rename.
 """
 
 import re
@@ -16,17 +16,17 @@ from bandersnatch.storage.layout import ALL_PAGES, StoredPath, page_path
 VERSIONS = "versions"
 _VERSION = re.compile(r"index_(\d{1,19})_(.+?)\.(html|v1_html|v1_json)", re.ASCII)
 _HALF_WRITTEN = re.compile(r"\.(index_\d+_.*\.(html|v1_html|v1_json)|[0-9a-f]{32})\.part", re.ASCII)
-"""As an older version named them, and as they are named where ``web/simple`` is another filesystem."""
+"""Names of temporary files from an older version, and those used if ``web/simple`` is another filesystem."""
 
 
 class PageStore(Struct, frozen=True):
-    """The pages of all projects; ``keep_versions`` is how many versions of each there are, and 0 stands for plain files."""
+    """The pages of all projects; ``keep_versions`` is how many versions of each are kept (0: pages are plain files)."""
 
     storage: FilesystemStorage
     keep_versions: int = 0
 
     def write(self, folder: StoredPath, pages: Mapping[str, bytes], serial: int) -> bool:
-        """Let a folder have exactly these pages, by name; return whether that changed anything."""
+        """Make a folder have exactly these pages, by name; return whether anything changed."""
         stamp = f"{serial}_{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}"
         changed = []
         for name in ALL_PAGES:
@@ -48,12 +48,12 @@ class PageStore(Struct, frozen=True):
         self._prune(folder, 0)
 
     def paths(self, folder: StoredPath) -> list[StoredPath]:
-        """Return where the pages of a folder may lie, and where their versions do."""
+        """Return all possible paths of a folder's pages, and those of their versions."""
         versions = filter(_VERSION.fullmatch, self.storage.files(StoredPath(f"{folder}/{VERSIONS}")))
         return [page_path(folder, name) for name in ALL_PAGES] + [_version_path(folder, name) for name in versions]
 
     def mend_links(self, folder: StoredPath) -> None:
-        """Make links relative that other bandersnatch versions made absolute, which break when the mirror is moved."""
+        """Make absolute links of other bandersnatch versions relative, so that they survive a move of the mirror."""
         for name in ALL_PAGES:
             path = page_path(folder, name)
             target = self.storage.link_target(path)
@@ -71,7 +71,7 @@ class PageStore(Struct, frozen=True):
         return True
 
     def _prune(self, folder: StoredPath, keep: int) -> None:
-        """Delete all but the newest versions of each form, and what a dead run left half-written; nothing else."""
+        """Delete all but the newest versions of each form, and temporary files of killed runs; nothing else."""
         names = list(self.storage.files(StoredPath(f"{folder}/{VERSIONS}")))
         for name in (*_surplus(names, keep), *filter(_HALF_WRITTEN.fullmatch, names)):
             self.storage.delete(_version_path(folder, name))
@@ -82,7 +82,7 @@ def _version_path(folder: StoredPath, version: str) -> StoredPath:
 
 
 def _surplus(names: list[str], keep: int) -> Iterator[str]:
-    """Yield the versions that are too many, form by form."""
+    """Yield the versions beyond the newest ``keep`` of each form."""
     found = [version for version in map(_VERSION.fullmatch, names) if version is not None]
     found.sort(key=lambda version: (int(version[1]), version[2]), reverse=True)
     for suffix in ("html", "v1_html", "v1_json"):

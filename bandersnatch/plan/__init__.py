@@ -1,4 +1,4 @@
-"""Decides, and does nothing: which projects to ask for, which page a project shall have, which files to fetch and to delete.
+"""Decides, without acting: which projects to ask for, which page a project gets, which files to fetch and to delete.
 
-Most of it is pure; what is asked of upstream, disk and inventory comes as values.
+Most of it is pure; facts about upstream, disk and inventory come in as values.
 """

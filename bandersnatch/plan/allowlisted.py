@@ -1,4 +1,4 @@
-"""Whether upstream has the projects that the allowlists of the filters name; a misspelt one is mirrored by nobody."""
+"""Checks that upstream has the projects on the allowlists; a misspelt name would silently mirror nothing."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def allowlisted(filters: Filters) -> frozenset[NormalizedName]:
-    """Return the projects that an allowlist names, and that no other filter of names drops."""
+    """Return the projects on an allowlist that no other name filter drops."""
     names = frozenset[NormalizedName]().union(
         *(each.names for each in filters.projects if isinstance(each, OnlyListed))
     )
@@ -24,16 +24,16 @@ def allowlisted(filters: Filters) -> frozenset[NormalizedName]:
 
 
 def tell_missing(names: Iterable[NormalizedName], is_there: Callable[[NormalizedName], bool]) -> None:
-    """Warn, once, of the projects that are not there."""
+    """Warn, once, about the projects that do not exist."""
     if missing := sorted(name for name in names if not is_there(name)):
         logger.warning("upstream does not have these projects of the allowlist: %s", ", ".join(missing))
 
 
 def ask_for(filters: Filters, upstream: Upstream, api_method: ApiMethod) -> None:
-    """Ask upstream for its list of all projects, and warn of those that it does not have.
+    """Fetch upstream's list of all projects, and warn about allowlisted ones that it lacks.
 
     Raises:
-        UpstreamError: there is no list to be had.
+        UpstreamError: the list can't be fetched.
     """
     if names := allowlisted(filters):
         there = _names_of(upstream, api_method, names)

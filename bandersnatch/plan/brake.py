@@ -1,7 +1,7 @@
 """The brake on removals: an accident upstream, or in the configuration, must not empty the mirror.
 
-A percentage holds for a mirror of any size. Where it comes to next to nothing, a few removals pass all the same: a small
-mirror loses a project now and then.
+A percentage applies to a mirror of any size. If it comes to next to nothing, a few removals still pass: a small mirror
+loses a project now and then.
 """
 
 from msgspec import Struct, field
@@ -17,29 +17,29 @@ _ALL_PERCENT = 100
 
 
 class Doomed(Struct, frozen=True):
-    """How much a run is about to remove. ``files`` are of pages that stay; None where nobody knows how many they are."""
+    """How much a run is about to remove. ``files`` belong to pages that stay; None if their number is unknown."""
 
     projects: int
     concluded: int = 0
-    """Projects of which no journal told: a list of all projects lacks them, or filters that have changed drop them."""
+    """Projects without a journal entry: a list of all projects lacks them, or changed filters drop them."""
     files: int | None = 0
     filtered_files: int = 0
-    """Those of the files that upstream still has: filters drop them."""
+    """Those of the files that filters drop, while upstream still has them."""
     shrinking: int = 0
-    """From the pages of so many projects upstream has dropped files."""
+    """The number of projects from whose pages upstream has dropped files."""
     is_reconfigured: bool = False
     """Whether the configuration has changed since the pages were written."""
     are_named: bool = False
-    """Whether the operator named the projects: no accident can reach others."""
+    """Whether the operator named the projects, so that no accident can reach others."""
     are_unlisted: bool = False
-    """Whether no page lists the files, as ``verify --delete`` says."""
+    """Whether the files are on no page, as with ``verify --delete``."""
 
 
 class Removals(Struct):
     """What a run is about to remove: projects that are gone, and files that pages no longer list.
 
-    ``excluded`` says which of the projects go because of a filter; ``unlisted`` are those of which only a list of all
-    projects told, by not having them. ``filtered_files`` says how many of a project's files upstream still has.
+    ``excluded`` has the projects that a filter drops; ``unlisted`` those whose only sign of removal is their absence
+    from a list of all projects. ``filtered_files`` says how many of a project's files upstream still has.
     """
 
     projects: list[NormalizedName] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Removals(Struct):
         return bool(self.projects or self.files)
 
     def keep(self, project: NormalizedName) -> None:
-        """Take a project from those that are gone."""
+        """Take a project off the list of those that are gone."""
         self.projects.remove(project)
         self.excluded.pop(project, None)
         self.unlisted.discard(project)
@@ -66,9 +66,9 @@ class Removals(Struct):
         is_reconfigured: bool = False,
         are_named: bool = False,
     ) -> str | None:
-        """Say what is too much, or None where the limit allows it all.
+        """Return what is too much, in words, or None if the limit allows everything.
 
-        The files of projects that are gone as a whole count as their project only.
+        The files of a project that is removed whole do not count separately.
         """
         filtered = {name: self.filtered_files.get(name, 0) for name in self.files}
         doomed = Doomed(
@@ -90,7 +90,7 @@ class Removals(Struct):
 
 
 def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: int) -> str | None:
-    """Say what is too much, or None where the limit allows it all."""
+    """Return what is too much, in words, or None if the limit allows everything."""
     if _allows_projects(limit, doomed, held_projects) and _allows_files(limit, doomed, held_projects, held_files):
         return None
     if doomed.are_unlisted:
@@ -101,9 +101,9 @@ def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: 
 
 
 def _allows_projects(limit: RemovalLimit, doomed: Doomed, held: int) -> bool:
-    """Whether so many projects may go: what was only concluded is under the percentage but for a single project."""
+    """Whether so many projects may go: without a journal entry, the percentage allows at least one."""
     if 0 < held <= doomed.concluded and limit.percent < _ALL_PERCENT:
-        return False  # nothing would be left, not even of a mirror with a single project
+        return False  # nothing would be left; this holds even for a single project
     is_little = limit.allows(doomed.projects, held)
     if limit.percent and not doomed.are_named:
         is_little = is_little and limit.allows_share(doomed.projects, held, _a_few_of(held))
@@ -113,8 +113,8 @@ def _allows_projects(limit: RemovalLimit, doomed: Doomed, held: int) -> bool:
 def _allows_files(limit: RemovalLimit, doomed: Doomed, held_projects: int, held: int) -> bool:
     """Whether so many files may go from pages that stay.
 
-    Where filters keep the latest releases, each new one takes the place of another, however few files there are; and
-    one project of a small mirror may lose a release. That is no accident: the larger of number and percentage counts.
+    Where filters keep the latest releases, each new release replaces an old one, however few files there are; and one
+    project of a small mirror may lose a release. Neither is an accident, so the larger of number and percentage counts.
     """
     files = doomed.files or 0
     if doomed.is_reconfigured:

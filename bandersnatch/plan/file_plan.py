@@ -1,6 +1,6 @@
-"""Compares the files that a page wants with the ones that are stored: what to fetch, what to check, what to delete.
+"""Compares the files that a page wants with those on disk: what to fetch, what to check, what to delete.
 
-Pure: whoever calls it has looked at the disk.
+Pure: the caller has looked at the disk.
 """
 
 import enum
@@ -22,7 +22,7 @@ class FileWork(enum.Enum):
 
 
 class FileTask(Struct, frozen=True):
-    """The work on one wanted file; ``wants_metadata`` where its core metadata is missing, or must be made anew."""
+    """The work on one wanted file; ``wants_metadata`` if its core metadata is missing or must be replaced."""
 
     file: DistributionFile
     path: StoredPath
@@ -31,7 +31,7 @@ class FileTask(Struct, frozen=True):
 
 
 class FilePlan(Struct, frozen=True):
-    """What a project's page asks for: work on files, and, once its page is in place, deletions."""
+    """What a project's page asks for: work on files, and deletions once the page is in place."""
 
     tasks: tuple[FileTask, ...]
     deletions: frozenset[StoredPath]
@@ -44,7 +44,7 @@ class FilePlan(Struct, frozen=True):
 
 
 class FileRules(Struct, frozen=True):
-    """How files are looked at: whether ``.metadata`` is kept, and whether digests are checked again."""
+    """How files are checked: whether ``.metadata`` is kept, and whether digests are checked again."""
 
     core_metadata: bool
     check_digests: bool
@@ -68,16 +68,16 @@ def plan_files(
     suspects: frozenset[StoredPath],
     rules: FileRules,
 ) -> FilePlan:
-    """Return the work that brings the stored files to what a page wants.
+    """Return the work that turns the stored files into what a page wants.
 
-    ``wanted`` are its ``wanted_paths``; ``stored`` tells of each of them what is there, ``held`` is what the old page
-    listed, and ``suspects`` are files that a dead run may have left half-done: their digests are always checked, and what is
-    not wanted is deleted.
+    ``wanted`` is from ``wanted_paths``; ``stored`` has what is at each of those paths; ``held`` is what the old page
+    listed; ``suspects`` are files that a killed run may have left unfinished: their digests are always checked, and
+    unwanted ones are deleted.
     """
     tasks = []
     for path, file in wanted.items():
         if is_metadata(path):
-            continue  # part of the work on the file itself
+            continue  # done with the file itself
         found = stored[path]
         wants_metadata = False
         work = FileWork.KEEP
@@ -88,6 +88,7 @@ def plan_files(
         if (kept_at := metadata_path(path)) in wanted:
             is_doubtful = rules.check_digests or kept_at in suspects
             wants_metadata = work is FileWork.FETCH or stored[kept_at] is None or is_doubtful
+        # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             tasks.append(FileTask(file, path, work, wants_metadata))
     return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted.keys()))
@@ -95,4 +96,5 @@ def plan_files(
 
 def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:
     mtime = file.mtime
+    # Whole seconds, since some filesystems store no fractions.
     return found is not None and mtime is not None and int(found.mtime) != int(mtime)

@@ -1,4 +1,4 @@
-"""What a run would do, as a value: which projects it would update and remove, and as far as is known, files and bytes."""
+"""What a run would do, as a value: the projects it would update and remove, and, as far as is known, files and bytes."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from bandersnatch.amounts import count_of
 
 
 class FileCount(Struct, frozen=True):
-    """A number of files and their size together."""
+    """A number of files and their total size."""
 
     files: int = 0
     size_bytes: int = 0
@@ -23,7 +23,7 @@ class FileCount(Struct, frozen=True):
 
 
 class PlannedUpdate(Struct, frozen=True):
-    """A project that is new, or whose page is to change; what its page alone tells is None where it was not fetched."""
+    """A project that is new, or whose page would change; what only the page tells is None if it was not fetched."""
 
     project: NormalizedName
     serial: int
@@ -51,28 +51,28 @@ class Forecast(Struct):
     updates: list[PlannedUpdate] = field(default_factory=list)
     removals: list[PlannedRemoval] = field(default_factory=list)
     unchanged: int = 0
-    """How many projects the run would look at where, as far as is known, nothing would change."""
+    """How many projects the run would ask for although, as far as is known, nothing would change."""
     failures: dict[NormalizedName, str] = field(default_factory=dict)
     withheld: str | None = None
-    """What is too much for ``max-removals``, so that nothing would be removed."""
+    """What exceeds ``max-removals``, so that nothing would be removed."""
 
     selection: str | None = None
-    """What the filters select otherwise than the program that left the tree, as far as that is known."""
+    """How the filters' selection differs from that of the program that made the tree, as far as that is known."""
 
     @property
     def download(self) -> FileCount | None:
-        """What would be downloaded in all, or None where that is not known."""
+        """The total download, or None if it is unknown."""
         return _total(update.download for update in self.updates)
 
     @property
     def remove(self) -> FileCount | None:
-        """What would be removed in all, with the projects' own files, or None where that is not known."""
+        """The total removal, including the files of removed projects, or None if it is unknown."""
         dropped = _total(update.remove for update in self.updates)
         return None if dropped is None else sum((removal.remove for removal in self.removals), dropped)
 
     @property
     def unknown(self) -> list[str]:
-        """What the plan can't say, in words."""
+        """What the plan can't tell, in words."""
         told = []
         if not self.is_full and (self.updates or self.unchanged):
             told.append(

@@ -1,4 +1,4 @@
-"""Adds to what the filters keep of a page what the mirror holds of it, for whoever leaves it to a run to apply filters."""
+"""Adds the mirror's own files to what the filters keep of a page, for commands that leave filtering to a run."""
 
 from collections.abc import Iterable
 
@@ -19,9 +19,9 @@ def with_held_files(
     *,
     takes_new: bool,
 ) -> ProjectPage:
-    """Return the page with what the filters keep and what is held; without ``takes_new``, with nothing but what is held.
+    """Return the page with what the filters keep plus what we hold; without ``takes_new``, only what we hold.
 
-    Held is what the project's page lists, which is in one of ``folders``. Where that is lost, it is what lies on disk.
+    We hold what the project's page in one of ``folders`` lists; if that page is lost, what is on disk.
     """
     page = selection.upstream_page
     held = next((found for folder in folders if (found := read_whole_page(storage, folder)) is not None), None)
@@ -35,7 +35,7 @@ def with_held_files(
     names = {file.filename for file in files}
     versions = {*kept.versions}
     versions |= {each.version for each in selection.releases if any(file.filename in names for file in each.files)}
-    if not versions.issuperset(page.versions):  # the page here may have some of which there are no files
+    if not versions.issuperset(page.versions):  # our page may have versions without files
         projects = (read_held_project(storage, folder, page.name, upstream_url) for folder in folders)
         versions |= {version for project in projects if project is not None for version in project.versions}
     return replace(page, files=files, versions=tuple(version for version in page.versions if version in versions))

@@ -1,7 +1,7 @@
-"""What a run has to do, from the root index: it tells the serial of each project, but nothing of what was removed.
+"""Plans a run from the root index, which has the serial of each project, but does not say what was removed.
 
-The index may come from a cache and be older than what is known here; then it says nothing about what is newer. It may also
-be older because upstream itself has gone back, and such an upstream is not followed.
+The index may come from a cache and be older than what we hold; then it says nothing about anything newer. It may also
+be old because upstream itself has gone back, and we do not follow such an upstream.
 """
 
 import heapq
@@ -26,23 +26,23 @@ class HeldSerials(Protocol):
     """What the mirror holds."""
 
     def serials(self) -> Mapping[NormalizedName, int]:
-        """Return the serials of all projects that are held."""
+        """Return the serials of all held projects."""
 
     def quarantined(self) -> Set[NormalizedName]:
         """Return the held projects that upstream has quarantined."""
 
     def awaited_serials(self) -> Mapping[NormalizedName, int]:
-        """Return for which serials later runs ask by themselves, since the pages of these projects are older."""
+        """Return the serials that later runs will ask for on their own, because the pages of these projects were older."""
 
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
-        """Record that pages are older than was believed."""
+        """Record that pages are older than we believed."""
 
 
 _MOST_ROWS_OF_OTHERS = 1_000
-"""Of so many rows of a journal in a row some are about projects that are listed. An index that is further ahead of them
-lies, or is a mirror of some projects; with their newest serial nothing is missed."""
+"""Among so many consecutive rows of a journal, some are about listed projects. An index that claims to be further ahead
+of its newest project is wrong, or mirrors only some projects; using the newest project's serial then misses nothing."""
 _WITNESSES = 5
-"""So many pages of each kind are asked for, to tell an old index from an old upstream."""
+"""How many pages of each kind are fetched to tell an old index from an old upstream."""
 
 
 def plan_from_index(
@@ -54,14 +54,14 @@ def plan_from_index(
     was_told_by_index: bool,
     may_be_empty: bool = False,
 ) -> int:
-    """Add what differs between the root index and what is held, and return the index's serial.
+    """Add the differences between the root index and what we hold, and return the index's serial.
 
-    ``was_told_by_index`` says that the serial that is reached came from the root index too, and ``may_be_empty`` that the
-    operator believes an index that lists nothing.
+    ``was_told_by_index`` says that the serial we reached came from the root index too; ``may_be_empty`` that the
+    operator accepts an index that lists nothing.
 
     Raises:
-        EmptyIndexError: it lists nothing, although there is something to be done.
-        SerialMovedBackError: upstream is older than the serial that is reached.
+        EmptyIndexError: it lists nothing, although there is work to do.
+        SerialMovedBackError: upstream is older than the serial we reached.
         UpstreamError: the root index can't be read, or has no serials.
     """
     serial, listed = upstream.root_index()
@@ -75,6 +75,8 @@ def plan_from_index(
     awaited = held.awaited_serials()
     for name, project in listed.items():
         is_awaited = name in serials and awaited.get(name) == project.serial
+        # A serial of 0 is unknown, and quarantined projects are not listed at all: that one is listed means that it was
+        # released.
         is_newer = project.serial > serials.get(name, 0) and not is_awaited
         if is_full or is_newer or project.serial == 0 or name in quarantined:
             todo.add_listed(name, project)
@@ -82,7 +84,7 @@ def plan_from_index(
         todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
-    if is_outage and is_full:  # what is listed again may be older than this index; the brake sees to what is held
+    if is_outage and is_full:  # projects that return may be older than this index; the brake protects what is held
         return max(serials.values(), default=0)
     newest = max((project.serial for project in listed.values()), default=0)
     if serial - newest > _MOST_ROWS_OF_OTHERS:
@@ -97,10 +99,10 @@ def _without_wrong(
     serial: int,
     held: HeldSerials,
 ) -> Mapping[NormalizedName, int]:
-    """Return the serials of what is held, without those that upstream can't have meant when it told them.
+    """Return the serials of what we hold, lowering those that upstream can't have meant.
 
-    A serial that the index has passed is wrong where the project itself is listed with a lower one, and so is one far
-    beyond the index. Such a page would never be taken for older than upstream's.
+    A serial that the index has passed is wrong if the index lists the project with a lower one; so is a serial far
+    beyond the index. Such a page would never be considered older than upstream's.
     """
     wrong = {
         name: listed[name].serial if name in listed else 0
@@ -115,7 +117,7 @@ def _without_wrong(
 
 
 class _Witnesses:
-    """The projects whose pages tell whether upstream is as old as its root index, which has this serial."""
+    """The projects whose pages show whether upstream is as old as its root index, which has this serial."""
 
     def __init__(
         self,
@@ -125,7 +127,7 @@ class _Witnesses:
         listed: Mapping[NormalizedName, ListedProject],
     ) -> None:
         self.held = _newest({name: at for name, at in held.items() if at > serial})
-        """Those held at a newer serial than the index has."""
+        """Projects that we hold at a newer serial than the index has."""
         announced = _newest({name: todo[name].serial for name in todo if todo[name].serial > serial})
         self._others = [*announced, *_newest({name: project.serial for name, project in listed.items()})]
 
@@ -138,10 +140,10 @@ def _newest(serials: Mapping[NormalizedName, int]) -> list[NormalizedName]:
 
 
 def _check_age(ours: int, theirs: int, upstream: Upstream, witnesses: _Witnesses, was_told_by_index: bool) -> None:
-    """Accept an index that is older than this mirror because it comes from a cache; refuse one of an older upstream.
+    """Accept an index that is older than this mirror because of a cache; refuse one of an upstream that has gone back.
 
-    Pages come from other caches: one that is newer than the index shows that the index alone is old. Where none is,
-    and something newer is held, or the index itself was newer before, upstream has gone back.
+    Pages come from other caches: a page newer than the index shows that only the index is old. If there is none, and we
+    hold something newer, or the index itself was newer before, upstream has gone back.
     """
     for name in witnesses:
         try:

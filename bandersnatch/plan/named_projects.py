@@ -1,6 +1,6 @@
-"""The few projects that an allowlist names, asked for one by one: the list of all projects is tens of megabytes.
+"""Looks up the few projects of an allowlist one by one, because the list of all projects is tens of megabytes.
 
-A project's legacy JSON has what that list has of it: how its name is spelt, and its serial.
+A project's legacy JSON has what that list would say: the spelling of its name, and its serial.
 """
 
 import logging
@@ -18,22 +18,23 @@ from bandersnatch.upstream.index import Upstream
 logger = logging.getLogger(__name__)
 
 MOST_NAMES = 100
-"""For more, the list is the smaller answer: the JSON of one project may be some megabytes."""
+"""Beyond this, the list is the smaller download: one project's JSON may be several megabytes."""
 _AT_A_TIME = 10
 
 
 def named_projects(filters: Filters) -> frozenset[NormalizedName] | None:
-    """Return the projects of which an allowlist lets pass no others; None where there is no allowlist, or a long one."""
+    """Return the only projects that allowlists allow; None if there is no allowlist, or a long one."""
     allowlists = [each.names for each in filters.projects if isinstance(each, OnlyListed)]
     names = frozenset.intersection(*allowlists) if allowlists else None
     return names if names is not None and len(names) <= MOST_NAMES else None
 
 
 def look_up(names: frozenset[NormalizedName], upstream: Upstream) -> dict[NormalizedName, ListedProject] | None:
-    """Return those of the projects that upstream has, as its list of all projects would; None where only that can tell.
+    """Return those of the projects that upstream has, as its list of all projects would; None if only that list can
+    tell.
 
-    It is the only one to spell the name of a project that has no legacy JSON, but a page. And where upstream seems to have
-    none of them at all, that may be trouble of its own.
+    Only the list spells the name of a project that has a page but no legacy JSON. And if upstream seems to have none of
+    the projects, that may be an outage.
 
     Raises:
         InterruptedRunError: the run was asked to stop.
@@ -52,7 +53,7 @@ def look_up(names: frozenset[NormalizedName], upstream: Upstream) -> dict[Normal
 
 
 def _look_up(upstream: Upstream, name: NormalizedName) -> ListedProject | None:
-    """Return what upstream has of a project; None where it has no legacy JSON."""
+    """Return what upstream says about a project; None if it has no legacy JSON."""
     try:
         body, serial = upstream.project_json(name)
     except NotFoundError:

@@ -1,9 +1,9 @@
-"""Tells the projects that the operator put into the tree, and that upstream never had, from those that upstream removed.
+"""Tells projects that the operator added to the tree, and upstream never had, from those that upstream removed.
 
-Asked is only of projects that upstream neither lists nor has a page of, and of which our records do not say that their page
-came from there: the inventory was made anew, or the tree was taken over. A page that is a copy of upstream's ends with its
-serial, and the journal names the project at that serial, also after it was removed. A page without a serial, or with that of
-another project, is the operator's.
+This concerns only projects that upstream neither lists nor has a page for, and whose page our records do not attribute
+to upstream, because the inventory was rebuilt or the tree was taken over. A copy of upstream's page ends with its
+serial, and the journal names the project at that serial, even after its removal. A page without a serial, or with
+another project's serial, is the operator's.
 """
 
 import logging
@@ -25,20 +25,20 @@ _MAX_BYTES = 64 * 1024**2
 
 
 class OwnProjects:
-    """The operator's own projects of one mirror, with a file of their names, so that each is named once."""
+    """The operator's own projects of one mirror; a file has their names, so that each is reported once."""
 
     def __init__(self, storage: FilesystemStorage, inventory: Inventory) -> None:
         self._storage, self._inventory = storage, inventory
 
     def names(self) -> set[NormalizedName]:
-        """Return those that are known, and are still here and still the operator's."""
+        """Return the known ones that are still here and still the operator's."""
         lines = (self._storage.read_record(OWN_PROJECTS, _MAX_BYTES) or b"").decode("utf-8", "replace").split()
         return {NormalizedName(name) for name in lines if parse_project_name(name) == name and self._may_be(name)}
 
     def find(
         self, candidates: Iterable[NormalizedName], upstream: Upstream, *, asks_journal: bool
     ) -> set[NormalizedName]:
-        """Return the operator's own among projects that upstream has not; those that are new are named, and noted."""
+        """Return the operator's own among projects that upstream lacks; new ones are reported and recorded."""
         serials = {project: self._page_serial(project) for project in candidates if self._may_be(project)}
         marked = sorted({serial for serial in serials.values() if serial > 0})
         told: Mapping[int, NormalizedName | None] = {}
@@ -64,7 +64,7 @@ class OwnProjects:
         return record is not None and record.pages_digest is None
 
     def _page_serial(self, project: NormalizedName) -> int:
-        """Return the serial with which the project's page ends, or 0."""
+        """Return the serial at the end of the project's page, or 0."""
         folders = (StoredPath(f"{SIMPLE}/{project}"), StoredPath(f"{SIMPLE}/{project[0]}/{project}"))
         pages = (read_held_page(self._storage, folder) for folder in folders)
         return max((page.serial for page in pages if page is not None), default=0)

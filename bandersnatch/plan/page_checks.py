@@ -1,4 +1,4 @@
-"""What a page may not do, given what is held and what the changelog told: pure rules that accept or raise."""
+"""What a page may not do, given what we hold and what the changelog said: pure rules that accept or raise."""
 
 from collections.abc import Mapping
 
@@ -12,20 +12,20 @@ _MAY_LOSE_ALL_FILES = frozenset(
 
 
 def is_of_quarantine(page: ProjectPage, expectation: Expectation) -> bool:
-    """Whether what a page lacks was quarantined: that may be harmful, and goes without anybody's leave."""
+    """Whether what a page lacks was quarantined; it may be harmful, and is removed without approval."""
     return page.is_quarantined or expectation is Expectation.QUARANTINES
 
 
 def check_page(page: ProjectPage, held_digests: Mapping[str, str], expectation: Expectation) -> None:
     """Accept a page, or refuse one that contradicts what upstream said before.
 
-    ``held_digests`` has the SHA-256 of the files that the held page lists, by name. The names of files are never used again
-    on PyPI, so a known name with other content is an attack or an accident; and so is a page that lost all its files
-    although the changelog tells of no removal (on a full resync it was not asked, and the page is believed). A file that is
-    held is not deleted because its name or link is of no use now.
+    ``held_digests`` has the SHA-256 of the files on the held page, by name. PyPI never reuses a file name, so a known
+    name with other content is an attack or an accident; so is a page that lost all its files although the changelog has
+    no removal (on a full resync the changelog is not read, and the page is believed). A held file is not deleted
+    because its name or link is unusable now.
 
     Raises:
-        SuspiciousPageError: the page must not replace the one that is held.
+        SuspiciousPageError: the page must not replace the held one.
     """
     _check_left_out(page, held_digests, expectation)
     for file in page.files:
@@ -40,7 +40,7 @@ def check_page(page: ProjectPage, held_digests: Mapping[str, str], expectation: 
 
 
 def _check_left_out(page: ProjectPage, held_digests: Mapping[str, str], expectation: Expectation) -> None:
-    """Refuse a page that has what is of no use in the place of what is held."""
+    """Refuse a page that has unusable entries in place of files that we hold."""
     for filename in page.left_out:
         if filename in held_digests:
             raise SuspiciousPageError(page.name, f"upstream lists {filename} with a link that leads nowhere")

@@ -1,7 +1,7 @@
-"""Which page of a project the mirror shall have: upstream's, as the option ``deleted`` and the filters shape it.
+"""Which page a project gets in the mirror: upstream's, shaped by the option ``deleted`` and by the filters.
 
-Files that the mirror keeps on after upstream has deleted them are added first; so filters drop those too. A verification
-leaves it to the next run to apply filters to what is held: there, they only keep what is new from coming.
+Files that the mirror keeps after upstream deleted them are added first, so filters apply to them too. A verification
+leaves it to the next run to filter what we hold: there, filters only keep new files out.
 """
 
 from msgspec import Struct
@@ -24,10 +24,10 @@ from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json, wit
 
 
 class WantedPage(Struct, frozen=True):
-    """The page, and what was learned on the way to it.
+    """The page, and what was learned while making it.
 
-    ``filtered_out`` are the paths of the files that filters drop; ``legacy_json`` is there where it will be published.
-    ``exceeds_filters`` tells that the page has, because it is held, what filters would drop.
+    ``filtered_out`` are the paths of files that filters drop; ``legacy_json`` is set if it will be published.
+    ``exceeds_filters`` says that the page has held files that the filters would drop.
     """
 
     page: ProjectPage
@@ -37,9 +37,9 @@ class WantedPage(Struct, frozen=True):
 
 
 class PageChooser(Struct, frozen=True):
-    """Makes wanted pages out of upstream's. Thread-safe.
+    """Makes the mirror's pages out of upstream's. Thread-safe.
 
-    With ``keeps_held`` filters drop nothing that is held; then ``is_excluded`` tells that those of names drop the project.
+    With ``keeps_held`` filters drop nothing that we hold; then ``is_excluded`` says that name filters drop the project.
     """
 
     upstream: Upstream
@@ -54,7 +54,7 @@ class PageChooser(Struct, frozen=True):
     def choose(self, page: ProjectPage, required_serial: int) -> WantedPage | Verdict:
         """Return the wanted page, or the verdict of the filter that drops the whole project.
 
-        ``required_serial`` is what the legacy JSON owes, where it must be asked for.
+        ``required_serial`` is the least serial of the legacy JSON, if that must be fetched.
 
         Raises:
             UpstreamError: the legacy JSON could not be fetched, or is older than required.
@@ -87,9 +87,9 @@ class PageChooser(Struct, frozen=True):
         return page
 
     def _without_wrong_names(self, held: ProjectPage, page: ProjectPage) -> ProjectPage:
-        """Return the held page without files that are not here, and that upstream has under other names.
+        """Return the held page without files that are missing here, and that upstream has under other names.
 
-        It was not upstream that deleted such a file: the name in the page is wrong, as of a byte that the disk has flipped.
+        Upstream did not delete such a file: its name in our page is wrong, for example because the disk flipped a bit.
         """
         names = {file.sha256: file.filename for file in page.files}
         doubtful = [file for file in held.files if names.get(file.sha256, file.filename) != file.filename]
@@ -99,7 +99,7 @@ class PageChooser(Struct, frozen=True):
     def _is_here(self, file: DistributionFile) -> bool:
         try:
             return self.storage.stat(file_path(file)) is not None
-        except MalformedResponseError:  # its name is not the one in its URL
+        except MalformedResponseError:  # its name does not match its URL
             return False
 
     def _with_held_files(self, selection: Selection, *, takes_new: bool) -> ProjectPage:

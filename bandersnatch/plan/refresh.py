@@ -1,11 +1,11 @@
-"""Which projects a run looks at again although nothing says that they have changed, so that each is seen within some time.
+"""Which projects a run checks again although nothing says they have changed, so that each is seen within some time.
 
-Upstream changes some things without a row in its journal: a project is archived, or a file gets its provenance. What the
-projects take turns in is time: each is owed one look in the option's time. So the share of a run follows from the time
-since the last one, and those are asked for that were longest not looked at, for whatever reason.
+Upstream changes some things without a journal entry: a project is archived, or a file gets its provenance. Every
+project is due once per period (the option ``refresh``). So a run's share follows from the time since the last run, and
+it takes the projects that were not asked for longest, for whatever reason.
 
-After an upgrade from code that left some files out, all projects are looked at once, whatever the option says, so many in a
-run as ``MOST_PROJECTS``: that takes a mirror of all of PyPI a day, at a run every two minutes.
+After an upgrade from code that left some files out, all projects are checked once, whatever the option says, at most
+``MOST_PROJECTS`` per run: for a mirror of all of PyPI that takes a day, with a run every two minutes.
 """
 
 from msgspec import Struct
@@ -17,13 +17,13 @@ from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
 
 MOST_SECONDS, MOST_PROJECTS = 7 * 86_400.0, 1000
-"""However long ago the last run was, no more is asked for than the share of a week, or, of a small mirror, so many."""
+"""However long ago the last run was, a run takes no more than the share of a week, or, in a small mirror, this many."""
 RETRY_SECONDS = 3600.0
-"""What could not be looked at is asked for again after that time, so that its turn does not come in every run."""
+"""When failed projects are due again; until then they do not take the place of others in every run."""
 
 
 class Refresh(Struct, frozen=True):
-    """The share of one run. ``up_to`` is when the last project of it was due; None where that is as it was recorded."""
+    """The share of one run. ``up_to`` is when its last project was due; None leaves the recorded time as it is."""
 
     todo: TodoList
     up_to: float | None
@@ -31,7 +31,7 @@ class Refresh(Struct, frozen=True):
     period_seconds: float
 
     def record(self, inventory: Inventory, projects: set[NormalizedName], failed: set[NormalizedName]) -> None:
-        """Record that ``projects`` have had their turn, ``failed`` ones among them for a while only."""
+        """Record that ``projects`` have had their turn; the ``failed`` ones are due again soon."""
         inventory.mark_looked_at(projects - failed, self.begun)
         inventory.end_asking(projects, self.begun)
         inventory.mark_looked_at(failed, self.begun - self.period_seconds + min(RETRY_SECONDS, self.period_seconds))
@@ -42,11 +42,11 @@ class Refresh(Struct, frozen=True):
 def plan_refresh(
     inventory: Inventory, filters: Filters, period_seconds: float, now: float, *, goes_by_index: bool = False
 ) -> Refresh:
-    """Return the share of a run that began at ``now``; what was looked at since then has had its turn.
+    """Return the share of a run that began at ``now``; projects checked since then have had their turn.
 
-    Beside it stands what is awaited. What the filters drop by its name, and is here all the same, waits for ``mirror`` to
-    remove it. The root index lists no quarantined project, and does not tell when it is removed: where the run
-    ``goes_by_index``, only its page does.
+    Projects with awaited data are added. A project that name filters drop but that is still here is left to ``mirror``
+    to remove. The root index does not list quarantined projects, nor say when they are removed: if the run
+    ``goes_by_index``, only their pages tell.
     """
     silent = inventory.quarantined() if goes_by_index else frozenset[NormalizedName]()
     number, up_to = _share(inventory, period_seconds, now)
@@ -69,7 +69,7 @@ def plan_refresh(
 
 
 def _share(inventory: Inventory, period_seconds: float, now: float) -> tuple[int, float | None]:
-    """Return how many projects have their turn, and up to when they were due; None where that is as it was recorded."""
+    """Return how many projects are due, and up to when; None leaves the recorded time as it is."""
     last, held = inventory.refreshed_up_to() if period_seconds else (now, 0)
     if last is None or last > now or not held:
         return 0, None if held == 0 else now
@@ -77,5 +77,5 @@ def _share(inventory: Inventory, period_seconds: float, now: float) -> tuple[int
     if elapsed > MOST_SECONDS and held * elapsed / period_seconds > MOST_PROJECTS:
         elapsed = max(MOST_SECONDS, MOST_PROJECTS * period_seconds / held)
     number = int(held * elapsed / period_seconds)
-    # What is less than one project stays owed.
+    # A fraction of a project is not lost: the recorded time advances only by what whole projects account for.
     return number, now - elapsed + number * period_seconds / held if number else None

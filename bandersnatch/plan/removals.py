@@ -1,4 +1,4 @@
-"""What becomes of what upstream deletes, where the operator does not want it to go: pure rules."""
+"""What happens to what upstream deletes if the operator wants to keep it: pure rules."""
 
 from msgspec.structs import replace
 from packaging.version import Version
@@ -7,7 +7,7 @@ from bandersnatch.model import ProjectPage
 
 
 def with_kept_files(page: ProjectPage, held: ProjectPage) -> ProjectPage:
-    """Return upstream's page with the files added that only the held page lists; a quarantined page gets none."""
+    """Return upstream's page plus the files that only the held page lists; a quarantined page gets none."""
     if page.is_quarantined:
         return page
     listed = {file.filename for file in page.files}
@@ -19,8 +19,8 @@ def with_kept_files(page: ProjectPage, held: ProjectPage) -> ProjectPage:
 
 
 def _version_order(text: str) -> tuple[bool, Version, str]:
-    """Sort by PEP 440; what is no version of it comes first, as on PyPI."""
+    """Return a sort key by PEP 440; versions outside it come first, as on PyPI."""
     try:
         return True, Version(text), text
-    except ValueError:  # InvalidVersion is one, and what Python says of a number with 5,000 digits
+    except ValueError:  # InvalidVersion, or an int of over 4,300 digits
         return False, Version("0"), text

@@ -1,10 +1,10 @@
-"""What a run has to do: the todo list, from the saved one and from what upstream says has changed.
+"""Plans a run: its todo list, from the saved one and from what upstream says has changed.
 
-Upstream's changelog tells what has changed and what was removed. Where XML-RPC is away, the root index does, with the serial
-of each project: what is newer than here has changed, and what is missing may be gone, which its page then confirms.
+Upstream's changelog says what has changed and what was removed. If XML-RPC is unavailable, the root index has the
+serial of each project: a newer one has changed, and a missing one may be gone, which its page then confirms.
 
-Projects that the filters drop by their name are left out here already: nothing is asked about them. Where one is held all
-the same, since the filters have changed, it stays on the list to be removed.
+Projects that filters drop by name are left out here, and nothing is requested for them. If we hold such a project,
+because the filters have changed, it stays on the list to be removed.
 """
 
 import logging
@@ -41,38 +41,38 @@ from bandersnatch.upstream.index import Upstream
 logger = logging.getLogger(__name__)
 
 RECENT_SERIALS = 2_000
-"""What the changelog of PyPI tells of about an hour: no cache has a project's page or JSON for longer."""
+"""About an hour of PyPI's changelog: no cache keeps a project's page or JSON for longer."""
 _MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
-"""Where no project is listed, a journal of one answer tells of all there ever were; PyPI's has tens of millions of rows."""
+"""If no project is listed, a journal that fits into one answer still names all there ever were; PyPI's does not fit."""
 
 
 class HeldProjects(HeldSerials, Protocol):
-    """What the mirror holds, as the inventory tells it; all of it is only asked for where that matters."""
+    """What the mirror holds, from the inventory; the whole of it is read only when it matters."""
 
     def get(self, project: NormalizedName) -> HeldProject | None:
-        """Return what is held of a project, or None."""
+        """Return what we hold of a project, or None."""
 
     def all_unsettled(self) -> Iterable[tuple[NormalizedName, StoredPath]]:
-        """Return the files that earlier runs may have left half-done."""
+        """Return the files that earlier runs may have left unfinished."""
 
 
 class RunPlan(Struct, frozen=True):
-    """The work of one run. ``recheck``: look at every file, since nothing is known of earlier runs."""
+    """The work of one run. ``recheck``: check every file, because nothing is known about earlier runs."""
 
     todo: TodoList
     recheck: bool
     is_new: bool
-    """Whether there is anything to do that was not recorded before: False where upstream has nothing new."""
+    """Whether there is any work that was not recorded before; False if upstream has nothing new."""
     changelog_serial: int | None = None
-    """Up to where the changelog was read, where that is not as far as the todo list goes."""
+    """Up to where the changelog was read, if that is less than the todo list's target."""
     is_resync: bool = False
-    """Whether upstream may be older than what is held: the operator has had all records of earlier runs forgotten."""
+    """Whether upstream may be older than what we hold, because the operator deleted the records of earlier runs."""
     reconfigured: tuple[str, ...] = ()
     """What has changed in the configuration since the pages were written, in words."""
     keeps_held: bool = False
-    """Whether filters drop nothing that is held."""
+    """Whether filters drop nothing that we hold."""
     goes_by_index: bool = False
-    """Whether the root index told what has changed, in place of the changelog."""
+    """Whether the root index said what has changed, instead of the changelog."""
 
 
 def plan_run(
@@ -85,13 +85,14 @@ def plan_run(
     api_method: ApiMethod = ApiMethod.AUTO,
     may_be_empty: bool = False,
 ) -> RunPlan:
-    """Return what to do: everything on a first run, a resync or a change of what is published; else what has changed.
+    """Return the work: everything on a first run, a resync or a change of what is published; otherwise what has
+    changed.
 
-    ``api_method`` says whether XML-RPC is asked, and whether the root index may take its place; with ``may_be_empty``
-    that is believed where it lists nothing.
+    ``api_method`` says whether XML-RPC is used, and whether the root index may replace it; with ``may_be_empty`` an
+    index that lists nothing is believed.
 
     Raises:
-        SerialMovedBackError: upstream's journal ends before the serial that is reached.
+        SerialMovedBackError: upstream's journal ends before the serial we reached.
         UpstreamError: upstream could not be asked.
     """
     begin = saved.todo.target_serial if saved.todo is not None else saved.serial
@@ -118,7 +119,7 @@ def plan_run(
     is_new = is_full or saved.todo is not None or len(todo) > 0 or newest > (begin or 0)
     not_read_since = (todo.target_serial if is_full else read_up_to) if goes_by_index else None
     if not is_full and not_read_since == todo.target_serial:
-        not_read_since = saved.changelog_serial  # the index, which is old, has told nothing
+        not_read_since = saved.changelog_serial  # the index is old, and said nothing new
     is_resync = saved.serial is None
     return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
 
@@ -131,9 +132,9 @@ def _ask(
     *,
     was_told_by_index: bool,
 ) -> tuple[int, bool]:
-    """Make the plan from the changelog or from the root index; return the newest serial, and whether the index told it.
+    """Plan from the changelog or from the root index; return the newest serial, and whether it came from the index.
 
-    ``was_told_by_index`` says that the last run went by the root index.
+    ``was_told_by_index`` says that the last run used the root index.
     """
     try:
         if api_method is ApiMethod.SIMPLE:
@@ -150,14 +151,14 @@ def _ask(
         newest = _plan_after_error(
             upstream, error, partial(from_index, was_told_by_index=was_told_by_index or has_none)
         )
-        # An index of plain files has no XML-RPC, and the log need not say so in every run.
+        # An index of static files never has XML-RPC, and the log need not say so in every run.
         level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
         logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
         return newest, True
 
 
 def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
-    """Warn of the names on an allowlist that upstream does not have; a quarantined project is there."""
+    """Warn about allowlisted names that upstream lacks; a quarantined project exists."""
     if names := allowlisted(filters):
         quarantined = held.quarantined()
         gone = {name for name in todo if todo[name].expectation is Expectation.REMOVED and name not in quarantined}
@@ -165,11 +166,11 @@ def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
 
 
 def _merge_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up_to: int) -> int:
-    """Add what has changed since the changelog was read last, and return the newest serial.
+    """Add what has changed since the changelog was last read, and return the newest serial.
 
-    The entry of that serial itself is asked for again: if upstream's journal no longer has it, upstream may have been
-    restored from a backup, and one more question tells. Where newer ones follow, it counts if its project is held at an
-    older serial: then another row stood there before, which was none of the journal's.
+    The entry of that last serial is requested again: if upstream's journal no longer has it, upstream may have been
+    restored from a backup, and one more request tells. If newer entries follow, it counts if we hold its project at an
+    older serial: then the journal had another row there before, which was not genuine.
     """
     begin = min(todo.target_serial, read_up_to)
     newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin)
@@ -192,9 +193,9 @@ def _is_missed(change: ChangelogEntry, expectation: Expectation, held: HeldProje
 def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filters: Filters) -> int:
     """Add all projects, and return the newest serial.
 
-    Upstream's list may be an hour old. The changelog closes the gap: asked first for its newest serial, and then for all
-    that came after the newest project on the list. A few named projects are asked for themselves in place of the list, and
-    their answers may be old as well.
+    Upstream's list may be an hour old. The changelog closes the gap: we first ask for its newest serial, and afterwards
+    for everything after the newest project on the list. A few named projects are looked up one by one instead, and
+    those answers may be old too.
     """
     first = upstream.last_serial()
     if first < todo.target_serial:
@@ -208,7 +209,7 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
         list_serial, listed = upstream.all_projects(
             lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
         )
-        # Read no earlier, since parsing upstream's answer takes the most memory. ``listed`` is lazy, and uses it later.
+        # Not earlier, because parsing upstream's answer takes the most memory. ``listed`` is lazy, and uses it later.
         serials = held.serials()
         if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
             reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
@@ -218,7 +219,7 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
         todo.add_listed(name, project)
     newest, changes = upstream.changes_since(read_from, at_least=first)
     if newest == read_from:
-        newest = 0  # no row bears it out
+        newest = 0  # no row confirms it
     todo.merge(changes)
     todo.add_missing(serials)
     newest = max(newest, list_serial)
@@ -232,12 +233,12 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
 
 
 def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
-    """Go by the root index where XML-RPC has failed, and return the index's serial.
+    """Plan from the root index after XML-RPC has failed, and return the index's serial.
 
     Raises:
-        SerialMovedBackError: upstream is older than the serial that is reached.
+        SerialMovedBackError: upstream is older than the serial we reached.
         NothingToldError: the root index can't be read either.
-        NoIndexError: upstream is none.
+        NoIndexError: upstream is not an index.
     """
     try:
         return plan_from_index()
@@ -251,13 +252,13 @@ def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: C
 
 
 def _is_of_web_site(error: UpstreamError) -> bool:
-    """Whether a server has answered as one that is no index: it has no such address, or a page for people in its place."""
+    """Whether a server answered as one that is not an index: the address is unknown to it, or has a page for people."""
     is_other_kind = isinstance(error, MalformedResponseError) and ", but text/html" in error.reason
     return is_other_kind or is_without_xmlrpc(error)
 
 
 def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) -> set[NormalizedName]:
-    """Return the projects of which upstream has removed something that no run has seen to yet, as far as it tells."""
+    """Return the projects from which upstream has removed something that no run has handled yet, as far as it tells."""
     asks_changelog = api_method is not ApiMethod.SIMPLE
     reached = saved.todo.target_serial if saved.todo is not None else saved.serial or 0
     expectation = {project: saved.todo[project].expectation for project in saved.todo} if saved.todo is not None else {}
@@ -275,13 +276,13 @@ def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) 
 
 
 def _exclude(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
-    """Take off what the filters drop, but for what is held, or was left half-done: that stays, to be removed."""
+    """Take off the list what filters drop; what we hold, or left unfinished, stays on it to be removed."""
     if not filters.projects:
         return
     unfinished = {project for project, _ in held.all_unsettled()}
     for name in [name for name in todo if not filters.keeps_project(name, todo[name].display_name)]:
         record, entry = held.get(name), todo[name]
-        # A project that upstream does not list has no displayed name there; the one it had here decides.
+        # Upstream gives no display name for a project that it does not list, so the one we recorded decides.
         display_name = record.display_name if record is not None and entry.serial == 0 else entry.display_name
         if filters.keeps_project(name, display_name):
             continue

@@ -1,4 +1,4 @@
-"""What the filters select otherwise than the program that left the tree: counted by the run that takes it over, and told."""
+"""How the filters' selection differs from that of the program that made the tree; reported at the takeover."""
 
 from collections.abc import Collection
 
@@ -12,24 +12,24 @@ DIFFERENCES = {
     "exclude_platform": "exclude_platform: wheels are judged by their tags, so that py3 stands for all of Python 3",
     "prerelease_release": "prerelease_release: pre-releases are those of PEP 440, 1.0c1 and 1.0a too",
 }
-"""The filters whose difference changes most, in words. docs/moving-in.md has them all."""
+"""The filters that differ most, in words. docs/moving-in.md has all of them."""
 
 
 class SelectionChanges(Struct):
-    """The numbers of files by project: of those that the tree has, and filters drop, and of those that it has not."""
+    """The numbers of files by project: those in the tree that filters drop, and those it lacks that filters keep."""
 
     dropped: dict[NormalizedName, int] = field(default_factory=dict)
     added: dict[NormalizedName, int] = field(default_factory=dict)
 
     def note(self, project: NormalizedName, *, dropped: int, added: int = 0) -> None:
-        """Take note of a project; what was noted of it before is not counted again."""
+        """Record a project; recording it again replaces its numbers."""
         if dropped:
             self.dropped[project] = dropped
         if added:
             self.added[project] = added
 
     def told(self, filter_names: Collection[str]) -> str | None:
-        """Say what has changed, and why that may be, or None where nothing has."""
+        """Return what has changed and why, in words, or None if nothing has."""
         if not self.dropped and not self.added:
             return None
         return (
@@ -40,7 +40,7 @@ class SelectionChanges(Struct):
 
 
 def reasons(filter_names: Collection[str]) -> str:
-    """Say which of the enabled filters decide otherwise than in older versions, and where all of that stands."""
+    """Return which enabled filters decide differently from older versions, and where all differences are documented."""
     known = [words for name, words in DIFFERENCES.items() if name in filter_names]
     return "; ".join([*known, 'see "Filters that decide otherwise" in docs/moving-in.md'])
 
