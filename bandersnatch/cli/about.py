@@ -1,4 +1,4 @@
-"""What is running: the version of this program, of Python, and of the libraries that it stands on."""
+"""What is running: the versions of this program, of Python, and of the libraries it uses."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +9,7 @@ LIBRARIES = ("filelock", "msgspec", "packaging", "requests", "rich", "six", "url
 
 
 def about() -> str:
-    """Return the versions, a line for each: what a report of a fault should begin with."""
+    """Return the versions, one per line, as a bug report should begin."""
     python = f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}"
     return "\n".join([f"bandersnatch {__version__}", python, *(f"{name} {_version(name)}" for name in LIBRARIES)])
 
@@ -17,5 +17,5 @@ def about() -> str:
 def _version(name: str) -> str:
     try:
         return version(name)
-    except PackageNotFoundError:  # as where a distribution put the module in without its metadata
+    except PackageNotFoundError:  # some distributions install modules without metadata
         return "of an unknown version"

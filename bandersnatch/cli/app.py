@@ -1,4 +1,4 @@
-"""The command line: arguments, logging, and errors to exit status; the commands themselves are in ``commands/``."""
+"""The command line: parses arguments, sets up logging, and turns errors into exit statuses."""
 
 import argparse
 import logging
@@ -76,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return BAD_USAGE
     except LockHeldError as error:
-        # What cron starts every few minutes meets a long run often; one that takes more than a day may hang.
+        # A run started by cron every few minutes often meets a long one; a run of more than a day may hang.
         logger.log(logging.ERROR if error.held_seconds > _DAY_SECONDS else logging.INFO, "%s", error)
         return LOCK_HELD
     except BrokenPipeError:
-        return SIGNAL_BASE + signal.SIGPIPE  # whoever read what we print has heard enough
+        return SIGNAL_BASE + signal.SIGPIPE  # the reader of our output, such as head, has seen enough
     except InterruptedRunError:
         return invocation.tell_stopped()
     except MirrorError as error:
@@ -104,26 +104,26 @@ def _run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
-    if arguments.debug and arguments.quiet:  # one of them before the command, and one behind it
+    if arguments.debug and arguments.quiet:  # one before the command and one after it
         parser.error("argument --quiet: not allowed with argument --debug")
     return arguments
 
 
 class _Version(argparse.Action):
-    """Shows the versions and ends; they are looked up only when somebody asks for them."""
+    """Prints the versions and exits; they are looked up only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from bandersnatch.cli.about import about  # 10 ms of imports that no other call needs
+        from bandersnatch.cli.about import about  # 10 ms of imports
 
-        print(about())  # noqa: T201 - what was asked for
+        print(about())  # noqa: T201 - it was asked for
         parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says which word may be meant by one that it does not know."""
+    """A parser that suggests a known word for one that it does not know."""
 
     def error(self, message: str) -> NoReturn:
-        """End with the usage, and with what is wrong."""
+        """Exit with the usage and the error, and a suggestion if there is one."""
         found = re.match(r".*invalid choice: '(.*)' \(choose from (.*)\)$|unrecognized arguments: (-\S+)", message)
         if found and found[3]:
             message += suggestion(found[3].partition("=")[0], sorted(_option_strings(self)))
@@ -133,8 +133,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _option_strings(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the options of a parser, and of those of its commands."""
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask for them
+    """Yield the options of a parser and of its commands."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way
         if action.help != argparse.SUPPRESS:
             yield from action.option_strings
         if isinstance(action.choices, dict):
@@ -143,14 +143,14 @@ def _option_strings(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _absolute(path: str) -> Path:
-    """Return a path that means the same to whoever reads it in a log."""
+    """Return an absolute path, which means the same to whoever reads it in a log."""
     return Path(path).absolute()
 
 
 class _CommandParser(_Parser):
-    """The parser of one command, which takes the options of all commands too: they may stand wherever the user puts them.
+    """The parser of one command; it also takes the general options, so that users may put them anywhere.
 
-    What is not given here leaves what stood before the command as it is.
+    An option that is not given after the command keeps the value given before it.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -162,7 +162,7 @@ def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path |
     help_text = f"configuration file (default: {DEFAULT_PATH})"
     option = parser.add_argument("-c", "--config", metavar="FILE", type=_absolute, default=config, help=help_text)
     option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]  # for shtab
-    others = ("--conf", "--config-file")  # what other versions took for it
+    others = ("--conf", "--config-file")  # its names in other versions
     parser.add_argument(*others, dest="config", type=_absolute, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument(
@@ -197,7 +197,7 @@ def _console() -> "Console":
 
 
 def _offer_example(path: Path) -> int:
-    """Write the commented example where there is no configuration, and say what to do next."""
+    """Write the commented example if there is no configuration, and say what to do next."""
     try:
         write_example(path)
     except OSError as error:
@@ -211,5 +211,5 @@ def _offer_example(path: Path) -> int:
     return SOME_FAILED
 
 
-if __name__ == "__main__":  # ``python -m bandersnatch.main``, as the images of other versions call it
+if __name__ == "__main__":  # ``python -m bandersnatch.main``, as container images of other versions call it
     runpy.run_module("bandersnatch", run_name="__main__")

@@ -1,4 +1,4 @@
-"""The names of projects on the command line."""
+"""The project names on the command line."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def add_names(parser: argparse.ArgumentParser) -> None:
-    """Let a command take the names of projects."""
+    """Let a command take project names."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="a project, in any spelling of its name")
 
 
 def read_names(names: Sequence[str]) -> "list[NormalizedName]":
-    """Return the normalized names, each once, in their order.
+    """Return the normalized names in order, each once.
 
     Raises:
-        UsageError: upstream's rules allow no project of one of these names.
+        UsageError: one of them can't be the name of a project.
     """
     from bandersnatch.model import parse_project_name
 

@@ -17,7 +17,7 @@ itself needs nothing; print it anew after an update of bandersnatch.
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "completion",
         help="print a script for completion in bash or zsh",
@@ -25,11 +25,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shell", choices=("bash", "zsh"), help="for which shell")
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell to complete for")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, invocation: Invocation) -> int:  # noqa: ARG001 - the form of all commands
+def run(arguments: argparse.Namespace, invocation: Invocation) -> int:  # noqa: ARG001 - all commands have this signature
     """Print the script and return the exit status."""
     from bandersnatch.cli.output import print_line
 

@@ -1,4 +1,4 @@
-"""``bandersnatch config``: say what is wrong with the configuration, what is in force, and what filters do to something."""
+"""``bandersnatch config``: report mistakes in the configuration, show its values, and explain what filters do."""
 
 import argparse
 import logging
@@ -24,15 +24,15 @@ examples:
   bandersnatch config explain flask==3.0.0
   bandersnatch -c new.conf config explain flask-3.0.0-py3-none-any.whl
 
-Each enabled filter that has a say in it says why it keeps or drops it. A
-project is told with its releases, a release with its files. What is part of
-something that is dropped is dropped with it.
+Each enabled filter that decides about it says why it keeps or drops it. A
+project is explained with its releases, a release with its files. Whatever
+belongs to something dropped is dropped with it.
 
 """
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "config",
         help="check the configuration, or explain what its filters do",
@@ -44,19 +44,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check = questions.add_parser(
         "check",
         help="report all problems of the configuration file",
-        description="Report all problems of the configuration file at once. Nothing is asked of upstream without --online.",
+        description="Report all problems of the configuration file at once. Upstream is not asked, except with --online.",
         epilog=CHECK_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
         "--show",
         action="store_true",
-        help="print all values, secrets masked; those that are defaults stand in comments",
+        help="print all values, with secrets masked and defaults as comments",
     )
     check.add_argument(
         "--online",
         action="store_true",
-        help="ask upstream, too, whether it has all projects that allowlists name",
+        help="also ask upstream whether it has all projects on the allowlists",
     )
     check.set_defaults(run=run_check)
     explain = questions.add_parser(
@@ -67,7 +67,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what is asked about")
+    explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what to explain")
     explain.set_defaults(run=run_explain)
 
 
@@ -99,7 +99,7 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _tell_missing_directory(conf: Path, directory: Path) -> None:
-    """Say what would stop a run here; the file may be right all the same, and be for another machine."""
+    """Warn if a run would stop here because the directory is missing; the file may still be right, for another machine."""
     from bandersnatch.storage.mirror_folder import require_directory
 
     try:

@@ -1,6 +1,6 @@
-"""Ends the process where a run that was asked to stop does not come to it in time.
+"""Ends the process if a run that was asked to stop does not stop in time.
 
-A run looks at its flag often, but not within a flush of a busy disk, or while a very long answer is read.
+A run checks its flag often, but not while a busy disk is flushed, or while a very long answer is parsed.
 """
 
 import threading
@@ -13,7 +13,7 @@ _LOOK_SECONDS = 3600.0
 
 
 class StopDeadline:
-    """Watches a flag from a thread of its own, until ``cancel``; ``end`` is called where a run does not stop in time."""
+    """Watches a flag in a thread of its own, until ``cancel``; calls ``end`` if the run does not stop in time."""
 
     def __init__(self, stop: StopFlag, end: Callable[[], object], seconds: float = SECONDS) -> None:
         self._stop, self._end, self._seconds = stop, end, seconds
@@ -22,7 +22,7 @@ class StopDeadline:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Watch no longer: the run has ended by itself."""
+        """Stop watching: the run has ended on its own."""
         self._is_over.set()
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""``bandersnatch delete NAME...``: take projects out of the mirror."""
+"""``bandersnatch delete NAME...``: remove projects from the mirror."""
 
 import argparse
 import logging
@@ -28,7 +28,7 @@ examples:
   bandersnatch delete left-pad
   bandersnatch delete --yes left-pad is-odd
 
-Pages, JSON, and the files that no other project's page lists are deleted.
+This deletes pages, JSON, and the files that no other project's page lists.
 {COMES_BACK}
 
 """
@@ -36,7 +36,7 @@ SOME_FAILED_MEANS = "the mirror has no project of such a name, or the answer was
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "delete",
         help="delete projects from the mirror, by their names",
@@ -47,16 +47,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add_names(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask; required without a terminal")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
-    """Delete the projects, if the operator means it, and return the exit status."""
+    """Delete the projects if the operator confirms, and return the exit status."""
     from bandersnatch.operations.delete import Deletion
 
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
+    # Two blocks: the preview must not hold the equipment of a run while the operator thinks about the answer.
     with invocation.equipment(config) as equipment:
         doomed = Deletion(config, equipment).preview(projects)
     status = _tell_missing(projects, doomed)
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _tell_missing(projects: "list[NormalizedName]", doomed: "list[DoomedProject]") -> int:
-    """Say what is not there to be deleted, and return the exit status for that."""
+    """Report projects that are not in the mirror, and return the exit status for that."""
     missing = sorted(set(projects) - {each.project for each in doomed})
     for project in missing:
         logger.error("%s: the mirror has no project of that name", project)
@@ -90,7 +91,7 @@ def _show(doomed: "list[DoomedProject]") -> None:
 
 
 def _amount(doomed: "list[DoomedProject]") -> str:
-    """Return how much that is, in words."""
+    """Return the amount in words."""
     files = count_of(sum(len(each.files) for each in doomed), "file")
     size = size_of(sum(each.size_bytes for each in doomed))
     return f"{count_of(len(doomed), 'project')}, {files}, {size}"
@@ -100,7 +101,7 @@ def _is_confirmed(amount: str) -> bool:
     """Ask the operator.
 
     Raises:
-        UsageError: there is nobody who could answer.
+        UsageError: there is no terminal to ask on.
         InterruptedRunError: the answer was Ctrl-C.
     """
     if not sys.stdin.isatty():

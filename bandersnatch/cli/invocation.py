@@ -1,6 +1,7 @@
-"""``Invocation``: one call of the command line, and what all commands have in common: logging, signals, the parts of a run.
+"""``Invocation``: one call of the command line, and what all commands share: logging, signals, the parts of a run.
 
-What only some commands need is imported when they ask for it: a run from cron with nothing to do shall cost little.
+Whatever only some commands need is imported when they ask for it, so that a run from cron with nothing to do costs
+little.
 """
 
 import logging
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
-"""Takes away the line of the progress display, and shows the cursor again."""
+"""Clears the line of the progress display, and shows the cursor again."""
 
 
 class Invocation(Struct, frozen=True):
-    """How much is logged, the terminal where there is one, and the numbers of the signals that asked for an end."""
+    """The log level, the terminal if there is one, and the signals that asked the command to stop."""
 
     level: int
     console: "Console | None" = None
     caught: list[int] = field(default_factory=list)
 
     def load_config(self, path: Path) -> "Config":
-        """Read the configuration, log as it says, and tell what it has to say.
+        """Read the configuration, set up its logging, and log its warnings and remarks.
 
         Raises:
             ConfigMissingError: there is no such file.
@@ -65,7 +66,7 @@ class Invocation(Struct, frozen=True):
 
     @contextmanager
     def equipment(self, config: "Config") -> "Iterator[Equipment]":
-        """Give what a run works with, for a block that signals can stop within two seconds."""
+        """Provide the parts of a run, for a block that signals can stop within two seconds."""
         from concurrent.futures import ThreadPoolExecutor
 
         from bandersnatch.http.fetcher import Fetcher
@@ -84,10 +85,10 @@ class Invocation(Struct, frozen=True):
             has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
             yield Equipment(upstream, storage, executor, progress, stop)
-            executor.shutdown(wait=False)  # what still waits for a silent upstream is ended with the process
+            executor.shutdown(wait=False)  # threads that wait for a silent upstream end with the process
 
     def tell_stopped(self) -> int:
-        """Say which signal has ended the command, and return the exit status for that."""
+        """Log which signal stopped the command, and return its exit status."""
         number = self.caught[0] if self.caught else signal.SIGINT
         logger.warning("stopped by %s; the next run goes on from here", signal.Signals(number).name)
         return SIGNAL_BASE + number
@@ -96,7 +97,7 @@ class Invocation(Struct, frozen=True):
     def _stopped_by_signals(
         self, stop: "StopFlag", storage: "FilesystemStorage", progress: "Progress"
     ) -> Iterator[None]:
-        """Let SIGINT and SIGTERM ask for an end, within two seconds; the second one ends the process at once."""
+        """Let SIGINT and SIGTERM ask the run to stop within two seconds; a second one ends the process at once."""
         from bandersnatch.cli.deadline import StopDeadline
 
         def handle(number: int, _frame: FrameType | None) -> None:
@@ -104,14 +105,14 @@ class Invocation(Struct, frozen=True):
                 try:
                     if self.console is not None:
                         _take_display_away()
-                finally:  # also where the terminal is gone
+                finally:  # even if the terminal is gone
                     os._exit(SIGNAL_BASE + number)
             self.caught.append(number)
             stop.set()
 
         def end() -> None:
             if not self.caught:
-                return  # the run stops itself, and will tell why
+                return  # the run stopped itself, and reports why
             storage.abandon()
             progress.stop()
             end_process(self.tell_stopped())
@@ -134,14 +135,14 @@ class Invocation(Struct, frozen=True):
 
 
 def _take_display_away() -> None:
-    """Clear the line of the progress display for good; it is drawn below a lock, which may be held, by another thread."""
+    """Clear the progress line for good, without rich, whose lock another thread may hold."""
     terminal = os.dup(2)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where that thread may draw once more
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # that thread may draw once more
     os.write(terminal, _CLEAR_LINE)
 
 
 def tell_report(report: "Report", summary: str, to_go_on: str) -> int:
-    """Log what came of a run, and return its exit status; ``to_go_on`` is the command that removes what was withheld."""
+    """Log the result of a run, and return its exit status; ``to_go_on`` is the command for withheld removals."""
     if report.withheld is not None:
         logger.error("%s; to go on: %s", report.withheld, to_go_on)
     if report.outage is not None:
@@ -156,15 +157,15 @@ def tell_report(report: "Report", summary: str, to_go_on: str) -> int:
 
 
 def how_to_begin(config: Path) -> str:
-    """Return what to do where the mirror is not there."""
+    """Return what to do if the mirror is missing."""
     option = "" if config == DEFAULT_PATH else f" -c {shlex.quote(str(config))}"
     return f"mount its disk, or, if a new mirror is to begin there, run: bandersnatch{option} mirror --init"
 
 
 def end_process(status: int) -> NoReturn:
-    """End the process at once; by itself the interpreter would wait for all threads first."""
+    """End the process at once; a normal exit would wait for all threads first."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError):  # nobody reads any more
+        with suppress(BrokenPipeError):  # nobody reads it any more
             stream.flush()
     os._exit(status)

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   bandersnatch mirror --init                 the first run: it makes the directory
-  bandersnatch mirror                        one run; from cron every few minutes
+  bandersnatch mirror                        a run; from cron every few minutes
   bandersnatch --quiet mirror                the same, silent when all is well
   bandersnatch mirror --dry-run              what a run would do now, from the
                                              changelog alone
   bandersnatch mirror --dry-run --full       with all files and bytes; it fetches
                                              the pages in question
-  bandersnatch mirror --force-check          look at every project and file
+  bandersnatch mirror --force-check          check every project and file
   bandersnatch mirror --allow-removals       after a run that withheld removals
 
 """
@@ -44,7 +44,7 @@ SOME_FAILED_MEANS = (
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "mirror",
         help="bring the mirror up to date; run it from cron",
@@ -56,12 +56,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--allow-removals",
         action="store_true",
-        help="remove what upstream removed, also where that is more than max-removals",
+        help="remove what upstream removed, even if it exceeds max-removals",
     )
     parser.add_argument(
         "--init",
         action="store_true",
-        help="begin a new mirror: make the directory, or accept that the mirror that was in it is gone; not for cron",
+        help="start a new mirror: make the directory, or accept that the mirror in it is gone; not for cron",
     )
     parser.add_argument(
         "--force-check",
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse arguments that are right one by one, but not together."""
+    """Refuse options that are valid alone but not together."""
     if arguments.dry_run and arguments.allow_removals:
         raise UsageError("--allow-removals and --dry-run exclude each other")
     for name in ("full", "json"):

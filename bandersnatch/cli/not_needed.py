@@ -1,4 +1,4 @@
-"""Options that other bandersnatch versions have on the command line, and that are not needed here."""
+"""Options on the command line of other bandersnatch versions that are not needed here."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class NotNeeded(argparse.Action):
-    """Accepts such an option; ``main.py`` logs the line that it leaves in ``not_needed``, when there is a log."""
+    """Accepts such an option; ``main`` logs the line that this leaves in ``not_needed``, once logging is set up."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, *, reason: str, **options: Any) -> None:
         options["nargs"] = 0 if options.get("metavar") is None else None
@@ -22,6 +22,6 @@ class NotNeeded(argparse.Action):
         values: object,  # noqa: ARG002 - argparse calls all actions alike
         option_string: str | None = None,
     ) -> None:
-        """Note the line."""
+        """Record the line."""
         told = getattr(namespace, "not_needed", ())
         namespace.not_needed = (*told, f"{option_string}: not needed: {self._reason}")

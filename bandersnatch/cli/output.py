@@ -8,7 +8,8 @@ from bandersnatch.errors import printable
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on standard output: the first column to the left, the others, which are numbers, to the right.
+    """Print a table on standard output, with the first column left-aligned, and the others, which are numbers, to the
+    right.
 
     On a terminal it has rules and colours; elsewhere it is plain text. Without rows nothing is printed.
     """
@@ -36,13 +37,13 @@ def print_json(document: object) -> None:
 
 
 def print_pieces(*pieces: Iterable[str]) -> None:
-    """Print what is too much to be put together first, on standard output."""
+    """Print text on standard output that is too large to be joined first."""
     for some in pieces:
         sys.stdout.writelines(some)
 
 
 def _text(cell: object) -> str:
-    """Return a cell as it is shown; None is what is not known."""
+    """Return a cell as text; None is shown as unknown."""
     return "?" if cell is None else printable(str(cell))
 
 

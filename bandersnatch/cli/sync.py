@@ -1,4 +1,4 @@
-"""``bandersnatch sync NAME...``: bring some projects up to date at once."""
+"""``bandersnatch sync NAME...``: bring some projects up to date now."""
 
 import argparse
 
@@ -20,19 +20,19 @@ examples:
   bandersnatch sync flask
   bandersnatch sync --skip-simple-root flask jinja2 werkzeug
 
-State and todo list stay as they are, but for what was done for these projects.
-Filters that were changed count for them at once.
-What filters exclude is said, and is status 1; with --ignore-filters it comes,
-and goes again when a run finds that the filters drop it.
+State and todo list stay as they are, except for the work done on these projects.
+Changed filters apply to them at once.
+If filters exclude a project, that is reported, and the status is 1; with
+--ignore-filters it is mirrored, and removed again when a run applies them.
 A project that upstream does not have is a failure; if the mirror has it, it
-stays, unless the changelog tells of its removal.
+stays, unless the changelog says that it was removed.
 
 """
 SOME_FAILED_MEANS = "done, but some projects failed, or a filter drops them"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "sync",
         help="bring some projects up to date now, by their names",
@@ -48,12 +48,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="leave the root index as it is; the next run that has something to do writes it",
     )
     parser.add_argument(
-        "--ignore-filters", action="store_true", help="sync the projects, and all of their files, whatever filters say"
+        "--ignore-filters", action="store_true", help="sync the projects and all their files, whatever the filters say"
     )
     parser.add_argument(
         "--allow-removals",
         action="store_true",
-        help="remove what upstream removed, also where that is more than max-removals",
+        help="remove what upstream removed, even if it exceeds max-removals",
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""``bandersnatch verify``: compare the whole mirror with upstream, and put right what is wrong."""
+"""``bandersnatch verify``: compare the whole mirror with upstream, and repair it."""
 
 import argparse
 import logging
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = """\
 examples:
-  bandersnatch verify                       all files by reading them, all pages
+  bandersnatch verify                       all files by their content, all pages
   bandersnatch verify --quick               all files by their sizes, all pages
-  bandersnatch verify --budget 2h           as much as two hours allow; the next
-                                            time, what was verified longest ago
+  bandersnatch verify --budget 2h           as much as fits into two hours; starts
+                                            with what was verified longest ago
   bandersnatch verify --delete --dry-run    what no page lists, without deleting it
   bandersnatch verify --json | jq .left     the result for a program
 
@@ -38,26 +38,26 @@ A page that cannot be read, or a project that upstream does not answer for,
 never leads to a deletion.
 
 how long it takes:
-  Each project's page is asked for: of PyPI, some 20,000 requests per TB. With
-  --quick that is nearly all of it; at 100 answers a second, 4 minutes per TB.
-  To read and hash 1 TB takes as long as the disk needs for it: 1.4 hours at
-  200 MB/s, half an hour at 550 MB/s. A faster one waits for the processor:
-  13 minutes of one core per TB, where that has instructions for SHA-256.
+  Each project's page is requested: for PyPI, about 20,000 requests per TB. With
+  --quick that is nearly all the time: 4 minutes per TB at 100 answers a second.
+  Reading and hashing 1 TB takes as long as the disk needs for it: 1.4 hours at
+  200 MB/s, half an hour at 550 MB/s. A faster disk waits for the processor:
+  13 minutes of one core per TB, if that has instructions for SHA-256.
 
 """
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-SOME_FAILED_MEANS = "something that is wrong is left, or it was a --dry-run"
+SOME_FAILED_MEANS = "problems remain, or it was a --dry-run"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Say what the command's arguments are."""
+    """Add the command and its arguments to the command line."""
     parser = commands.add_parser(
         "verify",
         help="compare the whole mirror with upstream, and repair it",
         description="Compare every project that the mirror holds with upstream. Files that are\n"
         "missing or wrong are fetched again; pages that differ, and the root index, are\n"
-        "written anew. It begins with what was verified longest ago. What filters drop\n"
-        "but the mirror holds is verified and kept: only mirror applies filters.",
+        "rewritten. It starts with what was verified longest ago. Files in the mirror that\n"
+        "filters would drop are verified and kept: only mirror applies filters.",
         epilog=EXAMPLES
         + exit_statuses(
             DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, REPAIRED, some_failed=SOME_FAILED_MEANS
@@ -65,24 +65,24 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_true", help="compare the sizes of files, and read none")
+    extent.add_argument("--quick", action="store_true", help="compare the sizes of files, without reading them")
     extent.add_argument(
-        "--hash", action="store_true", help="read all files, and compare their SHA-256: what is done without it, too"
+        "--hash", action="store_true", help="read all files, and compare their SHA-256; this is the default"
     )
     parser.add_argument("--delete", action="store_true", help="delete the files under web/packages that no page lists")
     parser.add_argument(
         "--dry-run", action="store_true", help="only say what is wrong; takes no lock, and writes nothing"
     )
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON document")
-    parser.add_argument("--json-update", action=NotNeeded, reason="the JSON is compared in any case, where json = true")
+    parser.add_argument("--json-update", action=NotNeeded, reason="the JSON is always compared, if json = true")
     parser.add_argument(
         "--budget", type=read_duration, metavar="TIME", help="stop after that time, such as 90s, 30m, 2h or 1h30m"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="NUMBER", help="how many files or requests at a time (default: verifiers)"
+        "--workers", type=int, metavar="NUMBER", help="files or requests at a time (default: the option verifiers)"
     )
     parser.add_argument(
-        "--allow-removals", action="store_true", help="remove and delete also more than max-removals allows"
+        "--allow-removals", action="store_true", help="remove and delete even more than max-removals allows"
     )
     parser.set_defaults(run=run)
 
@@ -91,7 +91,7 @@ def read_duration(text: str) -> float:
     """Read a time such as ``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``; a plain number is in seconds.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: it is not a time.
     """
     parts = re.findall(r"(\d{1,9})([smhd]?)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text or (len(parts) > 1 and not parts[-1][1]):
@@ -122,6 +122,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         allow_removals=arguments.allow_removals,
         budget_seconds=arguments.budget,
     )
+    # Findings go to a file: there may be more of them than fit into memory, and the document begins with their numbers.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as kept:
 
         def keep(finding: "Finding", remedy: "Remedy") -> None:
@@ -178,7 +179,7 @@ def _tell(report: "VerifyReport", *, is_json: bool, is_good: bool) -> None:
 
 
 def _print_json(report: "VerifyReport", kept: IO[str]) -> None:
-    """Print the numbers and all findings as one document; there may be more of these than fit into memory."""
+    """Print the numbers and all findings as one document, without loading the findings into memory."""
     import json
 
     from bandersnatch.cli.output import print_pieces

@@ -1,1 +1,1 @@
-"""Compares the mirror with upstream and with itself, and puts right what differs."""
+"""Compares the mirror with upstream and with itself, and repairs what differs."""

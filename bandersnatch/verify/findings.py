@@ -1,4 +1,4 @@
-"""What a verification looks for and finds, as values: each thing that is wrong, and the numbers of the whole."""
+"""What a verification looks for and finds, as values: each problem, and the totals."""
 
 import enum
 from collections import Counter
@@ -24,7 +24,7 @@ class Problem(enum.Enum):
 
 
 class Remedy(enum.Enum):
-    """What became of what is wrong."""
+    """What was done about a problem."""
 
     NONE = "left"
     REPAIRED = "repaired"
@@ -32,7 +32,7 @@ class Remedy(enum.Enum):
 
 
 class VerifySettings(Struct, frozen=True):
-    """What a verification looks at, and what it may do. The budget is in seconds; None is for as long as it takes."""
+    """What a verification checks, and what it may do. The budget is in seconds; None means no limit."""
 
     check_digests: bool = True
     delete_unlisted: bool = False
@@ -42,7 +42,7 @@ class VerifySettings(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """One thing that is wrong; ``project`` is None for what belongs to none."""
+    """One problem; ``project`` is None if the path belongs to no project."""
 
     path: StoredPath
     problem: Problem
@@ -60,7 +60,7 @@ class Finding(Struct, frozen=True):
 
 
 class VerifyReport(Struct):
-    """The numbers of a verification, which is complete when no project that is held was left out for want of time."""
+    """The totals of a verification; it is complete if no held project was skipped for lack of time."""
 
     held: int = 0
     verified: int = 0
@@ -68,23 +68,23 @@ class VerifyReport(Struct):
     """Projects that could not be compared with upstream."""
     is_complete: bool = False
     unlisted_sought: bool | None = None
-    """Whether files that no page lists were looked for, to the end; None where nobody asked for that."""
+    """Whether the search for unlisted files was finished; None if it was not asked for."""
     found: Counter[Problem] = field(default_factory=Counter)
     repaired: Counter[Problem] = field(default_factory=Counter)
     deleted: Counter[Problem] = field(default_factory=Counter)
-    """How much of what was found should not have been there, and is gone."""
+    """Problems that were files which should not have been there, and are gone."""
     files: int = 0
-    """How many files were fetched, and how large they are; those that are new upstream count too."""
+    """How many files were fetched, including those that are new upstream, and their total size."""
     size_bytes: int = 0
     unlisted_error: str | None = None
-    """Why files that no page lists could not be told from the others."""
+    """Why files that no page lists could not be identified."""
     withheld: str | None = None
     outage: MirrorError | None = None
     seconds: float = 0.0
 
     @property
     def left(self) -> int:
-        """How much of what was found is still wrong."""
+        """How many of the problems remain."""
         return self.found.total() - self.repaired.total() - self.deleted.total()
 
     def summary(self) -> str:

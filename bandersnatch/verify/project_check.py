@@ -1,7 +1,7 @@
-"""``Inspection``: compares what the mirror has of one project with upstream's page, and has what is wrong put right.
+"""``Inspection``: compares what the mirror has of one project with upstream's page, and has problems repaired.
 
-To look, a ``Package`` plans as in a run, and the files in doubt are read, each in a task of its own; to put things right,
-another ``Package`` does its whole work, told which files are bad. No task waits for another.
+To compare, a ``Package`` plans as in a run, and doubtful files are read, each in its own task; to repair, another
+``Package`` does the whole work, told which files are bad. No task waits for another.
 """
 
 import threading
@@ -29,10 +29,10 @@ from bandersnatch.verify.findings import Finding, Problem
 
 
 class Inspected(Struct, frozen=True):
-    """What came of one project: what was wrong, and the outcome of the repair.
+    """The result for one project: what was wrong, and the outcome of the repair.
 
-    Without an outcome nothing had to be done, or nothing was to be done. ``is_compared`` is False where it did not come to
-    a comparison with upstream; then the outcome tells why.
+    Without an outcome, nothing needed doing, or nothing was to be done. ``is_compared`` is False if the project could
+    not be compared with upstream; then the outcome says why.
     """
 
     project: NormalizedName
@@ -42,9 +42,10 @@ class Inspected(Struct, frozen=True):
 
 
 class Inspection:
-    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is written.
+    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is
+    written.
 
-    Files are read by ``readers``, which wait for nobody: all threads of the pool may be waiting for a silent upstream.
+    ``readers`` reads the files, and never waits for upstream, for which all threads of the pool may be waiting.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Inspection:
         self._tell(Inspected(self._project, (), outcome, is_compared=False))
 
     def _look(self, planned: Prepared) -> None:
-        """Read the files in doubt, each in a task of its own."""
+        """Read the doubtful files, each in its own task."""
         doubtful = [task for task in planned.plan.tasks if self._is_doubtful(task)]
         if not doubtful:
             return self._conclude(planned)
@@ -85,24 +86,24 @@ class Inspection:
     def _submit(self, task: Callable[[], None]) -> None:
         try:
             self._readers.submit(task)
-        except RuntimeError as error:  # they were shut down
+        except RuntimeError as error:  # the executor was shut down
             failure = InterruptedRunError() if self._context.is_stopped() else scarcity(error) or error
             self._end_one(failure)
 
     def _is_doubtful(self, task: FileTask) -> bool:
-        """Whether only its bytes tell whether a file, or its core metadata, is right."""
+        """Whether a file, or its core metadata, must be read to know if it is right."""
         has_metadata = task.wants_metadata and self._context.storage.stat(metadata_path(task.path)) is not None
         return task.work is FileWork.CHECK or (has_metadata and task.work is not FileWork.FETCH)
 
     def _read(self, task: FileTask, planned: Prepared) -> None:
-        """Read one file, and its core metadata; whoever ends last draws the conclusion."""
+        """Read one file and its core metadata; the task that ends last concludes."""
         error: Exception | None = None
         try:
             if task.work is FileWork.CHECK:
                 self._compare(task.path, task.file.sha256)
             if task.wants_metadata and task.file.core_metadata_sha256 is not None:
                 self._compare(metadata_path(task.path), task.file.core_metadata_sha256)
-        except Exception as caught:  # noqa: BLE001 - told as the outcome when the project's last file was read
+        except Exception as caught:  # noqa: BLE001 - reported as the outcome after the project's last file
             error = caught
         if not self._end_one(error):
             return
@@ -112,7 +113,7 @@ class Inspection:
             self._report_not_compared(Failure(self._project, caught))
 
     def _end_one(self, error: Exception | None) -> bool:
-        """Count a file that was read; return whether it was the last, and all went well. An error is told by the last."""
+        """Count a file that was read; return whether it was the last and all went well. The last one reports an error."""
         with self._guard:
             self._error = self._error or error
             self._left -= 1
@@ -134,14 +135,15 @@ class Inspection:
                 self._bad[path] = problem
 
     def _conclude(self, planned: Prepared) -> None:
-        """Say what is wrong, or have it put right first."""
+        """Report what is wrong, after having it repaired."""
         work = [task for task in planned.plan.tasks if self._needs_work(task)]
         findings = [
             *(finding for task in work for finding in self._file_findings(task, planned)),
             *self._page_findings(planned, has_file_work=bool(work)),
         ]
         has_news = bool(work or planned.plan.deletions or self._is_of_another_serial(planned))
-        # A run would apply the filters to news, and might not look again at a project that is at upstream's serial.
+        # A run applies the filters to news, and might not look again at a project that a repair has brought to
+        # upstream's serial.
         is_due = findings or (has_news and not planned.wanted.exceeds_filters)
         if not self._repairs or not is_due:
             return self._tell(Inspected(self._project, tuple(findings), None))
@@ -167,7 +169,7 @@ class Inspection:
         )
 
     def _file_findings(self, task: FileTask, planned: Prepared) -> Iterator[Finding]:
-        """Yield what is wrong with a file and its core metadata, as far as they should be here: not what is new upstream."""
+        """Yield problems of a file and its core metadata, if they should be here; what is new upstream is not a problem."""
         held = planned.held.paths if planned.held is not None else None
         storage = self._context.storage
         if held is None or task.path in held:
@@ -184,10 +186,10 @@ class Inspection:
                 yield Finding(path, self._bad[path], self._project)
 
     def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Iterator[Finding]:
-        """Yield the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
+        """Yield pages that differ from upstream's; if upstream has a newer page, only those that are missing."""
         page, held = planned.wanted.page, planned.held
         if has_file_work and self._context.pages.digest_name != "sha256":
-            return  # the page that should be here can't be known before its files are
+            return  # its digests can only be computed once its files are here
         held_paths = held.paths if held is not None else set()
         lost = {
             task.file.filename
@@ -213,21 +215,21 @@ class Inspection:
 
 
 class InspectionJobs:
-    """The projects to inspect as orders, read from the inventory one after the other."""
+    """The projects to inspect as jobs, read from the inventory one by one."""
 
     def __init__(self, held: Iterator[HeldProject], is_over: Callable[[], bool], *, may_remove: bool) -> None:
         self._held, self._is_over, self._may_remove = held, is_over, may_remove
         self._next = next(held, None)
 
     def is_empty(self) -> bool:
-        """Whether no order is left to give, or no time."""
+        """Whether no job is left, or no time."""
         return self._next is None or self._is_over()
 
-    def next_job(self, now: float) -> Job | None:  # noqa: ARG002 - nothing here waits for its time
-        """Return the order to inspect the next project."""
+    def next_job(self, now: float) -> Job | None:  # noqa: ARG002 - no job here is delayed
+        """Return the job of inspecting the next project."""
         if self._next is None or self._is_over():
             return None
         record, self._next = self._next, next(self._held, None)
-        # A change of content after serial 0: any page will do that is not older, but none that has lost all its files.
+        # Content after serial 0: any page is accepted that is not older than ours, unless it has lost all its files.
         entry = TodoEntry(record.display_name, 0, Expectation.CONTENT)
         return Job(record.name, entry, recheck=True, may_remove=self._may_remove, fresh=True)

@@ -1,4 +1,4 @@
-"""``RootInspection``: compares the root index with what the mirror holds, and has it written anew where it differs."""
+"""``RootInspection``: compares the root index with what the mirror holds, and rewrites it if it differs."""
 
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class RootInspection(Struct, frozen=True):
     tally: Tally
 
     def look(self, *, repairs: bool) -> None:
-        """Tell what is wrong; this comes before the projects, whose news are no fault of the root index.
+        """Report what is wrong; called before the projects, because their news are not the root index's fault.
 
         Raises:
             StorageError: the disk refused.
@@ -39,7 +39,7 @@ class RootInspection(Struct, frozen=True):
             yield Finding(path, Problem.INDEX if is_there else Problem.MISSING)
 
     def _write(self, *, anew: bool) -> bool:
-        """Write the root index, and return whether that was possible."""
+        """Write the root index; return whether that was possible."""
         try:
             self.session.write_root_index(self.serial, anew=anew)
         except PathConflictError as error:

@@ -1,4 +1,4 @@
-"""Counts what a verification finds, repairs, fails at and withholds; each thing is told at once, and only counted here."""
+"""Counts what a verification finds, repairs, fails at and withholds; details are logged at once, and not kept."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tally:
-    """The counts of one verification; ``tell`` is given each finding, and what became of it."""
+    """The counts of one verification; ``tell`` receives each finding, and what was done about it."""
 
     def __init__(
         self, storage: FilesystemStorage, settings: VerifySettings, tell: Callable[[Finding, Remedy], object]
@@ -24,7 +24,7 @@ class Tally:
         self.report = VerifyReport(unlisted_sought=False if settings.delete_unlisted else None)
 
     def count(self, findings: Iterable[Finding], *, is_repaired: bool) -> None:
-        """Take note of what was found, and perhaps put right by now."""
+        """Count findings, which may have been repaired."""
         for finding in findings:
             remedy = self._remedy(finding) if is_repaired else Remedy.NONE
             done = f", {remedy.value}" if is_repaired else ""
@@ -35,7 +35,7 @@ class Tally:
             self._tell(finding, remedy)
 
     def count_fetched(self, settled: Settled) -> None:
-        """Take note of the files that came for a project."""
+        """Count the files that were fetched for a project."""
         self.report.files += settled.files
         self.report.size_bytes += settled.size_bytes
 
@@ -44,13 +44,13 @@ class Tally:
         return Remedy.DELETED if is_gone else Remedy.REPAIRED
 
     def fail(self, failure: Failure) -> None:
-        """Take note of a project that could not be compared with upstream."""
+        """Count a project that could not be compared with upstream."""
         bug = None if isinstance(failure.error, MirrorError) else failure.error
         logger.error("%s failed: %s", failure.project, failure.error, exc_info=bug)
         self.report.failed += 1
 
     def withhold(self, too_much: str, listing: Iterable[str]) -> None:
-        """Take note of removals that are too many, and list them, below those of another kind."""
+        """Record removals that exceed the limit, and list them in a file, after those of another kind."""
         listed = ""
         if not self._settings.dry_run:
             earlier = self._storage.pieces(REMOVALS_OF_VERIFY) if self._withheld else ()
@@ -65,6 +65,6 @@ class Tally:
         )
 
     def close(self) -> None:
-        """Delete the list of what an earlier verification withheld, where this one withholds nothing."""
+        """Delete an earlier verification's list of withheld removals, if this one withholds nothing."""
         if not self._settings.dry_run and not self._withheld:
             self._storage.delete(REMOVALS_OF_VERIFY)

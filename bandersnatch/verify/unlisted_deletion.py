@@ -1,4 +1,4 @@
-"""``UnlistedDeletion``: deletes the files that no page lists, if they are not too many, and if every page could be read."""
+"""``UnlistedDeletion``: deletes files that no page lists, unless they are too many, or a page could not be read."""
 
 import logging
 from collections.abc import Callable
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 class UnlistedDeletion:
-    """The deletion of a verification: ``work`` may be called again until all is done, ``conclude`` once, ``close`` last.
+    """The deletion of a verification: call ``work`` until all is done, then ``conclude`` once, then ``close``.
 
-    With a budget, the search goes on where the one before has ended. Without one it begins anew, and so misses nothing.
+    With a budget, the search continues where the last one ended. Without one it starts again, and so misses nothing.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class UnlistedDeletion:
         self._unlisted = UnlistedFiles(storage, inventory, kept_at, begins_anew=settings.budget_seconds is None)
 
     def close(self) -> None:
-        """Close what was found; it is kept for the next time."""
+        """Close the record of what was found; it is kept for the next time."""
         self._unlisted.close()
 
     def work(self, is_stopped: Callable[[], bool]) -> None:
-        """Get on until all is done, or there is no time left, or something stands in the way."""
+        """Continue until all is done, time runs out, or an error occurs."""
         if self._tally.report.unlisted_sought:
             return
         self._error = None
@@ -55,10 +55,10 @@ class UnlistedDeletion:
         self._tally.report.unlisted_sought = True
 
     def conclude(self) -> None:
-        """Tell what stood in the way of the deletion, if it is not done.
+        """Report the error that prevented the deletion, if there was one.
 
         Raises:
-            StorageError: the disk did.
+            StorageError: it was an error of the disk.
         """
         if isinstance(self._error, StorageError):
             raise self._error
@@ -77,7 +77,7 @@ class UnlistedDeletion:
         for path in self._unlisted.paths():
             if is_deleting:
                 self._storage.delete(path)
-            if not is_metadata(path) or path != f"{last}.metadata":  # core metadata is told of with its file
+            if not is_metadata(path) or path != f"{last}.metadata":  # core metadata is counted with its file
                 last = path
                 self._tally.count((Finding(path, Problem.UNLISTED),), is_repaired=is_deleting)
             if is_deleting and is_stopped():

@@ -1,7 +1,7 @@
-"""``Verification``: goes through the whole mirror, project by project, and puts right what is not as upstream says.
+"""``Verification``: goes through the whole mirror, project by project, and repairs what differs from upstream.
 
-Oldest verified first, so that a verification that was stopped goes on where it was, however often. In constant memory: the
-inventory is read in portions, and what was found is told at once and not kept.
+It starts with what was verified longest ago, so a verification that is stopped again and again still gets through
+everything. It needs constant memory: the inventory is read in batches, and findings are reported at once and not kept.
 """
 
 import logging
@@ -54,11 +54,11 @@ logger = logging.getLogger(__name__)
 
 _MARK_SECONDS = 1.0
 _DOUBTFUL_MOST = 10_000
-"""So many failures are kept in memory for what the changelog may explain; an index that has lost more is broken."""
+"""How many failures are kept for the changelog to explain; an index that has lost more is broken."""
 
 
 class Verification:
-    """One call of ``bandersnatch verify``; ``tell`` is given each finding, and what became of it."""
+    """One call of ``bandersnatch verify``; ``tell`` receives each finding, and what was done about it."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class Verification:
         self.report = self._tally.report
 
     def run(self) -> VerifyReport:
-        """Verify the mirror as far as the budget goes.
+        """Verify the mirror as far as the budget allows.
 
         Raises:
-            NotTakenOverError: the mirror is one of another bandersnatch.
-            OtherIndexError: it is of another index than the configured one, or there is none yet.
+            NotTakenOverError: another bandersnatch made the mirror.
+            OtherIndexError: the mirror is of another index than the configured one, or there is none yet.
             ChangedConfigurationError: it was made with another configuration.
             LockHeldError: a run works on the directory.
             StorageError: the disk refused.
@@ -130,7 +130,7 @@ class Verification:
         limit = self._config.removals.limit
         deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._tally)
         with closing(deletion):
-            if self._settings.budget_seconds is not None:  # which the projects may take as a whole, each time
+            if self._settings.budget_seconds is not None:  # the projects may use up the budget every time
                 self._delete_unlisted(deletion, share=0.5)
             self._verify_projects(root)
             if not self._is_over():
@@ -138,7 +138,7 @@ class Verification:
             deletion.conclude()
 
     def _delete_unlisted(self, deletion: UnlistedDeletion, share: float) -> None:
-        """Look for files that no page lists, for that share of what is left of the budget."""
+        """Search for files that no page lists, for that share of the rest of the budget."""
         now = self._pace.clock()
         end = now + share * (self._end - now)
         deletion.work(lambda: self._stop.is_set() or self._pace.clock() >= end)
@@ -146,7 +146,7 @@ class Verification:
             raise InterruptedRunError
 
     def _check_configuration(self) -> None:
-        """Refuse what only a whole run can change."""
+        """Refuse a configuration that only a full run can apply."""
         self._states.renew_fingerprints(self._config.renewed)
         before, changing_to = self._states.load_fingerprints()
         made_with = changing_to or before
@@ -160,7 +160,7 @@ class Verification:
         return self._stop.is_set() or self._pace.clock() >= self._end
 
     def _is_out_of_time(self) -> bool:
-        """Whether nobody may be waited for any longer: workers have a moment to end by themselves."""
+        """Whether nobody is waited for any longer; workers have had a moment to stop on their own."""
         return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
 
     def _verify_projects(self, root: RootInspection) -> None:
@@ -184,11 +184,11 @@ class Verification:
         if self._has_changed_projects:
             root.follow()
         if is_cut_short:
-            self._equipment.unwind(0)  # the budget has ended, and some still wait for upstream
+            self._equipment.unwind(0)  # the budget is used up, and some still wait for upstream
         self.report.is_complete = not self._is_over() and self.report.outage is None
 
     def _of_upstream(self, moment: float) -> Iterator[HeldProject]:
-        """Yield what is to be compared with upstream: all but the operator's own projects, of which it has nothing."""
+        """Yield what to compare with upstream: all but the operator's own projects, which upstream does not have."""
         own = self._own.names()
         for held in self._inventory.verified_before(moment):
             if held.name in own:
@@ -197,7 +197,7 @@ class Verification:
                 yield held
 
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
-        """Inspect projects with the pool, some at a time."""
+        """Inspect projects in the pool, a window of them at a time."""
 
         def start(job: Job) -> None:
             Inspection(job, context, crew.report, readers, repairs=not self._settings.dry_run).start()
@@ -210,7 +210,7 @@ class Verification:
             self._inventory,
             self._config.pages,
             self._is_over,
-            notes_etags=self._config.filters == NO_FILTERS,  # pages may have what the next run's filters drop
+            notes_etags=self._config.filters == NO_FILTERS,  # pages may keep what the next run's filters drop
         )
         context = build_context(
             self._config,
@@ -248,20 +248,20 @@ class Verification:
                 self._removals.files[project] = files
                 self._waiting[project] = inspected.findings
             case Failure(_, InterruptedRunError()):
-                pass  # it is begun anew by the next verification
+                pass  # the next verification starts it again
             case Failure(_, error):
                 self._take_failure(inspected, inspected.outcome, error)
             case Gone(project):
-                raise AssertionError(f"{project}: a verification takes no project away")
+                raise AssertionError(f"{project}: a verification removes no project")
 
     def _take_failure(self, inspected: Inspected, failure: Failure, error: Exception) -> None:
         if isinstance(error, HostDownError):
             if self.report.outage is None:
                 logger.error("%s", error)
             self.report.outage = error if self.report.outage is None or error.is_index else self.report.outage
-            self.report.failed += 1  # told once, and not for each project
+            self.report.failed += 1  # logged once, not for each project
         elif isinstance(error, StorageError) and error.stops_run and inspected.is_compared:
-            raise error  # it can't be written to
+            raise error  # the disk can't be written to
         elif isinstance(error, UnexplainedError) and len(self._doubtful) < _DOUBTFUL_MOST:
             self._doubtful[inspected.project] = failure
         else:
@@ -277,14 +277,14 @@ class Verification:
         self._equipment.progress.project_done()
 
     def _mark(self) -> None:
-        """Record what was verified, so that the next verification begins with the others."""
+        """Record what was verified, so that the next verification begins with the rest."""
         self._next_mark = time.monotonic() + _MARK_SECONDS
         if self._done:
             self._inventory.mark_verified(self._done, time.time())
             self._done.clear()
 
     def _remove(self) -> None:
-        """Carry out what would remove files from pages, if that is not too much."""
+        """Have files removed from pages, if they are not too many."""
         if not self._removals or self._is_over():
             return
         too_much = self._removals.excess(self._config.removals.limit, *self._inventory.totals())
@@ -298,7 +298,7 @@ class Verification:
             self._equipment.progress.project_done()
 
     def _explain(self) -> None:
-        """Ask the changelog about projects that look as if upstream had removed them, or all their files, a moment ago."""
+        """Ask the changelog about projects that upstream seems to have removed, or emptied, a moment ago."""
         if not self._doubtful or self._is_over():
             return
         api_method = self._config.http.api_method

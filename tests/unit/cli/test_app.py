@@ -167,7 +167,7 @@ def test_missing_configuration_is_only_told_of_where_nothing_is_to_be_written(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("verify", "--json-update"), "--json-update: not needed: the JSON is compared in any case, where json = true"),
+        (("verify", "--json-update"), "--json-update: not needed: the JSON is always compared, if json = true"),
         (("delete", "--workers", "4", "--yes", "foo"), "--workers: not needed: nothing is asked of upstream"),
     ],
     ids=lambda value: value[0],

@@ -220,5 +220,5 @@ def test_quick_and_hash_exclude_each_other(held: Rig) -> None:
 
 def test_help_says_how_long_it_takes(held: Rig) -> None:
     shown = held.command_again("verify", "--help").stdout
-    assert "To read and hash 1 TB takes as long as the disk needs for it: 1.4 hours at\n  200 MB/s" in shown
-    assert "--quick that is nearly all of it; at 100 answers a second, 4 minutes per TB" in shown
+    assert "Reading and hashing 1 TB takes as long as the disk needs for it: 1.4 hours at\n  200 MB/s" in shown
+    assert "--quick that is nearly all the time: 4 minutes per TB at 100 answers a second" in shown
