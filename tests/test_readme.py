@@ -161,6 +161,6 @@ def test_filters_of_the_example_work(tmp_path: Path) -> None:
 def test_readme_explains_messages_in_the_words_of_the_program() -> None:
     sources = [path.read_text("utf-8") for path in (REPOSITORY / "bandersnatch").rglob("*.py")]
     program = " ".join("".join(sources).split()).replace('" f"', "").replace('" "', "")
-    rows = rows_below("| the message has these words | what it means, and what to do |")
+    rows = rows_below("| the message contains | what it means, and what to do |")
     assert len(rows) > 5
     assert [words for words, _ in rows if words.strip("`") not in program] == []
