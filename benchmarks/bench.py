@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.check import Expected, WrongMirrorError
 from benchmarks.clients import Client, Wishes
 from benchmarks.dataset import Size
-from benchmarks.index import Index, load_or_build
+from benchmarks.index import Index, build_twin, load_or_build
 from benchmarks.measure import Request, Usage, count_kinds, read_requests, run
 from benchmarks.results import Result
 from benchmarks.server import Server, serving, url_of
@@ -50,6 +50,12 @@ class Bench:
         if not folder.exists():
             print(f"making the index {scaled.name}: {scaled.projects:,} projects, {scaled.files:,} files", flush=True)
         return load_or_build(folder, url_of(self.settings.port), scaled)
+
+    def index_over_tls(self, size: Size) -> Index:
+        """Return that index as it is served over TLS; it is made anew each time, which takes a second or two."""
+        plain = self.index(size)
+        size = replace(plain.size, name=f"{plain.size.name}-tls")
+        return build_twin(plain, index_folder(self.settings, size), url_of(self.settings.port, is_secure=True), size)
 
     def serving(self, index: Index, latency_seconds: float = 0) -> AbstractContextManager[Server]:
         """Serve an index, each answer so much later."""
@@ -101,7 +107,8 @@ class Bench:
         command = client.command(tree, server.index, wishes or Wishes())
         os.sync()
         os.truncate(server.access_log, 0)
-        usage = run(list(command.arguments), command.environment, _log(tree), is_enough)
+        environment = {**command.environment, **server.environment}
+        usage = run(list(command.arguments), environment, _log(tree), is_enough)
         time.sleep(LOG_SETTLES_SECONDS)
         with server.access_log.open() as lines:
             return usage, read_requests(lines)

@@ -30,6 +30,11 @@ class Index:
     projects: tuple[Project, ...]
 
     @property
+    def is_secure(self) -> bool:
+        """Whether it is to be served over TLS."""
+        return self.url.startswith("https:")
+
+    @property
     def www(self) -> Path:
         """What the web server shows."""
         return self.folder / "www"
@@ -106,6 +111,16 @@ def build(folder: Path, url: str, size: Size) -> Index:
     (folder / "manifest.json").write_text(json.dumps(record))
     os.sync()
     return index
+
+
+def build_twin(index: Index, folder: Path, url: str, size: Size) -> Index:
+    """Make an index in a new folder whose pages name another URL, with the files of one that is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    twin = Index(folder, url, size, index.projects)
+    twin._publish(twin.projects)  # noqa: SLF001
+    twin._record(twin.projects)  # noqa: SLF001
+    (twin.www / "packages").symlink_to(index.www / "packages")
+    return twin
 
 
 def load_or_build(folder: Path, url: str, size: Size) -> Index:

@@ -2,15 +2,17 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.certificate import make_certificate, trusting
 from benchmarks.index import HTML_PAGE, JSON_PAGE, Index
 
 REPOSITORY = Path(__file__).parents[1]
@@ -43,8 +45,9 @@ http {{
   default_type application/octet-stream;
   upstream rpc {{ server 127.0.0.1:{rpc_port}; keepalive 4; }}
   server {{
-    listen 127.0.0.1:{port} backlog=1024;
+    listen 127.0.0.1:{port}{tls} backlog=1024;
     root {folder}/www;
+    {keys}
     {latency}
     location = /pypi {{
       proxy_pass http://rpc;
@@ -86,12 +89,18 @@ class Server:
         self._config, self._errors = index.folder / "nginx.conf", index.folder / "nginx-error.log"
         self._processes: list[subprocess.Popen[bytes]] = []
         (index.folder / "temp").mkdir(exist_ok=True)
-        self._config.write_text(config_of(index, self._port, latency_seconds))
+        self._certificate = make_certificate(index.folder) if index.is_secure else None
+        self._config.write_text(config_of(index, self._port, latency_seconds, self._certificate))
 
     @property
     def access_log(self) -> Path:
         """A line for each request that was answered."""
         return self.index.folder / "access.log"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a client must have in its environment, so that it trusts the server."""
+        return {} if self._certificate is None else trusting(self._certificate)
 
     def start(self) -> None:
         """Serve the index as it is; return when it is served."""
@@ -101,7 +110,7 @@ class Server:
         self._processes.append(subprocess.Popen(rpc, cwd=REPOSITORY))
         self._processes.append(subprocess.Popen(["nginx", "-c", self._config, "-e", self._errors]))
         wait_for(f"http://127.0.0.1:{rpc_port}/")
-        wait_for(f"{self.index.url}/simple/")
+        wait_for(f"{self.index.url}/simple/", self._certificate)
 
     def stop(self) -> None:
         """Serve nothing any more."""
@@ -111,9 +120,9 @@ class Server:
             process.wait()
 
 
-def url_of(port: int) -> str:
+def url_of(port: int, *, is_secure: bool = False) -> str:
     """Return the URL of the index that is served on a port."""
-    return f"http://127.0.0.1:{port}"
+    return f"{'https' if is_secure else 'http'}://127.0.0.1:{port}"
 
 
 def rpc_port_of(port: int) -> int:
@@ -121,9 +130,10 @@ def rpc_port_of(port: int) -> int:
     return port + 1
 
 
-def config_of(index: Index, port: int, latency_seconds: float) -> str:
-    """Return nginx's configuration."""
+def config_of(index: Index, port: int, latency_seconds: float, certificate: Path | None = None) -> str:
+    """Return nginx's configuration; with a certificate, it speaks TLS, and HTTP/2 with those who ask for it."""
     needs_lua = latency_seconds > 0
+    tls = "" if certificate is None else " ssl http2"
     return TEMPLATE.format(
         modules="".join(f"load_module {MODULES}/{name};\n" for name in LUA_MODULES if needs_lua),
         user="user root;" if os.geteuid() == 0 else "",
@@ -132,6 +142,8 @@ def config_of(index: Index, port: int, latency_seconds: float) -> str:
         json_page=JSON_PAGE,
         json_type=SIMPLE_JSON,
         port=port,
+        tls=tls,
+        keys="" if certificate is None else f"ssl_certificate {certificate}; ssl_certificate_key {certificate};",
         rpc_port=rpc_port_of(port),
         latency=f"access_by_lua_block {{ ngx.sleep({latency_seconds}) }}" if needs_lua else "",
     )
@@ -156,12 +168,13 @@ def check_free(*ports: int) -> None:
             probe.bind(("127.0.0.1", port))
 
 
-def wait_for(url: str) -> None:
+def wait_for(url: str, certificate: Path | None = None) -> None:
     """Ask until there is an answer, for half a minute."""
+    context = None if certificate is None else ssl.create_default_context(cafile=str(certificate))
     request = urllib.request.Request(url, headers={"Accept": SIMPLE_JSON})
     for _ in range(300):
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=60, context=context) as answer:
                 answer.read()
                 return
         except OSError:

@@ -1,23 +1,33 @@
 """The index of the benchmarks: the same each time, and right."""
 
 import io
+import json
+import shutil
+import socket
+import ssl
 import tarfile
 import xmlrpc.client
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bandersnatch.project.wheel_metadata import read_wheel_metadata
 from benchmarks.archives import Archive
+from benchmarks.certificate import make_certificate, trusting
 from benchmarks.dataset import File, Size, upload
-from benchmarks.index import build, load_or_build
+from benchmarks.index import build, build_twin, load_or_build
 from benchmarks.rpc import Journal
+from benchmarks.server import config_of
 from tests.support.small_index import SMALL, make
 
 URL = "http://127.0.0.1:9"
+SECURE_URL = "https://127.0.0.1:9"
 
 
 def keep_nothing(file: File, archive: Archive) -> None:
@@ -122,6 +132,42 @@ def test_index_at_another_url_is_made_anew(tmp_path: Path) -> None:
     (index.folder / "of the first making").touch()
     load_or_build(index.folder, f"{URL}9", SMALL)
     assert not (index.folder / "of the first making").exists()
+
+
+def test_over_tls_an_index_has_the_same_files_and_pages_that_name_them_there(tmp_path: Path) -> None:
+    index = build(tmp_path / "index", URL, SMALL)
+    twin = build_twin(index, tmp_path / "twin", SECURE_URL, replace(SMALL, name="twin"))
+    assert (index.is_secure, twin.is_secure) == (False, True)
+    for project in twin.projects:
+        page = json.loads((twin.www / "simple" / project.name / "index.v1_json").read_bytes())
+        urls = [file["url"] for file in page["files"]]
+        assert [url.startswith(f"{SECURE_URL}/packages/") for url in urls] == [True] * len(project.files)
+        for url in urls:
+            assert (twin.www / url.removeprefix(f"{SECURE_URL}/")).is_file()
+    build_twin(index, tmp_path / "twin", SECURE_URL, SMALL)  # a second making leaves the files of the first index
+    assert all((index.www / file.path).is_file() for file in index.files)
+
+
+def test_tls_and_http_2_are_on_only_where_the_url_says_so(tmp_path: Path) -> None:
+    index = build(tmp_path / "index", URL, SMALL)
+    assert "ssl" not in config_of(index, 9, 0)
+    config = config_of(index, 9, 0, Path("/certificate.pem"))
+    assert "listen 127.0.0.1:9 ssl http2 backlog=1024;" in config
+    assert "ssl_certificate /certificate.pem; ssl_certificate_key /certificate.pem;" in config
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
+def test_certificate_is_for_the_loopback_address_and_is_trusted_by_it_alone(tmp_path: Path) -> None:
+    path = make_certificate(tmp_path)
+    assert set(trusting(path).values()) == {str(path)}
+    server_side, client_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    server_side.load_cert_chain(path)
+    client_side.load_verify_locations(path)
+    ours, theirs = socket.socketpair()
+    with ThreadPoolExecutor(1) as executor, ours, theirs:
+        serving = executor.submit(server_side.wrap_socket, theirs, server_side=True)
+        with client_side.wrap_socket(ours, server_hostname="127.0.0.1") as client, serving.result():
+            assert client.version() == "TLSv1.3"
 
 
 def test_xml_rpc_tells_of_projects_in_the_order_of_their_serials() -> None:
