@@ -8,16 +8,15 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import AheadOfJournalError, HostDownError, MirrorError, StaleMetadataError
-from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy
+from bandersnatch.inifile.option import CompareMethod, DeletedPolicy
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.overlay import DryStorage, InventoryCopy
+from bandersnatch.operations.removal_work import RemovalWork
 from bandersnatch.pages.publisher import Publication, Publisher
 from bandersnatch.pages.stored_page import read_held_page
-from bandersnatch.plan.brake import Doomed, excess
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.plan.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
-from bandersnatch.plan.own_projects import OwnProjects
-from bandersnatch.plan.page_checks import is_of_quarantine
+from bandersnatch.plan.removals import RemovalPolicy, Totals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges, reasons
 from bandersnatch.project.completion import selected_otherwise
@@ -25,9 +24,11 @@ from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import Prepared, build_context
 from bandersnatch.project.package import Package
+from bandersnatch.project.preparation import dropped_files
 from bandersnatch.project.report import Failure, Gone, Outcome
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.state_store import StateStore
+from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.upstream.expectations import Expectation
@@ -44,10 +45,10 @@ class DryRun:
         self._config, self._pace = config, pace or Pace()
         self._storage: FilesystemStorage = DryStorage(config.directory)
         self._equipment = replace(equipment, storage=self._storage)
+        self._inventory: Inventory = InventoryCopy(config.directory / INVENTORY)
         self._must_check_all = must_check_all
-        self._dropped_files = self._filtered_files = self._shrinking = 0
+        self._policy = RemovalPolicy.of(config.removals)
         self._more_files = self._new_projects = 0
-        self._excluded: set[NormalizedName] = set()
         self._selection = SelectionChanges()
 
     def run(self, *, fetch_pages: bool) -> Forecast:
@@ -58,8 +59,10 @@ class DryRun:
             StorageError: the mirror can't be read.
             InterruptedRunError: the run was asked to stop.
         """
-        with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
-            mirror = Mirror(self._config, self._equipment, must_check_all=self._must_check_all, inventory=inventory)
+        with closing(self._inventory):
+            mirror = Mirror(
+                self._config, self._equipment, must_check_all=self._must_check_all, inventory=self._inventory
+            )
             plan = mirror.preview()
             saved = StateStore(self._storage).load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
@@ -67,35 +70,50 @@ class DryRun:
             refresh = mirror.plan_refresh(self._pace.wall_clock(), goes_by_index=plan.goes_by_index).todo
             for project in plan.todo:
                 refresh.discard(project)
+            self._look_ahead(forecast, plan)
             if fetch_pages:
-                self._fetch_pages(forecast, plan, inventory)
-                again = RunPlan(refresh, recheck=False, is_new=True, keeps_held=True)
-                self._fetch_pages(forecast, again, inventory)
+                self._look_ahead(forecast, RunPlan(refresh, recheck=False, is_new=True, keeps_held=True))
             else:
                 forecast.unchanged += len(refresh)
-                self._guess(forecast, plan, inventory)
-            self._keep_own(forecast, plan, inventory)
-            self._apply_brake(forecast, plan, inventory)
             if StateStore(self._storage).load_fingerprints()[0] is None:
-                forecast.selection = self._told_selection(inventory, is_known=fetch_pages)
+                forecast.selection = self._told_selection(is_known=fetch_pages)
             forecast.updates.sort(key=lambda update: update.project)
             forecast.removals.sort(key=lambda removal: removal.project)
             return forecast
 
-    def _told_selection(self, inventory: Inventory, *, is_known: bool) -> str | None:
+    def _look_ahead(self, forecast: Forecast, plan: RunPlan) -> None:
+        """Add what the run would do for one todo list; the run's own functions say what it would remove."""
+        removing = RemovalWork(self._config, self._equipment, self._inventory, self._policy)
+        if forecast.is_full:
+            self._fetch_pages(forecast, plan, removing)
+        else:
+            self._guess(forecast, plan, removing)
+        gone = len(removing.removals.projects)
+        removing.keep_own(plan.todo)
+        forecast.unchanged += gone - len(removing.removals.projects)
+        for project in removing.removals.projects:
+            self._add_removal(forecast, project, removing)
+        more = Totals(self._new_projects, self._more_files)
+        withheld = removing.excess(more, is_reconfigured=bool(plan.reconfigured), are_files_known=forecast.is_full)
+        forecast.withheld = forecast.withheld or withheld
+
+    def _told_selection(self, *, is_known: bool) -> str | None:
         """Say what the filters select otherwise than the program that left the tree, or why they might."""
         filters = self._config.filters
-        if is_known or not filters.shape_pages or not inventory.totals()[0]:
+        if is_known or not filters.shape_pages or not self._inventory.totals()[0]:
             return self._selection.told(filters.names)
         may_be = "the filters may select otherwise than the program that left this tree; --full counts the files"
         return f"{may_be}; {reasons(filters.names)}"
 
-    def _guess(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
+    def _guess(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:
         """Say what the todo list alone tells."""
         for project in plan.todo:
-            entry, record = plan.todo[project], inventory.get(project)
-            if entry.expectation in (Expectation.REMOVED, Expectation.EXCLUDED):
-                self._add_removal(forecast, project, inventory, is_excluded=entry.expectation is Expectation.EXCLUDED)
+            entry, record = plan.todo[project], self._inventory.get(project)
+            if entry.expectation is Expectation.REMOVED:
+                self._take_gone(forecast, Gone(project), entry, removing)
+            elif entry.expectation is Expectation.EXCLUDED:
+                verdict = self._config.filters.project(project, entry.display_name)
+                self._take_gone(forecast, Gone(project, verdict), entry, removing)
             elif record is not None and entry.serial <= record.serial:
                 forecast.unchanged += 1
             else:
@@ -103,7 +121,7 @@ class DryRun:
                 self._new_projects += record is None
                 forecast.updates.append(PlannedUpdate(project, entry.serial, held_serial))
 
-    def _fetch_pages(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
+    def _fetch_pages(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:
         """Ask for all pages, and let packages plan what to do with them."""
         equipment, config = self._equipment, self._config
         is_stopped = equipment.stop.is_set
@@ -112,7 +130,7 @@ class DryRun:
             Package(job, context).start()
 
         crew = Crew[Outcome | Prepared](is_stopped)
-        publisher = Publisher(equipment.upstream, self._storage, inventory, config.pages, is_stopped)
+        publisher = Publisher(equipment.upstream, self._storage, self._inventory, config.pages, is_stopped)
         check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
         context = replace(
             build_context(
@@ -133,23 +151,26 @@ class DryRun:
         equipment.progress.start(len(plan.todo))
         try:
             for outcome in crew.work(schedule, start, self._pace.jobs_per_worker * config.threads):
-                self._take(forecast, outcome, schedule, inventory)
+                if isinstance(outcome, Prepared):
+                    self._add_planned(forecast, outcome, removing)
+                elif isinstance(outcome, Gone):
+                    self._take_gone(forecast, outcome, plan.todo[outcome.project], removing)
+                elif not self._take(forecast, outcome, schedule):
+                    continue
+                equipment.progress.project_done()
         except BaseException:
             equipment.unwind(self._pace.unwind_seconds)
             raise
         finally:
             equipment.progress.stop()
 
-    def _take(self, forecast: Forecast, outcome: Outcome | Prepared, schedule: Schedule, inventory: Inventory) -> None:
+    def _take(self, forecast: Forecast, outcome: Outcome, schedule: Schedule) -> bool:
+        """Take note of an outcome; return whether it is the project's last."""
         match outcome:
-            case Prepared():
-                self._add_planned(forecast, outcome, inventory)
-            case Gone(project, verdict):
-                self._add_removal(forecast, project, inventory, is_excluded=verdict is not None)
             case Failure(project, StaleMetadataError() | AheadOfJournalError()) if schedule.postpone(
                 project, time.monotonic()
             ):
-                return
+                return False
             case Failure(_, HostDownError() as error):
                 raise error
             case Failure(_, MirrorError() as error) if error.stops_run:
@@ -158,30 +179,25 @@ class DryRun:
                 forecast.failures[project] = str(error)
             case _:
                 forecast.unchanged += 1
-        self._equipment.progress.project_done()
+        return True
 
-    def _add_planned(self, forecast: Forecast, planned: Prepared, inventory: Inventory) -> None:
+    def _take_gone(self, forecast: Forecast, gone: Gone, entry: TodoEntry, removing: RemovalWork) -> None:
+        forecast.unchanged += not removing.take_gone(gone, entry)
+
+    def _add_planned(self, forecast: Forecast, planned: Prepared, removing: RemovalWork) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
         changes = selected_otherwise(planned, self._config.filters, self._config.pages)
         self._selection.note(page.name, dropped=changes[0], added=changes[1])
         fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()
-        dropped = sum(not is_metadata(path) for path in plan.deletions & held_paths)
-        filtered = sum(not is_metadata(path) for path in plan.deletions & held_paths & planned.wanted.filtered_out)
-        dropped = 0 if is_of_quarantine(page, planned.expectation) else dropped
-        self._dropped_files += dropped
-        self._filtered_files += filtered
-        self._shrinking += dropped > filtered
-        if (
-            not dropped
-        ):  # such pages are in place when the run counts what it holds; those that lose files wait for that
+        if dropped := dropped_files(planned):
+            removing.removals.add_files(page.name, dropped, len(planned.wanted.filtered_out.intersection(dropped)))
+        else:  # such pages are in place when the run counts what it holds; those that lose files wait for that
             self._new_projects += record is None
             self._more_files += len(page.files) - (0 if record is None else record.files)
-        keeps_bytes = self._config.removals.deleted is not DeletedPolicy.REMOVE
-        kept = held_paths - planned.wanted.filtered_out if keeps_bytes else set()  # from what upstream deleted
-        deletions = plan.deletions - kept
+        deletions = self._policy.deletions(plan.deletions, held_paths, planned.wanted.filtered_out)
         is_same = record is not None and record.serial == page.serial and planned.held is not None
-        if is_same and not plan.tasks and not deletions and not self._is_rewritten(planned, inventory):
+        if is_same and not plan.tasks and not deletions and not self._is_rewritten(planned):
             forecast.unchanged += 1
             return
         forecast.updates.append(
@@ -195,7 +211,7 @@ class DryRun:
             )
         )
 
-    def _is_rewritten(self, planned: Prepared, inventory: Inventory) -> bool:
+    def _is_rewritten(self, planned: Prepared) -> bool:
         """Whether a page whose files are all here is written anew, as that of another program is, or in another form.
 
         No file is read for it, and nothing asked for: of the legacy JSON, only what is missing counts.
@@ -208,27 +224,22 @@ class DryRun:
         if not all(self._storage.stat(path) for path in of_json):
             return True
         upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
-        publisher = Publisher(upstream, self._storage, inventory, replace(config, legacy_json=False), is_stopped)
+        publisher = Publisher(upstream, self._storage, self._inventory, replace(config, legacy_json=False), is_stopped)
         publication = Publication(page, page.name, None, 0, held, frozenset(), frozenset(), frozenset())
         return any(path not in of_json for path in publisher.differing_pages(publication, old_ones_too=True))
 
-    def _add_removal(
-        self, forecast: Forecast, project: NormalizedName, inventory: Inventory, *, is_excluded: bool
-    ) -> None:
-        """Note a removal, where there is anything to remove; what filters exclude goes whatever ``deleted`` says."""
-        record = inventory.get(project)
-        policy = DeletedPolicy.REMOVE if is_excluded else self._config.removals.deleted
-        if record is None or policy is DeletedPolicy.KEEP:
+    def _add_removal(self, forecast: Forecast, project: NormalizedName, removing: RemovalWork) -> None:
+        """Add a project that would go, with its files where they go with it."""
+        record = self._inventory.get(project)
+        if record is None:  # a dead run has left something of it
             forecast.unchanged += 1
             return
-        if is_excluded:
-            self._excluded.add(project)
-        if policy is DeletedPolicy.HIDE:
+        if self._policy.becomes_of(removing.removals.excluded.get(project)) is DeletedPolicy.HIDE:
             forecast.removals.append(PlannedRemoval(project, FileCount()))
-        else:
-            is_known = record.size_bytes > 0 and self._config.pages.release_files
-            known = FileCount(record.files, record.size_bytes)
-            forecast.removals.append(PlannedRemoval(project, known if is_known else self._count_held(project)))
+            return
+        is_known = record.size_bytes > 0 and self._config.pages.release_files
+        known = FileCount(record.files, record.size_bytes)
+        forecast.removals.append(PlannedRemoval(project, known if is_known else self._count_held(project)))
 
     def _count_held(self, project: NormalizedName) -> FileCount:
         """Count what is on disk of a project whose page tells no sizes, as HTML does not, or links to upstream's files."""
@@ -241,37 +252,3 @@ class DryRun:
         stored = (self._storage.stat(path) for path in paths if not is_metadata(path))
         sizes = [found.size for found in stored if found is not None]
         return FileCount(len(sizes), sum(sizes))
-
-    def _keep_own(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
-        """Keep what upstream never had: take it off what is to be removed."""
-        candidates = [each.project for each in forecast.removals if plan.todo[each.project].serial == 0]
-        if not candidates:
-            return
-        asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
-        own = OwnProjects(self._storage, inventory).find(
-            candidates, self._equipment.upstream, asks_journal=asks_journal
-        )
-        self._excluded -= own
-        forecast.unchanged += len(own)
-        forecast.removals = [each for each in forecast.removals if each.project not in own]
-
-    def _apply_brake(self, forecast: Forecast, plan: RunPlan, inventory: Inventory) -> None:
-        """Say where a run would withhold its removals; files count one by one only on pages that stay."""
-        projects, files = inventory.totals()
-        projects -= len(OwnProjects(self._storage, inventory).names())
-        gone = [removal.project for removal in forecast.removals]
-        unlisted = sum(plan.todo[project].is_unlisted for project in gone if project not in self._excluded)
-        doomed = Doomed(
-            projects=len(gone),
-            concluded=unlisted + (len(self._excluded) if plan.reconfigured else 0),
-            files=self._dropped_files if forecast.is_full else None,
-            filtered_files=self._filtered_files,
-            shrinking=self._shrinking,
-            is_reconfigured=bool(plan.reconfigured),
-        )
-        forecast.withheld = excess(
-            self._config.removals.limit,
-            doomed,
-            projects + self._new_projects,
-            files + self._more_files,
-        )

@@ -14,9 +14,8 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, UnreadablePageError
-from bandersnatch.inifile.option import RemovalLimit
 from bandersnatch.operations.unlisted import UnlistedFiles
-from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoFormatError, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -60,14 +59,7 @@ class Leftovers:
             notes.extend((name, folder) for name, folder in folders if self._storage.is_folder(folder))
         self._inventory.note_unsettled(notes)
 
-    def delete(
-        self,
-        limit: RemovalLimit,
-        is_stopped: Callable[[], bool],
-        *,
-        allow_removals: bool,
-        seconds: float = SEARCH_SECONDS,
-    ) -> None:
+    def delete(self, policy: RemovalPolicy, is_stopped: Callable[[], bool], seconds: float = SEARCH_SECONDS) -> None:
         """Look for files of upstream's that no page lists, and for empty folders, and delete them; there is no todo list.
 
         Raises:
@@ -92,17 +84,17 @@ class Leftovers:
                 logger.info("the next run goes on with the search")
                 return
             else:
-                self._delete_found(found, limit, allow_removals=allow_removals)
+                self._delete_found(found, policy)
             found.forget()
         self._storage.delete(LEFTOVERS)
 
-    def _delete_found(self, found: UnlistedFiles, limit: RemovalLimit, *, allow_removals: bool) -> None:
+    def _delete_found(self, found: UnlistedFiles, policy: RemovalPolicy) -> None:
         number, last = 0, ""
         for path in filter(_UPSTREAMS.fullmatch, found.paths()):
             if path != f"{last}.metadata":  # core metadata counts with its file
                 number, last = number + 1, path
-        too_much = excess(limit, Doomed(0, files=number, are_unlisted=True), 0, self._inventory.totals()[1])
-        if too_much is not None and not allow_removals:
+        too_much = policy.unlisted_excess(number, self._inventory.totals()[1])
+        if too_much is not None:
             logger.warning("%s, are more than max-removals allows: verify --delete tells which", too_much)
             return
         for path in filter(_UPSTREAMS.fullmatch, found.paths()):

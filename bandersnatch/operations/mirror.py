@@ -23,6 +23,7 @@ from bandersnatch.operations.session import Session
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.refresh import Refresh, plan_refresh
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
@@ -60,7 +61,10 @@ class Mirror:
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
-        self._allow_removals, self._must_check_all = allow_removals, must_check_all
+        self._policy, self._must_check_all = (
+            RemovalPolicy.of(config.removals, allows_all=allow_removals),
+            must_check_all,
+        )
         self._inventory = inventory or Inventory(config.directory / INVENTORY, self._pace.wall_clock)
         self._states = StateStore(self._storage)
         self._root_index = RootIndex(self._storage, config.pages)
@@ -103,9 +107,7 @@ class Mirror:
             if report.outage is None and report.withheld is None:
                 report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
             if not plan.todo and self._leftovers.are_possible():
-                self._leftovers.delete(
-                    self._config.removals.limit, self._stop.is_set, allow_removals=self._allow_removals
-                )
+                self._leftovers.delete(self._policy, self._stop.is_set)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
             if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
@@ -146,7 +148,7 @@ class Mirror:
             self._config.filters,
             must_check_all=differs,
             api_method=self._config.http.api_method,
-            may_be_empty=self._allow_removals,
+            may_be_empty=self._policy.allows_all,
         )
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has come to its end here
@@ -172,7 +174,7 @@ class Mirror:
     def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:
         """Leave out the operator's own projects, of which upstream has nothing to tell; or remove them, if it is allowed."""
         own = self._own.names()
-        if self._allow_removals:
+        if not self._policy.keeps_own:
             for project in own:
                 if project not in plan.todo:
                     plan.todo.add(project, TodoEntry(project, 0, Expectation.REMOVED))
@@ -195,7 +197,7 @@ class Mirror:
         unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
         missing = sum(self._inventory.get(project) is not None for project in unlisted)
         held, _ = self._inventory.totals()
-        if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._allow_removals:
+        if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._policy.allows_all:
             raise LostProjectsError(self._upstream.url, missing, held)
 
     def _configuration_differs(self, saved: SavedState) -> bool:
@@ -219,14 +221,7 @@ class Mirror:
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and shall import little
 
-        work = Work(
-            self._config,
-            self._equipment,
-            self._inventory,
-            self._pace,
-            self._states.save_todo,
-            allow_removals=self._allow_removals,
-        )
+        work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy, self._states.save_todo)
         work.carry_out(plan)
         is_first = (
             self._states.load_fingerprints()[0] is None
@@ -258,14 +253,7 @@ class Mirror:
         logger.info("projects to look at again, of which no change is told: %d", len(refresh.todo))
         asked = dict.fromkeys(refresh.todo)
         before = {each.name: each for each in filter(None, map(self._inventory.get, asked))}
-        work = Work(
-            self._config,
-            self._equipment,
-            self._inventory,
-            self._pace,
-            lambda _: None,
-            allow_removals=self._allow_removals,
-        )
+        work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy)
         work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
         gone = set(work.removals.projects)
         not_done = {*refresh.todo} - gone

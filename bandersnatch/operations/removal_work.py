@@ -1,6 +1,6 @@
 """``RemovalWork``: what a run is about to remove, whether it may, and how the projects among it go.
 
-Only the main thread works here.
+A dry run collects its removals here too, and goes no further. Only the main thread works here.
 """
 
 import logging
@@ -13,25 +13,22 @@ from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.inifile.option import ApiMethod, DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.plan.brake import Removals
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.project.equipment import Equipment
-from bandersnatch.project.report import Failure
+from bandersnatch.project.report import Failure, Gone
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.todo import TodoList
+from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import REMOVALS
 
 logger = logging.getLogger(__name__)
 
 
 class RemovalWork:
-    """The removals of one run. With ``are_named`` the operator has named the projects: no accident can reach others."""
+    """The removals of one run, or of a part of it that has a todo list of its own."""
 
-    def __init__(
-        self, config: Config, equipment: Equipment, inventory: Inventory, *, allow_removals: bool, are_named: bool
-    ) -> None:
-        self._config, self._equipment, self._inventory = config, equipment, inventory
-        self._allow_removals, self._are_named = allow_removals, are_named
+    def __init__(self, config: Config, equipment: Equipment, inventory: Inventory, policy: RemovalPolicy) -> None:
+        self._config, self._equipment, self._inventory, self._policy = config, equipment, inventory, policy
         self._own = OwnProjects(equipment.storage, inventory)
         self.removals = Removals()
         self.failures: list[Failure] = []
@@ -39,13 +36,24 @@ class RemovalWork:
         self.unconfirmed: list[NormalizedName] = []
         """What was removed although no journal told of it."""
 
+    def take_gone(self, gone: Gone, entry: TodoEntry) -> bool:
+        """Take note of a project that is gone; return whether anything becomes of what is here of it."""
+        project, verdict = gone.project, gone.excluded_by
+        is_held = self._inventory.get(project) is not None
+        if self._policy.becomes_of(verdict) is DeletedPolicy.KEEP:
+            return False
+        if verdict is None and not is_held and not self._inventory.unsettled(project):
+            return False
+        self.removals.add_project(project, verdict, is_unlisted=is_held and entry.is_unlisted)
+        return True
+
     def keep_own(self, todo: TodoList) -> int:
         """Keep what upstream never had: take it off what is to be removed, unless that is allowed.
 
         Return how many of these projects a filter had dropped.
         """
         candidates = [project for project in self.removals.projects if todo[project].serial == 0]
-        if not candidates or self._allow_removals or self._are_named:
+        if not candidates or not self._policy.keeps_own:
             return 0
         asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
         excluded = 0
@@ -55,15 +63,20 @@ class RemovalWork:
             todo.discard(project)
         return excluded
 
+    def excess(self, more: Totals, *, is_reconfigured: bool, are_files_known: bool = True) -> str | None:
+        """Say what is too much to be removed, or None; ``more`` counts as held, although it is not recorded."""
+        held, held_files = self._inventory.totals()
+        held -= len(self._own.names())  # of which none is lost with upstream's
+        return self._policy.excess(
+            self.removals,
+            Totals(held + more.projects, held_files + more.files),
+            is_reconfigured=is_reconfigured,
+            are_files_known=are_files_known,
+        )
+
     def withhold(self, reconfigured: Sequence[str]) -> str | None:
         """Remove nothing where it would be more than the run may; return what it would be, or None."""
-        if self._allow_removals:
-            return None
-        limit, (held, held_files) = self._config.removals.limit, self._inventory.totals()
-        held -= len(self._own.names())  # of which none is lost with upstream's
-        excess = self.removals.excess(
-            limit, held, held_files, is_reconfigured=bool(reconfigured), are_named=self._are_named
-        )
+        excess = self.excess(Totals(), is_reconfigured=bool(reconfigured))
         if excess is None:
             return None
         self._equipment.storage.write_bytes(REMOVALS, self.removals.listing().encode())
@@ -83,16 +96,15 @@ class RemovalWork:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        keep_files = self._config.removals.deleted is not DeletedPolicy.REMOVE
         removed = 0
         for project in self.removals.projects:
             if self._equipment.stop.is_set():
                 raise InterruptedRunError
             was_held = self._inventory.get(project) is not None
             verdict = self.removals.excluded.get(project)
-            # The option is about what upstream deletes; what the operator's own filters drop goes in any case.
+            keep_files = self._policy.becomes_of(verdict) is not DeletedPolicy.REMOVE
             try:
-                deleted_files = publisher.remove(project, keep_files=keep_files and verdict is None)
+                deleted_files = publisher.remove(project, keep_files=keep_files)
             except RefusedPlaceError as error:
                 self.failures.append(Failure(project, error))
                 continue

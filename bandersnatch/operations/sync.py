@@ -20,6 +20,7 @@ from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.session import Session
 from bandersnatch.operations.work import Work
 from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
@@ -52,7 +53,8 @@ class Sync:
         self._states = StateStore(self._storage)
         root_index = RootIndex(self._storage, config.pages)
         self._session = Session(self._storage, self._inventory, root_index, equipment.stop)
-        self._work = Work(config, equipment, self._inventory, pace or Pace(), None, allow_removals=allow_removals)
+        policy = RemovalPolicy.of(config.removals, allows_all=allow_removals, are_named=True)
+        self._work = Work(config, equipment, self._inventory, pace or Pace(), policy)
         self.excluded: list[NormalizedName] = []
         """The projects that the filters do not let through; they were left as they are."""
 

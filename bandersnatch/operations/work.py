@@ -20,15 +20,14 @@ from bandersnatch.errors import (
     InterruptedRunError,
     StaleMetadataError,
 )
-from bandersnatch.filters.verdict import Verdict
-from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy
+from bandersnatch.inifile.option import ApiMethod, CompareMethod
 from bandersnatch.operations.explanations import changed_meanwhile, made_up
 from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_behind, tell_settled
 from bandersnatch.operations.removal_work import RemovalWork
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.plan.brake import Removals
+from bandersnatch.plan.removals import RemovalPolicy, Removals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges
 from bandersnatch.project.equipment import Equipment, Pace
@@ -52,7 +51,7 @@ logger = logging.getLogger(__name__)
 class Work:
     """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
 
-    The list is saved by ``save_todo`` every few seconds; None is for one that is not persisted.
+    The list is saved by ``save_todo`` every few seconds; None is for a list that is not persisted.
     """
 
     def __init__(
@@ -61,25 +60,20 @@ class Work:
         equipment: Equipment,
         inventory: Inventory,
         pace: Pace,
-        save_todo: Callable[[TodoList], object] | None,
-        *,
-        allow_removals: bool,
+        policy: RemovalPolicy,
+        save_todo: Callable[[TodoList], object] | None = None,
     ) -> None:
         self._config, self._equipment, self._inventory, self._pace = config, equipment, inventory, pace
         self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
-        self._save_todo = save_todo
-        self._allow_removals = allow_removals
+        self._policy, self._save_todo = policy, save_todo
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Expectation]], int] = lambda _: 0
         self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
         self.report = Report()
         self.selection = SelectionChanges()
-        self._are_named = save_todo is None
-        self._failures = Failures(config, inventory, self.report, are_named=self._are_named)
-        self._removing = RemovalWork(
-            config, equipment, inventory, allow_removals=allow_removals, are_named=self._are_named
-        )
+        self._failures = Failures(config, inventory, self.report, are_named=policy.are_named)
+        self._removing = RemovalWork(config, equipment, inventory, policy)
         self._shrinking = Shrinking()
 
     def carry_out(self, plan: RunPlan) -> None:
@@ -139,8 +133,8 @@ class Work:
             self._withdraw = starter.withdraw
             work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
             self._progress.start(len(plan.todo))
-            work_on(list(plan.todo), may_remove=self._allow_removals)
-            work_on(self._explained(plan.todo), may_remove=self._allow_removals)
+            work_on(list(plan.todo), may_remove=self._policy.allows_all)
+            work_on(self._explained(plan.todo), may_remove=self._policy.allows_all)
             if not self._is_ending():
                 self.report.excluded -= self._removing.keep_own(plan.todo)
             if self.removals:
@@ -167,7 +161,7 @@ class Work:
             return []
         explained = changed_meanwhile(failures, todo, self._upstream)
         failures = [failure for failure in failures if failure.project not in explained]
-        if self._save_todo is not None:
+        if not self._policy.are_named:
             ended = made_up(failures, todo, self._upstream, self._is_here)
             failures = [failure for failure in failures if failure.project not in ended]
             for project in sorted(ended):
@@ -215,13 +209,11 @@ class Work:
                 self.selection.note(project, dropped=outcome.filtered_files, added=outcome.added_files)
                 self.removals.files.pop(project, None)
                 todo.discard(project)
-            case Gone(project, None) if self._config.removals.deleted is DeletedPolicy.KEEP:
-                todo.discard(project)
-            case Gone(project, verdict):
-                self._take_gone(project, verdict, todo)
+            case Gone():
+                self._take_gone(outcome, todo)
             case Shrinks(project, files, filtered):
                 self._shrinking.keep(outcome)
-                self.removals.files[project], self.removals.filtered_files[project] = files, filtered
+                self.removals.add_files(project, files, filtered)
                 self.report.untried -= 1
                 self.selection.note(project, dropped=filtered)
                 return
@@ -237,24 +229,19 @@ class Work:
         self._progress.project_done()
         self.report.untried -= 1
 
-    def _take_gone(self, project: NormalizedName, verdict: Verdict | None, todo: TodoList) -> None:
-        is_held = self._inventory.get(project) is not None
-        if verdict is None and not is_held and not self._inventory.unsettled(project):
+    def _take_gone(self, gone: Gone, todo: TodoList) -> None:
+        project = gone.project
+        if not self._removing.take_gone(gone, todo[project]):
             todo.discard(project)
-            return
-        self.removals.projects.append(project)
-        if verdict is not None:
+        elif gone.excluded_by is not None:
             held = self._inventory.get(project)
             self.selection.note(project, dropped=held.files if held is not None else 0)
             self.report.excluded += 1
-            self.removals.excluded[project] = verdict
-        elif is_held and todo[project].is_unlisted:
-            self.removals.unlisted.add(project)
 
     def _take_settled(self, settled: Settled) -> None:
         self.report.count(settled)
         self.report.excluded += settled.excluded_by is not None
-        tell_settled(settled, is_named=self._are_named)
+        tell_settled(settled, is_named=self._policy.are_named)
 
     def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
         """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""

@@ -4,13 +4,10 @@ A percentage applies to a mirror of any size. If it comes to next to nothing, a 
 loses a project now and then.
 """
 
-from msgspec import Struct, field
-from packaging.utils import NormalizedName
+from msgspec import Struct
 
 from bandersnatch.amounts import count_of
-from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import RemovalLimit
-from bandersnatch.storage.layout import StoredPath
 
 _A_FEW = 10
 _ALL_PERCENT = 100
@@ -33,60 +30,6 @@ class Doomed(Struct, frozen=True):
     """Whether the operator named the projects, so that no accident can reach others."""
     are_unlisted: bool = False
     """Whether the files are on no page, as with ``verify --delete``."""
-
-
-class Removals(Struct):
-    """What a run is about to remove: projects that are gone, and files that pages no longer list.
-
-    ``excluded`` has the projects that a filter drops; ``unlisted`` those whose only sign of removal is their absence
-    from a list of all projects. ``filtered_files`` says how many of a project's files upstream still has.
-    """
-
-    projects: list[NormalizedName] = field(default_factory=list)
-    files: dict[NormalizedName, tuple[StoredPath, ...]] = field(default_factory=dict)
-    excluded: dict[NormalizedName, Verdict] = field(default_factory=dict)
-    unlisted: set[NormalizedName] = field(default_factory=set)
-    filtered_files: dict[NormalizedName, int] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.projects or self.files)
-
-    def keep(self, project: NormalizedName) -> None:
-        """Take a project off the list of those that are gone."""
-        self.projects.remove(project)
-        self.excluded.pop(project, None)
-        self.unlisted.discard(project)
-
-    def excess(
-        self,
-        limit: RemovalLimit,
-        held_projects: int,
-        held_files: int,
-        *,
-        is_reconfigured: bool = False,
-        are_named: bool = False,
-    ) -> str | None:
-        """Return what is too much, in words, or None if the limit allows everything.
-
-        The files of a project that is removed whole do not count separately.
-        """
-        filtered = {name: self.filtered_files.get(name, 0) for name in self.files}
-        doomed = Doomed(
-            projects=len(self.projects),
-            concluded=len(self.unlisted) + (len(self.excluded) if is_reconfigured else 0),
-            files=sum(map(len, self.files.values())),
-            filtered_files=sum(filtered.values()),
-            shrinking=sum(len(paths) > filtered[name] for name, paths in self.files.items()),
-            is_reconfigured=is_reconfigured,
-            are_named=are_named,
-        )
-        return excess(limit, doomed, held_projects, held_files)
-
-    def listing(self) -> str:
-        """Return the text form: a line ``project NAME`` or ``file PATH`` for each."""
-        lines = [f"project {name}\n" for name in sorted(self.projects)]
-        lines += [f"file {path}\n" for name in sorted(self.files) for path in self.files[name]]
-        return "".join(lines)
 
 
 def excess(limit: RemovalLimit, doomed: Doomed, held_projects: int, held_files: int) -> str | None:

@@ -12,11 +12,11 @@ from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
 from bandersnatch.filters.verdict import Verdict
-from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.pages.stored_page import read_held_project
 from bandersnatch.plan.held_files import with_held_files
-from bandersnatch.plan.removals import with_kept_files
+from bandersnatch.plan.kept_files import with_kept_files
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import Layout, StoredPath, file_path, metadata_path
 from bandersnatch.upstream.index import Upstream
@@ -45,7 +45,7 @@ class PageChooser(Struct, frozen=True):
     upstream: Upstream
     storage: FilesystemStorage
     filters: Filters
-    deleted: DeletedPolicy
+    removals: RemovalPolicy
     hash_index: bool
     publishes_json: bool
     keeps_held: bool = False
@@ -79,7 +79,7 @@ class PageChooser(Struct, frozen=True):
         return WantedPage(kept, filtered_out, published, not takes_new or kept != selection.page)
 
     def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
-        if self.deleted is not DeletedPolicy.KEEP:
+        if not self.removals.keeps_on_pages:
             return page
         for folder in self._folders(page):
             if held := read_held_project(self.storage, folder, page.name, self.upstream.url):

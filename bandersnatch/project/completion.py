@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.filters.filters import Filters
-from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
@@ -22,9 +21,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
     """
     page, plan, held = prepared.wanted.page, prepared.plan, prepared.held
     held_paths = frozenset(held.paths) if held is not None else frozenset()
-    # What was never on a page, or what a filter drops, is not what upstream deleted, and goes in any case.
-    keeps_bytes = context.deleted is not DeletedPolicy.REMOVE
-    deletions = plan.deletions - (held_paths - prepared.wanted.filtered_out) if keeps_bytes else plan.deletions
+    deletions = context.removals.deletions(plan.deletions, held_paths, prepared.wanted.filtered_out)
     filtered, added = selected_otherwise(prepared, context.chooser.filters, context.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     lost_metadata = {name for name, file in synced.items() if not file.has_metadata}

@@ -7,11 +7,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from bandersnatch.config.config import Config, PagesConfig
-from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.pages.stored_page import StoredPage
 from bandersnatch.plan.file_plan import FilePlan, FileRules, FileTask
 from bandersnatch.plan.page_selection import PageChooser, WantedPage
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.project.equipment import Equipment
 from bandersnatch.project.files import FileSync, SyncedFile
 from bandersnatch.project.report import Outcome
@@ -67,7 +67,7 @@ class JobContext(Struct, frozen=True):
     pages: PagesConfig
     chooser: PageChooser
     rules: FileRules
-    deleted: DeletedPolicy
+    removals: RemovalPolicy
     is_stopped: Callable[[], bool]
     report: Callable[[Outcome], None]
     take_plan: Callable[[Prepared], None] | None = None
@@ -84,6 +84,7 @@ def build_context(
 ) -> JobContext:
     """Return what packages work with, as the configuration wants it."""
     upstream, storage, inventory = equipment.upstream, equipment.storage, publisher.inventory
+    removals = RemovalPolicy.of(config.removals)
     file_sync = FileSync(
         upstream,
         storage,
@@ -106,12 +107,12 @@ def build_context(
             upstream,
             storage,
             config.filters,
-            config.removals.deleted,
+            removals,
             config.pages.hash_index,
             config.pages.legacy_json,
         ),
         rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
-        deleted=config.removals.deleted,
+        removals=removals,
         is_stopped=is_stopped,
         report=report,
     )

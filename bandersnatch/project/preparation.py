@@ -17,6 +17,7 @@ from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
+from bandersnatch.plan.removals import files_in_question
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext, Prepared
 from bandersnatch.project.local_check import LocalCheck
@@ -94,8 +95,8 @@ class Preparation:
 
     def begin(self, prepared: Prepared) -> Shrinks | None:
         """Delete what earlier runs left half-written; or return what would be removed, if the order does not allow it."""
-        dropped = self._dropped_files(prepared.plan)
-        if dropped and not self._job.may_remove and not is_of_quarantine(prepared.wanted.page, self._entry.expectation):
+        dropped = dropped_files(prepared)
+        if dropped and not self._job.may_remove:
             filtered = len(prepared.wanted.filtered_out.intersection(dropped))
             return Shrinks(self._project, dropped, filtered, prepared)
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
@@ -249,11 +250,6 @@ class Preparation:
     def _digest(self, path: StoredPath) -> str:
         return self._context.storage.digest(path, "sha256", self._context.is_stopped)
 
-    def _dropped_files(self, plan: FilePlan) -> tuple[StoredPath, ...]:
-        """Return the distribution files that the held page lists and the new one would not."""
-        listed = {file.path for file in self._held.files} if self._held is not None else set()
-        return tuple(sorted(plan.deletions & listed))
-
     def _required_json_serial(self, page: ProjectPage) -> int:
         """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
         match self._entry.expectation:
@@ -263,3 +259,10 @@ class Preparation:
                 return page.serial or 0
             case _:
                 return 0
+
+
+def dropped_files(prepared: Prepared) -> tuple[StoredPath, ...]:
+    """Return the distribution files that the held page lists and the new one would not, where they must wait for leave."""
+    listed = {file.path for file in prepared.held.files} if prepared.held is not None else set[StoredPath]()
+    is_quarantined = is_of_quarantine(prepared.wanted.page, prepared.expectation)
+    return files_in_question(prepared.plan.deletions, listed, is_quarantined=is_quarantined)

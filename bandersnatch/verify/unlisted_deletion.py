@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
-from bandersnatch.inifile.option import RemovalLimit
 from bandersnatch.operations.unlisted import UnlistedFiles
-from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNLISTED, is_metadata
@@ -27,10 +26,10 @@ class UnlistedDeletion:
         storage: FilesystemStorage,
         inventory: Inventory,
         settings: VerifySettings,
-        limit: RemovalLimit,
+        policy: RemovalPolicy,
         tally: Tally,
     ) -> None:
-        self._storage, self._inventory, self._settings, self._limit = storage, inventory, settings, limit
+        self._storage, self._inventory, self._settings, self._policy = storage, inventory, settings, policy
         self._tally = tally
         self._error: UnreadablePageError | StorageError | None = None
         kept_at = None if settings.dry_run else storage.root / UNLISTED
@@ -68,8 +67,7 @@ class UnlistedDeletion:
 
     def _delete(self, number: int, is_stopped: Callable[[], bool]) -> None:
         _, held_files = self._inventory.totals()
-        doomed = Doomed(0, files=number, are_unlisted=True)
-        too_much = None if self._settings.allow_removals else excess(self._limit, doomed, 0, held_files)
+        too_much = self._policy.unlisted_excess(number, held_files)
         if too_much is not None:
             self._tally.withhold(too_much, (f"file {path}\n" for path in self._unlisted.paths()))
         is_deleting = too_much is None and not self._settings.dry_run

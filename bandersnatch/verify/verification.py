@@ -31,8 +31,8 @@ from bandersnatch.operations.overlay import DryStorage, InventoryCopy
 from bandersnatch.operations.session import Session
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.pages.root_index import RootIndex
-from bandersnatch.plan.brake import Removals
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.plan.run_plan import removed_since
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job import Job
@@ -77,6 +77,7 @@ class Verification:
         self._session = Session(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
         self._own = OwnProjects(storage, self._inventory)
         self._end = float("inf")
+        self._policy = RemovalPolicy.of(config.removals, allows_all=settings.allow_removals)
         self._removals = Removals()
         self._waiting: dict[NormalizedName, tuple[Finding, ...]] = {}
         self._doubtful: dict[NormalizedName, Failure] = {}
@@ -127,8 +128,7 @@ class Verification:
         if not self._settings.delete_unlisted:
             self._verify_projects(root)
             return
-        limit = self._config.removals.limit
-        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, limit, self._tally)
+        deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, self._policy, self._tally)
         with closing(deletion):
             if self._settings.budget_seconds is not None:  # the projects may use up the budget every time
                 self._delete_unlisted(deletion, share=0.5)
@@ -171,7 +171,7 @@ class Verification:
         progress.start(self.report.held)
         is_cut_short = False
         try:
-            self._inspect(self._of_upstream(moment), may_remove=self._settings.allow_removals)
+            self._inspect(self._of_upstream(moment), may_remove=self._policy.allows_all)
             self._remove()
             self._explain()
         except InterruptedRunError:
@@ -245,7 +245,7 @@ class Verification:
                 self._tally.count(inspected.findings, is_repaired=True)
                 self._end_project(inspected.project)
             case Shrinks(project, files):
-                self._removals.files[project] = files
+                self._removals.add_files(project, files, 0)
                 self._waiting[project] = inspected.findings
             case Failure(_, InterruptedRunError()):
                 pass  # the next verification starts it again
@@ -287,7 +287,7 @@ class Verification:
         """Have files removed from pages, if they are not too many."""
         if not self._removals or self._is_over():
             return
-        too_much = self._removals.excess(self._config.removals.limit, *self._inventory.totals())
+        too_much = self._policy.excess(self._removals, Totals(*self._inventory.totals()))
         if too_much is None:
             held = (self._inventory.get(project) for project in list(self._removals.files))
             self._inspect((record for record in held if record is not None), may_remove=True)

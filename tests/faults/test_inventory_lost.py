@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.inifile.option import RemovalLimit
+from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
 from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -175,7 +176,8 @@ def test_search_without_time_is_gone_on_with(rig: Rig, pypi: FakePyPI) -> None:
     with closing(Inventory(rig.directory / INVENTORY)) as inventory:
         inventory.open()
         inventory.put_all([])
-        Leftovers(storage, inventory).delete(RemovalLimit(100, 100), lambda: False, allow_removals=False, seconds=-1.0)
+        policy = RemovalPolicy(DeletedPolicy.REMOVE, RemovalLimit(100, 100))
+        Leftovers(storage, inventory).delete(policy, lambda: False, seconds=-1.0)
     assert (rig.directory / "leftovers").exists()
     assert on_disk(rig, old).exists()
     assert_mended(rig)

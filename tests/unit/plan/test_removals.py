@@ -1,55 +1,152 @@
-"""Files that upstream deleted stay on the page where the operator wants that."""
+"""What is deleted, hidden or kept, and how much of it a run may carry out."""
 
+import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from bandersnatch.model import ProjectPage
-from bandersnatch.plan.removals import with_kept_files
-from tests.support.builders import WHEEL, make_file, make_page, project_pages, unhurried
+from bandersnatch.config.config import RemovalsConfig
+from bandersnatch.filters.verdict import UNFILTERED
+from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
+from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals, files_in_question
+from bandersnatch.storage.layout import StoredPath
+from tests.support.builders import SAMPLE, named, unhurried
 
-OLD = make_file("sample-0.9.tar.gz")
-NEW = make_file(WHEEL)
+FILES = tuple(StoredPath(f"web/packages/aa/{number}.whl") for number in range(6))
+NAMES = tuple(named(name) for name in "abcdefgh")
+LIMIT = RemovalLimit(2, 0.0)
+REMOVE = RemovalPolicy(DeletedPolicy.REMOVE, LIMIT)
+HELD = Totals(10, 100)
 
-
-def test_what_only_the_held_page_lists_is_added() -> None:
-    page = with_kept_files(make_page(NEW, versions=("1.0",)), make_page(OLD, NEW, versions=("0.9", "1.0")))
-    assert page.files == (NEW, OLD)
-    assert page.versions == ("0.9", "1.0")
-
-
-def test_upstreams_word_counts_for_what_it_lists() -> None:
-    yanked = make_file(WHEEL, yanked="broken")
-    assert with_kept_files(make_page(yanked), make_page(NEW)).files == (yanked,)
-
-
-def test_a_page_that_lost_nothing_stays_as_it_is() -> None:
-    page = make_page(NEW, OLD)
-    assert with_kept_files(page, make_page(OLD)) is page
+path_sets = st.frozensets(st.sampled_from(FILES))
+limits = st.builds(RemovalLimit, st.integers(0, 10), st.sampled_from([0.0, 5.0, 50.0, 100.0]))
+policies = st.builds(RemovalPolicy, st.sampled_from(DeletedPolicy), limits, are_named=st.booleans())
 
 
-def test_a_quarantined_page_gets_no_files() -> None:
-    page = make_page(status="quarantined")
-    assert with_kept_files(page, make_page(OLD)) is page
+@st.composite
+def removals(draw: st.DrawFn) -> Removals:
+    """Return some of a small mirror: projects that are gone, for any reason, and others that lose files."""
+    made = Removals()
+    for project in draw(st.lists(st.sampled_from(NAMES), unique=True)):
+        match draw(st.sampled_from(["told", "unlisted", "excluded", "shrinks"])):
+            case "shrinks":
+                files = tuple(draw(st.lists(st.sampled_from(FILES), min_size=1, unique=True)))
+                made.add_files(project, files, draw(st.integers(0, len(files))))
+            case "excluded":
+                made.add_project(project, UNFILTERED, is_unlisted=draw(st.booleans()))
+            case why:
+                made.add_project(project, None, is_unlisted=why == "unlisted")
+    return made
 
 
-def test_versions_are_in_the_order_of_pep_440_with_the_others_first() -> None:
-    held = make_page(OLD, versions=("0.1-bulbasaur", "1.10", "1.2", "1.0rc1", "2005r", "best"))
-    page = with_kept_files(make_page(NEW, versions=("1.0",)), held)
-    assert page.versions == ("0.1-bulbasaur", "best", "1.0rc1", "1.0", "1.2", "1.10", "2005r")
+def test_no_removals_are_none() -> None:
+    assert not Removals()
+    assert Removals().listing() == ""
+    assert RemovalPolicy(DeletedPolicy.REMOVE, RemovalLimit(0, 0.0)).excess(Removals(), Totals()) is None
 
 
-def test_a_version_of_more_digits_than_python_counts_is_none() -> None:
-    huge = "1" * 5000
-    page = with_kept_files(make_page(NEW, versions=("1.0",)), make_page(OLD, versions=(huge, "0.9")))
-    assert page.versions == (huge, "0.9", "1.0")
+def test_projects_or_files_are_removals() -> None:
+    assert Removals(projects=[SAMPLE])
+    assert Removals(files={SAMPLE: FILES})
+
+
+def test_listing_has_a_line_for_each_in_a_fixed_order() -> None:
+    made = Removals([SAMPLE, named("a")], {named("z"): FILES[:1], named("b"): FILES[1:3]})
+    assert made.listing() == (
+        "project a\nproject sample\n"
+        "file web/packages/aa/1.whl\nfile web/packages/aa/2.whl\nfile web/packages/aa/0.whl\n"
+    )
+
+
+def test_two_lists_of_removals_do_not_share_what_they_hold() -> None:
+    Removals().projects.append(SAMPLE)
+    assert Removals().projects == []
+
+
+def test_files_of_all_projects_are_counted_together() -> None:
+    made = Removals(files={SAMPLE: FILES[:2], named("other"): FILES[2:3]})
+    assert REMOVE.excess(made, HELD) == "0 of 10 projects, and from others 3 of 100 files"
+
+
+def test_files_that_were_not_counted_are_told_as_such() -> None:
+    made = Removals([*NAMES[:3]])
+    told = REMOVE.excess(made, HELD, are_files_known=False)
+    assert told == "3 of 10 projects, and from others it is not known how many of 100 files"
+
+
+def test_policy_is_that_of_the_configuration() -> None:
+    config = RemovalsConfig(DeletedPolicy.HIDE, LIMIT)
+    assert RemovalPolicy.of(config) == RemovalPolicy(DeletedPolicy.HIDE, LIMIT)
+    assert RemovalPolicy.of(config, allows_all=True, are_named=True).allows_all
+
+
+@pytest.mark.parametrize("deleted", DeletedPolicy)
+def test_option_is_about_what_upstream_deletes_and_not_about_what_filters_drop(deleted: DeletedPolicy) -> None:
+    policy = RemovalPolicy(deleted, LIMIT)
+    assert policy.becomes_of(None) is deleted
+    assert policy.becomes_of(UNFILTERED) is DeletedPolicy.REMOVE
+
+
+def test_no_accident_reaches_other_projects_than_those_the_operator_named() -> None:
+    limit, made, held = RemovalLimit(9, 5.0), Removals([*NAMES]), Totals(10, 10)
+    assert RemovalPolicy(DeletedPolicy.REMOVE, limit).excess(made, held) is not None
+    assert RemovalPolicy(DeletedPolicy.REMOVE, limit, are_named=True).excess(made, held) is None
+
+
+def test_operators_own_projects_stay_unless_he_allows_it_or_names_them() -> None:
+    assert REMOVE.keeps_own
+    assert not RemovalPolicy(DeletedPolicy.REMOVE, LIMIT, allows_all=True).keeps_own
+    assert not RemovalPolicy(DeletedPolicy.REMOVE, LIMIT, are_named=True).keeps_own
+
+
+def test_nothing_holds_back_the_page_of_a_quarantined_project() -> None:
+    assert files_in_question({FILES[1], FILES[0]}, {*FILES}, is_quarantined=False) == FILES[:2]
+    assert files_in_question({*FILES}, {*FILES}, is_quarantined=True) == ()
 
 
 @unhurried
-@given(project_pages(), project_pages())
-def test_nothing_of_upstreams_page_is_lost_and_doing_it_twice_changes_nothing(
-    page: ProjectPage, held: ProjectPage
+@given(policies, path_sets, path_sets, path_sets)
+def test_only_what_upstream_deleted_from_a_page_is_kept(
+    policy: RemovalPolicy,
+    unwanted: frozenset[StoredPath],
+    held: frozenset[StoredPath],
+    filtered_out: frozenset[StoredPath],
 ) -> None:
-    kept = with_kept_files(page, held)
-    assert kept.files[: len(page.files)] == page.files
-    assert (kept.serial, kept.status) == (page.serial, page.status)
-    assert len({file.filename for file in kept.files}) == len(kept.files)
-    assert with_kept_files(page, kept) == kept
+    deleted = policy.deletions(unwanted, held, filtered_out)
+    assert deleted <= unwanted
+    assert unwanted - held <= deleted, "never on a page: half-done work"
+    assert unwanted & filtered_out <= deleted, "the filters are the operator's word"
+    assert (deleted == unwanted) or policy.keeps_bytes
+
+
+@unhurried
+@given(policies, removals(), st.integers(0, 20), st.booleans())
+def test_what_is_allowed_is_never_too_much(
+    policy: RemovalPolicy, made: Removals, held: int, is_reconfigured: bool
+) -> None:
+    allowing = RemovalPolicy(policy.deleted, policy.limit, allows_all=True, are_named=policy.are_named)
+    assert allowing.excess(made, Totals(held, held), is_reconfigured=is_reconfigured) is None
+    assert allowing.unlisted_excess(held, 0) is None
+
+
+@unhurried
+@given(policies, removals(), st.booleans())
+def test_less_is_not_too_much_where_more_is_allowed(
+    policy: RemovalPolicy, made: Removals, is_reconfigured: bool
+) -> None:
+    totals = Totals(len(NAMES), len(FILES) * len(NAMES))
+    if policy.excess(made, totals, is_reconfigured=is_reconfigured) is not None or not made.projects:
+        return
+    made.keep(made.projects[0])
+    assert policy.excess(made, totals, is_reconfigured=is_reconfigured) is None
+
+
+@unhurried
+@given(policies, removals(), st.booleans())
+def test_projects_the_operator_named_are_not_held_back_where_others_pass(
+    policy: RemovalPolicy, made: Removals, is_reconfigured: bool
+) -> None:
+    totals = Totals(len(NAMES), len(FILES) * len(NAMES))
+    named_by_operator = RemovalPolicy(policy.deleted, policy.limit, are_named=True)
+    of_run = RemovalPolicy(policy.deleted, policy.limit)
+    if of_run.excess(made, totals, is_reconfigured=is_reconfigured) is None:
+        assert named_by_operator.excess(made, totals, is_reconfigured=is_reconfigured) is None
