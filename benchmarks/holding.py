@@ -12,7 +12,6 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.operations.session import Session
-from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -30,7 +29,7 @@ def hold(config: Config, names: Iterable[str], serial: int) -> None:
     projects = map(NormalizedName, names)
     inventory.put_all(HeldProject(name, name, serial, None, 10, 10**6) for name in projects)
     storage = FilesystemStorage(config.directory)
-    Session(storage, inventory, RootIndex(storage, config.pages), StopFlag()).write_root_index(serial)
+    Session(config, storage, inventory, StopFlag()).write_root_index(serial)
     inventory.close()
     (config.directory / STATE).write_text(f"{serial}\n")
     (config.directory / FINGERPRINT).write_text(f"{config.fingerprint}\n")

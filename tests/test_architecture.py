@@ -101,6 +101,19 @@ def test_outsiders_have_few_doors(module: str) -> None:
     assert outsiders_of(module) <= allowed | FOR_EVERYONE | OPTIONAL.get(module, set())
 
 
+@pytest.mark.parametrize(
+    ("module", "door"),
+    [
+        ("storage.lock", "operations.session"),
+        ("operations.disk_options", "operations.session"),
+        ("operations.overlay", "operations.session"),
+        ("plan.brake", "plan.removals"),
+    ],
+)
+def test_module_has_one_door(module: str, door: str) -> None:
+    assert [each for each in MODULES if module in our_imports_of(each)] == [door]
+
+
 def test_every_runtime_dependency_is_used_and_declared() -> None:
     declared = re.findall(r"^([A-Za-z0-9_-]+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
     used = set.union(*map(outsiders_of, MODULES)).difference(*OPTIONAL.values())

@@ -85,13 +85,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Run the mirror once, or plan a run, and return the exit status."""
     _check(arguments)
-    from bandersnatch.storage.mirror_folder import begin_directory, require_directory
+    from bandersnatch.storage.mirror_folder import begin_directory
 
     config = invocation.load_config(arguments.config)
     refuse_untouched(arguments.config)
     if arguments.dry_run:
-        if not arguments.init:
-            require_directory(config.directory)
         return _plan(arguments, invocation, config)
     if arguments.init:
         begin_directory(config.directory)
@@ -122,7 +120,7 @@ def _plan(arguments: argparse.Namespace, invocation: Invocation, config: "Config
 
     with invocation.equipment(config) as equipment:
         dry_run = DryRun(config, equipment, must_check_all=arguments.force_check)
-        forecast = dry_run.run(fetch_pages=arguments.full)
+        forecast = dry_run.run(fetch_pages=arguments.full, may_be_new=arguments.init)
     for project, reason in forecast.failures.items():
         logger.error("%s: it is not known what to do: %s", project, reason)
     if arguments.json:

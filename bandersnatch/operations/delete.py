@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from contextlib import closing
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -10,18 +9,10 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError
-from bandersnatch.operations.disk_options import as_configured
-from bandersnatch.operations.overlay import DryStorage, InventoryCopy
-from bandersnatch.operations.session import Session
+from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.project.equipment import Equipment
-from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.state_store import StateStore
-from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import INVENTORY, StoredPath, is_metadata
-from bandersnatch.storage.lock import run_lock
-from bandersnatch.storage.mirror_folder import require_directory
+from bandersnatch.storage.layout import StoredPath, is_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +38,9 @@ class Deletion:
         Raises:
             StorageError: the mirror can't be read.
         """
-        require_directory(self._config.directory)
-        storage = DryStorage(self._config.directory)
-        with closing(InventoryCopy(self._config.directory / INVENTORY)) as inventory:
-            self._session(storage, inventory).open()
-            publisher = self._publisher(storage, inventory)
+        session = Session.dry(self._config, self._equipment.stop)
+        with session.opened(Foreign.READ):
+            publisher = self._publisher(session)
             doomed = (_look_at(project, publisher) for project in projects)
             return [each for each in doomed if each is not None]
 
@@ -64,37 +53,25 @@ class Deletion:
             StorageError: the disk refused.
             InterruptedRunError: the command was asked to stop; what is deleted by then is out of the root index too.
         """
-        storage = self._equipment.storage
-        with (
-            run_lock(self._config.directory),
-            closing(Inventory(self._config.directory / INVENTORY)) as inventory,
-            as_configured(storage, self._config.disk),
-        ):
-            session = self._session(storage, inventory)
-            session.check_taken_over()
-            session.open()
-            session.sweep()
-            states = StateStore(storage)
-            saved = states.load()
+        session = Session.of(self._config, self._equipment.storage, self._equipment.stop)
+        with session.opened(Foreign.REFUSE):
+            saved = session.states.load()
             session.write_root_index(saved.serial or 0, set(projects))
-            publisher = self._publisher(storage, inventory)
+            publisher = self._publisher(session)
             for project in projects:
                 if self._equipment.stop.is_set():
                     raise InterruptedRunError
                 files = publisher.remove(project, keep_files=False)
                 logger.info("%s: deleted, with %s", project, count_of(files, "file"))
-            storage.flush()
+            session.storage.flush()
             if saved.todo is not None and any(project in saved.todo for project in projects):
                 for project in projects:
                     saved.todo.discard(project)
-                states.save_todo(saved.todo)
+                session.states.save_todo(saved.todo)
 
-    def _session(self, storage: FilesystemStorage, inventory: Inventory) -> Session:
-        return Session(storage, inventory, RootIndex(storage, self._config.pages), self._equipment.stop)
-
-    def _publisher(self, storage: FilesystemStorage, inventory: Inventory) -> Publisher:
-        equipment = self._equipment
-        return Publisher(equipment.upstream, storage, inventory, self._config.pages, equipment.stop.is_set)
+    def _publisher(self, session: Session) -> Publisher:
+        upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
+        return Publisher(upstream, session.storage, session.inventory, self._config.pages, is_stopped)
 
 
 def _look_at(project: NormalizedName, publisher: Publisher) -> DoomedProject | None:

@@ -1,7 +1,6 @@
 """``DryRun``: plans a run as ``Mirror`` does, and writes nothing; it takes no lock and can be made while a run works."""
 
 import time
-from contextlib import closing
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -10,8 +9,8 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import AheadOfJournalError, HostDownError, MirrorError, StaleMetadataError
 from bandersnatch.inifile.option import CompareMethod, DeletedPolicy
 from bandersnatch.operations.mirror import Mirror
-from bandersnatch.operations.overlay import DryStorage, InventoryCopy
 from bandersnatch.operations.removal_work import RemovalWork
+from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.publisher import Publication, Publisher
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.plan.file_plan import FileWork
@@ -26,11 +25,8 @@ from bandersnatch.project.job_context import Prepared, build_context
 from bandersnatch.project.package import Package
 from bandersnatch.project.preparation import dropped_files
 from bandersnatch.project.report import Failure, Gone, Outcome
-from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.state_store import StateStore
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import INVENTORY, Layout, StoredPath, file_path, is_metadata, json_paths
+from bandersnatch.storage.layout import Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.crew import Crew
 from bandersnatch.workers.scheduler import Schedule
@@ -43,28 +39,26 @@ class DryRun:
         self, config: Config, equipment: Equipment, pace: Pace | None = None, *, must_check_all: bool = False
     ) -> None:
         self._config, self._pace = config, pace or Pace()
-        self._storage: FilesystemStorage = DryStorage(config.directory)
+        self._session = Session.dry(config, equipment.stop)
+        self._storage, self._inventory = self._session.storage, self._session.inventory
         self._equipment = replace(equipment, storage=self._storage)
-        self._inventory: Inventory = InventoryCopy(config.directory / INVENTORY)
         self._must_check_all = must_check_all
         self._policy = RemovalPolicy.of(config.removals)
         self._more_files = self._new_projects = 0
         self._selection = SelectionChanges()
 
-    def run(self, *, fetch_pages: bool) -> Forecast:
-        """Return what a run would do now.
+    def run(self, *, fetch_pages: bool, may_be_new: bool = False) -> Forecast:
+        """Return what a run would do now; with ``may_be_new`` the mirror's directory need not be there.
 
         Raises:
             UpstreamError: upstream could not be asked.
             StorageError: the mirror can't be read.
             InterruptedRunError: the run was asked to stop.
         """
-        with closing(self._inventory):
-            mirror = Mirror(
-                self._config, self._equipment, must_check_all=self._must_check_all, inventory=self._inventory
-            )
-            plan = mirror.preview()
-            saved = StateStore(self._storage).load()
+        mirror = Mirror(self._config, self._equipment, must_check_all=self._must_check_all, session=self._session)
+        with self._session.opened(Foreign.TAKE_OVER, may_be_new=may_be_new) as is_rebuilt:
+            plan = mirror.preview(is_rebuilt=is_rebuilt)
+            saved = self._session.states.load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
             refresh = mirror.plan_refresh(self._pace.wall_clock(), goes_by_index=plan.goes_by_index).todo
@@ -75,7 +69,7 @@ class DryRun:
                 self._look_ahead(forecast, RunPlan(refresh, recheck=False, is_new=True, keeps_held=True))
             else:
                 forecast.unchanged += len(refresh)
-            if StateStore(self._storage).load_fingerprints()[0] is None:
+            if self._session.states.load_fingerprints()[0] is None:
                 forecast.selection = self._told_selection(is_known=fetch_pages)
             forecast.updates.sort(key=lambda update: update.project)
             forecast.removals.sort(key=lambda removal: removal.project)

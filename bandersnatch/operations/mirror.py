@@ -5,7 +5,6 @@ Plan, persist, work, finish.
 
 import logging
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,24 +15,19 @@ from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import INDEX, changed_between
 from bandersnatch.errors import LostProjectsError
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.operations.adoption import adopt
-from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
-from bandersnatch.operations.session import Session
-from bandersnatch.pages.root_index import RootIndex
+from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
-from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.state.unconfirmed import Unconfirmed
 from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
-from bandersnatch.storage.layout import INVENTORY, LAST_MODIFIED, REMOVALS
-from bandersnatch.storage.lock import run_lock
+from bandersnatch.storage.layout import LAST_MODIFIED, REMOVALS
 from bandersnatch.storage.mirror_folder import record_mirror
 from bandersnatch.upstream.expectations import Expectation
 
@@ -57,21 +51,19 @@ class Mirror:
         *,
         allow_removals: bool = False,
         must_check_all: bool = False,
-        inventory: Inventory | None = None,
+        session: Session | None = None,
     ) -> None:
         self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
         self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
+        self._session = session or Session.of(config, self._storage, self._stop, self._pace.wall_clock)
+        self._inventory, self._states = self._session.inventory, self._session.states
         self._policy, self._must_check_all = (
             RemovalPolicy.of(config.removals, allows_all=allow_removals),
             must_check_all,
         )
-        self._inventory = inventory or Inventory(config.directory / INVENTORY, self._pace.wall_clock)
-        self._states = StateStore(self._storage)
-        self._root_index = RootIndex(self._storage, config.pages)
         self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._leftovers = Leftovers(self._storage, self._inventory)
-        self._session = Session(self._storage, self._inventory, self._root_index, self._stop)
 
     def run(self) -> Report:
         """Bring the mirror up to date.
@@ -83,20 +75,11 @@ class Mirror:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
         """
-        disk = self._config.disk
-        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
-            begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
-            is_adopted = adopt(self._storage)
-            is_rebuilt = self._session.open()
-            if is_adopted:
-                projects, files = self._inventory.totals()
-                logger.info(
-                    "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
-                )
-            self._session.sweep()
+        begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
+        with self._session.opened(Foreign.TAKE_OVER) as is_rebuilt:
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
-            if plan.is_new or is_rebuilt or not self._root_index.is_there():
+            if plan.is_new or is_rebuilt or not self._session.root_index.is_there():
                 if self._must_check_all:
                     self._states.forget()  # not before upstream has said what there is
                 self._states.save_changelog_serial(plan.changelog_serial)
@@ -110,7 +93,7 @@ class Mirror:
                 self._leftovers.delete(self._policy, self._stop.is_set)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
-            if plan.is_new and disk.manages_permissions:  # else the modes are the operator's business
+            if plan.is_new and self._config.disk.manages_permissions:  # else the modes are the operator's business
                 tell_closed_folders(self._config.directory)
             if plan.recheck:
                 tell_ignored_case(self._config.directory)
@@ -118,25 +101,16 @@ class Mirror:
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 
-    def preview(self) -> RunPlan:
-        """Return what a run would do now.
-
-        Where nothing may be written, the equipment's storage and the inventory must be such that keep what they are given
-        to themselves; the latter is for the caller to close.
-        """
-        adopt(self._storage, is_dry_run=True)
-        is_rebuilt = self._session.open()
+    def preview(self, *, is_rebuilt: bool) -> RunPlan:
+        """Return what a run would do now; the session is dry, and for the caller to open."""
         if self._must_check_all:
             self._states.forget()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
 
     def _load_state(self, *, is_rebuilt: bool) -> SavedState:
-        saved = self._states.load()
         if self._must_check_all:
-            return SavedState(None, None, saved.changelog_serial)
-        if is_rebuilt and saved.serial is None:
-            return SavedState(None, None)  # a todo list of another bandersnatch can't say what was removed since
-        return saved
+            return SavedState(None, None, self._states.load().changelog_serial)
+        return self._session.saved_state(is_rebuilt=is_rebuilt)
 
     def _plan(self, saved: SavedState) -> RunPlan:
         self._states.renew_fingerprints(self._config.renewed)

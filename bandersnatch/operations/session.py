@@ -1,25 +1,36 @@
-"""``Session``: the mirror as it stands on disk, for whoever holds its lock: opened, swept, and indexed."""
+"""``Session``: the mirror as it stands on disk, for one command: locked, opened, swept, and indexed.
 
+Every command that looks at the mirror, or writes to it, opens it here. A dry session takes no lock, and what it is told
+never reaches the disk: so what a dry run does needs no second form that writes nothing.
+"""
+
+import enum
 import logging
-from collections.abc import Collection, Iterator, Set
+import time
+from collections.abc import Callable, Collection, Iterator, Set
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
+from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
-from bandersnatch.operations.adoption import is_foreign
+from bandersnatch.operations.adoption import adopt, is_foreign
+from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
 from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.state_store import SavedState, StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
+    INVENTORY,
     LAST_MODIFIED,
     PACKAGES,
     SIMPLE,
@@ -31,23 +42,112 @@ from bandersnatch.storage.layout import (
     json_paths,
     page_path,
 )
+from bandersnatch.storage.lock import run_lock
+from bandersnatch.storage.mirror_folder import require_directory
 
 logger = logging.getLogger(__name__)
 
+Now = Callable[[], float]
 LINES_PER_PATCH = 25
 """To find a line in the root index takes as long as to render so many."""
 LITTLE_PATCH = 10
 
 
-class Session(Struct, frozen=True):
-    """What a command finds when it begins, and the root index that it leaves behind."""
+class Foreign(enum.Enum):
+    """What a command does about a tree that another bandersnatch, or shadowmire, has left."""
 
+    TAKE_OVER = "take over"
+    REFUSE = "refuse"
+    """With an inventory of our own, its first run would not know it for one."""
+    READ = "read"
+
+
+class Session(Struct, frozen=True):
+    """What a command finds when it begins, and the root index that it leaves behind.
+
+    A *dry* session has a storage and an inventory that keep what they are told to themselves.
+    """
+
+    config: Config
     storage: FilesystemStorage
     inventory: Inventory
-    root_index: RootIndex
     stop: StopFlag
+    is_dry: bool = False
 
-    def open(self) -> bool:
+    @classmethod
+    def of(cls, config: Config, storage: FilesystemStorage, stop: StopFlag, now: Now = time.time) -> "Session":
+        """Return the session of a command that writes to the mirror; ``now`` tells the time of day."""
+        return cls(config, storage, Inventory(config.directory / INVENTORY, now), stop)
+
+    @classmethod
+    def dry(cls, config: Config, stop: StopFlag) -> "Session":
+        """Return the session of a command that must not write to the mirror."""
+        from bandersnatch.operations.overlay import DryStorage, InventoryCopy  # noqa: PLC0415 - for dry runs alone
+
+        directory = config.directory
+        return cls(config, DryStorage(directory), InventoryCopy(directory / INVENTORY), stop, is_dry=True)
+
+    @property
+    def states(self) -> StateStore:
+        """The records of earlier runs."""
+        return StateStore(self.storage)
+
+    @property
+    def root_index(self) -> RootIndex:
+        """The root index as it stands on disk."""
+        return RootIndex(self.storage, self.config.pages)
+
+    @contextmanager
+    def opened(
+        self, foreign: Foreign, check: Callable[[], object] = lambda: None, *, may_be_new: bool = False
+    ) -> Iterator[bool]:
+        """Hold the lock for the length of the block, and open the mirror; give whether its inventory had to be rebuilt.
+
+        ``check`` is called before anything is opened, and may refuse. A dry session with ``may_be_new`` does without the
+        directory.
+
+        Raises:
+            LockHeldError: another command works on the mirror.
+            MissingDirectoryError: there is no directory, or the mirror in it is gone.
+            NotTakenOverError: the tree is one of another bandersnatch, which this command refuses.
+            StorageError: the disk refused.
+        """
+        with ExitStack() as held:
+            if not self.is_dry:
+                held.enter_context(run_lock(self.config.directory))
+            elif not may_be_new:
+                require_directory(self.config.directory)
+            held.enter_context(closing(self.inventory))
+            if not self.is_dry:
+                held.enter_context(as_configured(self.storage, self.config.disk))
+            is_adopted = self._meet(foreign)
+            check()
+            is_rebuilt = self._open()
+            if is_adopted and not self.is_dry:
+                projects, files = self.inventory.totals()
+                logger.info(
+                    "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
+                )
+            self._sweep()
+            yield is_rebuilt
+
+    def saved_state(self, *, is_rebuilt: bool) -> SavedState:
+        """Return what the last run has saved, but for the todo list of another bandersnatch.
+
+        With a rebuilt inventory, such a list can't say what was removed since.
+        """
+        saved = self.states.load()
+        return SavedState(None, None) if is_rebuilt and saved.serial is None else saved
+
+    def _meet(self, foreign: Foreign) -> bool:
+        """Do about the tree of another program what the command does; return whether it was taken over."""
+        if foreign is Foreign.TAKE_OVER:
+            return adopt(self.storage, is_dry_run=self.is_dry)
+        if foreign is Foreign.REFUSE and is_foreign(self.storage):
+            raise NotTakenOverError(self.storage.root)
+        return False
+
+    def _open(self) -> bool:
         """Open the inventory, and return whether it had to be rebuilt."""
         if self.inventory.open():
             if (doubtful := self.inventory.without_files()) is not None:
@@ -65,16 +165,7 @@ class Session(Struct, frozen=True):
         folders = (self.storage.root / Layout(hashed).page_folder(held.name) for hashed in (False, True))
         return any(map(_may_be_there, folders))
 
-    def check_taken_over(self) -> None:
-        """Refuse a tree of another bandersnatch: with an inventory of our own, its first run would not know it for one.
-
-        Raises:
-            NotTakenOverError: it has pages, but nothing of ours.
-        """
-        if is_foreign(self.storage):
-            raise NotTakenOverError(self.storage.root)
-
-    def sweep(self) -> None:
+    def _sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
         noted = {path for _, path in self.inventory.all_unsettled()}
         # Downloads may be resumed, or be complete already; the pages of their projects say which of them are wanted.

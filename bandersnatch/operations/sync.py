@@ -6,7 +6,6 @@
 import logging
 import time
 from collections.abc import Collection
-from contextlib import closing
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -16,19 +15,14 @@ from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.operations.disk_options import as_configured
-from bandersnatch.operations.session import Session
+from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.work import Work
-from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
-from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.state_store import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.storage.layout import INVENTORY
-from bandersnatch.storage.lock import run_lock
 from bandersnatch.upstream.expectations import Expectation
 
 logger = logging.getLogger(__name__)
@@ -49,10 +43,8 @@ class Sync:
         config = replace(config, filters=NO_FILTERS) if ignore_filters else config
         self._config, self._storage = config, equipment.storage
         self._upstream = equipment.upstream
-        self._inventory = Inventory(config.directory / INVENTORY)
-        self._states = StateStore(self._storage)
-        root_index = RootIndex(self._storage, config.pages)
-        self._session = Session(self._storage, self._inventory, root_index, equipment.stop)
+        self._session = Session.of(config, self._storage, equipment.stop)
+        self._inventory, self._states = self._session.inventory, self._session.states
         policy = RemovalPolicy.of(config.removals, allows_all=allow_removals, are_named=True)
         self._work = Work(config, equipment, self._inventory, pace or Pace(), policy)
         self.excluded: list[NormalizedName] = []
@@ -72,16 +64,9 @@ class Sync:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        disk = self._config.disk
-        with run_lock(self._config.directory), closing(self._inventory), as_configured(self._storage, disk):
-            started = time.monotonic()
-            self._check_configuration()
-            self._session.check_taken_over()
-            is_rebuilt = self._session.open()
-            self._session.sweep()
-            saved = self._states.load()
-            if is_rebuilt and saved.serial is None:
-                saved = SavedState(None, None)
+        started = time.monotonic()
+        with self._session.opened(Foreign.REFUSE, self._check_configuration) as is_rebuilt:
+            saved = self._session.saved_state(is_rebuilt=is_rebuilt)
             todo = self._todo(projects, saved)
             has_other_filters = self._has_other_filters()
             if has_other_filters:

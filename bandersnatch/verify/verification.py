@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -26,11 +26,8 @@ from bandersnatch.errors import (
 )
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.operations.disk_options import as_configured
-from bandersnatch.operations.overlay import DryStorage, InventoryCopy
-from bandersnatch.operations.session import Session
+from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.publisher import Publisher
-from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.plan.run_plan import removed_since
@@ -38,11 +35,7 @@ from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
-from bandersnatch.state.inventory import HeldProject, Inventory
-from bandersnatch.state.state_store import StateStore
-from bandersnatch.storage.layout import INVENTORY
-from bandersnatch.storage.lock import run_lock
-from bandersnatch.storage.mirror_folder import require_directory
+from bandersnatch.state.inventory import HeldProject
 from bandersnatch.verify.findings import Finding, Remedy, VerifyReport, VerifySettings
 from bandersnatch.verify.project_check import Inspected, Inspection, InspectionJobs
 from bandersnatch.verify.root_check import RootInspection
@@ -69,13 +62,11 @@ class Verification:
         pace: Pace | None = None,
     ) -> None:
         self._config, self._settings, self._pace = config, settings, pace or Pace()
-        path = config.directory / INVENTORY
-        self._inventory = InventoryCopy(path) if settings.dry_run else Inventory(path)
-        storage = DryStorage(config.directory) if settings.dry_run else equipment.storage
-        self._equipment, self._storage, self._stop = replace(equipment, storage=storage), storage, equipment.stop
-        self._states = StateStore(storage)
-        self._session = Session(storage, self._inventory, RootIndex(storage, config.pages), equipment.stop)
-        self._own = OwnProjects(storage, self._inventory)
+        self._stop = stop = equipment.stop
+        self._session = Session.dry(config, stop) if settings.dry_run else Session.of(config, equipment.storage, stop)
+        self._storage, self._inventory = self._session.storage, self._session.inventory
+        self._states, self._equipment = self._session.states, replace(equipment, storage=self._storage)
+        self._own = OwnProjects(self._storage, self._inventory)
         self._end = float("inf")
         self._policy = RemovalPolicy.of(config.removals, allows_all=settings.allow_removals)
         self._removals = Removals()
@@ -84,7 +75,7 @@ class Verification:
         self._done: list[NormalizedName] = []
         self._has_changed_projects = False
         self._next_mark = 0.0
-        self._tally = Tally(storage, settings, tell)
+        self._tally = Tally(self._storage, settings, tell)
         self.report = self._tally.report
 
     def run(self) -> VerifyReport:
@@ -101,17 +92,7 @@ class Verification:
         begun = time.monotonic()
         if self._settings.budget_seconds is not None:
             self._end = self._pace.clock() + self._settings.budget_seconds
-        with ExitStack() as stack:
-            if not self._settings.dry_run:
-                stack.enter_context(run_lock(self._config.directory))
-                stack.enter_context(as_configured(self._storage, self._config.disk))
-            else:
-                require_directory(self._config.directory)
-            stack.enter_context(closing(self._inventory))
-            self._session.check_taken_over()
-            self._check_configuration()
-            self._session.open()
-            self._session.sweep()
+        with self._session.opened(Foreign.REFUSE, self._check_configuration):
             root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
