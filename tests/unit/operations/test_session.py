@@ -9,6 +9,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import LockHeldError, MissingDirectoryError, NotTakenOverError, OtherIndexError
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage.lock import run_lock
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
@@ -44,7 +45,7 @@ def test_lock_is_held_until_the_block_ends(rig: Rig, config: Config) -> None:
 
 @pytest.mark.quick
 def test_dry_session_takes_no_lock_and_leaves_no_trace(rig: Rig, config: Config) -> None:
-    with session(rig, config).opened(Foreign.REFUSE) as _:
+    with run_lock(config.directory):
         before = rig.stamps()
         dry = Session.dry(config, StopFlag())
         with dry.opened(Foreign.TAKE_OVER):
