@@ -1,4 +1,4 @@
-"""What a command does from the lock to the report: a run, the sync of some projects, a dry run, a deletion.
+"""What a command does from the lock to the report: a run, a sync of some projects, a dry run, a deletion.
 
-``session`` is the mirror as it stands, opened by whoever holds the lock.
+``session`` opens the mirror, under the lock, for all of them.
 """

@@ -1,8 +1,7 @@
-"""Takes over the tree that another bandersnatch, or shadowmire, has left, before it is read for the first time.
+"""Takes over a tree that another bandersnatch, or shadowmire, has left, before it is read for the first time.
 
-Pages under names that are not normalized get their right place, links become relative, and what those programs left lying
-about is deleted: only files whose names they alone give. Distribution files are not touched; each project's own sync looks
-at them.
+Pages under names that are not normalized are moved, links become relative, and leftovers of those programs are deleted:
+only files whose names no other program uses. Distribution files are not touched; the sync of each project checks them.
 """
 
 import logging
@@ -47,7 +46,7 @@ _DISTRIBUTIONS = (
 
 
 class Adopted(Struct):
-    """What was put right."""
+    """What the takeover changed."""
 
     renamed: int = 0
     cleaned: int = 0
@@ -59,15 +58,15 @@ def is_foreign(storage: FilesystemStorage) -> bool:
 
 
 def _has_pages_alone(storage: FilesystemStorage) -> bool:
-    """Whether there are pages, but nothing beside them that a command of ours leaves."""
+    """Whether there are pages, but nothing else that a command of ours leaves."""
     has_records = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
     return not has_records and next(storage.folders(SIMPLE), None) is not None
 
 
 def _has_our_pages(storage: FilesystemStorage) -> bool:
-    """Whether a program of ours wrote the root index last, or all pages where there is no root index.
+    """Whether our program wrote the root index last, or, if there is none, all pages.
 
-    Ours is written when a tree is taken over as a whole; the others have written none of their records since.
+    We write it once a tree is taken over completely; other programs would have written their own records since.
     """
     if any(storage.stat(path) is not None for path in (GENERATION, LEGACY_STATUS)):
         return False
@@ -78,16 +77,15 @@ def _has_our_pages(storage: FilesystemStorage) -> bool:
 
 
 def _beginning(storage: FilesystemStorage, path: StoredPath) -> bytes:
-    with storage.open(path) as stream:  # a root index may have 40 MB
+    with storage.open(path) as stream:  # a root index may be 40 MB
         return stream.read(100)
 
 
 def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
-    """Take the tree over, and return whether another program left one; may be repeated after a crash.
+    """Take the tree over; return whether another program left one. It may be repeated after a crash.
 
-    A dry run, whose storage keeps all of this to itself, says no more than that it would be done.
-
-    There must be no inventory yet: with one, the tree counts as taken over.
+    A dry run, whose storage keeps all changes to itself, only says that it would be done. There must be no inventory
+    yet: with one, the tree counts as taken over.
 
     Raises:
         StorageError: the disk refused.
@@ -106,7 +104,7 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
     for path in _leftovers(storage, is_shadowmires=bool(strangers)):
         adopted.cleaned += storage.delete(path)
-    if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions let nobody but its owner read it
+    if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions make it readable for its owner only
         storage.delete(LAST_MODIFIED)
         storage.write_bytes(LAST_MODIFIED, stamp)
     if is_dry_run:
@@ -116,12 +114,12 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     logger.info(
         "page folders that got their normalized name: %d; leftovers deleted: %d", adopted.renamed, adopted.cleaned
     )
-    storage.flush()  # before the inventory comes, which says that all this is done
+    storage.flush()  # before the inventory exists, which marks all this as done
     return True
 
 
 def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:
-    """Yield all folders that may hold pages, those below a first letter too, as they are before anything is renamed."""
+    """Yield all folders that may hold pages, including those below a first letter, before anything is renamed."""
     for name in list(storage.folders(SIMPLE)):
         folder = StoredPath(f"{SIMPLE}/{name}")
         if len(name) == 1:
@@ -131,7 +129,7 @@ def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:
 
 
 def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPath, adopted: Adopted) -> None:
-    """Give a folder of pages its normalized name, or delete its pages where there are newer ones under that name."""
+    """Give a folder of pages its normalized name; if there are newer pages under that name, delete the old ones."""
     parent, _, name = folder.rpartition("/")
     project = parse_project_name(name)
     if project is None or not any(page in ALL_PAGES for page in storage.files(folder)):
@@ -145,7 +143,7 @@ def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPa
         pages.delete(folder)
         adopted.cleaned += 1
         return
-    if not storage.move_folder(folder, place):  # what an operator has there, or a killed run, is no page
+    if not storage.move_folder(folder, place):  # something else is there, of an operator or a killed run
         for page in ALL_PAGES:
             if (body := storage.read(page_path(folder, page))) is not None:
                 storage.write_bytes(page_path(place, page), body)
@@ -154,14 +152,14 @@ def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPa
 
 
 def _leftovers(storage: FilesystemStorage, *, is_shadowmires: bool) -> Iterator[StoredPath]:
-    """Yield the files that only the other programs make, and that nobody needs any more."""
+    """Yield the files that only other programs make, and that nobody needs any more."""
     yield from (GENERATION, TODO)
     endings = (_SHADOWMIRE_TEMPORARY,) if is_shadowmires else ()
     found = storage.files_below(WEB, lambda name: name.startswith(".") or name.endswith(endings))
     yield from [path for path in found if _is_temporary(path)]
     for folder in _RELIC_FOLDERS:
         yield from [StoredPath(f"{folder}/{name}") for name in storage.files(folder)]
-        yield StoredPath(f"{folder}/index.html")  # it is not there; but with the last file, its folder goes
+        yield StoredPath(f"{folder}/index.html")  # it need not exist: deleting it also deletes an empty folder
     for name in list(storage.files(LEGACY_JSON)):
         if not _is_json_of_page(storage, name):
             yield StoredPath(f"{LEGACY_JSON}/{name}")
@@ -171,7 +169,7 @@ def _leftovers(storage: FilesystemStorage, *, is_shadowmires: bool) -> Iterator[
 
 
 def _is_temporary(path: StoredPath) -> bool:
-    """Whether this is the name of a file that bandersnatch, or shadowmire, was writing when it was killed."""
+    """Whether this is the name of a file that bandersnatch or shadowmire was writing when it was killed."""
     folder, _, name = path.rpartition("/")
     if not name.startswith("."):
         target = name.removesuffix(_SHADOWMIRE_TEMPORARY)
@@ -186,10 +184,10 @@ def _is_temporary(path: StoredPath) -> bool:
 
 
 def _is_json_of_page(storage: FilesystemStorage, name: str) -> bool:
-    """Whether a legacy JSON lies under the name of a project that has a page; others are never brought up to date."""
+    """Whether legacy JSON has the name of a project that has a page; any other is never updated."""
     project = parse_project_name(name)
     if project is None or name.startswith("."):
-        return True  # whatever it is, it is not known
+        return True  # unknown, so it is not ours to delete
     if project != name:
         return any(
             storage.is_same(path, other) for path, other in zip(json_paths(name), json_paths(project), strict=True)

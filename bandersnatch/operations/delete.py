@@ -1,4 +1,4 @@
-"""``Deletion``: takes projects out of the mirror because the operator says so, whatever upstream has."""
+"""``Deletion``: removes projects from the mirror because the operator says so, whatever upstream has."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class DoomedProject(Struct, frozen=True):
-    """What a project has on disk that goes with it; files that another project's page lists are not among it."""
+    """What goes with a project: its pages, and the files that no other project's page lists."""
 
     project: NormalizedName
     pages: tuple[StoredPath, ...]
@@ -33,7 +33,7 @@ class Deletion:
         self._config, self._equipment = config, equipment
 
     def preview(self, projects: Collection[NormalizedName]) -> list[DoomedProject]:
-        """Return what would be deleted of those projects of which there is anything, without a lock, and writing nothing.
+        """Return what would be deleted of those projects that exist; it takes no lock and writes nothing.
 
         Raises:
             StorageError: the mirror can't be read.
@@ -45,13 +45,13 @@ class Deletion:
             return [each for each in doomed if each is not None]
 
     def run(self, projects: Sequence[NormalizedName]) -> None:
-        """Delete the projects: root index, pages, files, and what was still to be done for them.
+        """Delete the projects: from the root index, their pages and files, and their entries on the todo list.
 
         Raises:
             LockHeldError: a run works on the directory.
-            NotTakenOverError: the tree is one of another bandersnatch.
+            NotTakenOverError: another bandersnatch made the tree.
             StorageError: the disk refused.
-            InterruptedRunError: the command was asked to stop; what is deleted by then is out of the root index too.
+            InterruptedRunError: the command was asked to stop; the root index no longer lists what was deleted by then.
         """
         session = Session.of(self._config, self._equipment.storage, self._equipment.stop)
         with session.opened(Foreign.REFUSE):

@@ -1,4 +1,4 @@
-"""Puts the options about files into effect: their permissions, and the lists of what a run has changed and deleted."""
+"""Applies the options about files: their permissions, and the lists of what a run has changed and deleted."""
 
 import os
 import stat
@@ -54,9 +54,9 @@ def _listing(storage: FilesystemStorage, config: DiskConfig) -> Iterator[None]:
 
 @contextmanager
 def _open_lists(path: Path, *, append_epoch: bool) -> Iterator[tuple["_List", "_List"]]:
-    """Give the list of what has changed, and the one of what was deleted.
+    """Open the list of changed files and the list of deleted ones, for the length of the block.
 
-    Where the first one is no file, as /dev/stdout may be, there is no second one.
+    If the first one is not a regular file, such as /dev/stdout, there is no second one.
     """
     with closing(_open_first(path, append_epoch=append_epoch)) as changed:
         is_file = stat.S_ISREG(os.fstat(changed.descriptor).st_mode) and changed.path.parent != Path("/dev")
@@ -84,7 +84,7 @@ def _open(path: Path, flags: int) -> "_List":
     """Open an empty list.
 
     Raises:
-        FileExistsError: it is there already, and the flags are those of a new one.
+        FileExistsError: it exists already, and the flags ask for a new one.
         StorageError: it can't be written.
     """
     try:
@@ -97,25 +97,25 @@ def _open(path: Path, flags: int) -> "_List":
 
 
 def _descriptor_of(path: Path, flags: int) -> int:
-    """Return the descriptor of an empty file; a link in its place must be the system's, as /dev/stdout is, or our own."""
+    """Return the descriptor of an empty file; a link in its place must belong to the system, as /dev/stdout, or to us."""
     flags |= os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with suppress(FileNotFoundError):
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.geteuid()):
             flags &= ~os.O_NOFOLLOW
-    is_other = path.exists() and not stat.S_ISREG(path.stat().st_mode)  # a pipe is opened for writing only
+    is_other = path.exists() and not stat.S_ISREG(path.stat().st_mode)  # a pipe must be opened for writing only
     return os.open(path, flags | (os.O_WRONLY if is_other else os.O_RDWR), 0o666)
 
 
 class _List:
-    """A list that is being written, a line at a time."""
+    """A list that is being written, line by line."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
         self._is_open = True
 
     def add(self, line: str) -> None:
-        """Add a line; one that comes late changes nothing that counts.
+        """Add a line; after ``close``, do nothing.
 
         Raises:
             StorageError: the disk refused.
@@ -126,7 +126,7 @@ class _List:
                 data = data[os.write(self.descriptor, data) :]
 
     def keep(self, is_right: Callable[[str], bool]) -> None:
-        """Leave only the lines that are right, in place, and in little memory: none moves to behind where it is read.
+        """Keep only the lines that are right, in place and in little memory: data only moves towards the beginning.
 
         Raises:
             StorageError: the disk refused.
@@ -153,13 +153,13 @@ class _List:
         try:
             yield
         except BrokenPipeError:
-            raise  # whoever reads it has read enough
+            raise  # its reader, such as head, has seen enough
         except OSError as error:
             raise StorageError(str(self.path), "write", error) from error
 
 
 class _ChangeLists:
-    """Writes the absolute paths of files below ``web/``, a line each: what is there, and what is gone. Thread-safe."""
+    """Writes absolute paths of files below ``web/``, one per line: existing ones, and deleted ones. Thread-safe."""
 
     def __init__(self, changed: _List, deleted: _List, root: Path) -> None:
         self._changed, self._deleted, self._root = changed, deleted, root
@@ -176,7 +176,7 @@ class _ChangeLists:
             (self._changed if is_there else self._deleted).add(absolute)
 
     def settle(self) -> None:
-        """Strike out what was written and deleted later, or deleted and written again: whoever copies would miss it."""
+        """Drop files that were written and deleted later, or deleted and written again: copying by the lists would fail."""
         with self._guard:
             if self._has_deleted:
                 self._changed.keep(os.path.lexists)

@@ -1,4 +1,4 @@
-"""``DryRun``: plans a run as ``Mirror`` does, and writes nothing; it takes no lock and can be made while a run works."""
+"""``DryRun``: plans a run as ``Mirror`` does, and writes nothing; it takes no lock and works while a run is in progress."""
 
 import time
 
@@ -33,7 +33,7 @@ from bandersnatch.workers.scheduler import Schedule
 
 
 class DryRun:
-    """One look ahead. With ``fetch_pages`` it asks upstream for every page that a run would ask for."""
+    """One dry run. With ``fetch_pages`` it requests every page that a run would request."""
 
     def __init__(
         self, config: Config, equipment: Equipment, pace: Pace | None = None, *, must_check_all: bool = False
@@ -48,7 +48,7 @@ class DryRun:
         self._selection = SelectionChanges()
 
     def run(self, *, fetch_pages: bool, may_be_new: bool = False) -> Forecast:
-        """Return what a run would do now; with ``may_be_new`` the mirror's directory need not be there.
+        """Return what a run would do now; with ``may_be_new`` the mirror's directory need not exist.
 
         Raises:
             UpstreamError: upstream could not be asked.
@@ -76,7 +76,7 @@ class DryRun:
             return forecast
 
     def _look_ahead(self, forecast: Forecast, plan: RunPlan) -> None:
-        """Add what the run would do for one todo list; the run's own functions say what it would remove."""
+        """Add what the run would do for one todo list; the run's own functions decide what it would remove."""
         removing = RemovalWork(self._config, self._equipment, self._inventory, self._policy)
         if forecast.is_full:
             self._fetch_pages(forecast, plan, removing)
@@ -92,7 +92,7 @@ class DryRun:
         forecast.withheld = forecast.withheld or withheld
 
     def _told_selection(self, *, is_known: bool) -> str | None:
-        """Say what the filters select otherwise than the program that left the tree, or why they might."""
+        """Return how the filters' selection differs from that of the program that made the tree, or why it might."""
         filters = self._config.filters
         if is_known or not filters.shape_pages or not self._inventory.totals()[0]:
             return self._selection.told(filters.names)
@@ -100,7 +100,7 @@ class DryRun:
         return f"{may_be}; {reasons(filters.names)}"
 
     def _guess(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:
-        """Say what the todo list alone tells."""
+        """Forecast from the todo list alone."""
         for project in plan.todo:
             entry, record = plan.todo[project], self._inventory.get(project)
             if entry.expectation is Expectation.REMOVED:
@@ -159,7 +159,7 @@ class DryRun:
             equipment.progress.stop()
 
     def _take(self, forecast: Forecast, outcome: Outcome, schedule: Schedule) -> bool:
-        """Take note of an outcome; return whether it is the project's last."""
+        """Record an outcome; return whether it is the project's last."""
         match outcome:
             case Failure(project, StaleMetadataError() | AheadOfJournalError()) if schedule.postpone(
                 project, time.monotonic()
@@ -186,7 +186,7 @@ class DryRun:
         held_paths = planned.held.paths if planned.held is not None else set()
         if dropped := dropped_files(planned):
             removing.removals.add_files(page.name, dropped, len(planned.wanted.filtered_out.intersection(dropped)))
-        else:  # such pages are in place when the run counts what it holds; those that lose files wait for that
+        else:  # a run counts these as held before it decides; pages that lose files wait for that
             self._new_projects += record is None
             self._more_files += len(page.files) - (0 if record is None else record.files)
         deletions = self._policy.deletions(plan.deletions, held_paths, planned.wanted.filtered_out)
@@ -206,9 +206,10 @@ class DryRun:
         )
 
     def _is_rewritten(self, planned: Prepared) -> bool:
-        """Whether a page whose files are all here is written anew, as that of another program is, or in another form.
+        """Whether a page would be rewritten although all its files are here: it is another program's, or in another
+        form.
 
-        No file is read for it, and nothing asked for: of the legacy JSON, only what is missing counts.
+        This reads no file and requests nothing; legacy JSON only counts if it is missing.
         """
         page, held, config = planned.wanted.page, planned.held, self._config.pages
         told = {file.path: {"sha256", config.digest_name} <= file.hashes.keys() for file in held.files} if held else {}
@@ -223,9 +224,9 @@ class DryRun:
         return any(path not in of_json for path in publisher.differing_pages(publication, old_ones_too=True))
 
     def _add_removal(self, forecast: Forecast, project: NormalizedName, removing: RemovalWork) -> None:
-        """Add a project that would go, with its files where they go with it."""
+        """Add a project that would go, and its files if they would go with it."""
         record = self._inventory.get(project)
-        if record is None:  # a dead run has left something of it
+        if record is None:  # a killed run has left something of it
             forecast.unchanged += 1
             return
         if self._policy.becomes_of(removing.removals.excluded.get(project)) is DeletedPolicy.HIDE:
@@ -236,7 +237,7 @@ class DryRun:
         forecast.removals.append(PlannedRemoval(project, known if is_known else self._count_held(project)))
 
     def _count_held(self, project: NormalizedName) -> FileCount:
-        """Count what is on disk of a project whose page tells no sizes, as HTML does not, or links to upstream's files."""
+        """Count the files on disk of a project whose page gives no sizes, such as an HTML page, or links to upstream."""
         layout = Layout(self._config.pages.hash_index)
         folders = (layout.page_folder(project), layout.other_page_folder(project))
         pages = (read_held_page(self._storage, folder) for folder in folders)

@@ -1,6 +1,6 @@
-"""Says which filter keeps or drops a project, a release or a file, and why.
+"""Explains which filter keeps or drops a project, a release or a file, and why.
 
-It asks upstream, and touches nothing of the mirror.
+It asks upstream, and does not touch the mirror.
 """
 
 import re
@@ -22,11 +22,11 @@ _FILE = re.compile(r"\.(whl|egg|exe|msi|dmg|rpm|zip|tgz|tar\.\w+)$", re.IGNORECA
 
 
 class UnknownTargetError(UsageError):
-    """There is no such project, release or file upstream, or its name can't be one."""
+    """Upstream has no such project, release or file, or the name is invalid."""
 
 
 class Target(Struct, frozen=True):
-    """What is asked about: a project, one of its releases, or one of its files."""
+    """What to explain: a project, one of its releases, or one of its files."""
 
     project: NormalizedName
     version: str | None = None
@@ -34,7 +34,7 @@ class Target(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """Read ``NAME``, ``NAME==VERSION`` or the name of a file.
+        """Parse ``NAME``, ``NAME==VERSION`` or a file name.
 
         Raises:
             UnknownTargetError: it is none of these.
@@ -50,7 +50,7 @@ class Target(Struct, frozen=True):
 
 
 def _project_of(filename: str) -> str:
-    """Return the name of the project that a file's name begins with, as far as it tells where that ends."""
+    """Return the project's name at the beginning of a file name, as far as one can tell where it ends."""
     try:
         return parse_sdist_filename(filename)[0]
     except InvalidSdistFilename:
@@ -59,7 +59,7 @@ def _project_of(filename: str) -> str:
 
 
 def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[str]:
-    """Yield the lines of the answer.
+    """Yield the lines of the explanation.
 
     Raises:
         UnknownTargetError: upstream has nothing of that name.
@@ -85,7 +85,7 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
     ]
     yield from _told(project, verdicts)
     gone_project = project if _is_dropped(verdicts) else None
-    selection = Selection(filters, page, document if filters.needs_json else NO_DOCUMENT)  # as a run does it
+    selection = Selection(filters, page, document if filters.needs_json else NO_DOCUMENT)  # as in a run
     found = False
     for release in selection.releases:
         if not _is_meant(target, release):
@@ -116,7 +116,7 @@ def _is_dropped(verdicts: list[Verdict]) -> bool:
 
 
 def _told(subject: str, verdicts: list[Verdict], gone: str | None = None) -> Iterator[str]:
-    """Yield a line on a subject, and one for each filter that has a say in it; ``gone`` is what it is dropped with."""
+    """Yield a line about something, and one for each filter that decides about it; ``gone`` is what it is dropped with."""
     if _is_dropped(verdicts):
         yield f"{subject}: dropped"
     elif gone is not None:

@@ -1,4 +1,4 @@
-"""Why a project failed that upstream no longer has: what it tells when it is asked once more, before that is an error."""
+"""Asks upstream once more about projects that it no longer seems to have, before that counts as an error."""
 
 import logging
 import time
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def changed_meanwhile(failures: Iterable[Failure], todo: TodoList, upstream: Upstream) -> set[NormalizedName]:
-    """Return the projects that failed because upstream removed them, or all their files, after the plan was made.
+    """Return the projects that failed because upstream removed or emptied them after the plan was made.
 
-    The todo list has the changes then. A first run takes days, in which many projects go.
+    Their changes are then on the todo list. A first run takes days, and many projects are removed in that time.
     """
     doubtful = {failure.project for failure in failures if isinstance(failure.error, UnexplainedError)}
     if not doubtful:
@@ -33,17 +33,17 @@ def changed_meanwhile(failures: Iterable[Failure], todo: TodoList, upstream: Ups
     serial = todo.target_serial
     explained = [pair for pair in changes if pair[0].project in doubtful]
     todo.merge(explained)
-    todo.target_serial = serial  # of the other changes nothing is done yet
+    todo.target_serial = serial  # the other changes are not on the list, and must be read again
     return {change.project for change, _ in explained}
 
 
 def made_up(
     failures: Iterable[Failure], todo: TodoList, upstream: Upstream, is_here: Callable[[NormalizedName], bool]
 ) -> set[NormalizedName]:
-    """Return the projects without a page that were never here, and that a later list of all projects does not have.
+    """Return the projects without a page that were never here, and that a newer list of all projects lacks.
 
-    Some answer made them up; nothing else would ever tell that they are not to be waited for. The list is large, and may be
-    an hour old: after two runs it is asked for once in an hour.
+    Some answer made them up, and nothing else would ever tell us not to wait for them. The list is large, and may be an
+    hour old: it is fetched from the third run on, at most once an hour.
     """
     now = int(time.time())
     missing = {failure.project for failure in failures if isinstance(failure.error, ProjectNotFoundError)}
@@ -60,10 +60,10 @@ def made_up(
         logger.debug("%s", error)
         return set()
     doubtful -= {project for project, _ in listed}
-    # An older list could not have the project yet.
+    # A list older than the project can't have it.
     return {project for project in doubtful if todo[project].serial <= list_serial}
 
 
 def _is_due(entry: TodoEntry, now: int) -> bool:
-    """Whether the list is to be asked about a project, as far as it is noted when that was done."""
+    """Whether to consult the list about a project; ``late_since`` records when that was last done."""
     return entry.late_since is None or not 0 <= now - entry.late_since < _ASK_SECONDS

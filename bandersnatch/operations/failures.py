@@ -1,4 +1,4 @@
-"""``Failures``: what a run does about a project that failed: it tells of it, waits for a late page, or ends early.
+"""``Failures``: what a run does about a failed project: it reports it, waits for a late page, or ends early.
 
 Only the main thread works here.
 """
@@ -27,15 +27,15 @@ from bandersnatch.workers.scheduler import Schedule
 logger = logging.getLogger(__name__)
 
 _LATE_SECONDS = 3600
-"""A page that is behind the changelog for longer is an error: no cache of PyPI is as old."""
+"""A page that is behind the changelog for longer is an error: no cache of PyPI lasts as long."""
 _REMOVALS = frozenset({Expectation.REMOVALS, Expectation.QUARANTINES, Expectation.REMOVED, Expectation.EXCLUDED})
 
 Withdraw = Callable[[Set[Expectation]], int]
-"""Takes back orders that nobody has begun, but for those that are owed one of these; returns how many it took."""
+"""Withdraws jobs that have not started, except those with one of these expectations; returns how many."""
 
 
 class Failures:
-    """The failures of one run, which ``report`` then has. With ``are_named`` the operator has named the projects."""
+    """The failures of one run, added to ``report``. With ``are_named`` the operator has named the projects."""
 
     def __init__(self, config: Config, inventory: Inventory, report: Report, *, are_named: bool) -> None:
         self._config, self._inventory, self._report, self._are_named = config, inventory, report, are_named
@@ -43,7 +43,7 @@ class Failures:
         self._is_any_left_out = False
 
     def take(self, failure: Failure, todo: TodoList, schedule: Schedule, withdraw: Withdraw) -> None:
-        """Take note of a failure, and give up what must not be begun after it.
+        """Record a failure, and withdraw what must not be started after it.
 
         Raises:
             MirrorError: it is one that stops the run.
@@ -66,12 +66,12 @@ class Failures:
             schedule.clear()
 
     def take_removal(self, failure: Failure) -> None:
-        """Take note of a failure after which nothing is begun any more."""
+        """Record a failure to remove a project; other work is not affected."""
         self._report.failures.append(failure)
         self._tell(failure)
 
     def tell_unexplained(self, *, is_removal_left: bool) -> None:
-        """Tell of the failures for which there might have been, but was not, an explanation."""
+        """Report the failures that later changelog entries might have explained, but did not."""
         for failure in self._report.failures:
             if isinstance(failure.error, UnexplainedError):
                 self._tell(failure)
@@ -79,7 +79,7 @@ class Failures:
             logger.error("not all projects were worked on, since stop-on-error is true")
 
     def _is_late(self, failure: Failure, todo: TodoList) -> bool:
-        """Whether a page may yet come, since upstream's caches may take an hour; it is told of once until then."""
+        """Whether a page may still come, because upstream's caches may take an hour; it is reported once until then."""
         if self._are_named:
             return False
         entry, now = todo[failure.project], int(time.time())
@@ -94,8 +94,8 @@ class Failures:
         return True
 
     def _take_outage(self, outage: HostDownError, schedule: Schedule, withdraw: Withdraw) -> None:
-        """Begin no more projects; where only the files' host is down, those with removals go on."""
-        self._report.untried += 1  # it is no failure of the project's own
+        """Start no more projects; if only the host of the files is down, those with removals go on."""
+        self._report.untried += 1  # the project itself did not fail
         if self._report.outage is None or outage.is_index:
             self._report.outage = outage
         if outage.is_index:

@@ -1,7 +1,7 @@
-"""``Leftovers``: finds again what a run has left half-done, where the inventory, which had notes of it, was lost.
+"""``Leftovers``: finds what a run left unfinished after the inventory, which had recorded that, was lost.
 
-The record ``leftovers`` says that this is so. As long as it is there, every run checks the digests of the files of its
-projects, where else sizes would do; and the run that comes to the end of the todo list looks for what no page lists.
+The record ``leftovers`` marks this state. While it exists, every run checks the digests of the files of its projects,
+instead of only their sizes, and the run that finishes the todo list searches for files that no page lists.
 """
 
 import logging
@@ -24,46 +24,47 @@ from bandersnatch.storage.layout import FINGERPRINT, LEFTOVERS, TODO, UNLISTED, 
 logger = logging.getLogger(__name__)
 
 SEARCH_SECONDS = 600.0
-"""A run searches for so long at the most, and the next one goes on: a mirror of all of PyPI has 14 million folders."""
+"""The longest search of one run; the next one continues. A mirror of all of PyPI has 14 million folders."""
 
 _UPSTREAMS = re.compile(r"web/packages/[0-9a-f]{2}(/[0-9a-f]{2}(/[0-9a-f]{60}(/[^/]+)?)?)?")
-"""Paths of files, and folders above them, that only come from an index; whatever else lies there is the operator's."""
+"""Paths of files, and of the folders above them, that only an index gives; anything else may be the operator's."""
 
 
 class Leftovers:
-    """Finds again what an inventory that was lost had noted."""
+    """Finds what was recorded in an inventory that is lost."""
 
     def __init__(self, storage: FilesystemStorage, inventory: Inventory) -> None:
         self._storage, self._inventory = storage, inventory
 
     def are_possible(self) -> bool:
-        """Whether a run has left something of which no note is left."""
+        """Whether a run may have left something that nothing records any more."""
         return self._storage.stat(LEFTOVERS) is not None
 
     def record_loss(self) -> None:
-        """Record that the notes are lost, where there may have been some; the new inventory does not yet count as made.
+        """Record that the inventory's records are lost, if there were any; called before the new inventory is valid.
 
-        Without a todo list all work had been done, and a list without a fingerprint is another program's.
+        Without a todo list all work was done, and a list without a fingerprint belongs to another program.
         """
         if self._storage.stat(TODO) is None or self._storage.stat(FINGERPRINT) is None:
             return
-        self._storage.delete(UNLISTED)  # an older search has been where the dead run wrote later
+        self._storage.delete(UNLISTED)  # the killed run may have written where an older search has been
         self._storage.save(LEFTOVERS, [b"the inventory was lost while there was a todo list\n"])
 
     def note_pages(self) -> None:
-        """Note that the pages of all projects on the todo list may be half-written, in place of the notes that are lost."""
+        """Record the pages of all projects on the todo list as unsettled, in place of the records that are lost."""
         notes: list[tuple[NormalizedName, StoredPath]] = []
-        with suppress(TodoFormatError, UnicodeDecodeError):  # then a run tells of it
+        with suppress(TodoFormatError, UnicodeDecodeError):  # a run reports it
             todo = TodoList.from_text((self._storage.read(TODO) or b"").decode())
             folders = ((name, Layout(hashed).page_folder(name)) for name in todo for hashed in (False, True))
             notes.extend((name, folder) for name, folder in folders if self._storage.is_folder(folder))
         self._inventory.note_unsettled(notes)
 
     def delete(self, policy: RemovalPolicy, is_stopped: Callable[[], bool], seconds: float = SEARCH_SECONDS) -> None:
-        """Look for files of upstream's that no page lists, and for empty folders, and delete them; there is no todo list.
+        """Search for upstream's files that no page lists, and for empty folders, and delete them; the todo list is
+        empty.
 
         Raises:
-            InterruptedRunError: the run was asked to stop. The next one goes on.
+            InterruptedRunError: the run was asked to stop. The next one continues.
             StorageError: the disk refused.
         """
         logger.info("the inventory was lost while a run was unfinished: looking for files that no page lists")
@@ -104,4 +105,4 @@ class Leftovers:
 
     def _delete_empty(self, folder: StoredPath) -> None:
         if _UPSTREAMS.fullmatch(folder):
-            self._storage.delete(StoredPath(f"{folder}/-"))  # nothing is there; the folders around it go
+            self._storage.delete(StoredPath(f"{folder}/-"))  # no such file: this deletes the empty folders above it

@@ -70,10 +70,10 @@ class Mirror:
 
         Raises:
             LockHeldError: another run works on the directory.
-            MissingDirectoryError: there is no directory, or the mirror in it is gone.
-            UpstreamError: upstream could not be asked what to do. An outage on the way stands in the report.
+            MissingDirectoryError: the directory, or the mirror in it, is missing.
+            UpstreamError: upstream could not be asked what to do. An outage during the work is part of the report.
             StorageError: the disk refused.
-            InterruptedRunError: the run was asked to stop; what is left stands in the todo list.
+            InterruptedRunError: the run was asked to stop; the todo list has what is left.
         """
         begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
         with self._session.opened(Foreign.TAKE_OVER) as is_rebuilt:
@@ -81,7 +81,7 @@ class Mirror:
             plan, report = self._plan(saved), Report()
             if plan.is_new or is_rebuilt or not self._session.root_index.is_there():
                 if self._must_check_all:
-                    self._states.forget()  # not before upstream has said what there is
+                    self._states.forget()  # only once upstream has answered, so that an outage costs nothing
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
@@ -93,7 +93,7 @@ class Mirror:
                 self._leftovers.delete(self._policy, self._stop.is_set)
             if not plan.todo:
                 self._storage.write_bytes(LAST_MODIFIED, f"{begun:%Y%m%dT%H:%M:%S}\n".encode())
-            if plan.is_new and self._config.disk.manages_permissions:  # else the modes are the operator's business
+            if plan.is_new and self._config.disk.manages_permissions:  # otherwise the operator manages the modes
                 tell_closed_folders(self._config.directory)
             if plan.recheck:
                 tell_ignored_case(self._config.directory)
@@ -102,7 +102,7 @@ class Mirror:
             return report
 
     def preview(self, *, is_rebuilt: bool) -> RunPlan:
-        """Return what a run would do now; the session is dry, and for the caller to open."""
+        """Return what a run would do now; the caller must have opened a dry session."""
         if self._must_check_all:
             self._states.forget()
         return self._plan(self._load_state(is_rebuilt=is_rebuilt))
@@ -125,17 +125,17 @@ class Mirror:
             may_be_empty=self._policy.allows_all,
         )
         before = self._states.load_fingerprints()[0]
-        if before is None:  # no run of ours has come to its end here
+        if before is None:  # no run of ours has completed here
             plan = replace(plan, recheck=True)
         else:
             plan = replace(plan, reconfigured=changed_between(before, self._config.fingerprint))
         plan = self._with_own_projects(plan, saved, differs=differs)
         self._check_for_outage(plan)
-        if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists what is here again
+        if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists projects that have returned
             is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
             plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
         logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
-        if plan.recheck or plan.is_resync or plan.reconfigured:  # then the list has all that is kept
+        if plan.recheck or plan.is_resync or plan.reconfigured:  # only then is every kept project on the list
             names = [
                 entry.display_name
                 for project in plan.todo
@@ -146,7 +146,7 @@ class Mirror:
         return plan
 
     def _with_own_projects(self, plan: RunPlan, saved: SavedState, *, differs: bool) -> RunPlan:
-        """Leave out the operator's own projects, of which upstream has nothing to tell; or remove them, if it is allowed."""
+        """Leave out the operator's own projects, about which upstream knows nothing; or remove them, if that is allowed."""
         own = self._own.names()
         if not self._policy.keeps_own:
             for project in own:
@@ -160,10 +160,10 @@ class Mirror:
         return replace(plan, is_new=False) if missing and not plan.todo and is_at_target else plan
 
     def _check_for_outage(self, plan: RunPlan) -> None:
-        """Refuse to go by a list of all projects that lacks most of what is held, where that is much.
+        """Refuse a list of all projects that lacks most of what we hold, if that is much.
 
-        Else the page of each is asked for, and the brake holds back what would be removed. For many, that would be a flood
-        of requests to an upstream that is not well.
+        Otherwise the page of each missing project is requested, and the brake holds back the removals. For many
+        projects, that would be a flood of requests to an ailing upstream.
 
         Raises:
             LostProjectsError: it is such a list.
@@ -175,25 +175,25 @@ class Mirror:
             raise LostProjectsError(self._upstream.url, missing, held)
 
     def _configuration_differs(self, saved: SavedState) -> bool:
-        """Whether the pages are of other options, other filters or another index, and no todo list mends that."""
+        """Whether the pages were made with other options, filters or another index, and no todo list is changing that."""
         wanted = self._config.fingerprint
         before, changing_to = self._states.load_fingerprints()
         if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):
             return False
         if before is None and changing_to is None and saved.serial is None:
-            return False  # there are no pages yet, or the operator asked for a resync
+            return False  # no pages yet, or the operator asked for a resync
         known = [each.split(" ") for each in (before, changing_to) if each is not None]
-        if known:  # else the pages are those of another program
+        if known:  # otherwise the pages are another program's
             logger.info("the configuration has changed since the pages were written")
         index_and_pages = wanted.split(" ")[:3]
         if any(words[0] != index_and_pages[0] for words in known):
             self._inventory.forget_serials()
         elif not known or any(words[:3] != index_and_pages for words in known):
-            self._inventory.forget_etags()  # else other projects are wanted, and those that are held have the right pages
+            self._inventory.forget_etags()  # otherwise only name filters differ, and held pages are right
         return True
 
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
-        from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and shall import little
+        from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and should start fast
 
         work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy, self._states.save_todo)
         work.carry_out(plan)
@@ -206,14 +206,14 @@ class Mirror:
         return work.report
 
     def plan_refresh(self, now: float, *, goes_by_index: bool) -> Refresh:
-        """Return which projects a run that began ``now`` looks at again."""
+        """Return which projects a run that began at ``now`` checks again."""
         period = self._config.refresh_seconds
         return plan_refresh(self._inventory, self._config.filters, period, now, goes_by_index=goes_by_index)
 
     def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
-        """Look at this run's share of the projects of which no change is told; ``state`` and ``todo`` stay as they are.
+        """Check this run's share of the projects without news; ``state`` and ``todo`` stay as they are.
 
-        What is left of the run's own work was asked for a moment ago.
+        Projects left over from the run's own work are skipped: they were requested a moment ago.
         """
         refresh = self.plan_refresh(now, goes_by_index=plan.goes_by_index)
         asked_already = {project for project in refresh.todo if project in plan.todo}
@@ -244,7 +244,7 @@ class Mirror:
         return work.report
 
     def _finish(self, work: "Work", plan: RunPlan, saved: SavedState) -> None:
-        """Root index, then removals, then the record of it all: the reverse of the order in which things appear."""
+        """Write the root index, then remove, then record: the reverse of the order in which things appear."""
         self._storage.flush()
         todo, gone = plan.todo, set(work.removals.projects)
         is_complete = len(todo) == len(gone)

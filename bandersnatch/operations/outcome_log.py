@@ -1,4 +1,4 @@
-"""What the log says of each outcome of the work on a project."""
+"""What the log says about each outcome of the work on a project."""
 
 import logging
 
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 def tell_settled(settled: Settled, *, is_named: bool) -> None:
-    """Tell what was done for a project; ``is_named`` where the operator has named it."""
+    """Log what was done for a project; ``is_named`` if the operator named it."""
     if settled.excluded_by is not None:
-        level = logging.WARNING if is_named else logging.DEBUG  # a run drops thousands
+        level = logging.WARNING if is_named else logging.DEBUG  # a run may drop thousands
         logger.log(level, "%s: not mirrored, since %s", settled.project, settled.excluded_by)
     if settled.is_quarantined:
         _tell_quarantined(settled)
@@ -26,7 +26,7 @@ def tell_settled(settled: Settled, *, is_named: bool) -> None:
 
 
 def tell_behind(settled: Settled, listed_serial: int) -> None:
-    """Tell that a project's page is older than upstream's list says."""
+    """Log that a project's page is older than upstream's list says."""
     logger.info(
         "%s: its page has serial %d, and upstream lists it at %d; later runs ask again for a day",
         settled.project, settled.serial, listed_serial, extra=OF_PROJECT,
@@ -34,7 +34,7 @@ def tell_behind(settled: Settled, listed_serial: int) -> None:
 
 
 def tell_failure(failure: Failure, *, is_named: bool, is_held: bool) -> None:
-    """Tell why a project failed; a bug of ours with its traceback."""
+    """Log why a project failed; an error that is a bug comes with its traceback."""
     if is_named and not is_held and isinstance(failure.error, ProjectNotFoundError):
         logger.error("%s failed: upstream has no such project", failure.project)
         return

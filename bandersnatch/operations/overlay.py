@@ -1,4 +1,4 @@
-"""The mirror's directory and inventory for a dry run: everything can be asked, and nothing that is told reaches the disk."""
+"""The mirror's directory and inventory for a dry run: all can be read, and no write reaches the disk."""
 
 import sqlite3
 import tempfile
@@ -22,7 +22,7 @@ _NOWHERE = ".moved-away"
 
 
 class _Link(Struct, frozen=True):
-    """A link that would be there, and where it would lead from its own folder."""
+    """A link that would exist, and its target relative to its folder."""
 
     target: str
 
@@ -30,22 +30,21 @@ class _Link(Struct, frozen=True):
 class DryStorage(FilesystemStorage):
     """Keeps in memory what would be written, deleted or moved, which must be little.
 
-    What is told of it is what would be there then: a folder that was moved has its files in its new place. The records of
-    all that go by the *origin* of a path, which is where it lies on disk. A folder is moved once, and none that has moved
-    ones in it.
+    It answers as if all that had been done: a moved folder has its files in the new place. Internally, everything goes
+    by the *origin* of a path, its place on disk. A folder is moved at most once, and contains no moved folders.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._kept: dict[StoredPath, bytes | _Link | None] = {}
         self._names: dict[str, set[str]] = {}
-        """The names of what is kept, by folder."""
+        """The names of the files in ``_kept``, by folder."""
         self._moved: dict[str, str] = {}
-        """The origins of the folders that were moved, by their new places."""
+        """The origins of moved folders, by their new places."""
         self._places: dict[str, str] = {}
-        """The other way round."""
+        """The new places of moved folders, by their origins."""
         self._made: dict[str, set[str]] = {}
-        """The names of folders that would be there, by the folder that they are in."""
+        """The names of folders that would exist, by parent folder."""
 
     @contextmanager
     def write(
@@ -58,7 +57,7 @@ class DryStorage(FilesystemStorage):
             self._keep(path, stream.read())
 
     def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
-        """Keep the bytes, unless they are what is there; return whether they are not."""
+        """Keep the bytes, unless the same are there; return whether they differ."""
         if self.read(path) == data:
             return False
         self._keep(path, data)
@@ -66,7 +65,7 @@ class DryStorage(FilesystemStorage):
 
     @contextmanager
     def rewrite(self, path: StoredPath) -> Iterator[FileWriter]:
-        """Keep what is written in the block; bytes that are there already do no harm."""
+        """Keep what is written in the block, even if the same bytes are there."""
         with self.write(path) as writer:
             yield writer
 
@@ -75,7 +74,7 @@ class DryStorage(FilesystemStorage):
         self._keep(path, b"".join(pieces))
 
     def flush(self) -> None:
-        """Do nothing: there is nothing that could be made durable."""
+        """Do nothing: nothing was written to disk."""
 
     def read(self, path: StoredPath) -> bytes | None:
         """Return what was written last, here or on disk."""
@@ -116,13 +115,13 @@ class DryStorage(FilesystemStorage):
                 yield name
 
     def files_below(self, path: StoredPath, is_meant: Callable[[str], bool]) -> Iterator[StoredPath]:
-        """Yield the files that were below a folder, where they would be, without those that would be gone."""
+        """Yield the files below a folder, in the places where they would be, without those that would be gone."""
         for origin in super().files_below(path, is_meant):
             if self._kept.get(origin, b"") is not None:
                 yield self._place(origin)
 
     def link_target(self, path: StoredPath) -> str | None:
-        """Return where a symbolic link would lead, in its own words; None where there would be no link."""
+        """Return the target that a symbolic link would have, as written; None if there would be no link."""
         if (origin := self._origin(path)) not in self._kept:
             return super().link_target(path)
         kept = self._kept[origin]
@@ -132,11 +131,11 @@ class DryStorage(FilesystemStorage):
         """Do nothing."""
 
     def link(self, path: StoredPath, target: str) -> None:
-        """Keep where the link would lead."""
+        """Keep the link's target."""
         self._keep(path, _Link(target))
 
     def move_folder(self, path: StoredPath, new_path: StoredPath) -> bool:
-        """Take the folder for moved from now on, unless something is there; return whether it is."""
+        """Treat the folder as moved from now on, unless something is in the new place; return whether it is moved."""
         is_free = not any(self.files(new_path)) and not any(self.folders(new_path))
         if not is_free and not self.is_same(path, new_path):
             return False
@@ -150,17 +149,17 @@ class DryStorage(FilesystemStorage):
         return True
 
     def delete(self, path: StoredPath) -> bool:
-        """Take the file for deleted from now on; return whether it was there."""
+        """Treat the file as deleted from now on; return whether it was there."""
         was_there = self.stat(path) is not None
         self._keep(path, None)
         return was_there
 
     def sweep(self, paths: Iterable[StoredPath]) -> int:
-        """Do nothing, and say so."""
+        """Do nothing; return 0."""
         return 0
 
     def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
-        """Do nothing, and say so."""
+        """Do nothing; return 0."""
         return 0
 
     def _keep(self, path: StoredPath, kept: bytes | _Link | None) -> None:
@@ -173,7 +172,7 @@ class DryStorage(FilesystemStorage):
         return super()._absolute(self._origin(StoredPath(path)))
 
     def _origin(self, path: StoredPath) -> StoredPath:
-        """Return where a file or folder lies on disk; a place where none does for what was moved away."""
+        """Return where a file or folder is on disk; if it was moved away from there, a path where nothing is."""
         if not self._moved:
             return path
         origin = ""
@@ -186,7 +185,7 @@ class DryStorage(FilesystemStorage):
         return StoredPath(origin)
 
     def _place(self, origin: StoredPath) -> StoredPath:
-        """Return where a file would be that lies at ``origin`` on disk."""
+        """Return where a file would be that is at ``origin`` on disk."""
         for folder in reversed(_with_folders(origin)):
             if folder in self._places:
                 return StoredPath(f"{self._places[folder]}{origin[len(folder) :]}")
@@ -198,7 +197,7 @@ def _beside(path: StoredPath, target: str) -> StoredPath:
 
 
 def _with_folders(path: str) -> list[str]:
-    """Return the folders that a path leads through, from the first one to the path itself."""
+    """Return the folders that a path leads through, from the top, and the path itself."""
     ends = [index for index, letter in enumerate(path) if letter == "/"]
     return [path[:end] for end in (*ends, len(path))]
 
@@ -207,7 +206,7 @@ class InventoryCopy(Inventory):
     """A copy of the inventory in a temporary database; the original may be missing, read-only, or in use by a run."""
 
     def open(self) -> bool:
-        """Copy the inventory, or begin an empty one where there is none that can be used; return whether there was one.
+        """Copy the inventory, or start an empty one if there is no usable one; return whether there was one.
 
         Raises:
             StorageError: there is no room for the copy.
@@ -226,8 +225,8 @@ class InventoryCopy(Inventory):
         return sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
     def _copy_original(self, target: sqlite3.Connection) -> bool:
-        # To read a database with a log beside it, SQLite takes part in its locks; without one, it would make the log's files
-        # anew, unless it is told that nothing changes here.
+        # To read a database with a log beside it, SQLite takes part in its locks; without a log, it would create the
+        # log's files, unless it is told that the database is immutable.
         is_in_use = Path(f"{self._path}-wal").exists()
         uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if is_in_use else 'immutable=1'}"
         try:

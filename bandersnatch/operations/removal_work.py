@@ -1,6 +1,6 @@
-"""``RemovalWork``: what a run is about to remove, whether it may, and how the projects among it go.
+"""``RemovalWork``: what a run is about to remove, whether it may, and how these projects are removed.
 
-A dry run collects its removals here too, and goes no further. Only the main thread works here.
+A dry run collects its removals here too, and stops there. Only the main thread works here.
 """
 
 import logging
@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 class RemovalWork:
-    """The removals of one run, or of a part of it that has a todo list of its own."""
+    """The removals of one run, or of a part of it with its own todo list."""
 
     def __init__(self, config: Config, equipment: Equipment, inventory: Inventory, policy: RemovalPolicy) -> None:
         self._config, self._equipment, self._inventory, self._policy = config, equipment, inventory, policy
         self._own = OwnProjects(equipment.storage, inventory)
         self.removals = Removals()
         self.failures: list[Failure] = []
-        """The projects that the system does not let us remove."""
+        """Projects that we lack the permission to remove."""
         self.unconfirmed: list[NormalizedName] = []
-        """What was removed although no journal told of it."""
+        """Projects removed without a journal entry."""
 
     def take_gone(self, gone: Gone, entry: TodoEntry) -> bool:
-        """Take note of a project that is gone; return whether anything becomes of what is here of it."""
+        """Record a project that is gone; return whether anything of it here will be removed or hidden."""
         project, verdict = gone.project, gone.excluded_by
         is_held = self._inventory.get(project) is not None
         if self._policy.becomes_of(verdict) is DeletedPolicy.KEEP:
@@ -48,9 +48,9 @@ class RemovalWork:
         return True
 
     def keep_own(self, todo: TodoList) -> int:
-        """Keep what upstream never had: take it off what is to be removed, unless that is allowed.
+        """Take projects that upstream never had off the removals, unless removing those is allowed.
 
-        Return how many of these projects a filter had dropped.
+        Return how many of them a filter had dropped.
         """
         candidates = [project for project in self.removals.projects if todo[project].serial == 0]
         if not candidates or not self._policy.keeps_own:
@@ -64,9 +64,9 @@ class RemovalWork:
         return excluded
 
     def excess(self, more: Totals, *, is_reconfigured: bool, are_files_known: bool = True) -> str | None:
-        """Say what is too much to be removed, or None; ``more`` counts as held, although it is not recorded."""
+        """Return what is too much to remove, in words, or None; ``more`` counts as held, although it is not recorded yet."""
         held, held_files = self._inventory.totals()
-        held -= len(self._own.names())  # of which none is lost with upstream's
+        held -= len(self._own.names())  # an outage upstream does not take those
         return self._policy.excess(
             self.removals,
             Totals(held + more.projects, held_files + more.files),
@@ -75,7 +75,7 @@ class RemovalWork:
         )
 
     def withhold(self, reconfigured: Sequence[str]) -> str | None:
-        """Remove nothing where it would be more than the run may; return what it would be, or None."""
+        """Cancel the removals if they exceed what the run may remove; return what they were, in words, or None."""
         excess = self.excess(Totals(), is_reconfigured=bool(reconfigured))
         if excess is None:
             return None

@@ -1,7 +1,7 @@
-"""``Session``: the mirror as it stands on disk, for one command: locked, opened, swept, and indexed.
+"""``Session``: the mirror on disk, for one command: locked, opened, swept, and indexed.
 
-Every command that looks at the mirror, or writes to it, opens it here. A dry session takes no lock, and what it is told
-never reaches the disk: so what a dry run does needs no second form that writes nothing.
+Every command that reads or writes the mirror opens it here. A dry session takes no lock, and nothing that it writes
+reaches the disk: so a dry run needs no second version of the code that writes nothing.
 """
 
 import enum
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 Now = Callable[[], float]
 LINES_PER_PATCH = 25
-"""To find a line in the root index takes as long as to render so many."""
+"""Finding a line in the root index takes as long as rendering this many."""
 LITTLE_PATCH = 10
 
 
@@ -58,14 +58,14 @@ class Foreign(enum.Enum):
 
     TAKE_OVER = "take over"
     REFUSE = "refuse"
-    """With an inventory of our own, its first run would not know it for one."""
+    """If a command made an inventory there, the next run would not recognize the tree as another program's."""
     READ = "read"
 
 
 class Session(Struct, frozen=True):
-    """What a command finds when it begins, and the root index that it leaves behind.
+    """The mirror as a command finds it, and the root index that it leaves behind.
 
-    A *dry* session has a storage and an inventory that keep what they are told to themselves.
+    A *dry* session has a storage and an inventory that keep all changes to themselves.
     """
 
     config: Config
@@ -76,7 +76,7 @@ class Session(Struct, frozen=True):
 
     @classmethod
     def of(cls, config: Config, storage: FilesystemStorage, stop: StopFlag, now: Now = time.time) -> "Session":
-        """Return the session of a command that writes to the mirror; ``now`` tells the time of day."""
+        """Return the session of a command that writes to the mirror; ``now`` returns the time of day."""
         return cls(config, storage, Inventory(config.directory / INVENTORY, now), stop)
 
     @classmethod
@@ -94,22 +94,22 @@ class Session(Struct, frozen=True):
 
     @property
     def root_index(self) -> RootIndex:
-        """The root index as it stands on disk."""
+        """The root index on disk."""
         return RootIndex(self.storage, self.config.pages)
 
     @contextmanager
     def opened(
         self, foreign: Foreign, check: Callable[[], object] = lambda: None, *, may_be_new: bool = False
     ) -> Iterator[bool]:
-        """Hold the lock for the length of the block, and open the mirror; give whether its inventory had to be rebuilt.
+        """Lock the mirror for the length of the block, and open it; yield whether its inventory had to be rebuilt.
 
-        ``check`` is called before anything is opened, and may refuse. A dry session with ``may_be_new`` does without the
+        ``check`` is called before anything is opened, and may raise. A dry session with ``may_be_new`` does without the
         directory.
 
         Raises:
             LockHeldError: another command works on the mirror.
-            MissingDirectoryError: there is no directory, or the mirror in it is gone.
-            NotTakenOverError: the tree is one of another bandersnatch, which this command refuses.
+            MissingDirectoryError: the directory, or the mirror in it, is missing.
+            NotTakenOverError: another bandersnatch made the tree, and this command refuses that.
             StorageError: the disk refused.
         """
         with ExitStack() as held:
@@ -132,15 +132,15 @@ class Session(Struct, frozen=True):
             yield is_rebuilt
 
     def saved_state(self, *, is_rebuilt: bool) -> SavedState:
-        """Return what the last run has saved, but for the todo list of another bandersnatch.
+        """Return what the last run saved, except the todo list of another bandersnatch.
 
-        With a rebuilt inventory, such a list can't say what was removed since.
+        With a rebuilt inventory, such a list can't tell what has been removed since.
         """
         saved = self.states.load()
         return SavedState(None, None) if is_rebuilt and saved.serial is None else saved
 
     def _meet(self, foreign: Foreign) -> bool:
-        """Do about the tree of another program what the command does; return whether it was taken over."""
+        """Treat another program's tree as the command wants; return whether it was taken over."""
         if foreign is Foreign.TAKE_OVER:
             return adopt(self.storage, is_dry_run=self.is_dry)
         if foreign is Foreign.REFUSE and is_foreign(self.storage):
@@ -148,13 +148,15 @@ class Session(Struct, frozen=True):
         return False
 
     def _open(self) -> bool:
-        """Open the inventory, and return whether it had to be rebuilt."""
+        """Open the inventory; return whether it had to be rebuilt."""
         if self.inventory.open():
             if (doubtful := self.inventory.without_files()) is not None:
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
             if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
                 return False
             self.inventory.begin_anew("there are no pages of some of its projects")
+        # This order survives a kill: the loss is on record before the new inventory is valid, and looks as if nothing
+        # was lost.
         leftovers = Leftovers(self.storage, self.inventory)
         leftovers.record_loss()
         self.inventory.put_all(held_projects(self.storage))
@@ -168,15 +170,15 @@ class Session(Struct, frozen=True):
     def _sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look."""
         noted = {path for _, path in self.inventory.all_unsettled()}
-        # Downloads may be resumed, or be complete already; the pages of their projects say which of them are wanted.
+        # Downloads may be resumed, or even be complete; the pages of their projects decide which are still wanted.
         files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}
         if swept := self.storage.sweep_all(self._doubtful(), files):
             logger.info("deleted %s of a run that was killed", count_of(swept, "temporary file"))
 
     def write_root_index(self, serial: int, gone: Collection[NormalizedName] = (), *, anew: bool = False) -> None:
-        """Write the root index of all projects that are held, without those that are gone.
+        """Write the root index of all held projects except those in ``gone``.
 
-        Where it stands as it was left, only the lines of those that have changed since are written, unless ``anew``.
+        If it is as we left it, only the lines of projects that have changed are rewritten, unless ``anew``.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
@@ -185,6 +187,7 @@ class Session(Struct, frozen=True):
         hidden = {*gone, *self.inventory.quarantined()}
         lines = held - sum(self.inventory.get(project) is not None for project in hidden)
         record = None if anew else self.inventory.index_record(max(LITTLE_PATCH, lines // LINES_PER_PATCH))
+        # Forgotten first: if we are killed while writing, the next run must not patch a file that it does not know.
         self.inventory.forget_index_record()
         names = {*gone, *(record.changed if record is not None else ())}
         if record is None or not self._patch_root_index(record, serial, names, hidden, lines):
@@ -206,7 +209,7 @@ class Session(Struct, frozen=True):
         return self.root_index.patch(record, changes, serial, lines)
 
     def differing_root_pages(self, serial: int) -> Iterator[tuple[StoredPath, bool]]:
-        """Yield what ``write_root_index`` would change in the root index, and whether it is there at all.
+        """Yield the paths that ``write_root_index`` would change, and whether each exists.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
@@ -231,7 +234,7 @@ class Session(Struct, frozen=True):
 
 
 def _may_be_there(folder: Path) -> bool:
-    """Whether there is a folder, for all that can be known: where we may not look, its project fails later, and alone."""
+    """Whether the folder exists, or we may not look: such a project fails later, on its own."""
     try:
         folder.stat()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""``Sync``: brings some projects up to date by their names, at once, and leaves the rest of the mirror as it is.
+"""``Sync``: brings some projects up to date by name, now, and leaves the rest of the mirror as it is.
 
-``state`` stays, and of the todo list goes only what was done for these projects. Every file of theirs is looked at.
+``state`` stays as it is, and only the work done on these projects leaves the todo list. All their files are checked.
 """
 
 import logging
@@ -48,18 +48,18 @@ class Sync:
         policy = RemovalPolicy.of(config.removals, allows_all=allow_removals, are_named=True)
         self._work = Work(config, equipment, self._inventory, pace or Pace(), policy)
         self.excluded: list[NormalizedName] = []
-        """The projects that the filters do not let through; they were left as they are."""
+        """The projects that the filters drop; they were left as they are."""
 
     def run(self, projects: Collection[NormalizedName], *, skip_root_index: bool) -> Report:
         """Bring the projects up to date.
 
-        A project that upstream does not have is a failure; where it is held it stays, unless the changelog tells of its
-        removal.
+        A project that upstream does not have is a failure; if the mirror has it, it stays, unless the changelog says
+        that it was removed.
 
         Raises:
             OtherIndexError: the mirror is of another index than the configured one.
             ChangedConfigurationError: its pages are in another form.
-            NotTakenOverError: it is one of another bandersnatch.
+            NotTakenOverError: another bandersnatch made it.
             LockHeldError: another run works on the directory.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
@@ -70,8 +70,8 @@ class Sync:
             todo = self._todo(projects, saved)
             has_other_filters = self._has_other_filters()
             if has_other_filters:
-                # What has not changed upstream is here as the last filters shaped it; and what these shape, however far this
-                # command comes, must not count as unchanged for a run with those.
+                # Pages that have not changed upstream were shaped by the old filters, so fetch them unconditionally. And
+                # what this command writes, however far it gets, must not count as unchanged for a run with the new filters.
                 self._inventory.forget_etags_of(projects)
                 self._work.publisher = replace(self._work.publisher, notes_etags=False)
             self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
@@ -93,12 +93,12 @@ class Sync:
             raise ChangedConfigurationError(self._config.directory, [FORM])
 
     def _has_other_filters(self) -> bool:
-        """Whether any page may be here that was written with other filters than those of this command."""
+        """Whether any page here may have been written with other filters than this command's."""
         known = [each.split(" ")[2:] for each in self._states.load_fingerprints() if each is not None]
         return not known or any(words != self._config.fingerprint.split(" ")[2:] for words in known)
 
     def _todo(self, projects: Collection[NormalizedName], saved: SavedState) -> TodoList:
-        """Return the todo list of this run: what is owed already stays owed, and else any page will do that is not older."""
+        """Return this run's todo list: existing expectations stay; otherwise any page no older than ours will do."""
         before = saved.todo or TodoList(saved.serial or 0)
         todo = TodoList(before.target_serial or self._newest_serial())
         for project in projects:
@@ -114,7 +114,7 @@ class Sync:
         return todo
 
     def _newest_serial(self) -> int:
-        """Return from where the changelog would have to be read for an explanation; 0 where there is no changelog."""
+        """Return the serial from which the changelog could explain a failure; 0 if there is no changelog."""
         if self._config.http.api_method is ApiMethod.SIMPLE:
             return 0
         try:
@@ -131,7 +131,7 @@ class Sync:
             return project  # until the changelog spells it
 
     def _finish(self, todo: TodoList, saved: SavedState, *, skip_root_index: bool) -> None:
-        """Root index, then removals; the root index of a mirror without a finished run has reached no serial."""
+        """Write the root index, then remove; without a completed run, the root index has reached no serial."""
         self._storage.flush()
         gone = self._work.removals.projects
         if not skip_root_index:
@@ -140,7 +140,7 @@ class Sync:
         self._storage.flush()
 
     def _save_rest(self, projects: Collection[NormalizedName], todo: TodoList, rest: TodoList) -> None:
-        """Take what was done off the saved todo list; what is left of the small list is not done."""
+        """Take what was done off the saved todo list; whatever remains on this command's list is not done."""
         left = {*todo, *self.excluded}
         done = [project for project in projects if project in rest and project not in left]
         for project in done:

@@ -1,9 +1,8 @@
-"""Finds the files under ``web/packages`` that no page lists, in little memory, however many there are, and in as many goes
-as it takes.
+"""Finds files under ``web/packages`` that no page lists, in little memory, and in several attempts if necessary.
 
-First all pages are read, then all folders are listed, and what was found is kept in a database. Pages may change between
-two goes; so the last step, which is done in one go, looks at the times of all pages, and reads those again that have
-changed. Nothing counts as unlisted where a single page, or a folder, could not be read: a file may be listed there.
+First all pages are read, then all folders are listed, and the findings are kept in a database. Pages may change between
+two attempts; so the last step, which is done in one go, checks the times of all pages, and reads again those that have
+changed. Nothing counts as unlisted if a single page or folder is unreadable: it might list the file.
 """
 
 import hashlib
@@ -42,10 +41,10 @@ class _Step(IntEnum):
 
 
 class UnlistedFiles:
-    """The unlisted files of a mirror. ``find`` may be called until it comes to its end; ``close`` comes last.
+    """The unlisted files of a mirror. Call ``find`` until it completes, and ``close`` last.
 
-    What was found so far is kept in the file ``kept_at``, or nowhere; a search that was stopped is resumed from there,
-    unless ``begins_anew``. Of each folder in which there is nothing ``tell_empty`` is told.
+    The findings so far are kept in the file ``kept_at``, or nowhere; a search that was stopped is resumed from there,
+    unless ``begins_anew``. ``tell_empty`` is called with each empty folder.
     """
 
     def __init__(
@@ -71,25 +70,25 @@ class UnlistedFiles:
         if self._kept_at is None or self._is_forgotten:
             self._database.close()
         else:
-            with suppress(sqlite3.Error, OSError):  # without the mark, the next search begins anew
+            with suppress(sqlite3.Error, OSError):  # without the mark, the next search starts again
                 closing_mark.close(self._database, self._kept_at)
 
     def forget(self) -> None:
-        """Let the next search begin anew: this one has served its purpose."""
+        """Make the next search start again: this one has served its purpose."""
         self._database.close()
         self._is_forgotten = True
         if self._kept_at is not None:
             remove_database(self._kept_at)
 
     def find(self, is_stopped: Callable[[], bool]) -> int:
-        """Look for the files, and return how many there are; core metadata counts only without its file.
+        """Search for the files, and return how many there are; core metadata counts only without its file.
 
-        Each call gets on, however soon it is stopped, but for the last step, which begins anew.
+        Each call makes progress, however soon it is stopped; only the last step starts again.
 
         Raises:
-            UnreadablePageError: a page of a project can't be read, or is missing.
+            UnreadablePageError: the page of a project is unreadable or missing.
             StorageError: a folder can't be read.
-            InterruptedRunError: there is no time left.
+            InterruptedRunError: time has run out.
         """
         self._is_stopped = is_stopped
         with self._translated():
@@ -100,7 +99,7 @@ class UnlistedFiles:
             return int(self._database.execute(_COUNT).fetchone()[0])
 
     def paths(self) -> Iterator[StoredPath]:
-        """Yield the files, in the order of their paths."""
+        """Yield the files, sorted by path."""
         query = "SELECT path FROM unlisted WHERE path > ? ORDER BY path LIMIT ?"
         last = b""
         with self._translated():
@@ -109,7 +108,7 @@ class UnlistedFiles:
                 last = rows[-1][0]
 
     def _go_on(self, step: _Step, work: Callable[[bytes], Iterator[bytes]]) -> None:
-        """Do what is left of a step, in portions; ``work`` is told the last place that was done, and yields others."""
+        """Do the rest of a step, in batches; ``work`` gets the last place that was done, and yields the following ones."""
         at, last = self._database.execute("SELECT step, place FROM position").fetchone()
         if at > step:
             return
@@ -130,20 +129,20 @@ class UnlistedFiles:
                 self._check_time()
 
     def _read_pages(self, _: bytes) -> Iterator[bytes]:
-        """Note what all pages list that were not read before, in whatever order the disk has them."""
+        """Record what is listed by pages not read before, in the order in which the disk returns them."""
         own = self._own.names()
         for project, folder in project_folders(self._storage):
             if not self._has("page", "folder", folder):
-                with suppress(UnreadablePageError):  # it may be mended meanwhile; the check looks again
+                with suppress(UnreadablePageError):  # it may be repaired meanwhile; the check reads it again
                     self._read_page(folder, self._stamp(folder), is_ours=self._is_ours(project, own))
                 yield b""
 
     def _is_ours(self, project: NormalizedName, own: Collection[NormalizedName]) -> bool:
-        """Whether the page is one that we wrote, and ends as ours do; others are the operator's."""
+        """Whether we wrote the page, so that it ends as ours do; others are the operator's."""
         return project not in own and self._inventory.get(project) is not None
 
     def _read_page(self, folder: StoredPath, stamp: int | None, *, is_ours: bool) -> bool:
-        """Note what the page in a folder lists, and return whether there is one."""
+        """Record what the page in a folder lists; return whether there is one."""
         paths = read_listed_paths(self._storage, folder, must_be_whole=is_ours) if stamp is not None else None
         if paths is None:
             return False
@@ -152,7 +151,7 @@ class UnlistedFiles:
         return True
 
     def _stamp(self, folder: StoredPath) -> int | None:
-        """Return a number that changes with the page in a folder; None where there is no page."""
+        """Return a number that changes with the page in a folder; None if there is no page."""
         for name in (JSON_PAGE, *HTML_PAGES):
             path = page_path(folder, name)
             try:
@@ -165,14 +164,14 @@ class UnlistedFiles:
         return None
 
     def _list_folders(self, last: bytes) -> Iterator[bytes]:
-        """Note the files that are not listed, folder by folder: in the order of their names, each before what it holds."""
+        """Record unlisted files, folder by folder, sorted by name, each folder before its content."""
         self._database.execute("CREATE INDEX IF NOT EXISTS listed_digest ON listed (digest)")
         done = os.fsdecode(last).split("/") if last else []
         pending = [PACKAGES.split("/")]
         while pending:
             names = pending.pop()
             if names < done and names != done[: len(names)]:
-                continue  # with all that is below it
+                continue  # done, with everything below it
             is_new = names > done
             folders = self._list_folder("/".join(names), is_new=is_new)
             pending += ([*names, folder] for folder in sorted(folders, reverse=True))
@@ -205,7 +204,7 @@ class UnlistedFiles:
             self._database.execute("INSERT OR IGNORE INTO unlisted VALUES (?, ?)", row)
 
     def _check(self) -> None:
-        """See that what was found is still so, and that each project that is held has a page that tells its files."""
+        """Check that the findings are still true, and that each held project has a readable page."""
         self._database.execute("CREATE TEMP TABLE IF NOT EXISTS has_page (project INTEGER PRIMARY KEY)")
         self._database.execute("DELETE FROM has_page")
         own = self._own.names()
@@ -229,24 +228,24 @@ class UnlistedFiles:
         self._database.executemany("INSERT INTO listed VALUES (?)", ((_digest(path),) for path in paths))
 
     def _absolute(self, path: str) -> str:
-        return f"{self._storage.root}/{path}"  # no Path: the parts of each are interned, which costs memory
+        return f"{self._storage.root}/{path}"  # no Path, which interns each part and so costs memory
 
     def _check_time(self) -> None:
         if self._is_stopped():
             raise InterruptedRunError
 
     def _has(self, table: str, column: str, text: str) -> bool:
-        query = f"SELECT 1 FROM {table} WHERE {column} = ?"  # noqa: S608 - the names are all written here
+        query = f"SELECT 1 FROM {table} WHERE {column} = ?"  # noqa: S608 - the names are constants of ours
         return self._database.execute(query, (_digest(text),)).fetchone() is not None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Keep what the block does, also where it is interrupted: all that was noted until then is so."""
+        """Commit what the block does, even if it is interrupted: everything recorded so far is true."""
         self._database.execute("BEGIN")
         try:
             yield
         finally:
-            if self._database.in_transaction:  # at some errors SQLite has rolled back by itself
+            if self._database.in_transaction:  # after some errors SQLite has already rolled back
                 self._database.execute("COMMIT")
 
     @contextmanager
@@ -263,7 +262,7 @@ class UnlistedFiles:
 
 
 def _is_file(path: str) -> bool:
-    """Whether a file or a link lies there; what has become a folder meanwhile is no file that could be deleted."""
+    """Whether a file or a link is there; what has become a folder meanwhile must not be deleted."""
     try:
         return not stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
@@ -271,6 +270,6 @@ def _is_file(path: str) -> bool:
 
 
 def _digest(text: str) -> int:
-    """Return a number for a path: where two share one, which is unlikely, a file is kept that might go."""
+    """Return a 64-bit number for a path; in the unlikely case that two share one, a file is kept that could go."""
     found = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(found, signed=True)

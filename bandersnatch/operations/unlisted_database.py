@@ -1,4 +1,4 @@
-"""The database in which a search for unlisted files keeps what it has found, from one go to the next."""
+"""The database that keeps the findings of a search for unlisted files from one attempt to the next."""
 
 import os
 import sqlite3
@@ -20,11 +20,11 @@ INSERT INTO position VALUES (0, x'');
 PRAGMA user_version = 2;
 COMMIT;
 """
-"""``listed`` only grows, also with what pages list no longer: then a file is kept that might go."""
+"""``listed`` only grows, even if pages list less later: then a file is kept that could go."""
 
 
 def open_database(kept_at: Path | None) -> sqlite3.Connection:
-    """Open the database, or make it anew where it is missing, or is not as we closed it: files are deleted by it."""
+    """Open the database, or make a new one if it is missing, or not as we closed it: files are deleted on its word."""
     if kept_at is not None and os.path.lexists(kept_at):
         changed = closing_mark.time_of(kept_at)
         database = sqlite3.connect(kept_at, isolation_level=None)
@@ -37,14 +37,14 @@ def open_database(kept_at: Path | None) -> sqlite3.Connection:
                 raise
         database.close()
         remove_database(kept_at)
-    # A nameless database is a temporary file that is gone with its connection, also after kill -9.
+    # A nameless database is a temporary file that vanishes with its connection, even after kill -9.
     database = sqlite3.connect(kept_at or "", isolation_level=None)
     database.executescript(_SCHEMA)
     return database
 
 
 def remove_database(path: Path) -> None:
-    """Delete a database; the journal of a killed run after it, since SQLite passes over a journal without its database."""
+    """Delete a database, then a killed run's journal, since SQLite ignores a journal without its database."""
     for each in (path, Path(f"{path}-journal")):
         try:
             each.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """``Work``: the middle of a run, in which the todo list is worked through.
 
-The workers get their orders and report outcomes; only the main thread, which is here, touches the todo list, the report and
-the progress.
+Workers get jobs and report outcomes; only the main thread, which is here, touches the todo list, the report and the
+progress.
 """
 
 import logging
@@ -49,9 +49,9 @@ logger = logging.getLogger(__name__)
 
 
 class Work:
-    """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` tell what came of it.
+    """Works through the todo list of one run; ``report``, ``removals`` and ``selection`` have the results.
 
-    The list is saved by ``save_todo`` every few seconds; None is for a list that is not persisted.
+    ``save_todo`` saves the list every few seconds; None means that it is not persisted.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Work:
         self._shrinking = Shrinking()
 
     def carry_out(self, plan: RunPlan) -> None:
-        """Work on all projects of the plan, as far as upstream allows it.
+        """Work on all projects of the plan, as far as upstream allows.
 
         Raises:
             StorageError: the disk refused.
@@ -99,7 +99,7 @@ class Work:
 
     @property
     def unconfirmed(self) -> list[NormalizedName]:
-        """What was removed although no journal told of it."""
+        """Projects removed without a journal entry."""
         return self._removing.unconfirmed
 
     def remove_gone(self, todo: TodoList) -> None:
@@ -155,7 +155,7 @@ class Work:
             yield starter
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
-        """Return the projects whose failures upstream explains now, which are to be worked on once more."""
+        """Return the projects whose failures upstream can now explain, to be worked on once more."""
         failures = self.report.failures
         if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._failures.ended_early:
             return []
@@ -197,11 +197,11 @@ class Work:
             self._checkpoint(plan.todo)
 
     def _is_ending(self) -> bool:
-        """Whether the workers shall give up what they have not begun."""
+        """Whether the workers should drop what they have not started."""
         return self._equipment.stop.is_set() or self._failures.is_index_down
 
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
-        """Take note of what came of a project."""
+        """Record the outcome of a project."""
         match outcome:
             case Settled(project):
                 self._take_settled(outcome)
@@ -244,7 +244,7 @@ class Work:
         tell_settled(settled, is_named=self._policy.are_named)
 
     def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
-        """Note that upstream owes more than it has given, or that a project of which that was noted was asked for."""
+        """Record that upstream has not yet served all that it announced, or that an awaited project was asked for again."""
         is_behind = entry.expectation is Expectation.LISTED and 0 < settled.serial < entry.serial
         if is_behind and settled.project not in self._awaited:
             tell_behind(settled, entry.serial)
@@ -253,7 +253,7 @@ class Work:
             self._inventory.note_awaited(settled.project, what)
 
     def _checkpoint(self, todo: TodoList) -> None:
-        """Save the todo list every few seconds, after the data of the projects that are off it is durable."""
+        """Save the todo list every few seconds, after the data of the projects that left it is durable."""
         begin = time.monotonic()
         if self._save_todo is None or begin < self._next_checkpoint:
             return
