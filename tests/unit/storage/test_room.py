@@ -1,0 +1,52 @@
+"""The free space of a filesystem, and what files in progress have of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bandersnatch.errors import StorageError
+from bandersnatch.storage.room import Room
+
+
+def free_bytes(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def test_a_file_that_would_eat_into_the_reserve_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match=r"web/x: .* more would not leave the reserve of"),
+        Room(tmp_path).hold("web/x", 1, 10 * free_bytes(tmp_path)),
+    ):
+        pytest.fail("there was no room")
+
+
+def test_all_files_in_progress_count_and_only_these(tmp_path: Path) -> None:
+    room, half = Room(tmp_path), free_bytes(tmp_path) // 2
+    size, reserve = half * 3 // 2, 1
+    for _ in range(2):  # what was held is free again behind the block
+        with (
+            room.hold("one", size, reserve),
+            pytest.raises(StorageError, match="two"),
+            room.hold("two", size, reserve),
+        ):
+            pytest.fail("there was no room")
+
+
+def test_what_was_refused_holds_nothing(tmp_path: Path) -> None:
+    room, all_bytes = Room(tmp_path), free_bytes(tmp_path)
+    with pytest.raises(StorageError), room.hold("too large", 10 * all_bytes, 1):
+        pytest.fail("there was no room")
+    with room.hold("small", 1, 1):
+        pass
+
+
+def test_without_a_reserve_nothing_is_looked_at(tmp_path: Path) -> None:
+    with Room(tmp_path / "missing").hold("x", 10**18, 0):
+        pass
+
+
+def test_a_filesystem_that_can_not_be_looked_at_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="look at the filesystem"), Room(tmp_path / "missing").hold("x", 1, 1):
+        pytest.fail("nobody knows whether there was room")
