@@ -1,0 +1,89 @@
+"""Each module has a test module of its name, or a story that covers it; so a newcomer finds the tests of what is changed."""
+
+import pytest
+
+from tests.test_architecture import MODULES, PACKAGE, REPOSITORY
+
+UNIT, SYNC, FAULTS = "tests/unit", "tests/sync", "tests/faults"
+REBUILT = {"http", "project", "workers"}
+"""Packages that are being rebuilt: what covers their modules is said when they are done."""
+STORIES = {
+    "__main__": f"{UNIT}/cli/test_app.py",
+    "main": f"{UNIT}/cli/test_app.py",
+    "cli.about": f"{UNIT}/cli/test_app.py",
+    "cli.arguments": f"{UNIT}/cli/test_app.py",
+    "cli.delete": f"{UNIT}/operations/test_delete.py",
+    "cli.exit_codes": f"{UNIT}/cli/test_app.py",
+    "cli.invocation": f"{UNIT}/cli/test_app.py",
+    "cli.mirror": f"{UNIT}/cli/test_app.py",
+    "cli.not_needed": f"{UNIT}/cli/test_app.py",
+    "cli.sync": f"{UNIT}/operations/test_sync.py",
+    "cli.verify": f"{UNIT}/verify/test_verify_extent.py",
+    "config.config": f"{UNIT}/config/test_option_table.py",
+    "config.show": f"{UNIT}/cli/test_config.py",
+    "filters.facts": f"{UNIT}/filters/test_metadata.py",
+    "filters.fingerprint": f"{UNIT}/config/test_fingerprint.py",
+    "filters.names": f"{UNIT}/filters/test_requirements.py",
+    "filters.registry": f"{UNIT}/filters/test_settings.py",
+    "filters.selection": f"{UNIT}/filters/test_filters.py",
+    "filters.verdict": f"{UNIT}/operations/test_explain.py",
+    "inifile.option": f"{UNIT}/config/test_option_table.py",
+    "inifile.readers": f"{UNIT}/config/test_mirror_section.py",
+    "operations.explanations": f"{SYNC}/test_sync_setbacks.py",
+    "operations.failures": f"{SYNC}/test_sync_setbacks.py",
+    "operations.leftovers": f"{FAULTS}/test_inventory_lost.py",
+    "operations.mirror": f"{SYNC}/test_sync_story.py",
+    "operations.outcome_log": f"{SYNC}/test_sync_setbacks.py",
+    "operations.removal_work": f"{FAULTS}/test_04_removals.py",
+    "operations.unlisted": f"{UNIT}/verify/test_unlisted.py",
+    "operations.unlisted_database": f"{UNIT}/verify/test_unlisted.py",
+    "operations.work": f"{SYNC}/test_sync_setbacks.py",
+    "pages.publisher": f"{SYNC}/test_sync_options.py",
+    "pages.versions": f"{SYNC}/test_sync_options.py",
+    "plan.forecast": f"{SYNC}/test_forecast_comes_true.py",
+    "plan.held_files": f"{UNIT}/operations/test_sync.py",
+    "plan.index_plan": f"{UNIT}/plan/test_run_plan_without_xmlrpc.py",
+    "plan.page_selection": f"{FAULTS}/test_04_removals.py",
+    "state.awaited": f"{SYNC}/test_awaited.py",
+    "state.database_errors": f"{UNIT}/state/test_inventory.py",
+    "state.index_record": f"{UNIT}/pages/test_root_index.py",
+    "state.inventory_database": f"{FAULTS}/test_damaged_records.py",
+    "state.inventory_rows": f"{FAULTS}/test_damaged_records.py",
+    "state.inventory_schema": f"{SYNC}/test_upgrade.py",
+    "storage.file_writer": f"{UNIT}/storage/test_filesystem.py",
+    "storage.folders": f"{UNIT}/storage/test_filesystem.py",
+    "storage.lock_holder": f"{UNIT}/storage/test_lock.py",
+    "storage.private_folder": f"{UNIT}/storage/test_parts.py",
+    "upstream.legacy_json": f"{UNIT}/filters/test_metadata.py",
+    "verify.findings": f"{UNIT}/verify/test_verification.py",
+    "verify.project_check": f"{UNIT}/verify/test_verification.py",
+    "verify.tally": f"{UNIT}/verify/test_verification.py",
+    "verify.unlisted_deletion": f"{UNIT}/verify/test_unlisted.py",
+}
+"""Modules without a test module of their name, and the test module whose tests cover them."""
+
+
+def own_tests(module: str) -> str:
+    """Return where the tests of a module are, if it has some of its name."""
+    package, _, name = module.rpartition(".")
+    return "/".join(part for part in (UNIT, package.replace(".", "/"), f"test_{name}.py") if part)
+
+
+CODE = [module for module in MODULES if not module.endswith("__init__") and module.partition(".")[0] not in REBUILT]
+
+
+@pytest.mark.parametrize("module", CODE)
+def test_module_has_tests_of_its_name_or_a_story(module: str) -> None:
+    tests = STORIES.get(module, own_tests(module))
+    assert (REPOSITORY / tests).is_file(), f"no {own_tests(module)}, and no story for {module} in {__file__}"
+
+
+def test_stories_are_for_modules_that_have_no_tests_of_their_name() -> None:
+    assert set(STORIES) <= set(CODE)
+    assert [module for module in STORIES if (REPOSITORY / own_tests(module)).is_file()] == []
+
+
+def test_unit_tests_are_in_folders_of_the_packages() -> None:
+    folders = {path.parent.name for path in (REPOSITORY / UNIT).glob("*/test_*.py")}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= {*packages, "support"}
