@@ -45,17 +45,24 @@ SLOW_MODULES = {
     "test_shortcomings",
     "test_signals",
 }
+LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
+"""Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""
 SLOW_VARIANTS = {"with helpers", "by the index", "without XML-RPC"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long; of a story that is told in several ways, the first one is quick."""
+    """Mark what takes long; of a story that is told in several ways, the first one is quick.
+
+    Those in tests/unit are marked as measured too, but not in the ways that are never quick.
+    """
     for item in items:
         is_slow = item.path.stem in SLOW_MODULES or not SLOW_FOLDERS.isdisjoint(item.path.parts)
         variants = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
         is_variant = any(variant in variants for variant in SLOW_VARIANTS)
         if is_variant or (is_slow and item.get_closest_marker("quick") is None):
             item.add_marker(pytest.mark.slow)
+            if "unit" in item.path.parts and not is_variant and item.path.stem not in LONG_FOR_FEW_LINES:
+                item.add_marker(pytest.mark.measured)
 
 
 @pytest.fixture

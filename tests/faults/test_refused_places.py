@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,7 @@ from bandersnatch.errors import RefusedPlaceError, StorageError
 from bandersnatch.project.equipment import Pace
 from bandersnatch.project.report import Report
 from tests.support.fakepypi import FakePyPI
-from tests.support.other_user import NOBODY, as_nobody, start_as_nobody
+from tests.support.other_user import NOBODY, as_nobody, folder_for_others, start_as_nobody
 from tests.support.rig import HELPED, HURRIED, Rig
 
 in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
@@ -23,9 +22,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have fi
 @pytest.fixture
 def rig(pypi: FakePyPI) -> Iterator[Rig]:
     """A mirror in a folder that others may enter, which those of pytest are not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Rig(pypi, Path(name))
+    with folder_for_others() as folder:
+        yield Rig(pypi, folder)
 
 
 def touch_inventory(rig: Rig) -> None:

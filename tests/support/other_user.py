@@ -4,7 +4,9 @@ import importlib
 import os
 import pkgutil
 import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,20 @@ os.setuid({NOBODY})
 from bandersnatch.main import main
 sys.exit(main())
 """
+
+
+@contextmanager
+def folder_for_others() -> Iterator[Path]:
+    """Give a temporary folder that others may enter, which those of pytest are not, nor all that ``TMPDIR`` may name."""
+    places = [Path(tempfile.gettempdir()), *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))]
+    place = next((place for place in places if _is_open_to_all(place)), places[0])
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def _is_open_to_all(place: Path) -> bool:
+    return place.is_dir() and all(path.stat().st_mode & stat.S_IXOTH for path in (place, *place.resolve().parents))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,15 +14,14 @@ from bandersnatch.inifile.ini import read_ini
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from tests.support.other_user import as_nobody
+from tests.support.other_user import as_nobody, folder_for_others
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A directory that others may enter, which those of pytest are not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with folder_for_others() as folder:
+        yield folder
 
 
 @contextmanager
