@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_page_that_is_newer_than_the_plan_is_none_beyond_the_journal(rig: Rig,
 def test_a_record_beyond_the_journal_holds_no_later_page_back(rig: Rig, pypi: FakePyPI, way: str, serial: int) -> None:
     pypi.add_file("foo", "1.0")
     rig.run()
-    with sqlite3.connect(rig.directory / "inventory.sqlite") as inventory:
+    with closing(sqlite3.connect(rig.directory / "inventory.sqlite", isolation_level=None)) as inventory:
         inventory.execute("UPDATE project SET serial = ?", (serial,))
     pypi.add_file("foo", "2.0")
     assert rig.run().failures == []

@@ -1,6 +1,7 @@
 """What upstream publishes is what the mirror holds, after every kind of event."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -234,7 +235,7 @@ def test_what_is_quarantined_is_found_out_from_the_pages_where_no_record_tells(
     rig.run()
     pypi.quarantine_project("suspect")
     rig.run()
-    with sqlite3.connect(rig.directory / "inventory.sqlite") as inventory:
+    with closing(sqlite3.connect(rig.directory / "inventory.sqlite", isolation_level=None)) as inventory:
         inventory.execute("DROP TABLE quarantined")  # as in an inventory of an earlier version
     for _ in range(2):
         pypi.add_file("other", f"1.{pypi.serial}")
