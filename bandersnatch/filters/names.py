@@ -141,9 +141,11 @@ def parse_requirement(text: str) -> Requirement:
     Raises:
         InvalidRequirement: it is invalid, or its versions can't be compared.
     """
-    requirement = Requirement(text)
     try:
-        hash(requirement.specifier)  # parses the versions, which packaging puts off
+        requirement = Requirement(text)  # older packaging parses the versions here
+        hash(requirement.specifier)  # newer packaging puts that off until now
+    except InvalidRequirement:
+        raise
     except ValueError as error:  # an int of over 4,300 digits
         raise InvalidRequirement(str(error)) from error
     return requirement
