@@ -106,10 +106,10 @@ class NothingToldError(UpstreamError):
     """Neither the changelog nor the root index could be read, so we can't tell what has changed."""
 
     def __init__(self, changelog: UpstreamError, index: UpstreamError) -> None:
-        told = f"{changelog}; and the root index can't take the place of XML-RPC: {index}"
+        told = f"{changelog}; and the root index can't replace XML-RPC: {index}"
         reasons = {error.reason for error in (changelog, index) if isinstance(error, UpstreamUnavailableError)}
         if len(reasons) == 1 and type(changelog) is type(index):  # such as a proxy that refuses both: say it once
-            told = f"{changelog}; and the root index can't take the place of XML-RPC, for the same reason"
+            told = f"{changelog}; and the root index can't replace XML-RPC, for the same reason"
         super().__init__(told)
         self.changelog, self.index = changelog, index
 
@@ -120,7 +120,7 @@ class NoIndexError(UpstreamError):
     stops_run = True
 
     def __init__(self, url: str, answers: UpstreamError) -> None:
-        super().__init__(f"{answers}. So {url} is no package index; is the option master right?")
+        super().__init__(f"{answers}. So {url} is not a package index; is the option master right?")
         self.url, self.answers = url, answers
 
 
@@ -132,7 +132,7 @@ class TimeLimitError(BrokenBodyError):
     """A response was still arriving when its time limit expired."""
 
     def __init__(self, url: str, seconds: float) -> None:
-        super().__init__(url, f"not whole after {seconds:g} s, the global-timeout")
+        super().__init__(url, f"incomplete after {seconds:g} s, the global-timeout")
         self.seconds = seconds
 
 
@@ -148,7 +148,7 @@ class OversizedFileError(UpstreamError):
     """A file whose page gives no size turns out to be larger than the free space."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url}: the page tells no size for this file, which grows too large: {reason}")
+        super().__init__(f"{url}: the page gives no size for this file, which gets too large: {reason}")
         self.url, self.reason = url, reason
 
 
@@ -204,7 +204,7 @@ class EndlessJournalError(MalformedResponseError):
         super().__init__(
             url,
             f"the changelog since serial {begin} was read up to {reached} and does not end; "
-            "`bandersnatch mirror --force-check` goes by the list of all projects in its place",
+            "`bandersnatch mirror --force-check` uses the list of all projects instead",
         )
 
 
@@ -212,7 +212,7 @@ class UnsupportedVersionError(MalformedResponseError):
     """Upstream answered in a version of the simple API that we can't read (PEP 629, PEP 691)."""
 
     def __init__(self, url: str, version: str) -> None:
-        super().__init__(url, f"it is of version {version!r} of the simple API; only version 1 is known here")
+        super().__init__(url, f"it is of version {version!r} of the simple API; only version 1 is supported")
         self.version = version
 
 
@@ -285,7 +285,7 @@ class SerialMovedBackError(UpstreamError):
         super().__init__(
             f"{url}: upstream's last serial is {theirs}, but this mirror is at {ours} already. "
             "Was upstream restored from a backup, or is it another index? Nothing was changed; "
-            "to follow it all the same, delete the files state and todo."
+            "to follow it anyway, delete the files state and todo."
         )
         self.ours, self.theirs = ours, theirs
 
@@ -297,8 +297,8 @@ class LostProjectsError(UpstreamError):
 
     def __init__(self, url: str, missing: int, held: int) -> None:
         super().__init__(
-            f"{url}: upstream no longer lists {missing} of the {held} projects that are held, which is taken for an outage: "
-            "nothing was changed. If they are to be removed: bandersnatch mirror --allow-removals"
+            f"{url}: upstream no longer lists {missing} of the {held} projects held, which looks like an outage: "
+            "nothing was changed. To remove them: bandersnatch mirror --allow-removals"
         )
         self.missing, self.held = missing, held
 
@@ -309,8 +309,8 @@ class EmptyIndexError(LostProjectsError):
     def __init__(self, url: str, serial: int) -> None:
         MirrorError.__init__(
             self,
-            f"{url}: upstream lists no projects, although its journal is at serial {serial}, which is taken for an outage: "
-            "nothing was changed. If it is to have none: bandersnatch mirror --allow-removals",
+            f"{url}: upstream lists no projects, although its journal is at serial {serial}, which looks like an outage: "
+            "nothing was changed. To remove everything: bandersnatch mirror --allow-removals",
         )
         self.url, self.serial = url, serial
 
@@ -377,7 +377,7 @@ class UnreadablePageError(MirrorError):
     """A stored page can't be read, so we can't tell which files it lists."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}, so no file can be said to be on no page")
+        super().__init__(f"{path}: {reason}, so it is unknown which files are on no page")
         self.path, self.reason = path, reason
 
 

@@ -57,7 +57,7 @@ def scarcity(error: BaseException) -> ScarceMemoryError | None:
     if isinstance(error, MemoryError):
         return ScarceMemoryError("there is none left", _limit())
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return ScarceMemoryError("no thread is to be had", _limit())
+        return ScarceMemoryError("no thread is available", _limit())
     return None
 
 

@@ -132,7 +132,7 @@ def belongs_to(filename: str, project: NormalizedName) -> bool:
 def filename_problem(filename: str) -> str | None:
     """Return why a file of this name can't be stored, or None; the name goes into a path, a link and log lines."""
     if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):
-        return "is no plain file name"
+        return "is not a plain file name"
     if has_unsafe_characters(filename):
         return "has control characters"
     if filename.endswith(".metadata"):
@@ -171,7 +171,7 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
     names: set[str] = set()
     for file in page.files:
         if file.filename in names:
-            raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' stands there twice")
+            raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' is there twice")
         names.add(file.filename)
     links = _Links(url)
     files: list[DistributionFile] = []

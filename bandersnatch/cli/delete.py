@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
-    # Two blocks: the preview must not hold the equipment of a run while the operator thinks about the answer.
+    # The prompt is outside both blocks, so that Ctrl-C ends the command; inside, it would only set a flag.
     with invocation.equipment(config) as equipment:
         doomed = Deletion(config, equipment).preview(projects)
     status = _tell_missing(projects, doomed)

@@ -40,7 +40,7 @@ def refuse_untouched(path: Path) -> None:
         raise ConfigError(
             [
                 f"{path.absolute()}: this is the example as it was written, which would mirror all of PyPI, "
-                f"{ALL_OF_PYPI}; choose what the mirror shall have, as its first lines say"
+                f"{ALL_OF_PYPI}; choose what the mirror should have, as its first lines say"
             ]
         )
 
@@ -52,7 +52,7 @@ def warning_of_size(config: Config) -> str | None:
         return None
     return (
         f"nothing in the configuration says what to mirror, so this run begins with all of PyPI, {ALL_OF_PYPI}; "
-        'an empty "enabled =" below [plugins] says that it is meant'
+        'an empty "enabled =" below [plugins] says that this is intended'
     )
 
 

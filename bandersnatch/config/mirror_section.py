@@ -47,14 +47,14 @@ class MirrorSection:
         known = [option.name for option in MIRROR_OPTIONS]
         # configparser has no inline comments either: ``json = true ; note`` would otherwise be an odd value, or a path.
         if re.search(r"\s[;#]", text):
-            self._complain(name, text, "a comment must have a line of its own")
+            self._complain(name, text, "a comment must be on its own line")
             self._complained.add(ALIASES.get(name, name))
         if name == "delete-packages" and text.lower() in OFF_VALUES:
             self._complain(name, text, "to keep what upstream removed, write deleted = keep")
         elif name in IGNORED_MIRROR_OPTIONS:
             self.remarks.append(f"{self._place(name)}: {IGNORED_MIRROR_OPTIONS[name]}")
         elif name in ALIASES and ALIASES[name] in self._options:
-            self.remarks.append(f"{self._place(name)}: not used, since {ALIASES[name]} stands there too")
+            self.remarks.append(f"{self._place(name)}: not used, since {ALIASES[name]} is there too")
         elif name in ALIASES or name in known:
             self._given[ALIASES.get(name, name)] = text
             self._written[ALIASES.get(name, name)] = name
@@ -87,8 +87,8 @@ class MirrorSection:
             )
         if values.get("deleted") is DeletedPolicy.KEEP and values.get("simple-format") is SimpleFormat.HTML:
             self._complain(
-                "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page is what "
-                "tells of the files that upstream no longer lists",
+                "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page "
+                "alone records the files that upstream no longer lists",
             )  # fmt: skip
         digest_name = values.get("digest_name")
         if values.get("release-files") is False and digest_name not in (None, "sha256"):

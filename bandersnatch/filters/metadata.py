@@ -180,7 +180,8 @@ class VersionsCount(Struct, frozen=True):
         if facts.page.name in self.exempt:
             return f"[allowlist] packages names {facts.page.name}"
         most = f" to {self.max_versions}" if self.max_versions else ""
-        return f"it has {len(facts.page.versions)} versions, the bounds are {self.min_versions}{most or ' and no end'}"
+        bounds = f"{self.min_versions}{most or ' and no upper bound'}"
+        return f"it has {len(facts.page.versions)} versions, the bounds are {bounds}"
 
 
 def read_regex_project_metadata(settings: Settings) -> ProjectRules | None:
@@ -243,11 +244,11 @@ def _read_rules(settings: Settings, section: str, *, is_range: bool) -> tuple[Ru
         head = settings.name(section, option)
         allowed_tags = {*_NULL_TAGS, Match.ANY.value} if is_range else {*_NULL_TAGS, *(each.value for each in Match)}
         if unknown := [tag for tag in tags if tag not in allowed_tags]:
-            settings.add_problem(head, f'"{unknown[0]}" is no tag: expected {", ".join(sorted(allowed_tags))}')
+            settings.add_problem(head, f'"{unknown[0]}" is not a tag: expected {", ".join(sorted(allowed_tags))}')
         elif names[0] not in roots:
             settings.add_problem(head, f"expected a path that begins with {', '.join(roots)}")
         elif "" in names:
-            settings.add_problem(head, "expected a name between any two dots of the path, and behind the last one")
+            settings.add_problem(head, "expected a name between any two dots of the path, and after the last one")
         elif not entries:
             settings.add_problem(head, f"expected at least one {'version' if is_range else 'pattern'}")
         else:

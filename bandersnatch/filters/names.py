@@ -70,9 +70,9 @@ class NameMatchesNone(Struct, frozen=True):
             if _ANCHOR.search(pattern.pattern) or not (found := list(filter(pattern.search, names))):
                 continue
             yield (
-                f"[filter_regex] packages has {shown(pattern.pattern)!r}, looked for at the beginning of names only: "
-                f"projects that have it elsewhere, {shown(found[0])} for one, are kept ({len(found)} in all). "
-                "With ^ before it, this is meant; [filter_regex] search = true looks for it everywhere"
+                f"[filter_regex] packages has {shown(pattern.pattern)!r}, which matches at the beginning of names only: "
+                f"projects that have it elsewhere, such as {shown(found[0])}, are kept ({len(found)} in all). "
+                "A ^ before it says that this is intended; [filter_regex] search = true looks for it everywhere"
             )
 
     @staticmethod
@@ -130,7 +130,7 @@ def read_requirement(settings: Settings, entry: Entry) -> Requirement | None:
     try:
         return parse_requirement(text) if text else None
     except InvalidRequirement:
-        comma = "; one project stands on each line, without commas" if "," in text else ""
+        comma = "; write one project per line, without commas" if "," in text else ""
         settings.add_problem(entry, f"expected the name of a project, or one with versions such as foo>=1.0{comma}")
         return None
 

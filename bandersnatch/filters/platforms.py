@@ -169,7 +169,7 @@ def _tell_unknown(settings: Settings, entry: Entry, word: str) -> None:
     known += ["py2.7", "py3.8", "win_amd64", "manylinux2014_aarch64"]
     allowed = f"{', '.join(_SYSTEMS)}, pyX.Y, cpXY, an implementation such as pypy, a machine such as aarch64"
     allowed += " or the platform of a wheel"
-    settings.add_problem(entry, f'"{word}" is no platform: expected {allowed}{suggestion(word, known)}')
+    settings.add_problem(entry, f'"{word}" is not a platform: expected {allowed}{suggestion(word, known)}')
 
 
 def _tags_of(facts: FileFacts) -> frozenset[Tag]:

@@ -168,16 +168,16 @@ def _enabled(settings: Settings) -> list[str]:
         name = OLD_NAMES.get(entry.text, entry.text)
         if name != entry.text:
             place = settings.place(*settings.enabling, entry.line)
-            settings.remarks.append(f"{place}: {entry.text}: its name is {name} today")
+            settings.remarks.append(f"{place}: {entry.text}: it is now called {name}")
         if name == ALL:
             names |= {each for each in FILTER_NAMES if _is_configured(each, settings)}
         elif name in FILTER_NAMES:
             names.add(name)
         elif "#" in name:
-            settings.add_problem(entry, "expected the name of a filter alone; a comment must have a line of its own")
+            settings.add_problem(entry, "expected the name of a filter alone; a comment must be on its own line")
         elif set(name) & set(", "):
             commas = ", without commas" if "," in name else ""
-            settings.add_problem(entry, f"expected one filter on each line{commas}")
+            settings.add_problem(entry, f"expected one filter per line{commas}")
         else:
             hint = suggestion(name, sorted(FILTER_NAMES)) or f" ({ALL}, {', '.join(sorted(FILTER_NAMES))})"
             settings.add_problem(entry, f"expected the name of a filter{hint}")
@@ -203,7 +203,7 @@ def _check_idle(names: list[str], settings: Settings) -> None:
                 settings.problems.append(
                     f"{place}: versions 2.1 to 3.1 applied it, newer ones only what [plugins] enables: "
                     f"to apply it, write {todays} to [plugins] enabled; "
-                    'to mirror without it, take it out, or write "enabled =" there'
+                    'to mirror without it, remove it, or write "enabled =" there'
                 )
             else:
                 wanted = todays or " or ".join(sorted(readers))

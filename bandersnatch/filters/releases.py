@@ -234,7 +234,7 @@ def _shown_version(release: Release) -> str:
 
 
 def _subject(release: Release) -> str:
-    return f"the release is {shown(release.version)}" if release.is_known else "the files are of no release"
+    return f"the release is {shown(release.version)}" if release.is_known else "the files have no release"
 
 
 def _shown(specifiers: Specifiers, project: NormalizedName) -> str:

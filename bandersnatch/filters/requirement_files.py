@@ -139,7 +139,7 @@ def _text_of(path: Path) -> str:
             return data.decode(encoding)
         except (UnicodeDecodeError, LookupError) as error:
             reason = reason or str(error)
-    raise RequirementFileError(f"{path}: is no text: {reason}")
+    raise RequirementFileError(f"{path}: is not text: {reason}")
 
 
 def _joined(folder: Path, name: str) -> Path:

@@ -144,7 +144,7 @@ class Settings(Struct):
                 self._compare_with_todays(section, name)
                 continue
             if name != section:
-                self.remarks.append(f"{self.ini.place(section)}: its name is [{name}] today")
+                self.remarks.append(f"{self.ini.place(section)}: it is now called [{name}]")
             self._names_in_file[name] = section
             self._wrong |= {(name, option) for option in self.ini.sections[section].broken}
             options = self.ini.options(section)
@@ -227,7 +227,7 @@ class Settings(Struct):
         if entry is None:
             return 0
         if re.fullmatch(r"\d{1,9}", entry.text, re.ASCII) is None:
-            self.add_problem(entry, "expected a whole number; 0 switches it off")
+            self.add_problem(entry, "expected a whole number; 0 disables it")
             return 0
         return int(entry.text)
 
@@ -240,7 +240,7 @@ class Settings(Struct):
                 continue
             hint = suggestion(option, known) or f"; expected {' or '.join(known)}"
             if option == _OLD_ENABLED:
-                hint = "; what enables filters is [plugins] enabled, and was [blacklist] plugins up to version 4"
+                hint = "; [plugins] enabled enables filters; up to version 4, [blacklist] plugins did"
             self.problems.append(f"{self.place(section, option)}: unknown option{hint}")
 
     def _compare_with_todays(self, old: str, name: str) -> None:
@@ -254,7 +254,7 @@ class Settings(Struct):
             if option not in todays or words != _words(todays[option]):
                 self.problems.append(
                     f"{self.ini.place(old, option)}: [{name}] {option} says something else; "
-                    f"versions up to 4 read this one, newer ones that: write all that counts to [{name}]"
+                    f"versions up to 4 read this one, newer ones that: write everything that should apply to [{name}]"
                 )
         self.warnings.append(f"{self.ini.place(old)}: not needed, since there is [{name}] too")
 
@@ -269,7 +269,7 @@ class Settings(Struct):
         elif {_todays_name(each) for each in _words(old)} != {_todays_name(each) for each in _words(enabled)}:
             self.problems.append(
                 f"{place}: [plugins] enabled says something else; versions 3.3 and 4 read this one, newer ones that: "
-                "write all filters that count to [plugins] enabled, and take this one out"
+                "write all filters that should apply to [plugins] enabled, and remove this one"
             )
         else:
             self.remarks.append(f"{place}: not needed, since [plugins] enabled says the same")

@@ -232,7 +232,7 @@ class _Reader(io.RawIOBase):
     def _read_body(self, speed: LeastSpeed, buffer: Any) -> int:
         begun = time.monotonic()
         if begun - self._begun > self._limit_seconds:
-            raise TimeIsOverError(f"not whole after {self._limit_seconds:g} s")
+            raise TimeIsOverError(f"incomplete after {self._limit_seconds:g} s")
         if self._received - self.body_bytes > MOST_FRAMING_BYTES + MOST_FRAMING_TIMES * self.body_bytes:
             raise EndlessAnswerError(f"of {self._received} bytes, only {self.body_bytes} are the body")
         count = self._raw.readinto(buffer) or 0

@@ -163,7 +163,7 @@ class _Reader(Struct):
 
     def _begin_section(self, number: int, name: str) -> None:
         if name in self.sections and name != DEFAULT_SECTION:
-            self.twice.append(f"line {number}: the section [{name}] stands there twice")
+            self.twice.append(f"line {number}: the section [{name}] is there twice")
         self._section = self.sections.setdefault(name, _OpenSection(name, number))
         self._lines = None
 
@@ -176,5 +176,5 @@ class _Reader(Struct):
             self._lines = []  # indented lines that follow belong to it, and are not reported again
             return
         if name in section.options:
-            self.twice.append(f"line {number}: [{section.name}] {shown(name)} stands there twice")
+            self.twice.append(f"line {number}: [{section.name}] {shown(name)} is there twice")
         section.options[name] = self._lines = [Line(number, value.strip())]

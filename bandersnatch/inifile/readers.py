@@ -191,7 +191,7 @@ def read_storage_backend(text: str) -> str:
         case "filesystem":
             return text
         case "s3":
-            raise OptionError("the backend for S3 is planned, and not there yet; expected filesystem")
+            raise OptionError("the backend for S3 is planned, but not there yet; expected filesystem")
         case "swift":
             raise OptionError("there is no backend for Swift, and S3 is the one that is planned; expected filesystem")
         case _:

@@ -96,7 +96,7 @@ class DryRun:
         filters = self._config.filters
         if is_known or not filters.shape_pages or not self._inventory.totals()[0]:
             return self._selection.told(filters.names)
-        may_be = "the filters may select otherwise than the program that left this tree; --full counts the files"
+        may_be = "the filters may select other files than the program that made this tree; --full counts the files"
         return f"{may_be}; {reasons(filters.names)}"
 
     def _guess(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:

@@ -91,7 +91,7 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
         if not _is_meant(target, release):
             continue
         found = True
-        subject = f"{project}=={release.version}" if release.is_known else f"{project}, files of no release"
+        subject = f"{project}=={release.version}" if release.is_known else f"{project}, files without a release"
         verdicts = selection.release_verdicts(release)
         yield from _told(subject, verdicts, gone_project)
         gone = gone_project or (subject if _is_dropped(verdicts) else None)
@@ -122,5 +122,5 @@ def _told(subject: str, verdicts: list[Verdict], gone: str | None = None) -> Ite
     elif gone is not None:
         yield f"{subject}: dropped, with {gone}"
     else:
-        yield f"{subject}: kept" + ("" if verdicts else ", no filter has a say in it")
+        yield f"{subject}: kept" + ("" if verdicts else ", no filter applies to it")
     yield from (f"    {verdict}" for verdict in verdicts)

@@ -82,7 +82,7 @@ class Leftovers:
             except InterruptedRunError:
                 if is_stopped():
                     raise
-                logger.info("the next run goes on with the search")
+                logger.info("the next run continues the search")
                 return
             else:
                 self._delete_found(found, policy)

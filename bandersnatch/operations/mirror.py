@@ -224,7 +224,7 @@ class Mirror:
             return Report()
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - as above
 
-        logger.info("projects to look at again, of which no change is told: %d", len(refresh.todo))
+        logger.info("projects to check again, although nothing says that they have changed: %d", len(refresh.todo))
         asked = dict.fromkeys(refresh.todo)
         before = {each.name: each for each in filter(None, map(self._inventory.get, asked))}
         work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy)

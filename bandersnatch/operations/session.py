@@ -154,9 +154,8 @@ class Session(Struct, frozen=True):
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
             if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
                 return False
-            self.inventory.begin_anew("there are no pages of some of its projects")
-        # This order survives a kill: the loss is on record before the new inventory is valid, and looks as if nothing
-        # was lost.
+            self.inventory.begin_anew("some of its projects have no pages")
+        # This order survives a kill: the loss is on record before the new inventory is valid, and hides it.
         leftovers = Leftovers(self.storage, self.inventory)
         leftovers.record_loss()
         self.inventory.put_all(held_projects(self.storage))

@@ -165,7 +165,7 @@ class Work:
             ended = made_up(failures, todo, self._upstream, self._is_here)
             failures = [failure for failure in failures if failure.project not in ended]
             for project in sorted(ended):
-                logger.info("%s: it has no page, and upstream's list does not have it any more: it is let go", project)
+                logger.info("%s: it has no page, and upstream no longer lists it: it leaves the todo list", project)
                 todo.discard(project)
         self.report.failures = failures
         return sorted(explained)
@@ -220,7 +220,7 @@ class Work:
             case Failure(project, StaleMetadataError() | AheadOfJournalError() as error) if schedule.postpone(
                 project, time.monotonic()
             ):
-                logger.debug("%s; it is asked for again later in this run", error)
+                logger.debug("%s; it is requested again later in this run", error)
                 return
             case Failure(_, InterruptedRunError()):
                 return

@@ -111,7 +111,7 @@ def _without_wrong(
     }
     if not wrong:
         return serials
-    logger.warning("serials here that upstream's index belies: %s, looked at again", count_of(len(wrong), "project"))
+    logger.warning("serials here that contradict upstream's index: %s, checked again", count_of(len(wrong), "project"))
     held.lower_serials(wrong)
     return {**serials, **{name: at - 1 if at else 0 for name, at in wrong.items()}}
 

@@ -52,7 +52,7 @@ class OwnProjects:
         if own - known:
             names = ", ".join(sorted(own - known))
             logger.warning(
-                "upstream never had %s: taken for your own, kept, and not counted as removed; "
+                "upstream never had %s: assumed to be your own, kept, and not counted as removed; "
                 "bandersnatch delete NAME, or mirror --allow-removals, removes it",
                 names,
             )

@@ -153,7 +153,7 @@ def _ask(
         )
         # An index of static files never has XML-RPC, and the log need not say so in every run.
         level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
-        logger.log(level, "%s; this run goes by the root index %s/simple/ in its place", error, upstream.url)
+        logger.log(level, "%s; this run uses the root index %s/simple/ instead", error, upstream.url)
         return newest, True
 
 

@@ -33,7 +33,7 @@ class SelectionChanges(Struct):
         if not self.dropped and not self.added:
             return None
         return (
-            "the filters select otherwise than the program that left this tree: "
+            "the filters select other files than the program that made this tree: "
             f"they drop {_counted(self.dropped)} that it has, and keep {_counted(self.added)} that it left out; "
             f"{reasons(filter_names)}"
         )

@@ -119,7 +119,7 @@ class InventoryDatabase:
         return False
 
     def _tell(self, reason: str) -> None:
-        logger.warning("%s is not sound (%s): what is held is read from the pages instead", self._path, reason)
+        logger.warning("%s is damaged (%s): it is rebuilt from the pages", self._path, reason)
 
     def _make_anew(self) -> None:
         salvaged = self._salvage() if os.path.lexists(self._path) or self._connection is not None else {}
@@ -162,7 +162,7 @@ class InventoryDatabase:
                 if isinstance(error, sqlite3.Error) and not is_damage(error):
                     raise StorageError(str(self._path), "use the inventory", cause_of(error, self._path)) from error
                 self._give_up(self._connection)
-                reason = f"{error}; the next run makes it anew from the pages"
+                reason = f"{error}; the next run rebuilds it from the pages"
                 raise StorageError(str(self._path), "use the inventory", reason) from error
             finally:
                 cursor.close()

@@ -96,7 +96,7 @@ def checked(kind: type[_T], rows: Iterable[tuple[Any, ...]]) -> list[_T]:
     try:
         return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]  # the type is made at run time
     except msgspec.ValidationError as error:
-        raise UnsoundError(f"a row is none of ours: {error}") from error
+        raise UnsoundError(f"a row is invalid: {error}") from error
 
 
 def shown_name(project: str, display_name: str) -> str:
@@ -114,7 +114,7 @@ def check_rows(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
     for table in tables:
         for row in _rows_of(connection, table, _TABLES[table][1]):
             if "path" not in _TABLES[table][0] and table != "refreshed" and parse_project_name(row[0]) != row[0]:
-                raise UnsoundError(f"{row[0]!r} is no project's name")
+                raise UnsoundError(f"{row[0]!r} is not a project's name")
 
 
 def salvage(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -161,7 +161,7 @@ def name_of(name: str) -> NormalizedName:
         UnsoundError: it is not a valid name.
     """
     if parse_project_name(name) != name:
-        raise UnsoundError(f"{name!r} is no project's name")
+        raise UnsoundError(f"{name!r} is not a project's name")
     return NormalizedName(name)
 
 

@@ -118,7 +118,7 @@ class StateStore:
         data = self._storage.read_record(TODO, _MAX_TODO_BYTES)
         if data is None:
             return None
-        begin = "everything will be checked" if serial is None else f"going on from serial {serial} in its place"
+        begin = "everything will be checked" if serial is None else f"continuing from serial {serial} instead"
         try:
             todo = TodoList.from_text(data.decode("utf-8"))
         except (TodoFormatError, UnicodeDecodeError) as error:
@@ -144,7 +144,7 @@ class StateStore:
         text = data.decode("utf-8", "replace").strip()
         serial, held = parse_serial(text), self._storage.read_record(STATE, _MAX_RECORD_BYTES)
         if held is None and serial:
-            logger.info("going on from serial %d of the file status, which another bandersnatch left", serial)
+            logger.info("continuing from serial %d of the file status, which another bandersnatch left", serial)
             self._storage.save(STATE, [f"{serial}\n".encode()])
             self._storage.delete(TODO)
         elif serial == 0 and held is not None:

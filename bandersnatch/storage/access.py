@@ -36,7 +36,7 @@ def tell_ignored_case(directory: Path) -> None:
     with suppress(OSError):
         if os.path.samefile(simple, simple.with_name(simple.name.upper())):
             logger.info(
-                "%s: this filesystem does not tell upper from lower case; files whose paths differ in nothing else would "
+                "%s: this filesystem ignores case; files whose paths differ only in case would "
                 "overwrite each other, as PyPI has none. After a move to another filesystem make a full resync (README.md)",
                 directory,
             )

@@ -281,7 +281,7 @@ class FilesystemStorage(StoredTree):
         try:
             return self._parts.open_new(path) if is_new else self._parts.open_again(path)
         except NotADirectoryError as error:
-            raise PathConflictError(path, "a file lies where its folder would be") from error
+            raise PathConflictError(path, "a file is where its folder would be") from error
         except OSError as error:
             raise self._error(path, "write", error) from error
 
@@ -289,12 +289,12 @@ class FilesystemStorage(StoredTree):
         try:
             self._parts.publish(path)
         except NotADirectoryError as error:
-            raise PathConflictError(path, "a file lies where its folder would be") from error
+            raise PathConflictError(path, "a file is where its folder would be") from error
         except IsADirectoryError as error:
-            raise PathConflictError(path, "a folder lies where the file would be") from error
+            raise PathConflictError(path, "a folder is where the file would be") from error
         except OSError as error:
             if error.errno in _OF_THE_NAME:
-                raise PathConflictError(path, f"the filesystem takes no such name: {error.strerror}") from error
+                raise PathConflictError(path, f"the filesystem does not allow this name: {error.strerror}") from error
             raise self._error(path, "write", error) from error
 
     def _is_same(self, path: StoredPath, writer: FileWriter) -> bool:

@@ -135,7 +135,7 @@ def stored_path(url: str) -> StoredPath:
     except ValueError as error:
         raise MalformedResponseError(url, f"no URL: {error}") from error
     if not found or len(rest) > _MAX_PATH_BYTES or not _is_plain(path):
-        raise MalformedResponseError(url, "the URL leads to no place below packages/")
+        raise MalformedResponseError(url, "the URL does not lead below packages/")
     return StoredPath(f"{PACKAGES}/{path}")
 
 

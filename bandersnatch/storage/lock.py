@@ -112,7 +112,7 @@ def _require_plain(path: Path, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise StorageError(str(path), "lock", "it is a link, which is not followed; delete it")
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise StorageError(str(path), "lock", "it is no plain file with one name; delete it")
+        raise StorageError(str(path), "lock", "it is not a plain file with one name; delete it")
 
 
 def _write(descriptor: int, record: bytes) -> None:

@@ -102,7 +102,7 @@ def record_mirror(directory: Path) -> None:
         with suppress(OSError):
             _write(path, os.fsencode(text))
             return
-    logger.debug("%s: no record can be kept of the mirror outside of it", directory)
+    logger.debug("%s: no record of the mirror can be kept outside it", directory)
 
 
 def _is_directory(directory: Path) -> bool:
@@ -112,7 +112,7 @@ def _is_directory(directory: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.lexists(directory):
             target = f"a link to {os.readlink(directory)}, which is not there" if directory.is_symlink() else "a file"
-            raise StorageError(str(directory), "use", f"it is no directory, but {target}") from error
+            raise StorageError(str(directory), "use", f"it is not a directory, but {target}") from error
         return False
     except OSError as error:
         raise StorageError(str(directory), "read the directory", error) from error
@@ -143,7 +143,7 @@ def _recorded(directory: Path) -> list[str] | None:
         names = text.removeprefix(begin).splitlines()
         if text.startswith(begin) and {*names} <= {*_MOUNTABLE}:
             return names
-        logger.warning("%s: this is no record of a mirror; it is not used", path)
+        logger.warning("%s: this is not a record of a mirror; it is ignored", path)
     return None
 
 

@@ -47,10 +47,8 @@ def _set_aside(path: Path, *, may_be_link: bool) -> None:
     try:
         path.rename(new)
     except OSError as error:
-        raise StorageError(str(path), "set aside what is no plain file", error) from error
-    logger.warning(
-        "%s was no plain file; it is called %s now, and what it should have held is made anew", path, new.name
-    )
+        raise StorageError(str(path), "rename what is not a plain file", error) from error
+    logger.warning("%s was not a plain file; it was renamed to %s, and a new one is made", path, new.name)
 
 
 def _names_beside(path: Path) -> Iterator[Path]:

@@ -28,7 +28,9 @@ class Shortcomings:
         """Make everything written to this filesystem durable; if it can't be flushed alone, flush all filesystems."""
         folder = os.open(self._root, os.O_RDONLY)
         try:
-            if not self._is_done(self._flushing, "can't be flushed by itself; all are", partial(_syncfs, folder)):
+            if not self._is_done(
+                self._flushing, "can't be flushed alone; all filesystems are", partial(_syncfs, folder)
+            ):
                 os.sync()
         finally:
             os.close(folder)
@@ -49,12 +51,12 @@ class Shortcomings:
 
     def set_times(self, file: int | str, seconds: tuple[float, float]) -> None:
         """Set access and modification time, in seconds since 1970."""
-        told = "lets this user set no times: files have those of their writing"
+        told = "does not let this user set times: files have the time of their writing"
         self._is_done(self._times, told, partial(os.utime, file, seconds))
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         """Set the permissions of an open file."""
-        told = "lets this user set no permissions: files have those that it gives them"
+        told = "does not let this user set permissions: files have its defaults"
         self._is_done(self._modes, told, partial(os.fchmod, descriptor, mode))
 
     def _is_done(self, once: "_Once", told: str, act: Callable[[], object]) -> bool:

@@ -58,7 +58,7 @@ class StoredTree:
             if error.errno in ABSENT or self.is_folder(path):
                 return None
             raise self._error(path, "read", error) from error
-        logger.warning("%s/%s is no plain file of %d bytes at most; it is not read", self._root, path, most)
+        logger.warning("%s/%s is not a plain file of at most %d bytes; it is not read", self._root, path, most)
         return None
 
     @contextmanager

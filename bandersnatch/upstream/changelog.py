@@ -107,7 +107,7 @@ class Changelog:
             asked = newest
             rows = self._call("changelog_since_serial", asked)
             if not isinstance(rows, list):
-                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, not a list")
             read = [self._read_row(row, asked) for row in rows]
             if max((serial for serial, _ in read), default=0) > end:
                 # Even by one: no other answer would confirm it, and the next run would conclude that upstream had moved
@@ -144,7 +144,7 @@ class Changelog:
                 break
             rows = self._call("changelog_since_serial", begin)
             if not isinstance(rows, list):
-                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, no list")
+                raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, not a list")
             told = [self._read_row(row, begin) for row in rows]
             is_last = len(rows) < SMALLEST_LIMIT
             newest = max((serial for serial, _ in told), default=begin)
@@ -162,11 +162,11 @@ class Changelog:
         """
         listed = self._call("list_packages_with_serial", read=_read_list, limit_bytes=MAX_LIST_BYTES)
         if not isinstance(listed, dict):
-            raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, no struct")
+            raise self._malformed(f"list_packages_with_serial is {type(listed).__name__}, not a struct")
         if not all(isinstance(name, str) for name in listed):
-            raise self._malformed("list_packages_with_serial has projects whose name is none")
+            raise self._malformed("list_packages_with_serial has projects with an invalid name")
         if not all(map(_is_count, listed.values())):
-            raise self._malformed("list_packages_with_serial has projects whose serial is none")
+            raise self._malformed("list_packages_with_serial has projects with an invalid serial")
         if max(listed.values(), default=0) > journal_end:  # the journal may have grown since we asked
             journal_end = self.last_serial()
         if wrong := [name for name, serial in listed.items() if serial > journal_end]:

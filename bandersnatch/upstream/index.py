@@ -301,7 +301,7 @@ def _read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
             raise
         raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
     host = urlsplit(answer.url).netloc
-    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is taken all the same", host, said)
+    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is accepted anyway", host, said)
     return parsed
 
 

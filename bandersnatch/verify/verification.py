@@ -291,7 +291,7 @@ class Verification:
         explained = removed_since(self._states.load(), self._equipment.upstream, api_method)
         for project, failure in self._doubtful.items():
             if project in explained:
-                logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror looks at it", project)
+                logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror checks it", project)
             else:
                 self._tally.fail(failure)
 

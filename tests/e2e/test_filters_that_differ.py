@@ -114,7 +114,7 @@ DIFFERENCES = {
         plugins("prerelease_release, latest_release") + "[latest_release]\nkeep = 1\n",
         sdists("1.0", "2.0"),
         named("1.0", "2.0"),
-        Says("expected one filter on each line, without commas"),
+        Says("expected one filter per line, without commas"),
     ),
     "a section with the name of a filter": Difference(
         plugins("blocklist_project") + "[blocklist_project]\npackages = one\n",

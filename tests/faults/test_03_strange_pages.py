@@ -199,7 +199,7 @@ def test_size_that_only_the_mirror_knows_is_compared(rig: Rig, pypi: FakePyPI) -
 def test_another_version_of_the_simple_api_is_named(rig: Rig, pypi: FakePyPI, path: str) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault(path, Edit(lambda page: page | {"meta": {"api-version": "2.0"}}), times=None)
-    words = "it is of version '2.0' of the simple API; only version 1 is known here"
+    words = "it is of version '2.0' of the simple API; only version 1 is supported"
     if path == "/simple/":
         with pytest.raises(UpstreamError, match=words):
             rig.run(api_method="simple")

@@ -189,7 +189,7 @@ def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
     report = rig.run(pace=pace)
     (failure,) = report.failures
     assert (failure.project, type(failure.error)) == ("endless", OversizedFileError)
-    assert "tells no size for this file, which grows too large: " in str(failure.error)
+    assert "gives no size for this file, which gets too large: " in str(failure.error)
     assert "and more would not " in str(failure.error)
     assert report.updated == 20
     assert not list(disk.rglob("*.part"))

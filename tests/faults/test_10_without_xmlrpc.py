@@ -28,7 +28,7 @@ def test_both_ways_reach_the_same_mirror(
     caplog.set_level("INFO")
     assert rig.run(timeout="1.5").failures == []
     rig.assert_matches()
-    told = [record.levelname for record in caplog.records if "goes by the root index" in record.getMessage()]
+    told = [record.levelname for record in caplog.records if "uses the root index" in record.getMessage()]
     assert told == ["INFO" if fault == Status(404) else "WARNING"]
     pypi.remove_project("doomed")
     pypi.quarantine_project("suspect")
@@ -217,7 +217,7 @@ def test_mirror_of_plain_files_is_told_once_that_there_is_no_xmlrpc(
         pypi.add_file("foo", version)
         rig.run()
         rig.run()
-    told = [record.levelname for record in caplog.records if "goes by the root index" in record.getMessage()]
+    told = [record.levelname for record in caplog.records if "uses the root index" in record.getMessage()]
     assert told == ["INFO"]
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
@@ -231,7 +231,7 @@ def test_rate_limit_of_more_than_a_minute_makes_the_run_go_by_the_index_at_once(
     rig.assert_matches()
     assert len(pypi.rpc_calls()) == 1
     assert "Limit may reset in 61 seconds." in caplog.text
-    assert f"this run goes by the root index {pypi.url}/simple/ in its place" in caplog.text
+    assert f"this run uses the root index {pypi.url}/simple/ instead" in caplog.text
 
 
 def test_last_line_says_what_xmlrpc_and_the_root_index_answered(rig: Rig, pypi: FakePyPI) -> None:
@@ -240,6 +240,6 @@ def test_last_line_says_what_xmlrpc_and_the_root_index_answered(rig: Rig, pypi: 
     result = rig.command("mirror")
     assert result.returncode == 4
     last = result.stderr.splitlines()[-1]
-    assert f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC" in last
+    assert f"{pypi.url}/pypi: not found; and the root index can't replace XML-RPC" in last
     assert "/simple/: no PEP 691 root index, but text/html. So" in last
     assert result.stderr.count("not found") == 1

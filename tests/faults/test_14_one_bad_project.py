@@ -110,5 +110,5 @@ def test_a_page_with_a_file_twice_among_very_many_is_refused_at_once(rig: Rig, p
     pypi.fault("/simple/bad/", Edit(lambda page: page | {"files": [*files, files[-1]]}), times=None)
     report = rig.run()
     assert [str(failure.error) for failure in report.failures] == [
-        f"{pypi.url}/simple/bad/: the file 'x-39999.whl' stands there twice"
+        f"{pypi.url}/simple/bad/: the file 'x-39999.whl' is there twice"
     ]

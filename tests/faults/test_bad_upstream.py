@@ -83,7 +83,7 @@ HOSTILE_PAGES: list[tuple[str, Fault, str]] = [
     ("no files", edit_page(lambda page: page.pop("files")), "missing required field `files`"),
     ("of another project", edit_page(lambda page: page.update(name="bar")), "the page is of project 'bar'"),
     ("status", edit_page(lambda page: page.update({"project-status": {"status": "<b>"}})), "project-status '<b>'"),
-    ("duplicates", edit_page(lambda page: page["files"].append(page["files"][0])), "stands there twice"),
+    ("duplicates", edit_page(lambda page: page["files"].append(page["files"][0])), "is there twice"),
     ("no name", drop_field("filename"), "missing required field `filename` - at `$.files[0]`"),
     ("size in words", edit_file(size="twelve"), "has size 'twelve'"),
     ("negative size", edit_file(size=-1), "has size -1"),
@@ -195,7 +195,7 @@ def test_page_of_which_no_file_has_a_place_is_refused(rig: Rig, pypi: FakePyPI) 
     pypi.add_file("foo", "1.0")
     pypi.fault("/simple/foo/", edit_file(url="/files/foo-1.0-py3-none-any.whl"), times=None)
     (failure,) = rig.run().failures
-    assert "the URL leads to no place below packages/" in str(failure.error)
+    assert "the URL does not lead below packages/" in str(failure.error)
     assert not (rig.web / "simple/foo").exists()
 
 

@@ -45,7 +45,7 @@ def assert_recovers(rig: Rig, victim: Path) -> None:
     try:
         report = rig.run()
     except StorageError as error:
-        assert "the next run makes it anew" in str(error)  # noqa: PT017 - most times there is none
+        assert "the next run rebuilds it" in str(error)  # noqa: PT017 - most times there is none
         report = rig.run()
     assert report.failures == []
     rig.assert_matches()
@@ -106,7 +106,7 @@ def test_projects_that_are_lost_come_back_in_one_run_that_has_nothing_else_to_do
     (rig.web / "simple" / "index.html").write_text("without it")
     result = rig.command("mirror")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("is not sound (projects are missing, or were added)") == 1
+    assert result.stderr.count("is damaged (projects are missing, or were added)") == 1
     rig.assert_matches()
 
 
@@ -171,7 +171,7 @@ def test_whoever_owns_what_lay_in_a_records_place_finds_it_beside(rig: Rig, vict
     (rig.directory / DATABASE).unlink()
     make_folder(rig.directory / DATABASE)
     result = rig.command("mirror")
-    assert re.search(rf"{DATABASE} was no plain file; it is called {DATABASE}.set-aside now", result.stderr)
+    assert re.search(rf"{DATABASE} was not a plain file; it was renamed to {DATABASE}.set-aside", result.stderr)
     assert (rig.directory / f"{DATABASE}.set-aside" / "file").exists()
 
 

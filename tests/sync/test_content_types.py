@@ -49,7 +49,7 @@ def test_json_under_a_wrong_type_is_taken_and_told_once(
     rig.assert_matches()
     told = [record.getMessage() for record in caplog.records if "sends JSON as" in record.getMessage()]
     host = pypi.url.partition("//")[2]
-    assert told == [f"{host} sends JSON as {kind or 'something of no type'}; it is taken all the same"]
+    assert told == [f"{host} sends JSON as {kind or 'something of no type'}; it is accepted anyway"]
 
 
 @pytest.mark.usefixtures("helped_or_not")

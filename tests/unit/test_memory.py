@@ -87,7 +87,7 @@ def test_no_thread_to_be_had_is_told_once(rig: Rig) -> None:
     rig.pypi.add_file("foo", "1.0")
     result = run(rig, None, "-c", WITHOUT_THREADS)
     assert_told_once(result)
-    assert "no thread is to be had" in result.stderr
+    assert "no thread is available" in result.stderr
     assert run(rig, None).returncode == 0
     rig.assert_matches()
 

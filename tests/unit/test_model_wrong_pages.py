@@ -110,12 +110,12 @@ def test_a_wrong_field_of_a_file_is_named(key: str, new: object, words: str) -> 
 @pytest.mark.parametrize(
     ("key", "new", "words"),
     [
-        ("filename", "", "is no plain file name"),
-        ("filename", ".", "is no plain file name"),
-        ("filename", "..", "is no plain file name"),
-        ("filename", ".hidden", "is no plain file name"),
-        ("filename", "a/b.whl", "is no plain file name"),
-        ("filename", "..\\b.whl", "is no plain file name"),
+        ("filename", "", "is not a plain file name"),
+        ("filename", ".", "is not a plain file name"),
+        ("filename", "..", "is not a plain file name"),
+        ("filename", ".hidden", "is not a plain file name"),
+        ("filename", "a/b.whl", "is not a plain file name"),
+        ("filename", "..\\b.whl", "is not a plain file name"),
         ("filename", "a\0.whl", "has control characters"),
         ("filename", "a\n.whl", "has control characters"),
         ("filename", "a\x1b[2J.whl", "has control characters"),
@@ -152,7 +152,7 @@ def test_the_message_names_the_file_of_the_wrong_field() -> None:
 
 
 def test_a_page_may_name_a_file_only_once() -> None:
-    with pytest.raises(MalformedResponseError, match=f"the file '{WHEEL}' stands there twice"):
+    with pytest.raises(MalformedResponseError, match=f"the file '{WHEEL}' is there twice"):
         parse(wire_page(wire_file(), wire_file("sample-1.0.tar.gz"), wire_file()))
 
 

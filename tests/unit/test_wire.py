@@ -63,7 +63,7 @@ def test_every_minor_version_of_the_api_is_read(meta: object) -> None:
 @pytest.mark.parametrize("version", ["2.0", "0.9", "2", 2, "10.0", "", "one", "1.x", "1.0\n"])
 @pytest.mark.parametrize("shape", [{}, {"files": {}, "projects": {}}, {"name": ["sample"]}])
 def test_another_major_version_of_the_api_is_refused_whatever_its_shape(version: object, shape: dict[str, Any]) -> None:
-    words = r"it is of version '.*' of the simple API; only version 1 is known here$"
+    words = r"it is of version '.*' of the simple API; only version 1 is supported$"
     with pytest.raises(UnsupportedVersionError, match=words):
         parse(wire_page(wire_file(), meta={"api-version": version}) | shape)
     with pytest.raises(UnsupportedVersionError, match=words):

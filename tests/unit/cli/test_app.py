@@ -248,7 +248,7 @@ def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI
     assert result.returncode == 4
     assert [line.split(": ", 1)[1] for line in result.stderr.splitlines()][-1] == (
         "the run has ended: http://127.0.0.1:9/pypi: Connection refused; "
-        "and the root index can't take the place of XML-RPC, for the same reason"
+        "and the root index can't replace XML-RPC, for the same reason"
     )
     assert "Traceback" not in result.stderr
 

@@ -114,11 +114,11 @@ reserve = 20GBs
         ("line 8", "timeout -> timeout"),
         ("line 9", "unknown option (did you me"),
         ("line 10", "expected an absolute path,"),
-        ("line 12", "[mirror] json stands there twice"[:26]),
+        ("line 12", "[mirror] json is there twice"[:26]),
         ("line 14", "six'"),
         ("line 16", "unknown section (did you m"),
         ("line 17", "expected name = value, not"[:26]),
-        ("line 18", "the section [mirror] stands"[:26]),
+        ("line 18", "the section [mirror] is there"[:26]),
         ("line 19", "expected a size such as 50"),
     ]
 
@@ -134,9 +134,9 @@ def test_comments_have_a_line_of_their_own(path: Path) -> None:
 
 @pytest.mark.parametrize("comment", [" ; c", " # c"])
 def test_a_comment_behind_a_value_is_an_error(path: Path, comment: str) -> None:
-    assert problem_with(path, "directory", f"/srv/a{comment}").endswith(": a comment must have a line of its own")
-    assert problem_with(path, "stop-on-error", f"TRUE{comment}").endswith(": a comment must have a line of its own")
-    assert problem_with(path, "keep-index-versions", f"3{comment}").endswith(": a comment must have a line of its own")
+    assert problem_with(path, "directory", f"/srv/a{comment}").endswith(": a comment must be on its own line")
+    assert problem_with(path, "stop-on-error", f"TRUE{comment}").endswith(": a comment must be on its own line")
+    assert problem_with(path, "keep-index-versions", f"3{comment}").endswith(": a comment must be on its own line")
 
 
 def test_names_of_options_are_case_sensitive(path: Path) -> None:

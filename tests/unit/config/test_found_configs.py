@@ -79,7 +79,7 @@ def old(section: str, *names: str) -> str:
 
 
 def renamed(old_name: str, name: str) -> str:
-    return f"{old_name}: its name is {name} today"
+    return f"{old_name}: it is now called {name}"
 
 
 BLACKLIST = renamed("[blacklist]", "[blocklist]")
@@ -167,7 +167,7 @@ CASES = {
     "4-diff-file": Case(drops=("example1-*", "example2-*", *PRE)),
     "5-versions": Case(keeps=("six-1.16*", "Django-1.11*", "Django-3.2*", "requests-*")),
     "5-size": Case(drops=("Django-*",)),
-    "5-s3": Case(errors=("[mirror] storage-backend = s3: the backend for S3 is planned, and not there yet",)),
+    "5-s3": Case(errors=("[mirror] storage-backend = s3: the backend for S3 is planned, but not there yet",)),
     "6-s3-left-over": Case(told=("[s3]: not needed: the mirror is kept in the filesystem",), drops=("example1-*",)),
     "6-requirements": Case(keeps=("six-1.15.0*", "requests-2.31*")),
     "6-public-mirror": Case(
@@ -193,7 +193,7 @@ CASES = {
     "8-lists-not-enabled": Case(told=(f"[allowlist] packages: {IDLE} allowlist_project to [plugins] enabled",)),
     "8-commented-out": Case(),
     "8-empty-allowlist": Case(errors=("[allowlist] packages is empty: the mirror would have nothing, or everything",)),
-    "8-commas": Case(errors=("allowlist_project, prerelease_release: expected one filter on each line",)),
+    "8-commas": Case(errors=("allowlist_project, prerelease_release: expected one filter per line",)),
     "8-docker-heredoc": Case(
         errors=(
             "line 2: [mirror] directory = ${MIRROR_DIR}: expected an absolute path",
@@ -203,8 +203,8 @@ CASES = {
     ),
     "8-docker-comments": Case(
         errors=(
-            "line 2: [mirror] directory = /srv/pypi   ; a volume: a comment must have a line of its own",
-            "line 4: [mirror] workers = 3   # of the machine's four cores: a comment must have a line of its own",
+            "line 2: [mirror] directory = /srv/pypi   ; a volume: a comment must be on its own line",
+            "line 4: [mirror] workers = 3   # of the machine's four cores: a comment must be on its own line",
         )
     ),
     "8-docker-http": Case(errors=("expected https://, or allow-non-https = true beside it",)),

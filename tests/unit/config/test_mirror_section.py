@@ -74,7 +74,7 @@ def path(tmp_path: Path) -> Path:
         *((name, "maybe", BOOLEAN) for name in ("download-mirror-no-fallback", "cleanup", "diff-append-epoch")),
         ("storage-filesystem-manage-permissions", "0644", BOOLEAN),
         *(("keep_index_versions", value, "expected a whole number from 0 up") for value in ("-1", "x", "1.5")),
-        ("storage-backend", "s3", "the backend for S3 is planned, and not there yet; expected filesystem"),
+        ("storage-backend", "s3", "the backend for S3 is planned, but not there yet; expected filesystem"),
         ("storage-backend", "swift",
          "there is no backend for Swift, and S3 is the one that is planned; expected filesystem"),
         ("storage-backend", "ftp", "expected filesystem, the only backend there is"),

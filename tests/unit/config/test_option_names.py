@@ -53,7 +53,7 @@ def test_of_two_spellings_the_one_that_counted_before_counts(path: Path) -> None
     config = load_option(path, "keep-index-versions", "9", "keep_index_versions = 2")
     assert config.pages.keep_versions == 2
     assert config.remarks == (
-        f"{path}: line 3: [mirror] keep-index-versions: not used, since keep_index_versions stands there too",
+        f"{path}: line 3: [mirror] keep-index-versions: not used, since keep_index_versions is there too",
     )
 
 
@@ -75,10 +75,10 @@ def test_an_empty_delete_packages_says_nothing(path: Path) -> None:
 def test_all_that_stands_there_twice_is_told_with_the_other_problems(path: Path) -> None:
     text = "[mirror]\ndirectory = /a\njson = 1\njson = 0\nwokers = 2\n[mirror]\ndirectory = /b\n"
     assert problems_of(path, text) == [
-        "line 4: [mirror] json stands there twice",
+        "line 4: [mirror] json is there twice",
         'line 5: [mirror] wokers = 2: unknown option (did you mean "workers"?)',
-        "line 6: the section [mirror] stands there twice",
-        "line 7: [mirror] directory stands there twice",
+        "line 6: the section [mirror] is there twice",
+        "line 7: [mirror] directory is there twice",
     ]
 
 

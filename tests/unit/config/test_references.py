@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_shared_option_is_told_with_its_line(path: Path) ->
 def test_the_section_may_stand_there_twice_its_options_not(path: Path) -> None:
     text = "[DEFAULT]\njson = 1\n[mirror]\ndirectory = /srv\n[DEFAULT]\n"
     assert load(path, f"{text}workers = 2\n").workers == 2
-    assert problems_of(path, f"{text}json = 0\n") == ["line 6: [DEFAULT] json stands there twice"]
+    assert problems_of(path, f"{text}json = 0\n") == ["line 6: [DEFAULT] json is there twice"]
 
 
 # {{section_option}}

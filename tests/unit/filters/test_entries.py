@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 def test_several_projects_on_one_line_are_an_error(path: Path) -> None:
     assert problems_of(path, "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = foo, bar\n") == [
         "line 6: [allowlist] packages: foo, bar: expected the name of a project, or one with versions such as foo>=1.0; "
-        "one project stands on each line, without commas"
+        "write one project per line, without commas"
     ]
 
 

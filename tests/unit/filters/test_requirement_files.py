@@ -155,7 +155,7 @@ def test_files_that_name_each_other_are_read_once(tmp_path: Path) -> None:
         ("foo\n\nfoo bar\n", "requirements.txt: line 3: foo bar: expected a requirement: "),
         ("-r missing.txt\n", "missing.txt: can't be read: No such file or directory"),
         ("foo \\\n  ==x y\n", "requirements.txt: line 1: foo   ==x y: expected a requirement: "),
-        ("# coding: nonsense\nfoo\n", "requirements.txt: is no text: unknown encoding: nonsense"),
+        ("# coding: nonsense\nfoo\n", "requirements.txt: is not text: unknown encoding: nonsense"),
     ],
 )
 def test_what_is_wrong_names_file_and_line(tmp_path: Path, text: str, message: str) -> None:

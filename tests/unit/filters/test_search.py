@@ -74,10 +74,10 @@ def test_what_would_match_elsewhere_is_told_by_a_run_over_all_projects(
         pypi.add_file(name, "1.0")
     rig.filters = regex(packages, search)
     told = rig.command("mirror", *(["--dry-run"] if is_dry else [])).stderr
-    assert ("looked for at the beginning of names only" in told) == is_told
+    assert ("which matches at the beginning of names only" in told) == is_told
     if is_told:
         assert f"[filter_regex] packages has '{packages}'" in told
-        assert "tf-nightly for one, are kept (2 in all)" in told
+        assert "such as tf-nightly, are kept (2 in all)" in told
 
 
 def test_it_is_not_told_again_where_nothing_else_has_changed(rig: Rig, pypi: FakePyPI) -> None:

@@ -40,11 +40,11 @@ def test_an_unknown_filter_is_an_error_with_the_nearest_name_and_its_line(path: 
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ("allowlist_project, blocklist_project", "expected one filter on each line, without commas"),
-        ("allowlist_project blocklist_project", "expected one filter on each line"),
+        ("allowlist_project, blocklist_project", "expected one filter per line, without commas"),
+        ("allowlist_project blocklist_project", "expected one filter per line"),
         (
             "allowlist_project # mine",
-            "expected the name of a filter alone; a comment must have a line of its own",
+            "expected the name of a filter alone; a comment must be on its own line",
         ),
     ],
 )

@@ -18,10 +18,10 @@ def test_old_names_are_understood_with_a_remark(path: Path) -> None:
     config = load(path, text + "[blacklist]\npackages = bar\n")
     assert [each.filter_name for each in config.filters.projects] == ["allowlist_project", "blocklist_project"]
     assert config.remarks == (
-        f"{path}: line 7: [whitelist]: its name is [allowlist] today",
-        f"{path}: line 9: [blacklist]: its name is [blocklist] today",
-        f"{path}: line 5: [plugins] enabled: whitelist_project: its name is allowlist_project today",
-        f"{path}: line 6: [plugins] enabled: blacklist_project: its name is blocklist_project today",
+        f"{path}: line 7: [whitelist]: it is now called [allowlist]",
+        f"{path}: line 9: [blacklist]: it is now called [blocklist]",
+        f"{path}: line 5: [plugins] enabled: whitelist_project: it is now called allowlist_project",
+        f"{path}: line 6: [plugins] enabled: blacklist_project: it is now called blocklist_project",
     )
     assert (keeps(config, "foo"), keeps(config, "bar")) == (True, False)
 
@@ -30,7 +30,7 @@ def test_a_section_under_both_names_must_say_the_same(path: Path) -> None:
     text = "[plugins]\nenabled = allowlist_project\n[whitelist]\npackages = foo\n[allowlist]\npackages = "
     assert problems_of(path, f"{text}bar\n") == [
         "line 6: [whitelist] packages: [allowlist] packages says something else; "
-        "versions up to 4 read this one, newer ones that: write all that counts to [allowlist]"
+        "versions up to 4 read this one, newer ones that: write everything that should apply to [allowlist]"
     ]
     config = load(path, f"{text}foo\n")
     assert config.warnings == (f"{path}: line 5: [whitelist]: not needed, since there is [allowlist] too",)
@@ -67,7 +67,7 @@ def test_filters_that_are_enabled_twice_must_be_the_same(path: Path) -> None:
     for enabled in ("enabled = prerelease_release", "enabled ="):
         assert problems_of(path, f"[plugins]\n{enabled}\n{text}") == [
             "line 6: [blacklist] plugins: [plugins] enabled says something else; versions 3.3 and 4 read this one, "
-            "newer ones that: write all filters that count to [plugins] enabled, and take this one out"
+            "newer ones that: write all filters that should apply to [plugins] enabled, and remove this one"
         ]
 
 
@@ -86,7 +86,7 @@ def test_a_list_that_acted_by_itself_in_old_versions_must_be_enabled_or_not(
     assert problems_of(path, text) == [
         f"line 4: {place}: versions 2.1 to 3.1 applied it, newer ones only what [plugins] enables: "
         f"to apply it, write {todays} to [plugins] enabled; "
-        'to mirror without it, take it out, or write "enabled =" there'
+        'to mirror without it, remove it, or write "enabled =" there'
     ]
     config = load(path, f"{text}[plugins]\nenabled =\n")
     assert config.filters == NO_FILTERS
@@ -100,5 +100,5 @@ def test_filters_that_another_section_enables_are_an_error_that_says_where_that_
     (problem,) = problems_of(path, f"[{section}]\nplugins =\n    whitelist_project\n")
     assert problem == (
         f"line 4: [{section}] plugins: unknown option; "
-        "what enables filters is [plugins] enabled, and was [blacklist] plugins up to version 4"
+        "[plugins] enabled enables filters; up to version 4, [blacklist] plugins did"
     )

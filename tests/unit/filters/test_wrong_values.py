@@ -38,12 +38,12 @@ def path(tmp_path: Path) -> Path:
         (
             "exclude_platform",
             "[blocklist]\nplatforms = windos\n",
-            'line 6: [blocklist] platforms: windos: "windos" is no platform: expected windows, ',
+            'line 6: [blocklist] platforms: windos: "windos" is not a platform: expected windows, ',
         ),
         (
             "exclude_platform",
             "[blocklist]\nplatforms =\n  py2\n  x\n",
-            'line 8: [blocklist] platforms: x: "x" is no platform',
+            'line 8: [blocklist] platforms: x: "x" is not a platform',
         ),
         (
             "size_project_metadata",
@@ -88,12 +88,12 @@ def path(tmp_path: Path) -> Path:
         (
             "regex_project_metadata",
             "[regex_project_metadata]\nsome:info.name = x\n",
-            'line 6: [regex_project_metadata] some:info.name: "some" is no tag: expected all, any, ',
+            'line 6: [regex_project_metadata] some:info.name: "some" is not a tag: expected all, any, ',
         ),
         (
             "version_range_project_metadata",
             "[version_range_project_metadata]\nall:info.requires_python = 3\n",
-            'line 6: [version_range_project_metadata] all:info.requires_python: "all" is no tag: expected any, match-null, ',
+            'line 6: [version_range_project_metadata] all:info.requires_python: "all" is not a tag: expected any, match',
         ),
         (
             "regex_project_metadata",

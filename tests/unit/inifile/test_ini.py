@@ -79,4 +79,4 @@ def test_indented_duplicates(tmp_path: Path) -> None:
     path, problems = tmp_path / "bandersnatch.conf", list[str]()
     path.write_text("[mirror]\n  workers = 4\n  json = true\n  workers = 9\n")
     read_ini(path, problems)
-    assert problems == [f"{path}: line 4: [mirror] workers stands there twice"]
+    assert problems == [f"{path}: line 4: [mirror] workers is there twice"]

@@ -359,7 +359,7 @@ def test_cleanup_deletes_the_pages_under_the_display_name(rig: Rig, pypi: FakePy
 
 
 def test_cleanup_spares_the_folder_that_has_both_names(rig: Rig, pypi: FakePyPI) -> None:
-    """On a filesystem that does not tell upper from lower case, both names lead to one folder; a link does here too."""
+    """On a filesystem that ignores case, both names lead to one folder; a link does here too."""
     tell_story(pypi)
     rig.run()
     (rig.web / "simple" / "Foo.Bar").symlink_to("foo-bar")

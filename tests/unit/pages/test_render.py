@@ -65,7 +65,7 @@ class PageReader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
-        assert len(attributes) == len(attrs), "an attribute stands there twice"
+        assert len(attributes) == len(attrs), "an attribute is there twice"
         self.tags.append(tag)
         self._within = tag
         if tag == "a":

@@ -374,7 +374,7 @@ def test_the_log_tells_of_a_share(rig: Rig, pypi: FakePyPI, clock: Clock, caplog
     rig.run()
     caplog.set_level(logging.INFO)
     clock.days_later(rig, 15)
-    assert "projects to look at again, of which no change is told: 1" in caplog.text
+    assert "projects to check again, although nothing says that they have changed: 1" in caplog.text
 
 
 def test_a_look_that_upstream_ends_early_counts_what_was_not_tried(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:

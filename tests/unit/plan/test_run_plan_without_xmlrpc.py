@@ -82,7 +82,7 @@ def test_that_the_root_index_stands_in_is_told(
     pypi.fault("/pypi", Status(503), times=None)
     plan(upstream)
     (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert f"this run goes by the root index {pypi.url}/simple/ in its place" in message
+    assert f"this run uses the root index {pypi.url}/simple/ instead" in message
 
 
 @pytest.mark.parametrize("fault", [Status(404), Status(500), Body(b"<html>"), XmlFault(1, "no"), RateLimited(0)])
@@ -110,7 +110,7 @@ def test_where_neither_can_be_had_the_error_says_what_both_answered(
     with pytest.raises(UpstreamError) as caught:
         plan(upstream)
     assert str(caught.value).startswith(
-        f"{pypi.url}/pypi: not found; and the root index can't take the place of XML-RPC: {pypi.url}/simple/: {words}"
+        f"{pypi.url}/pypi: not found; and the root index can't replace XML-RPC: {pypi.url}/simple/: {words}"
     )
 
 
@@ -147,8 +147,8 @@ def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer
     result = rig.command("mirror", api_method=api_method)
     (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
     assert result.returncode == 4
-    assert f"So {pypi.url} is no package index; is the option master right?" in line
-    assert "is no package index" not in result.stderr.replace(line, "")
+    assert f"So {pypi.url} is not a package index; is the option master right?" in line
+    assert "is not a package index" not in result.stderr.replace(line, "")
 
 
 @pytest.mark.usefixtures("no_proxies")

@@ -1,4 +1,4 @@
-"""The run that takes a tree over says what its filters select otherwise than the program that left it; a dry run before."""
+"""The run that takes a tree over says how its filters differ from those of the program that made it; a dry run before."""
 
 import json
 
@@ -13,7 +13,7 @@ LATEST = "[plugins]\nenabled =\n    latest_release\n[latest_release]\nkeep = 1\n
 PLATFORMS = "[plugins]\nenabled =\n    exclude_platform\n[blocklist]\nplatforms = py3\n"
 WITHOUT = "[plugins]\nenabled =\n    blocklist_release\n[blocklist]\npackages =\n    foo{}\n"
 TOLD = (
-    "the filters select otherwise than the program that left this tree: they drop {} that it has, "
+    "the filters select other files than the program that made this tree: they drop {} that it has, "
     "and keep {} that it left out; "
 )
 
@@ -43,7 +43,7 @@ def test_the_run_that_takes_a_tree_over_says_it_once(
 ) -> None:
     caplog.clear()
     assert rig.run(allow_removals=True).failures == []
-    (told,) = [message for message in caplog.messages if "select otherwise" in message]
+    (told,) = [message for message in caplog.messages if "select other files" in message]
     assert told.startswith(TOLD.format("1 file of 1 project", "1 file of 1 project"))
     assert "latest_release: by version, pre-releases take only" in told
     assert told.endswith('see "Filters that decide otherwise" in docs/moving-in.md')
@@ -51,7 +51,7 @@ def test_the_run_that_takes_a_tree_over_says_it_once(
     caplog.clear()
     pypi.add_file("foo", "2.0")
     rig.run(allow_removals=True)
-    assert "select otherwise" not in caplog.text
+    assert "select other files" not in caplog.text
 
 
 @pytest.mark.usefixtures("with_prereleases")
@@ -59,7 +59,7 @@ def test_it_is_said_too_where_the_brake_holds_the_removals_back(rig: Rig, caplog
     caplog.clear()
     report = rig.run(max_removals="0")
     assert report.withheld is not None
-    (told,) = [message for message in caplog.messages if "select otherwise" in message]
+    (told,) = [message for message in caplog.messages if "select other files" in message]
     assert told.startswith(TOLD.format("1 file of 1 project", "0 files of 0 projects"))
 
 
@@ -70,7 +70,7 @@ def test_a_dry_run_says_it_before(rig: Rig) -> None:
     told = json.loads(rig.command("mirror", "--dry-run", "--full", "--json").stdout)
     assert told["selection"].startswith(words)
     guess = rig.command("mirror", "--dry-run").stdout
-    assert "the filters may select otherwise than the program that left this tree; --full counts the files" in guess
+    assert "the filters may select other files than the program that made this tree; --full counts the files" in guess
     assert "latest_release: by version" in guess
 
 
@@ -82,7 +82,7 @@ def test_py3_for_all_of_python_3_is_said(rig: Rig, pypi: FakePyPI, caplog: pytes
     rig.filters = PLATFORMS
     caplog.clear()
     rig.run(allow_removals=True)
-    (told,) = [message for message in caplog.messages if "select otherwise" in message]
+    (told,) = [message for message in caplog.messages if "select other files" in message]
     assert told.startswith(TOLD.format("2 files of 1 project", "0 files of 0 projects"))
     assert "py3 stands for all of Python 3" in told
 
@@ -96,7 +96,7 @@ def test_where_all_is_as_it_was_nothing_is_said(
     rig.filters = filters
     assert "the filters select" not in rig.command("mirror", "--dry-run", "--full").stdout
     rig.run()
-    assert "select otherwise" not in caplog.text
+    assert "select other files" not in caplog.text
 
 
 def test_a_new_mirror_has_nothing_to_say(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
@@ -104,4 +104,4 @@ def test_a_new_mirror_has_nothing_to_say(rig: Rig, pypi: FakePyPI, caplog: pytes
         pypi.add_file("foo", version)
     rig.filters = LATEST
     rig.run()
-    assert "select otherwise" not in caplog.text
+    assert "select other files" not in caplog.text

@@ -235,7 +235,7 @@ def test_an_inventory_that_broke_within_is_made_anew_by_the_next_run(path: Path)
     os.utime(path, ns=(closed, closed))  # as where the disk has rotted
     with closing(Inventory(path)) as inventory:
         assert inventory.open()
-        with pytest.raises(StorageError, match=r"a row is none of ours: .*; the next run makes it anew from the pages"):
+        with pytest.raises(StorageError, match=r"a row is invalid: .*; the next run rebuilds it from the pages"):
             list(inventory.projects())
     with closing(Inventory(path)) as inventory:
         assert not inventory.open()

@@ -107,7 +107,7 @@ def test_a_todo_list_that_is_garbage_is_told_and_the_state_stands(
     assert load(tmp_path, state=b"42\n", todo=garbage) == SavedState(42, None)
     assert not (tmp_path / TODO).exists()
     (message,) = caplog.messages
-    assert message.endswith("; going on from serial 42 in its place")
+    assert message.endswith("; continuing from serial 42 instead")
 
 
 def test_garbage_in_both_means_that_everything_is_checked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,7 +117,7 @@ def test_garbage_in_both_means_that_everything_is_checked(tmp_path: Path, caplog
 
 def test_a_todo_list_older_than_the_state_is_no_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load(tmp_path, state=b"42\n", todo=b"41\nsample 3\n") == SavedState(42, None)
-    assert caplog.messages == ["the todo list is older than the state; going on from serial 42 in its place"]
+    assert caplog.messages == ["the todo list is older than the state; continuing from serial 42 instead"]
 
 
 def test_a_todo_list_for_the_serial_of_the_state_is_used(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_permissions_follow_the_umask(storage: FilesystemStorage, mask: int, mod
 
 def test_a_path_that_is_a_folder_is_a_conflict_and_leaves_no_trace(storage: FilesystemStorage) -> None:
     (storage.root / PATH).mkdir(parents=True)
-    with pytest.raises(PathConflictError, match="a folder lies where the file would be"):
+    with pytest.raises(PathConflictError, match="a folder is where the file would be"):
         write_and(storage, CONTENT, lambda _: None)
     assert files(storage) == {}
 
@@ -132,7 +132,7 @@ def test_a_folder_is_no_stored_file(storage: FilesystemStorage) -> None:
 def test_a_name_that_the_filesystem_does_not_take_is_a_conflict(storage: FilesystemStorage, path: str) -> None:
     storage.root.mkdir()
     assert storage.stat(StoredPath(path)) is None
-    with pytest.raises(PathConflictError, match="the filesystem takes no such name: File name too long"):
+    with pytest.raises(PathConflictError, match="the filesystem does not allow this name: File name too long"):
         storage.write_bytes(StoredPath(path), CONTENT)
     assert half_written(storage.root) == []
 
@@ -147,7 +147,7 @@ def test_a_file_may_lie_very_deep(storage: FilesystemStorage) -> None:
 
 def test_a_folder_that_is_a_file_is_a_conflict(storage: FilesystemStorage) -> None:
     storage.write_bytes(StoredPath("web/packages/aa"), b"in the way")
-    with pytest.raises(PathConflictError, match="a file lies where its folder would be"):
+    with pytest.raises(PathConflictError, match="a file is where its folder would be"):
         storage.write_bytes(PATH, CONTENT)
     assert half_written(storage.root) == []
 

@@ -134,7 +134,7 @@ def test_a_file_that_has_another_name_too_is_no_lock(directory: Path) -> None:
     target = directory / "target"
     target.touch()
     (directory / LOCK).hardlink_to(target)
-    with pytest.raises(StorageError, match="no plain file with one name"), run_lock(directory):
+    with pytest.raises(StorageError, match="not a plain file with one name"), run_lock(directory):
         pytest.fail("the block was entered")
     target.unlink()
     with run_lock(directory):

@@ -237,5 +237,5 @@ def test_what_is_no_directory_is_told_of(tmp_path: Path, kind: str) -> None:
     else:
         path.symlink_to("nowhere")
     for act in (require_directory, begin_directory):
-        with pytest.raises(StorageError, match=f"it is no directory, but {kind}"):
+        with pytest.raises(StorageError, match=f"it is not a directory, but {kind}"):
             act(path)

@@ -21,9 +21,9 @@ logging.basicConfig(level=logging.INFO)
 print(len(run_with_helpers(Path(sys.argv[1])).failures))
 """
 WHOLE = "can't flush single files or folders; it is flushed as a whole"
-ALL = "can't be flushed by itself; all are"
-TIMES = "lets this user set no times"
-MODES = "lets this user set no permissions"
+ALL = "can't be flushed alone; all filesystems are"
+TIMES = "does not let this user set times"
+MODES = "does not let this user set permissions"
 UNABLE = ["EPERM", "ENOSYS", "EOPNOTSUPP", "EINVAL"]
 
 
@@ -137,7 +137,7 @@ def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
         if pace == "alone":
             result = rig.command("mirror")
             assert result.returncode == 1
-            assert f"the filesystem takes no such name: {os.strerror(number)}" in result.stderr
+            assert f"the filesystem does not allow this name: {os.strerror(number)}" in result.stderr
         else:
             result = kernel.run([sys.executable, "-c", HELPED_RUN, str(rig.write_config())])
             assert result.stdout == "2\n", result.stderr

@@ -190,7 +190,7 @@ def test_a_row_from_before_the_serial_is_malformed_lest_we_ask_for_ever(pypi: Fa
 @pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), ({}, "dict"), ("", "str"), (7, "int")])
 def test_changes_that_are_no_list_are_malformed(pypi: FakePyPI, changelog: Changelog, value: object, kind: str) -> None:
     pypi.fault(SINCE, response(value))
-    with pytest.raises(MalformedResponseError, match=f"changelog_since_serial is {kind}, no list"):
+    with pytest.raises(MalformedResponseError, match=f"changelog_since_serial is {kind}, not a list"):
         changelog.since(0)
 
 
@@ -225,14 +225,14 @@ def test_a_name_that_can_not_be_is_left_out_of_the_list(pypi: FakePyPI, changelo
 @pytest.mark.parametrize("serial", [None, -1, "7", True, 1.5, []])
 def test_a_listed_serial_that_is_none_is_malformed(pypi: FakePyPI, changelog: Changelog, serial: object) -> None:
     pypi.fault(LIST, response({"sample": serial}))
-    with pytest.raises(MalformedResponseError, match="list_packages_with_serial has projects whose serial is none"):
+    with pytest.raises(MalformedResponseError, match="list_packages_with_serial has projects with an invalid serial"):
         list(changelog.all_projects(everything, 10**6)[1])
 
 
 @pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), ([], "list"), ("", "str")])
 def test_a_list_that_is_no_struct_is_malformed(pypi: FakePyPI, changelog: Changelog, value: object, kind: str) -> None:
     pypi.fault(LIST, response(value))
-    with pytest.raises(MalformedResponseError, match=f"list_packages_with_serial is {kind}, no struct"):
+    with pytest.raises(MalformedResponseError, match=f"list_packages_with_serial is {kind}, not a struct"):
         list(changelog.all_projects(everything, 10**6)[1])
 
 

@@ -97,7 +97,7 @@ def test_a_drip_ends(rig: Rig, pypi: FakePyPI) -> None:
     pypi.fault(file.url_path, Drip(), times=None)
     (failure,) = rig.run(global_timeout="0.1").failures
     assert isinstance(failure.error, TimeLimitError)
-    assert str(failure.error).endswith(": not whole after 0.1 s, the global-timeout")
+    assert str(failure.error).endswith(": incomplete after 0.1 s, the global-timeout")
     assert len(pypi.file_requests()) == 1 + 3  # the first was the try to fetch files together
     pypi.clear_faults()
     assert rig.run(global_timeout="0").failures == []

@@ -94,7 +94,7 @@ def test_index_that_cannot_be_written_is_left_and_the_projects_are_repaired(held
     result = held.command("verify")
     assert result.returncode == 1, result.stderr
     assert (
-        "the root index can't be written: web/simple/index.html: a folder lies where the file would be" in result.stderr
+        "the root index can't be written: web/simple/index.html: a folder is where the file would be" in result.stderr
     )
     assert wheel.exists()
     assert page.is_dir()

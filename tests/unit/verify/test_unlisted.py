@@ -96,7 +96,7 @@ def test_page_that_cannot_be_read_and_not_be_mended_forbids_the_deletion(
     pypi.fault(f"/simple/{NAMES[0]}/", Status(500), times=None)
     document = verify(held, "--delete", status=1)
     assert document["projects"] == {"held": 6, "verified": 5, "failed": 1}
-    assert "so no file can be said to be on no page" in document["unlisted_error"]
+    assert "so it is unknown which files are on no page" in document["unlisted_error"]
     assert document["unlisted_sought"] is False
     assert all(path.exists() for path in made)
     assert path_of(held, pypi, 0).exists()
