@@ -185,6 +185,7 @@ def set_up_logging(level: int, console: "Console | None", log_config: Path | Non
     handler.setFormatter(PlainFormatter(LINE_FORMAT, None if console is None else TERMINAL_TIME_FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    # Of other libraries, only warnings and errors matter to an operator.
     root.setLevel(logging.WARNING)
     logging.getLogger("bandersnatch").setLevel(level)
     if level > logging.DEBUG:

@@ -232,6 +232,7 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
         if name is not None:
             projects[name] = ListedProject(entry.name, parse_serial(entry.last_serial) or 0)
     serial = _required_serial((index.meta or wire.Meta()).last_serial, url)
+    # A run by such an index would never notice changes of the projects without a serial.
     return None if any(entry.last_serial in (None, 0, "0") for entry in index.projects) else serial, projects
 
 

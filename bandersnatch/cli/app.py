@@ -52,6 +52,7 @@ _COMMANDS = (mirror, sync, verify, delete, config, completion)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the only place where errors become one."""
     parser = build_parser()
+    # Someone who tries the bare command wants to see the help, and not argparse's error.
     if not (sys.argv[1:] if argv is None else argv):
         parser.print_help()
         return DONE
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet else logging.INFO
     invocation = Invocation(level, _console() if sys.stderr.isatty() else None)
     set_up_logging(level, invocation.console, None)
+    # Actions run while arguments are parsed, before there is a log.
     for line in getattr(arguments, "not_needed", ()):
         logger.info("%s", line)
     try:

@@ -113,6 +113,7 @@ class Invocation(Struct, frozen=True):
         def end() -> None:
             if not self.caught:
                 return  # the run stopped itself, and reports why
+            # Threads may still be writing; from here on, nothing that they finish may appear.
             storage.abandon()
             progress.stop()
             end_process(self.tell_stopped())

@@ -21,6 +21,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         return
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     for line in (header, *lines):
+        # Numbers to the right, so that their digits line up.
         cells = (f"{cell:{'>' if number else '<'}{widths[number]}}" for number, cell in enumerate(line))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 

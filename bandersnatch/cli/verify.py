@@ -94,6 +94,7 @@ def read_duration(text: str) -> float:
         argparse.ArgumentTypeError: it is not a time.
     """
     parts = re.findall(r"(\d{1,9})([smhd]?)", text)
+    # A number without a unit after another one, as in 1h30, could be minutes or seconds.
     if not parts or "".join(number + unit for number, unit in parts) != text or (len(parts) > 1 and not parts[-1][1]):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 90s, 30m, 2h or 1h30m")
     seconds = float(sum(int(number) * _UNITS[unit or "s"] for number, unit in parts))

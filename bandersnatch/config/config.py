@@ -141,6 +141,7 @@ class Config(Struct, frozen=True):
             "cleanup": self.pages.cleanup,
             "deleted": self.removals.deleted.value,
         }
+        # Filters of names are a part of their own: if only they change, no held page needs to be sent again.
         parts = {"form": form_text(form), "pages": self.filters.of_pages.text, "names": self.filters.of_names.text}
         return " ".join((without_credentials(self.http.upstream_url), *(part(name, parts[name]) for name in parts)))
 
@@ -184,6 +185,7 @@ class Config(Struct, frozen=True):
             remarks += section.remarks
         settings = Settings(ini)
         filters = _read_filters(settings, problems, warnings, remarks)
+        # Only here, so that the problems of all sections are reported at once.
         if problems:
             raise ConfigError(in_order_of_lines(path, problems))
         return replace(

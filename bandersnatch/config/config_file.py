@@ -43,6 +43,7 @@ def read_config_file(path: Path, problems: list[str]) -> IniFile:
     sections: dict[str, IniSection] = {}
     used: set[str] = set()  # names of shared options that something uses
     for name, section in ini.sections.items():
+        # Only options that the section knows: others in [DEFAULT] may exist just to be referred to.
         given = {option: value for option, value in shared.items() if is_option(name, option)}
         references = _References({**shared, **section.options})
         sections[name] = references.resolve(ini, name, replace(section, options={**given, **section.options}), problems)

@@ -37,6 +37,7 @@ def renewed(fingerprint: str, today: str, before: Callable[[], str]) -> str:
     ``before`` returns what the older code would have written for today's configuration.
     """
     words = fingerprint.split(" ")
+    # Words with names are in today's form.
     if all("=" in word for word in words[1:]):
         return fingerprint
     both = zip_longest(before().split(" ")[: len(words)], today.split(" ")[: len(words)])

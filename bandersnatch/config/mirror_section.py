@@ -49,6 +49,7 @@ class MirrorSection:
         if re.search(r"\s[;#]", text):
             self._complain(name, text, "a comment must be on its own line")
             self._complained.add(ALIASES.get(name, name))
+        # Such a file asks for the opposite of our default; ignoring it would delete what it wants to keep.
         if name == "delete-packages" and text.lower() in OFF_VALUES:
             self._complain(name, text, "to keep what upstream removed, write deleted = keep")
         elif name in IGNORED_MIRROR_OPTIONS:

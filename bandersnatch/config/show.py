@@ -26,6 +26,7 @@ def effective_lines(path: Path) -> Iterator[str]:
     given = {ALIASES[name]: text for name, text in named.items() if name in ALIASES} | named
     yield "[mirror]"
     for option in MIRROR_OPTIONS:
+        # An empty value means the default, too.
         if given.get(option.name):
             yield f"{option.name} = {_written(option.name, given[option.name])}"
         elif option.default is not None:

@@ -93,6 +93,7 @@ class FileFacts(Struct, frozen=True):
             "size": self.file.size,
             "upload_time_iso_8601": self.file.upload_time,
             "url": self.file.url,
+            # As in the legacy JSON, where the reason has a field of its own.
             "yanked": self.file.yanked is not False,
         }
         return {

@@ -54,6 +54,7 @@ class PatternRule(Struct, frozen=True):
         texts = [as_text(value) for value in find(tree, self.path.names)]
         if not texts:
             return self.path.nulls_match
+        # Matched at the beginning only, as in other bandersnatch versions.
         hits = [any(pattern.match(text) for text in texts) for pattern in self.patterns]
         match self.match:
             case Match.ANY:

@@ -127,6 +127,7 @@ def read_exclude_platform(settings: Settings) -> ExcludePlatform | None:
     machines: set[str] = set()
     for entry in settings.entries("blocklist", "platforms"):
         for written in entry.without_comment().text.split():
+            # Files for other versions may have the parts of names that those compare, such as -win32.
             bare = written.lower().lstrip(".-")
             word = _OTHER_WORDS.get(bare, bare)
             if word in _SYSTEMS:
@@ -176,6 +177,7 @@ def _tags_of(facts: FileFacts) -> frozenset[Tag]:
     """Return what a file is built for; nothing for a source distribution, or if its name does not say."""
     filename = facts.file.filename
     if filename.endswith(".whl"):
+        # name-version[-build]-python-abi-platform: the last three parts are the tags.
         parts = filename.removesuffix(".whl").split("-")
         return _parsed("-".join(parts[-3:])) if len(parts) >= 5 and all(parts[-3:]) else frozenset()
     is_archive = _ARCHIVE.search(filename) is not None

@@ -144,6 +144,7 @@ def _read(name: str, read: Callable[[Settings], _T | None], settings: Settings) 
     found = read(settings)
     needs = _NEEDS.get(name)
     if found is None and needs is not None:
+        # A problem with its option has been reported already; one message is enough.
         is_told = any(
             settings.is_wrong(needs.section, option) and name in _readers(needs.section, option)
             for option in (needs.option or "", "requirements_path")
@@ -199,6 +200,7 @@ def _check_idle(names: list[str], settings: Settings) -> None:
             told.add(readers)
             place = settings.place(section, option)
             todays = _ACTED_BY_THEMSELVES.get((section, option))
+            # Such a file may rely on lists that act by themselves; a guess would mirror more, or less, than before.
             if todays is not None and settings.is_of_2_or_3(section) and not settings.says_what_is_enabled:
                 settings.problems.append(
                     f"{place}: versions 2.1 to 3.1 applied it, newer ones only what [plugins] enables: "

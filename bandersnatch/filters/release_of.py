@@ -71,11 +71,13 @@ class _Spellings:
         return next((version for end in ends if (version := self._find(rest[:end])) is not None), self._believed(rest))
 
     def _believed(self, written: str) -> str:
+        # Pages before version 1.1 of the API list no versions that could contradict the name.
         return written if not self._exact or parse_version(written) is not None else NO_RELEASE
 
     def _version_in(self, stem: str) -> str:
         """Return the only version of the page that occurs in a name, ignoring those that are part of a longer one."""
         found = [version for version in self._exact if version and _stands_in(version, stem)]
+        # The version 1.0 also occurs in a name that has 1.0rc1.
         longest = max(map(len, found), default=0)
         candidates = [version for version in found if len(version) == longest]
         return candidates[0] if len(candidates) == 1 else NO_RELEASE

@@ -226,6 +226,7 @@ def _read_specifiers(settings: Settings, section: str) -> Specifiers:
 
 
 def _contains(specifiers: frozenset[SpecifierSet], version: Version | None) -> bool:
+    # Whether pre-releases are wanted is up to prerelease_release, not to the entries of a list.
     return version is not None and any(each.contains(version, prereleases=True) for each in specifiers)
 
 

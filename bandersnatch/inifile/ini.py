@@ -146,6 +146,7 @@ class _Reader(Struct):
                 self._lines.append(Line(number, ""))
             return
         indent = len(line) - len(line.lstrip())
+        # The rule of configparser: deeper indentation continues a value, even if the line looks like an option.
         if self._lines is not None and indent > self._indent:
             self._lines.append(Line(number, stripped))
             return
@@ -172,6 +173,7 @@ class _Reader(Struct):
         name = name.rstrip()
         if not equals or not name:
             self.wrong.append(f"line {number}: expected name = value, not {shown(masked_line(stripped))!r}")
+            # Its first word is probably the option that was meant, so that is not reported as missing.
             section.broken.add(re.split(r"[\s:=]", stripped, maxsplit=1)[0])
             self._lines = []  # indented lines that follow belong to it, and are not reported again
             return

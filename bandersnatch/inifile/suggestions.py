@@ -11,6 +11,7 @@ def suggestion(name: str, known: Iterable[str], similar_enough: float = SIMILAR_
     import difflib  # noqa: PLC0415 - it takes 2 ms, which only a misspelt name needs
 
     candidates = list(known)
+    # An abbreviation is too short to resemble the name that it stands for.
     longer = [each for each in candidates if re.match(rf"{re.escape(name)}[-_]", each, re.IGNORECASE)]
     if len(longer) == 1:
         return f' (did you mean "{longer[0]}"?)'

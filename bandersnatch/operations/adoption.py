@@ -101,6 +101,7 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     pages = PageStore(storage)
     for folder in _folders(storage):
         _adopt_folder(storage, pages, folder, adopted)
+    # Only beside shadowmire's own files is a name in .tmp known to be its temporary file.
     strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
     for path in _leftovers(storage, is_shadowmires=bool(strangers)):
         adopted.cleaned += storage.delete(path)

@@ -102,6 +102,7 @@ class Failures:
             self.is_index_down = True
             schedule.clear()
         else:
+            # Removals need nothing from the files' host, and should not wait for it.
             schedule.keep(_REMOVALS)
             withdraw(_REMOVALS)
 

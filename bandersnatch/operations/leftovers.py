@@ -94,6 +94,7 @@ class Leftovers:
         for path in filter(_UPSTREAMS.fullmatch, found.paths()):
             if path != f"{last}.metadata":  # core metadata counts with its file
                 number, last = number + 1, path
+        # Counted before the first deletion: the limit is about all of them together.
         too_much = policy.unlisted_excess(number, self._inventory.totals()[1])
         if too_much is not None:
             logger.warning("%s, are more than max-removals allows: verify --delete tells which", too_much)

@@ -82,6 +82,7 @@ class Mirror:
             if plan.is_new or is_rebuilt or not self._session.root_index.is_there():
                 if self._must_check_all:
                     self._states.forget()  # only once upstream has answered, so that an outage costs nothing
+                # In this order: begin_change relies on a saved todo list that does the work.
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)

@@ -217,6 +217,7 @@ class UnlistedFiles:
         for held in self._inventory.projects():
             if not self._has("has_page", "project", held.name):
                 raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
+        # The next run may still need what an unfinished one has left, so these files count as listed.
         for _, path in self._inventory.all_unsettled():
             beside = self._storage.part_beside(path)
             self._list((path,) if beside is None else (path, f"{path.rpartition('/')[0]}/{beside}"))

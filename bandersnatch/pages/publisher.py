@@ -85,6 +85,7 @@ class Publisher(Struct, frozen=True):
         layout = Layout(self.config.hash_index)
         changed = [self._write_or_delete(path, legacy_json) for path in json_paths(project)]
         changed.append(self._pages.write(layout.page_folder(project), pages, page.serial or 0))
+        # Pages from the time before hash-index was changed.
         if self.storage.is_folder(other := layout.other_page_folder(project)):
             self._pages.delete(other)
         if self.config.cleanup:

@@ -125,6 +125,7 @@ def render_root_json(projects: Iterable[IndexedProject], serial: int) -> Iterato
     separator = b""
     for some in _batches(projects):
         entries = [_IndexEntry(serial, display_name) for _, display_name, serial in some]
+        # Without the brackets, since the list goes on in the next batch.
         yield separator + _encoder.encode(entries)[1:-1]
         separator = b","
     yield b"]}\n"

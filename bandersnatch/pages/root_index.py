@@ -103,6 +103,7 @@ class RootIndex(Struct, frozen=True):
                     new = patch_html(old, changes) if is_html else patch_json(old, changes, serial)
                 except UnknownFormError:
                     return False
+                # The index and the inventory disagree; writing it in full puts that right.
                 if record.lines + new.more != lines:
                     return False
                 patched.append((path, old, new))

@@ -194,6 +194,7 @@ def _held(
     upload_time: str | None = None,
 ) -> HeldFile | None:
     size = None
+    # Without a valid size, a file is checked by its digest alone.
     with suppress(ValueError):
         size = read_size(told_size)
     metadata_sha256 = plain_hashes(core_metadata).get("sha256") if isinstance(core_metadata, dict) else None

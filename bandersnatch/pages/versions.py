@@ -66,6 +66,7 @@ class PageStore(Struct, frozen=True):
         target = self.storage.link_target(path)
         if target is not None and target.startswith(f"{VERSIONS}/") and self.storage.read(path) == data:
             return False
+        # The version first, so that the link never points to nothing.
         self.storage.write_bytes(_version_path(folder, version), data)
         self.storage.link(path, f"{VERSIONS}/{version}")
         return True

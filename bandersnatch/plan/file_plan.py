@@ -81,6 +81,7 @@ def plan_files(
         found = stored[path]
         wants_metadata = False
         work = FileWork.KEEP
+        # Without a size from upstream, any size on disk is accepted.
         if found is None or file.size not in (found.size, None):
             work = FileWork.FETCH
         elif rules.check_digests or path in suspects:

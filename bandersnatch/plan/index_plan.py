@@ -66,6 +66,7 @@ def plan_from_index(
     """
     serial, listed = upstream.root_index()
     serials = held.serials()
+    # A new index lists nothing either, but its journal is empty as well.
     is_outage = not listed and serial > 0 and not may_be_empty
     if is_outage and not serials and (is_full or todo):
         raise EmptyIndexError(upstream.url, serial)

@@ -59,6 +59,7 @@ def _look_up(upstream: Upstream, name: NormalizedName) -> ListedProject | None:
     except NotFoundError:
         return None
     display_name = parse_display_name(body)
+    # The display name is published, so it must really be that of this project.
     is_believed = serial > 0 and upstream.journal_end.reaches(serial)
     return ListedProject(
         display_name if parse_project_name(display_name) == name else name, serial if is_believed else 0

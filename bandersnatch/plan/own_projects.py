@@ -47,6 +47,7 @@ class OwnProjects:
                 told = upstream.projects_at(marked)
             except UpstreamError as error:
                 logger.debug("%s; pages that end with a serial are taken for upstream's", error)
+        # A serial that the journal could not be asked about counts as upstream's; one at which it has no row does not.
         own = {project for project, at in serials.items() if at == 0 or told.get(at, project) != project}
         known = self.names()
         if own - known:

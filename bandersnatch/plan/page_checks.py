@@ -29,6 +29,7 @@ def check_page(page: ProjectPage, held_digests: Mapping[str, str], expectation: 
     """
     _check_left_out(page, held_digests, expectation)
     for file in page.files:
+        # A file that was never held has nothing to contradict.
         known = held_digests.get(file.filename, file.sha256)
         if known != file.sha256:
             reason = (

@@ -71,6 +71,7 @@ def plan_refresh(
 def _share(inventory: Inventory, period_seconds: float, now: float) -> tuple[int, float | None]:
     """Return how many projects are due, and up to when; None leaves the recorded time as it is."""
     last, held = inventory.refreshed_up_to() if period_seconds else (now, 0)
+    # There was no earlier run, or its clock was wrong: the period starts now.
     if last is None or last > now or not held:
         return 0, None if held == 0 else now
     elapsed = min(now - last, period_seconds)

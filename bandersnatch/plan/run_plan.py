@@ -266,6 +266,7 @@ def removed_since(saved: SavedState, upstream: Upstream, api_method: ApiMethod) 
         _, changes = upstream.changes_since(reached) if reached and asks_changelog else (0, [])
     except UpstreamError as error:
         logger.debug("%s", error)
+        # Then nothing is explained, and the caller counts these projects as failed.
         changes = []
     expectation |= {change.project: what for change, what in changes}
     return {

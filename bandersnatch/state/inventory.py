@@ -114,6 +114,7 @@ class Inventory(InventoryDatabase):
         with self._transaction() as cursor:
             now = self._now()
             for project in held:
+                # The tally is kept apart from the rows, so that a lost row is noticed.
                 if cursor.execute("SELECT 1 FROM project WHERE name = ?", (project.name,)).fetchone() is None:
                     cursor.execute("UPDATE tally SET projects = projects + 1")
                 self._put(cursor, project, now)
@@ -123,6 +124,7 @@ class Inventory(InventoryDatabase):
         """Record all projects of a new inventory in one transaction, which also makes it valid."""
         with self._transaction() as cursor:
             for project in held:
+                # Time 0 puts them first in line for a refresh.
                 self._put(cursor, project, 0)
             cursor.execute("UPDATE tally SET projects = (SELECT count(*) FROM project)")
             cursor.execute(f"PRAGMA user_version = {VERSION}")

@@ -145,6 +145,7 @@ class InventoryDatabase:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            # Marks the database as unfinished, so that the next run rebuilds it.
             connection.execute("PRAGMA user_version = 0")
         except sqlite3.Error:
             with suppress(OSError):  # the error that led here is reported anyway

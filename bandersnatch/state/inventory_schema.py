@@ -67,6 +67,7 @@ def check(connection: sqlite3.Connection, changed: int | None) -> bool:
         UnsoundError: it is unsound, or of an unknown version.
     """
     _bring_up(connection)
+    # Compared with tables that this code makes, so that no second list of columns can go stale.
     with closing(sqlite3.connect(":memory:")) as sample:
         make_tables(sample)
         for statement in VERIFIED:

@@ -97,6 +97,7 @@ class StateStore:
 
     def finish(self, serial: int, fingerprint: str) -> None:
         """Record that all work up to ``serial`` is done, with the configuration of that fingerprint."""
+        # In this order: a run killed in between still has the todo list, and only repeats some work.
         if self.load_fingerprints() != (fingerprint, None):
             self._storage.save(FINGERPRINT, [f"{fingerprint}\n".encode()])
         self._storage.save(STATE, [f"{serial}\n".encode()])

@@ -45,6 +45,7 @@ class FileWriter:
         self.size += len(data)
         try:
             written = os.write(self._descriptor, data)
+            # One call may write less than it was given, for example when the disk is nearly full.
             while written < len(data):
                 written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:

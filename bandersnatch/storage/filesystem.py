@@ -196,6 +196,7 @@ class FilesystemStorage(StoredTree):
             os.unlink(absolute)
             was_there = True
         except OSError as error:
+            # A folder with this name is not the file that was meant.
             if error.errno not in ABSENT and not self.is_folder(path):
                 raise self._error(path, "delete", error) from error
             was_there = False

@@ -77,10 +77,12 @@ class Holder(Struct, frozen=True):
     def fate(self) -> Fate:
         """Return whether the process still runs."""
         here = Holder.of_this_process()
+        # Two hosts may have the same name, so the machine-id must agree as well.
         if self.host != here.host or self.machine not in (here.machine, ""):
             return Fate.UNKNOWN
         if self.boot not in (here.boot, ""):  # rebooted, or another host of the same name
             return Fate.ENDED if self.machine and here.boot else Fate.UNKNOWN
+        # In another container, the number belongs to another process.
         if self.namespace not in (here.namespace, ""):
             return Fate.UNKNOWN
         return Fate.RUNS if _runs(self.pid, self.start) else Fate.ENDED

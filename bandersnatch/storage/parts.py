@@ -172,6 +172,7 @@ class Parts:
         if (known := self._is_beside.get(area)) is not None:
             return known
         place = f"{self._root}/{area}"
+        # A folder that is yet to be made will inherit from the nearest existing one.
         while not os.path.exists(place):
             place = os.path.dirname(place)
         self._folder()  # makes it

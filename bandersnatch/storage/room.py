@@ -33,6 +33,7 @@ class Room:
                 found = os.statvfs(self._root)
             except OSError as error:
                 raise StorageError(path, "look at the filesystem of", error) from error
+            # f_bavail leaves out the blocks that only root may use.
             free = found.f_bavail * found.f_frsize - self._promised_bytes
             self._promised_bytes += size_bytes
         try:

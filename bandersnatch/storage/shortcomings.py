@@ -85,6 +85,7 @@ class _Once:
 
 
 def _syncfs(folder: int) -> None:
+    # Python has no os.syncfs, and not every system has the function.
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

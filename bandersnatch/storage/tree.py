@@ -121,6 +121,7 @@ class StoredTree:
         Raises:
             InterruptedRunError: ``is_stopped()`` became true meanwhile.
         """
+        # blake2b_256 is PyPI's name; hashlib knows the shortened form only by its parameter.
         hasher = hashlib.blake2b(digest_size=32) if algorithm == "blake2b_256" else hashlib.new(algorithm)
         for piece in self._blocks(path):
             if is_stopped():
@@ -215,6 +216,7 @@ class SearchedFile:
                 return start + place
             if len(block) < count:
                 return -1
+            # Overlapping, since the text may begin in one block and end in the next.
             start += len(block) - len(sub) + 1
             count = min(2 * count, _READ_BYTES)
         return -1

@@ -138,6 +138,7 @@ class Changelog:
             wanted = [serial for serial in serials if serial not in found]
             if not wanted:
                 break
+            # The call returns the rows after a serial, not the one at it.
             begin = wanted[0] - 1
             if begin >= MAX_SERIAL:
                 found |= dict.fromkeys(wanted)

@@ -82,4 +82,5 @@ class JournalEnd:
             raise
         except UpstreamError as error:
             logger.debug("%s", error)
+            # The journal does not answer: from now on, only serials far beyond the known one are refused.
             self.learn_from_index(known)

@@ -40,8 +40,10 @@ def without_files(document: LegacyJson, dropped: Set[str]) -> LegacyJson:
     releases = tree.get("releases")
     if isinstance(releases, dict):
         kept = {version: _kept(files, dropped) for version, files in releases.items()}
+        # A release that never had files stays.
         tree["releases"] = {version: files for version, files in kept.items() if files or not releases[version]}
     tree["urls"] = _kept(tree.get("urls"), dropped)
+    # Sorted, so that unchanged content gives unchanged bytes, and the files are not rewritten.
     return LegacyJson(msgspec.json.encode(tree, order="sorted") + b"\n")
 
 

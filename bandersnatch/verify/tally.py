@@ -40,6 +40,7 @@ class Tally:
         self.report.size_bytes += settled.size_bytes
 
     def _remedy(self, finding: Finding) -> Remedy:
+        # A repair may be a deletion, as of a page in a form that is not configured.
         is_gone = finding.problem is not Problem.MISSING and self._storage.stat(finding.path) is None
         return Remedy.DELETED if is_gone else Remedy.REPAIRED
 
