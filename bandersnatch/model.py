@@ -168,6 +168,7 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
     status = page.project_status or wire.Status()
     if _STATUS.fullmatch(status.status) is None:
         raise MalformedResponseError(url, f"strange project-status {status.status!r}")
+    # A set: searching a list for each of a million names would take hours.
     names: set[str] = set()
     for file in page.files:
         if file.filename in names:

@@ -71,4 +71,5 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     excluded = len(sync.excluded) + report.excluded
     summary = f"synced {count_of(len(projects) - excluded, 'project')} by name: {report.counts()}"
     status = tell_report(report, summary, f"bandersnatch sync --allow-removals {names}")
+    # The operator has asked for these projects by name, so leaving them out is no success.
     return SOME_FAILED if status == DONE and excluded else status

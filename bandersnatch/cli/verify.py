@@ -185,6 +185,7 @@ def _print_json(report: "VerifyReport", kept: IO[str]) -> None:
 
     from bandersnatch.cli.output import print_pieces
 
+    # Without the closing brace, because the findings follow.
     head = json.dumps(report.to_json(), indent=1)[:-2]
     kept.seek(0)
     pieces = (f"{',' if number else ''}\n  {line.rstrip()}" for number, line in enumerate(kept))

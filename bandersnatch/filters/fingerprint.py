@@ -30,6 +30,7 @@ def described(value: object) -> str:
     match value:
         case re.Pattern():
             return repr(value.pattern)
+        # The value, since a member of an enum may be renamed.
         case Enum():
             return repr(value.value)
         case frozenset() | set():

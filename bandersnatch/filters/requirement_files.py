@@ -110,6 +110,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 def _finished(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
     line = _COMMENT.sub("", "".join(parts)).strip()
     if line:
+        # An unset variable stays as it is written, as in pip.
         yield number, _VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], line)
 
 
@@ -124,12 +125,14 @@ def _text_of(path: Path) -> str:
         raise RequirementFileError(f"{path}: can't be read: {reason_of(error, str(path))}") from error
     except ValueError as error:  # a NUL in the path
         raise RequirementFileError(f"{shown(str(path))}: can't be read: {error}") from error
+    # The order in which pip tries them.
     encodings = ["utf-8", locale.getpreferredencoding(do_setlocale=False)]
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             data, encodings = (data[len(bom) :] if encoding == "utf-8" else data), [encoding]
             break
     else:
+        # As in Python source (PEP 263), a coding line counts only among the first two.
         for line in data.split(b"\n")[:2]:
             if told := _CODING.match(line):
                 encodings = [told[1].decode("ascii")]
@@ -144,6 +147,7 @@ def _text_of(path: Path) -> str:
 
 def _joined(folder: Path, name: str) -> Path:
     if name.lower().startswith("file:"):
+        # file:///path, file://localhost/path and file:path all mean a path on this machine.
         name = unquote(name[len("file:") :].removeprefix("//localhost"))
         name = re.sub("^//+", "/", name)
     return Path(os.path.normpath(folder / name))

@@ -86,6 +86,7 @@ class Selection(Struct, frozen=True, dict=True):
         }
 
     def _keeps_file(self, release: Release, file: DistributionFile) -> bool:
+        # A fast path: most mirrors have no filters of files.
         if not self.filters.files:
             return True
         facts = self._facts(release, file)
@@ -123,6 +124,7 @@ class Selection(Struct, frozen=True, dict=True):
     @cached_property
     def _kept_versions(self) -> frozenset[str]:
         kept = frozenset(release.version for release in self._candidates)
+        # latest_release does not apply to files without a release.
         return kept.intersection(*self._chosen) | (kept & {NO_RELEASE})
 
     def _stays(self, release: Release, file: DistributionFile) -> bool:

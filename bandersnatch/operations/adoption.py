@@ -138,6 +138,7 @@ def _adopt_folder(storage: FilesystemStorage, pages: PageStore, folder: StoredPa
     pages.mend_links(folder)
     if project == name:
         return
+    # Pages in folders by letter stay in such folders; the project's sync moves them if hash-index is off.
     parent = SIMPLE if parent == SIMPLE else f"{SIMPLE}/{project[0]}"
     place = StoredPath(f"{parent}/{project}")
     if not storage.is_same(folder, place) and any(page in ALL_PAGES for page in storage.files(place)):

@@ -43,7 +43,7 @@ def made_up(
     """Return the projects without a page that were never here, and that a newer list of all projects lacks.
 
     Some answer made them up, and nothing else would ever tell us not to wait for them. The list is large, and may be an
-    hour old: it is fetched from the third run on, at most once an hour.
+    hour old: the first two runs fetch it, and later ones once an hour.
     """
     now = int(time.time())
     missing = {failure.project for failure in failures if isinstance(failure.error, ProjectNotFoundError)}

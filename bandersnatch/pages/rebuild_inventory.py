@@ -44,6 +44,7 @@ def project_folders(storage: FilesystemStorage) -> Iterator[tuple[NormalizedName
         folder = StoredPath(f"{SIMPLE}/{name}")
         if parse_project_name(name) == name:
             yield NormalizedName(name), folder
+        # It may be a project with a short name, a folder of hash-index, or both.
         if len(name) == 1:
             for inner in storage.folders(folder):
                 if parse_project_name(inner) == inner and inner[0] == name:

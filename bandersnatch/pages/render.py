@@ -59,6 +59,7 @@ def render_project(page: ProjectPage, config: PagesConfig) -> dict[str, bytes]:
     names = page_names(config)
     pages = dict.fromkeys((name for name in names if name in HTML_PAGES), b"")
     if pages:
+        # Both HTML pages are the same bytes under two content types.
         pages = dict.fromkeys(pages, render_project_html(page, config.digest_name))
     if JSON_PAGE in names:
         pages[JSON_PAGE] = render_project_json(page)

@@ -90,6 +90,7 @@ def _patch(
         following = _end_of_line(old, form, found, end)
         is_there = found < end and _name_at(old, form, found, following) == name
         more += bool(line) - is_there
+        # Unchanged, so it stays in the span that is copied.
         if line == (old[found : _without_separator(form, following, end)] if is_there else b""):
             continue
         is_changed = True

@@ -83,6 +83,7 @@ def plan_from_index(
             todo.add_listed(name, project)
     for name in [name for name in todo if name not in listed and todo[name].serial <= serial and not is_outage]:
         todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
+    # An index says nothing about what is newer than itself, and does not list quarantined projects.
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
     if is_outage and is_full:  # projects that return may be older than this index; the brake protects what is held

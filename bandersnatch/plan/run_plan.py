@@ -120,6 +120,7 @@ def plan_run(
     not_read_since = (todo.target_serial if is_full else read_up_to) if goes_by_index else None
     if not is_full and not_read_since == todo.target_serial:
         not_read_since = saved.changelog_serial  # the index is old, and said nothing new
+    # Without a state it is a first run, or the operator has deleted it to have everything checked.
     is_resync = saved.serial is None
     return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
 
@@ -140,6 +141,7 @@ def _ask(
         if api_method is ApiMethod.SIMPLE:
             return from_index(was_told_by_index=True), True
         return from_changelog(), False
+    # Not failures of XML-RPC: the root index could not help.
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
@@ -204,6 +206,7 @@ def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, fil
     if named is not None and (found := look_up(named, upstream)) is not None:
         serials, listed = held.serials(), iter(found.items())
         list_serial = max((project.serial for project in found.values()), default=0)
+        # The answers may come from caches; the changelog has what those miss.
         read_from = max(first - RECENT_SERIALS, 0)
     else:
         list_serial, listed = upstream.all_projects(

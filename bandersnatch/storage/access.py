@@ -27,7 +27,7 @@ def tell_closed_folders(directory: Path) -> None:
                 "once: chmod -R go+rX %s",
                 folder, mode, directory / WEB if folder != directory else directory,
             )  # fmt: skip
-            return
+            return  # one warning is enough: its advice opens all of them
 
 
 def tell_ignored_case(directory: Path) -> None:

@@ -88,6 +88,7 @@ class Holder(Struct, frozen=True):
         return Fate.RUNS if _runs(self.pid, self.start) else Fate.ENDED
 
     def __str__(self) -> str:
+        # The record comes from another process, and must not break the line of a message.
         host = "".join(char if char.isprintable() and not char.isspace() else "?" for char in self.host)
         return f"process {self.pid}, since {_moment(self.since)}, on {host}"
 

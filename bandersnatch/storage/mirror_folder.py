@@ -47,6 +47,7 @@ def require_directory(directory: Path) -> None:
     """
     if not _is_directory(directory):
         raise MissingDirectoryError(directory, "there is no such directory")
+    # Without a record it is the first run, or earlier ones could not write it.
     record = _recorded(directory)
     if record is None:
         return

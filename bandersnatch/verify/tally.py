@@ -54,6 +54,7 @@ class Tally:
         """Record removals that exceed the limit, and list them in a file, after those of another kind."""
         listed = ""
         if not self._settings.dry_run:
+            # One verification may withhold files of pages and unlisted files; the list has both.
             earlier = self._storage.pieces(REMOVALS_OF_VERIFY) if self._withheld else ()
             pieces = (text.encode("utf-8", "surrogateescape") for text in listing)
             with self._storage.rewrite(REMOVALS_OF_VERIFY) as writer:
