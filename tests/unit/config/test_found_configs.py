@@ -157,7 +157,7 @@ CASES = {
         told=(WHITELIST, renamed("whitelist_project", "allowlist_project")), keeps=("six-*", "Django-*"), drops=PRE
     ),
     "4-enabled-twice": Case(
-        told=(BLACKLIST, "not needed, since [plugins] enabled says the same", "blocklist_project today"),
+        told=(BLACKLIST, "not needed, since [plugins] enabled says the same", "it is now called blocklist_project"),
         drops=("example1-*",),
     ),
     "4-enabled-twice-otherwise": Case(errors=("[blacklist] plugins: [plugins] enabled says something else",)),

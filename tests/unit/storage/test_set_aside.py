@@ -23,7 +23,7 @@ def test_in_the_place_of_a_database_only_a_plain_file_stays(
     make(tmp_path / name)
     set_aside_others(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [f"{name}.set-aside"]
-    assert f"{tmp_path / name} was no plain file; it is called {name}.set-aside now" in caplog.text
+    assert f"{tmp_path / name} was not a plain file; it was renamed to {name}.set-aside" in caplog.text
 
 
 def test_a_record_may_be_a_link_that_an_operator_has_made(tmp_path: Path) -> None:
