@@ -47,6 +47,7 @@ def _allows_projects(limit: RemovalLimit, doomed: Doomed, held: int) -> bool:
     """Whether so many projects may go: without a journal entry, the percentage allows at least one."""
     if 0 < held <= doomed.concluded and limit.percent < _ALL_PERCENT:
         return False  # nothing would be left; this holds even for a single project
+    # Every removal must pass this; those that were only concluded must also pass the stricter test at the end.
     is_little = limit.allows(doomed.projects, held)
     if limit.percent and not doomed.are_named:
         is_little = is_little and limit.allows_share(doomed.projects, held, _a_few_of(held))

@@ -261,6 +261,7 @@ def _read_list(body: bytes) -> object:
 def _read_answer(body: bytes) -> object:
     if b"<!DOCTYPE" in body or b"\0" in body:
         raise ValueError("it defines entities, with which a small document becomes a large one")
+    # Built-in types, so that values are plain str, int and bytes instead of xmlrpc's wrappers.
     (result,), _ = xmlrpc_client.loads(body, use_builtin_types=True)
     return result
 

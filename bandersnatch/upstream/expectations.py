@@ -45,6 +45,7 @@ def owed_after(action: str | None, version: str | None) -> Expectation:
     """
     if action is None:
         return Expectation.CONTENT
+    # An old "remove" with a version means one release; the project stays.
     if action in _PROJECT_REMOVALS and version is None:
         return Expectation.REMOVED
     if _ROLE_ACTION.match(action):

@@ -41,6 +41,7 @@ class UnlistedDeletion:
 
     def work(self, is_stopped: Callable[[], bool]) -> None:
         """Continue until all is done, time runs out, or an error occurs."""
+        # With a budget it is called twice, and the first call may have done everything.
         if self._tally.report.unlisted_sought:
             return
         self._error = None
