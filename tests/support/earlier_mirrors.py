@@ -50,7 +50,7 @@ class EarlierIndex(FakePyPI):
         super().__init__()
         self._site = Site(self, "", 50_000)
         self.add_file("Foo.Bar", "1.0", requires_python=">=3.8")
-        self.add_file("Foo.Bar", "2.0", kind="sdist", core_metadata=False)
+        self.add_file("Foo.Bar", "2.0", kind="sdist", content=b"not compressed, so the same with any zlib")
         self.add_file("Zeta_Tools", "1.0")
         self.yank("Zeta_Tools", "1.0", "broken & <bad>")
         self.add_file("unwanted", "1.0")
@@ -59,7 +59,7 @@ class EarlierIndex(FakePyPI):
             "compiled", "1.0", python_tag="cp311", platform_tag="manylinux_2_17_x86_64", metadata_in_wheel=False
         )
         old = "packages/source/o/old-timer/old-timer-0.9.tar.gz"
-        self.add_file("old-timer", "0.9", kind="sdist", filename="old-timer-0.9.tar.gz", path=old)
+        self.add_file("old-timer", "0.9", kind="sdist", filename="old-timer-0.9.tar.gz", path=old, content=b"old")
         self.add_file("withdrawn", "1.0")
         self.add_file("suspect", "1.0")
         self.create_project("empty")

@@ -103,10 +103,11 @@ def redirect(base_url: str, path: str, headers: Headers = VARY_ENCODING) -> Answ
 
 def finish(answer: Answer, method: str, request_headers: Message) -> Answer:
     """Return the answer as the client sees it: compressed, tagged, perhaps a 304."""
+    plain = answer.body
     answer = _compressed(answer, request_headers)
     is_tagged = answer.has_etag and (method != "POST" or answer.header("Content-Encoding") is not None)
-    if answer.status == 200 and is_tagged and isinstance(answer.body, bytes):
-        answer = answer.with_header("ETag", _entity_tag(answer.body))
+    if answer.status == 200 and is_tagged and isinstance(plain, bytes):
+        answer = answer.with_header("ETag", _entity_tag(plain, answer.header("Content-Encoding") or ""))
     etag = answer.header("ETag")
     is_conditional = method in ("GET", "HEAD") and answer.status == 200 and etag is not None
     if is_conditional and _matches(request_headers["If-None-Match"], etag):
@@ -130,8 +131,9 @@ def _compressed(answer: Answer, request_headers: Message) -> Answer:
     return replace(answer, body=smaller).with_header("Content-Encoding", "gzip")
 
 
-def _entity_tag(body: bytes) -> str:
-    digest = md5(body, usedforsecurity=False).digest()
+def _entity_tag(body: bytes, coding: str) -> str:
+    """Return a tag for a body in a coding; compressed bytes are not the same with every version of zlib."""
+    digest = md5(coding.encode() + body, usedforsecurity=False).digest()
     return f'"{base64.b64encode(digest).decode().rstrip("=")}"'
 
 
