@@ -342,6 +342,12 @@ class StorageError(MirrorError):
         self.path, self.cause = path, cause
 
 
+class PartGoneError(StorageError):
+    """What an earlier attempt left of a file is there no more: another process has resumed or deleted it."""
+
+    stops_run = False
+
+
 class RefusedPlaceError(StorageError):
     """We lack permission for a path that only some projects need: those fail, and the others go on."""
 

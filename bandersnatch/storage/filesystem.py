@@ -9,16 +9,17 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from bandersnatch.errors import InterruptedRunError, PathConflictError, StorageError
+from bandersnatch.errors import InterruptedRunError, PartGoneError, PathConflictError, StorageError
 from bandersnatch.storage.access import umask_of_process
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.folders import Folders, make_folder
 from bandersnatch.storage.layout import WEB, StoredPath
 from bandersnatch.storage.parts import Parts
+from bandersnatch.storage.parts_folder import PartsFolder
 from bandersnatch.storage.room import Room
 from bandersnatch.storage.shortcomings import UNABLE, Shortcomings
 from bandersnatch.storage.tree import ABSENT, StoredTree
@@ -65,17 +66,29 @@ class FilesystemStorage(StoredTree):
             for path in paths:
                 self._tell(path)
 
-    def twin(self) -> "FilesystemStorage":
-        """Return a storage for another process, which writes to the same directory in the same way."""
+    @property
+    def unfinished(self) -> PartsFolder:
+        """The folder of half-written files, which has records of workers, too."""
+        return self._parts.folder
+
+    def admit(self) -> str:
+        """Return a token for another process of this run, with which its ``twin`` may write until it is given up."""
+        return self._parts.folder.admit()
+
+    def twin(self, token: str | None = None) -> "FilesystemStorage":
+        """Return a storage for another process, which writes to the same directory in the same way.
+
+        The token is the one that it was admitted with; without one, it is admitted here.
+        """
         twin = type(self)(self._root)
-        twin._file_mode = self._file_mode  # noqa: SLF001 - our own class
-        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; each shortcoming is logged by one process only
-        twin._parts = self._parts.twin(twin._folders)  # noqa: SLF001 - as above
+        twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
+        twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
+        twin._parts = self._parts.twin(twin._folders, token or self.admit())  # noqa: SLF001 - as above
         return twin
 
     @contextmanager
     def claimed(self, paths: Iterable[StoredPath]) -> Iterator[None]:
-        """Keep other threads from writing these paths, and count a ``twin``'s temporary files for them as ours.
+        """Keep other threads from writing to these paths, which a ``twin`` writes to.
 
         Raises:
             PathConflictError: another thread writes one of them.
@@ -97,12 +110,13 @@ class FilesystemStorage(StoredTree):
     ) -> Iterator[FileWriter]:
         """Write a file that appears, whole, if the block succeeds, and not at all if it raises.
 
-        With ``partial``, writing continues what an earlier attempt left; what was written is kept under its temporary
-        name if the block raises an error that ``partial`` names.
+        With ``partial`` the writing goes on from what an earlier attempt left, and what is written is kept to be resumed
+        where the block ends with an error that ``partial`` names.
 
         Raises:
+            PartGoneError: what the earlier attempt left is there no more.
             StorageError: the disk refused.
-            InterruptedRunError: the storage was abandoned meanwhile.
+            InterruptedRunError: the storage was abandoned meanwhile, or this process was given up.
         """
         partial = partial or Partial()
         self._claim(path)
@@ -124,11 +138,11 @@ class FilesystemStorage(StoredTree):
             if writer is not None:
                 with suppress(StorageError):
                     writer.close()
-            if not isinstance(error, partial.kept_after):
-                self._parts.delete(path)
-                self._folders.delete_empty(path)
+            if isinstance(error, partial.kept_after):
+                self._parts.keep(path)
             else:
-                self._parts.leave()
+                self._parts.discard(path)
+                self._folders.delete_empty(path)
             raise
         finally:
             with self._guard:
@@ -242,10 +256,21 @@ class FilesystemStorage(StoredTree):
         """
         goes_on = set(kept)
         with self._translated(WEB, "clean up"):
-            for path in goes_on:
-                self._parts.take_over(path)
-            swept = self._parts.sweep(goes_on)
-        return swept + self.sweep(path for path in paths if path not in goes_on)
+            self._parts.take_over(goes_on)
+            swept = self.sweep(path for path in paths if path not in goes_on)
+            return swept + self._parts.sweep(goes_on)
+
+    def give_up(self, token: str, paths: Iterable[StoredPath] = (), kept: Collection[StoredPath] = ()) -> None:
+        """Let the ``twin`` of that token put nothing in place any more, and delete what it has half-written.
+
+        It may have written to ``paths``, which need not be told where they are not known. What it has written for those that
+        are ``kept`` is kept to be resumed; that is only safe if its process is known to be dead.
+        """
+        paths = set(paths)
+        with self._translated(WEB, "clean up"):
+            self._parts.give_up(token, paths, kept)
+        for path in paths.difference(kept):
+            self._folders.delete_empty(path)
 
     def is_writing(self) -> bool:
         """Whether any file is being written right now."""
@@ -253,16 +278,19 @@ class FilesystemStorage(StoredTree):
             return bool(self._being_written)
 
     def abandon(self) -> None:
-        """Let no file appear from now on, and delete the temporary files, whatever their writers do."""
+        """Let no file appear from now on, of ours or a ``twin``'s, and delete the half-written ones."""
         with self._guard:
             self._abandoned = True
-            for path in self._being_written:
-                self._parts.delete(path)
+            paths = tuple(self._being_written)
+            for path in paths:
+                self._parts.discard(path)
+        with suppress(OSError, StorageError):
+            self._parts.give_up_all(paths)
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove all temporary files and folders once everything is written; a late writer does no harm."""
-        self._parts.tidy()
+        """Leave nothing of what was needed to write, when all that is to be written is; what comes late does no harm."""
+        self._parts.folder.tidy()
 
     def _sweep_one(self, path: StoredPath) -> bool:
         is_deleted = self._parts.delete(path)
@@ -283,6 +311,10 @@ class FilesystemStorage(StoredTree):
             return self._parts.open_new(path) if is_new else self._parts.open_again(path)
         except NotADirectoryError as error:
             raise PathConflictError(path, "a file is where its folder would be") from error
+        except FileNotFoundError as error:
+            if is_new:
+                raise self._error(path, "write", error) from error
+            raise PartGoneError(self._absolute(path), "write", error) from error
         except OSError as error:
             raise self._error(path, "write", error) from error
 

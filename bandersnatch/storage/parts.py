@@ -1,91 +1,117 @@
 """Temporary files: where they are while incomplete, and how they are opened, so that nobody else can plant one.
 
-They are in a folder of the mirror's directory that only its owner may enter, outside ``web/``, so that no web server
-serves them. Their names are derived from the paths, so that the next run finds them. A rename does not change what a
-new file takes from its folder: filesystem, group, ACL, SELinux label. Where these differ from the final folder's, the
-temporary file is beside its final place instead, under a hidden name that needs a secret key. No link is followed in
-either place.
+They lie in a folder of the mirror's directory that only its owner may enter, outside ``web/``, so that no web server shows
+them. What lies there would be published without what a folder hands down to new files where that differs: filesystem,
+group, ACL, SELinux label. Such a file lies beside its place, under a hidden name that a key in the folder makes. No link
+is followed in either place.
+
+A name comes from the path, and from the token of its writer, as long as there is one (``parts_folder.py``). What is kept to
+be resumed has the *plain* name, without a token: nobody writes it, and who resumes it renames it first. So exactly one
+process does.
 """
 
 import errno
 import hashlib
 import os
-import secrets
-import stat
 import threading
-import weakref
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
-from bandersnatch.errors import StorageError
+from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.storage.folders import Folders
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.private_folder import handed_down, is_ours, open_private_folder, unlink
+from bandersnatch.storage.parts_folder import PARTS_FOLDER, PartsFolder
+from bandersnatch.storage.private_folder import handed_down, is_ours, unlink
 from bandersnatch.storage.shortcomings import Shortcomings
 
-PARTS_FOLDER = ".unfinished"
+__all__ = ["PARTS_FOLDER", "Parts", "name_inside"]
+
 PART_SUFFIX = ".part"
-_KEY = "key"
-_KEY_BYTES = 32
-_COPIED_BYTES = 64 * 1024 * 1024
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_PLAIN = ""
+_Place = tuple[str, int | None]
 
 
 class Parts:
-    """The temporary files of the mirror in ``root``. Thread-safe, unless two threads write one path."""
+    """The half-written files of the mirror in ``root``, for one writer of them.
+
+    Thread-safe, but for two threads that write one path.
+    """
 
     def __init__(
-        self, root: str, folders: Folders, shortcomings: Shortcomings, *, is_folder_checked: bool = False
+        self, root: str, folders: Folders, shortcomings: Shortcomings, folder: PartsFolder | None = None
     ) -> None:
         self._root, self._folders, self._shortcomings = root, folders, shortcomings
-        self._is_folder_checked = is_folder_checked
+        self.folder = folder or PartsFolder(root)
         self._guard = threading.Lock()
-        self._opened: int | None = None
         self._is_beside: dict[str, bool] = {}
-        self._is_key_needed = False
+        self._dead: Sequence[str] = ()
 
-    def twin(self, folders: Folders) -> "Parts":
-        """Return the same for another process of this run, which uses our folder without checking it again.
-
-        That process must not empty it as a folder that others could write to: a filesystem without modes always shows
-        it as open to everybody, and we are writing there at the same time.
-        """
-        with suppress(OSError, StorageError):
-            self._folder()
-        return Parts(self._root, folders, self._shortcomings, is_folder_checked=self._opened is not None)
+    def twin(self, folders: Folders, token: str) -> "Parts":
+        """Return the half-written files for another process of the same run, which was admitted with that token."""
+        return Parts(self._root, folders, self._shortcomings, self.folder.guest(token))
 
     def open_new(self, path: StoredPath) -> int:
-        """Return a descriptor of a new, empty file for ``path``; whatever has its temporary name is deleted."""
+        """Return a descriptor of a new and empty file for ``path``; what was kept to be resumed is deleted."""
+        stem, folder = self._stem(path)
+        unlink(_named(stem, _PLAIN), folder)  # it may be of another document
+        own = _named(stem, self.folder.token)
         try:
-            return self._open(path, _NEW)
-        except FileExistsError:
-            self.delete(path)
-        except FileNotFoundError:  # the folder was deleted meanwhile
-            self._forget_folder()
-        return self._open(path, _NEW)
+            return self._open((own, folder), _NEW)
+        except FileExistsError:  # of an attempt of ours
+            unlink(own, folder)
+        except FileNotFoundError:  # somebody has deleted the folder meanwhile
+            self.folder.forget()
+        return self._open(self._place(path, self.folder.token), _NEW)
 
     def open_again(self, path: StoredPath) -> int:
-        """Return a descriptor of what an earlier attempt left, if only we can have made it."""
-        descriptor = self._open(path, _OPEN)
-        if not is_ours(os.fstat(descriptor)):
+        """Return a descriptor of what was kept to be resumed, if it is a file that only we can have made.
+
+        Raises:
+            FileNotFoundError: it is none, or another process has taken it first.
+        """
+        stem, folder = self._stem(path)
+        own = _named(stem, self.folder.token)
+        os.rename(_named(stem, _PLAIN), own, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            descriptor = self._open((own, folder), _OPEN)
+            if is_ours(os.fstat(descriptor)):
+                return descriptor
             os.close(descriptor)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return descriptor
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        unlink(own, folder)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def size(self, path: StoredPath) -> int:
-        """Return how many bytes an earlier attempt left, or 0."""
+        """Return how many bytes were kept to be resumed, or 0."""
         try:
-            name, folder = self._place(path)
+            name, folder = self._place(path, _PLAIN)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return 0
         return found.st_size if is_ours(found) else 0
 
+    def keep(self, path: StoredPath) -> None:
+        """Keep what we have written to be resumed; it is closed."""
+        (own, folder), (plain, _) = self._place(path, self.folder.token), self._place(path, _PLAIN)
+        try:
+            os.rename(own, plain, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            unlink(own, folder)
+        self.folder.need_key()
+
     def publish(self, path: StoredPath) -> None:
-        """Move the finished file into place by one rename."""
+        """Put what was written in its place, by one rename.
+
+        Raises:
+            InterruptedRunError: we were given up.
+        """
         target = f"{self._root}/{path}"
-        name, folder = self._place(path)
+        name, folder = self._place(path, self.folder.token)
+        self.folder.check_admitted()
         try:
             self._folders.rename_into(name, target, folder)
         except OSError as error:
@@ -93,79 +119,139 @@ class Parts:
                 raise
             with self._guard:  # same st_dev, but two filesystems, as with bind mounts
                 self._is_beside[_area(path)] = True
-            beside, _ = self._place(path)
+            beside, _ = self._place(path, self.folder.token)
+            self.folder.tell_beside()
             self._copy(name, folder, beside)
+            self.folder.check_admitted()
             os.replace(beside, target)
             os.unlink(name, dir_fd=folder)
 
     def link(self, path: StoredPath, target: str) -> None:
         """Put a symbolic link in place by one rename."""
         self.delete(path)
-        name, folder = self._place(path)
+        name, folder = self._place(path, self.folder.token)
+        if folder is None:
+            self.folder.tell_beside()
         os.symlink(target, name, dir_fd=folder)
         try:
+            self.folder.check_admitted()
             os.replace(name, f"{self._root}/{path}", src_dir_fd=folder)
-        except OSError as error:
-            os.unlink(name, dir_fd=folder)
-            if error.errno != errno.EXDEV:
+        except (OSError, InterruptedRunError) as error:
+            unlink(name, folder)
+            if not isinstance(error, OSError) or error.errno != errno.EXDEV:
                 raise
             with self._guard:
                 self._is_beside[_area(path)] = True
             self.link(path, target)
 
-    def delete(self, path: StoredPath) -> bool:
-        """Delete the temporary file for ``path``, wherever it is; return whether there was one."""
-        places: list[tuple[str, int | None]] = [(self._old_name(path), None)]
+    def discard(self, path: StoredPath) -> None:
+        """Delete what we have half-written for ``path``."""
         with suppress(OSError, StorageError):
-            places.append(self._place(path))
-        return sum(unlink(name, folder) for name, folder in places) > 0
+            unlink(*self._place(path, self.folder.token))
+
+    def delete(self, path: StoredPath) -> bool:
+        """Delete what we and dead writers have half-written for ``path``; return whether there was anything."""
+        places: list[_Place] = [(self._old_name(path), None)]
+        with suppress(OSError, StorageError):
+            stem, folder = self._stem(path)
+            tokens = (_PLAIN, self.folder.token, *(self._dead if folder is None else ()))
+            places += [(_named(stem, token), folder) for token in tokens]
+        return sum(unlink(*place) for place in places) > 0
 
     def beside(self, path: StoredPath) -> str | None:
-        """Return a file's temporary name in its own folder; None if it is written in our folder."""
-        return self._place(path)[0].rpartition("/")[2] if self._lies_beside(path) else None
+        """Return the name that a kept file has beside its place; None where it lies in our folder."""
+        return self._place(path, _PLAIN)[0].rpartition("/")[2] if self._lies_beside(path) else None
 
-    def take_over(self, path: StoredPath) -> None:
-        """Adopt a temporary file of an older version, which had a name that everybody could guess."""
-        old = self._old_name(path)
-        with suppress(OSError):
-            if self.size(path) == 0 and is_ours(os.lstat(old)):
-                name, folder = self._place(path)
-                os.rename(old, name, dst_dir_fd=folder)
-        unlink(old, None)
+    # What others have left
+
+    def give_up(self, token: str, paths: Iterable[StoredPath], kept: Collection[StoredPath]) -> None:
+        """Let another process put nothing in place any more, and delete what it has half-written.
+
+        It may have written to ``paths``. What it has written for those that are ``kept`` is kept to be resumed.
+        """
+        self.folder.dismiss(token)
+        for path in kept:
+            self._keep_largest(path, (_PLAIN, token))
+        for path in paths:
+            if self._lies_beside(path):
+                unlink(*self._place(path, token))
+        if self.folder.is_there():
+            folder = self.folder.open()
+            for name in os.listdir(folder):
+                if name.endswith(f".{token}{PART_SUFFIX}"):
+                    unlink(name, folder)
+
+    def give_up_all(self, paths: Collection[StoredPath]) -> None:
+        """Give up all other processes, which may have written to these paths."""
+        for token in self.folder.other_writers():
+            self.give_up(token, paths, ())
+
+    def take_over(self, kept: Iterable[StoredPath]) -> None:
+        """Keep what dead writers have left half-written for these paths; all other writers are dead.
+
+        So is what an older version has left, in a place of which all could know.
+        """
+        self._dead = self.folder.other_writers()
+        tokens = {*self._dead}
+        if self.folder.is_there():
+            names = [name for name in os.listdir(self.folder.open()) if name.endswith(PART_SUFFIX)]
+            tokens.update(filter(None, (name.removesuffix(PART_SUFFIX).partition(".")[2] for name in names)))
+        for path in kept:
+            self._keep_largest(path, (_PLAIN, *tokens), self._old_name(path))
 
     def sweep(self, kept: Iterable[StoredPath]) -> int:
-        """Delete everything in our folder except the temporary files for these paths; return how much it was."""
-        if not os.path.lexists(f"{self._root}/{PARTS_FOLDER}"):
-            return 0
-        folder = self._folder()
-        names = {_KEY, *(name_inside(path) for path in kept)}
-        self._is_key_needed |= len(names) > 1
-        return sum(unlink(name, folder) for name in os.listdir(folder) if name not in names)
+        """Delete all that lies in our folder but for what is kept for these paths; return how much it was."""
+        names = {name_inside(path) for path in kept}
+        if names:
+            self.folder.need_key()
+        swept = self.folder.sweep(names)
+        self.folder.forget_writers()
+        self._dead = ()
+        return swept
 
-    def leave(self) -> None:
-        """Note that a temporary file, and so the key, must be kept for another run."""
-        self._is_key_needed = True
+    def _keep_largest(self, path: StoredPath, tokens: Iterable[str], old_name: str | None = None) -> None:
+        """Give the plain name to the largest of what there is for a path, and delete the others."""
+        stem, folder = self._stem(path)
+        plain = (_named(stem, _PLAIN), folder)
+        places: list[_Place] = [(_named(stem, token), folder) for token in tokens]
+        if old_name is not None:
+            places.append((old_name, None))
+        sizes: dict[_Place, int] = {}
+        for place in places:
+            with suppress(OSError):
+                found = os.stat(place[0], dir_fd=place[1], follow_symlinks=False)
+                sizes[place] = found.st_size if is_ours(found) else -1
+        best = max(sizes, key=lambda place: sizes[place], default=plain)
+        for place, size in sizes.items():
+            if place != best or size < 0:
+                unlink(*place)
+        if best != plain:
+            try:
+                os.rename(best[0], plain[0], src_dir_fd=best[1], dst_dir_fd=plain[1])
+            except OSError:
+                unlink(*best)
+        if sizes:
+            self.folder.need_key()
 
-    def tidy(self) -> None:
-        """Delete our folder, unless another run needs something in it."""
-        folder = f"{self._root}/{PARTS_FOLDER}"
-        if not self._is_key_needed:
-            unlink(f"{folder}/{_KEY}", None)
-        with suppress(OSError):
-            os.rmdir(folder)
+    # Names and places
 
-    def _open(self, path: StoredPath, flags: int) -> int:
-        name, folder = self._place(path)
+    def _open(self, place: _Place, flags: int) -> int:
+        name, folder = place
         if folder is None:
+            self.folder.tell_beside()
             return self._folders.open_in(name, flags)
         return os.open(name, flags, 0o666, dir_fd=folder)
 
-    def _place(self, path: StoredPath) -> tuple[str, int | None]:
-        """Return the name of a temporary file, and the descriptor of our folder if it is there."""
+    def _place(self, path: StoredPath, token: str) -> _Place:
+        """Return the name of a half-written file, and the descriptor of our folder if it lies there."""
+        stem, folder = self._stem(path)
+        return _named(stem, token), folder
+
+    def _stem(self, path: StoredPath) -> _Place:
+        """Return what the names of a path's half-written files begin with, and our folder if they lie there."""
         if not self._lies_beside(path):
-            return name_inside(path), self._folder()
-        name = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), key=self._key(), digest_size=16).hexdigest()
-        return f"{os.path.dirname(f'{self._root}/{path}')}/.{name}{PART_SUFFIX}", None
+            return _digest(path), self.folder.open()
+        return f"{os.path.dirname(f'{self._root}/{path}')}/.{_digest(path, self.folder.key())}", None
 
     def _lies_beside(self, path: StoredPath) -> bool:
         area = _area(path)
@@ -175,8 +261,8 @@ class Parts:
         # A folder that is yet to be made will inherit from the nearest existing one.
         while not os.path.exists(place):
             place = os.path.dirname(place)
-        self._folder()  # makes it
-        inside = handed_down(f"{self._root}/{PARTS_FOLDER}")
+        self.folder.open()  # makes it
+        inside = handed_down(self.folder.path)
         with self._guard:
             return self._is_beside.setdefault(area, handed_down(place) != inside)
 
@@ -184,66 +270,30 @@ class Parts:
         folder, _, name = f"{self._root}/{path}".rpartition("/")
         return f"{folder}/.{name}{PART_SUFFIX}"
 
-    def _folder(self) -> int:
-        with self._guard:
-            if self._opened is None:
-                self._opened = open_private_folder(self._root, PARTS_FOLDER, is_checked=self._is_folder_checked)
-                self._closing = weakref.finalize(self, os.close, self._opened)
-            return self._opened
-
-    def _forget_folder(self) -> None:
-        with self._guard:
-            if self._opened is not None:
-                self._closing()
-            self._opened = None
-
-    def _key(self) -> bytes:
-        """Return the secret from which names are made that nobody else can guess."""
-        folder = self._folder()
-        with self._guard:
-            for _ in range(2):
-                with suppress(FileNotFoundError):
-                    descriptor = os.open(_KEY, _OPEN, dir_fd=folder)
-                    with open(descriptor, "rb") as stream:
-                        if is_ours(os.fstat(descriptor)) and len(key := stream.read(_KEY_BYTES)) == _KEY_BYTES:
-                            return key
-                    os.unlink(_KEY, dir_fd=folder)
-                # Linked into place when complete, so that a helper never reads half a key.
-                name = secrets.token_hex(16)
-                with open(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as stream:
-                    stream.write(secrets.token_bytes(_KEY_BYTES))
-                try:
-                    os.link(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
-                except FileExistsError:
-                    pass
-                except OSError:  # no hard links: of two processes, the later one's key wins
-                    os.rename(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
-                unlink(name, folder)
-        raise PermissionError(errno.EACCES, "the key of the names can't be kept")
-
     def _copy(self, name: str, folder: int | None, beside: str) -> None:
         unlink(beside, None)
-        source = os.open(name, _OPEN, dir_fd=folder)
-        try:
-            target = self._folders.open_in(beside, _NEW)
+        with (
+            open(os.open(name, _OPEN, dir_fd=folder), "rb") as source,
+            open(self._folders.open_in(beside, _NEW), "wb") as target,
+        ):
             try:
-                found = os.fstat(source)
-                while os.sendfile(target, source, None, _COPIED_BYTES):
-                    pass
-                self._shortcomings.set_mode(target, stat.S_IMODE(found.st_mode))
-                self._shortcomings.set_times(target, (found.st_atime, found.st_mtime))
+                self._shortcomings.copy(source.fileno(), target.fileno())
             except BaseException:
                 unlink(beside, None)
                 raise
-            finally:
-                os.close(target)
-        finally:
-            os.close(source)
 
 
-def name_inside(path: StoredPath) -> str:
-    """Return the name of a temporary file in our folder."""
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest() + PART_SUFFIX
+def name_inside(path: StoredPath, token: str = _PLAIN) -> str:
+    """Return the name that a half-written file of that writer has in our folder; without one, what is kept has it."""
+    return _named(_digest(path), token)
+
+
+def _digest(path: StoredPath, key: bytes = b"") -> str:
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
+
+
+def _named(stem: str, token: str) -> str:
+    return f"{stem}.{token}{PART_SUFFIX}" if token else f"{stem}{PART_SUFFIX}"
 
 
 def _area(path: StoredPath) -> str:

@@ -13,12 +13,12 @@ from tests.support.refusing_kernel import Call, Refusal, is_folder, refusing_ker
 from tests.support.rig import Rig, start_process
 from tests.support.umask import umask
 
-HELPED_RUN = """
+RUN_IN_PROCESSES = """
 import logging, sys
 from pathlib import Path
-from tests.support.rig import run_with_helpers
+from tests.support.rig import run_in_processes
 logging.basicConfig(level=logging.INFO)
-print(len(run_with_helpers(Path(sys.argv[1])).failures))
+print(len(run_in_processes(Path(sys.argv[1])).failures))
 """
 WHOLE = "can't flush single files or folders; it is flushed as a whole"
 ALL = "can't be flushed alone; all filesystems are"
@@ -66,13 +66,13 @@ def test_what_a_filesystem_can_not_do_is_told_once_and_is_no_hindrance(
 
 
 @pytest.mark.parametrize("shortcoming", ["times", "permissions", "fsync of folders", "syncfs"])
-def test_helpers_do_without_it_too_and_it_is_told_once_all_the_same(rig: Rig, pypi: FakePyPI, shortcoming: str) -> None:
+def test_workers_do_without_it_too_and_it_is_told_once_all_the_same(rig: Rig, pypi: FakePyPI, shortcoming: str) -> None:
     world(pypi)
     for number in range(100):
         pypi.add_file(f"small-{number}", "1.0")
     refusal, told = SHORTCOMINGS[shortcoming]
     with refusing_kernel(refusal._replace(code=errno.EPERM)) as kernel, umask(0o027):
-        result = kernel.run([sys.executable, "-c", HELPED_RUN, str(rig.write_config())])
+        result = kernel.run([sys.executable, "-c", RUN_IN_PROCESSES, str(rig.write_config())])
     assert (result.returncode, result.stdout) == (0, "0\n"), result.stderr
     assert result.stderr.count(told) == 1
     assert pypi.pages_for_others > 0
@@ -118,7 +118,7 @@ def test_parts_beside_their_place_need_no_hard_links(rig: Rig, pypi: FakePyPI, t
     assert not list(rig.directory.rglob("*.part"))
 
 
-@pytest.mark.parametrize("pace", ["alone", "with helpers"])
+@pytest.mark.parametrize("pace", ["in one thread", "in processes"])
 @pytest.mark.parametrize("code", ["ENAMETOOLONG", "EILSEQ"])
 def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
     rig: Rig, pypi: FakePyPI, code: str, pace: str
@@ -134,12 +134,12 @@ def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
     names = ("newfstatat", "openat", "renameat", "rename", "mkdir")
     with refusing_kernel(*(Refusal(name, number, is_awkward) for name in names)) as kernel:
         rig.start = kernel.start
-        if pace == "alone":
+        if pace == "in one thread":
             result = rig.command("mirror")
             assert result.returncode == 1
             assert f"the filesystem does not allow this name: {os.strerror(number)}" in result.stderr
         else:
-            result = kernel.run([sys.executable, "-c", HELPED_RUN, str(rig.write_config())])
+            result = kernel.run([sys.executable, "-c", RUN_IN_PROCESSES, str(rig.write_config())])
             assert result.stdout == "2\n", result.stderr
             assert pypi.pages_for_others > 0
     assert result.stderr.count("files fetched: 2 ") == 6
