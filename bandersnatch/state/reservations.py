@@ -1,0 +1,177 @@
+"""What workers are about to touch: each writes it down itself, before it touches it, in a record of its own.
+
+There is a record for each batch of jobs, in the folder of half-written files. The main process, which alone writes the
+inventory, deletes it when all jobs of the batch are recorded there. After a worker was lost, and at the start of the next
+command, what is left in such records is *taken up*: it is noted in the inventory, as what an unfinished run may have left.
+
+A line is in the kernel before ``reserve`` returns, and so outlives any end of the process. It is not flushed to the disk: a
+power cut may take a record, as it may take the notes in the inventory, which are not flushed either. On a filesystem that
+keeps the order of changes to names (all usual ones do, within one filesystem) no file appears then without its record.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import StorageError
+from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.model import parse_project_name
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import StoredPath, is_noted_path
+from bandersnatch.storage.parts_folder import PartsFolder
+
+logger = logging.getLogger(__name__)
+
+_PATHS_PER_LINE = 1000
+_MOST_LINE_BYTES = 8 * 1024 * 1024
+"""More than so many paths take, each as long as may be and escaped."""
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,100}")
+
+
+class _Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    project: str
+    paths: Sequence[str]
+    etag: str | None = None
+
+
+class Reservation:
+    """The record of one batch, as its worker writes it; the file is made by the first line. For one thread."""
+
+    def __init__(self, storage: FilesystemStorage, name: str) -> None:
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name of a record")
+        self._folder, self.name = storage.unfinished, name
+        self._descriptor: int | None = None
+        self._size = 0
+
+    def reserve(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
+        """Write down which files of a project are about to be written or deleted.
+
+        Raises:
+            StorageError: the disk refused; then they must not be touched.
+        """
+        left = iter(paths)
+        while some := list(islice(left, _PATHS_PER_LINE)):
+            self._append(_Line(project, some))
+
+    def note_partial(self, project: NormalizedName, path: StoredPath, etag: str) -> None:
+        """Write down of which document the half-written file of that path is going to be a part.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        self._append(_Line(project, [path], etag))
+
+    def close(self) -> None:
+        """Close the file, which stays."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _append(self, line: _Line) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        path = self._folder.path_of(self.name)
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._folder.new_record(self.name)
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                os.ftruncate(self._descriptor, self._size)
+                raise StorageError(path, "write", f"the disk took {written} of {len(data)} bytes")
+        except OSError as error:
+            raise StorageError(path, "write", error) from error
+        self._size += written
+
+
+def forget(storage: FilesystemStorage, names: Iterable[str]) -> None:
+    """Delete the records of batches of which all jobs are recorded in the inventory.
+
+    One that can't be deleted is taken up by the next command, which does no harm.
+    """
+    for name in names:
+        storage.unfinished.delete_record(name)
+
+
+def reserved_paths(storage: FilesystemStorage, names: Iterable[str]) -> set[StoredPath]:
+    """Return what is written down in records, as far as they can be read."""
+    found: set[StoredPath] = set()
+    for name in names:
+        with suppress(OSError), open(storage.unfinished.open_record(name), "rb") as stream:
+            found.update(path for _, path in _Reading().unsettled(stream))
+    return found
+
+
+def take_up(storage: FilesystemStorage, inventory: Inventory, names: Collection[str] | None = None) -> bool:
+    """Note in the inventory what records tell, those of all lost workers or of these batches, and delete them.
+
+    Returns whether all of it could be believed. Where it could not, work may be left half-done of which nothing is known.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    folder = storage.unfinished
+    there = [name for name in folder.records() if names is None or name in names]
+    if not there:
+        return True
+    is_whole = min([_note(folder, name, inventory) for name in there])
+    storage.flush()  # what is noted now must not be lost with a record that is gone
+    forget(storage, there)
+    return is_whole
+
+
+def _note(folder: PartsFolder, name: str, inventory: Inventory) -> bool:
+    """Note what one record tells; return whether all of it could be believed."""
+    reading = _Reading()
+    try:
+        with open(folder.open_record(name), "rb") as stream:
+            inventory.note_unsettled(reading.unsettled(stream))
+    except OSError as error:
+        logger.warning("%s: what a worker was about to touch can't be read: %s", folder.path_of(name), error)
+        return False
+    for path, etag in reading.partial.items():
+        inventory.note_partial(path, etag)
+    if reading.refused:
+        logger.warning("%s: %d lines are none of ours; they are not used", folder.path_of(name), reading.refused)
+    return reading.refused == 0
+
+
+class _Reading:
+    """The lines of one record as they are read; nothing in them is believed before it was checked."""
+
+    def __init__(self) -> None:
+        self.partial: dict[StoredPath, str] = {}
+        self.refused = 0
+
+    def unsettled(self, stream: BinaryIO) -> Iterator[tuple[NormalizedName, StoredPath]]:
+        """Yield the files that were about to be touched."""
+        while data := stream.readline(_MOST_LINE_BYTES):
+            if not data.endswith(b"\n") and len(data) < _MOST_LINE_BYTES:
+                return  # torn: the worker ended before it touched anything of it
+            line = _parsed(data)
+            if line is None:
+                self.refused += 1
+                if len(data) == _MOST_LINE_BYTES:
+                    return
+                continue
+            project = NormalizedName(line.project)
+            paths = [StoredPath(path) for path in line.paths if is_noted_path(path)]
+            if (etag := entity_tag(line.etag)) is not None:
+                self.partial.update(dict.fromkeys(paths, etag))
+            yield from ((project, path) for path in paths)
+
+
+def _parsed(data: bytes) -> _Line | None:
+    """Return a line, if it is one of a ``Reservation``."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        line = msgspec.json.decode(data, type=_Line)
+        return line if parse_project_name(line.project) == line.project else None
+    return None
