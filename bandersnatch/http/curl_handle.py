@@ -1,0 +1,300 @@
+"""One attempt at a document on a handle of libcurl's: what is sent, what comes, and whether it comes in time."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pycurl
+
+from bandersnatch.errors import (
+    BrokenBodyError,
+    MalformedResponseError,
+    TimeLimitError,
+    UpstreamUnavailableError,
+    shown,
+    without_credentials,
+)
+from bandersnatch.http.curl_loop import Clock
+from bandersnatch.http.curl_settings import set_up, written_url
+from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, ERRORS, Unpacker, unpacker_of
+from bandersnatch.http.entity_tags import is_told_again
+from bandersnatch.http.head_fields import HeadFields
+from bandersnatch.http.request import NOT_MODIFIED, Head, Receiver
+from bandersnatch.http.routes import Route
+from bandersnatch.http.tcp_bytes import received_bytes
+
+LEAST_BYTES_PER_SECOND = 1000
+"""On average over a time-out. Twenty workers on a line of 160 kbit/s have that each."""
+MOST_HEAD_BYTES = 256 * 1024
+"""Interim answers included; PyPI's heads have about 2 KB."""
+MOST_FRAMING_BYTES = 16 * 1024 * 1024
+MOST_FRAMING_TIMES = 8
+"""Within a time-out, what comes around a body may be so many times as much, and so many bytes more."""
+LARGE_BYTES = 8 * 1024 * 1024
+SHORT_BODY_BYTES = 16 * 1024
+"""A body that nobody wants is received up to this size, since a new connection costs more."""
+_MOST_BYTES_FOR_NOTHING = 1024 * 1024
+"""So much may come compressed beyond what has come out of it; gzip itself holds back 32 KB."""
+_NO_SENT_VALUE = re.compile(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]")
+_NO_FIELDS = HeadFields()
+_ABORT = -1
+
+
+class CurlHandle:
+    """Makes one attempt after the other, to one host. ``curl`` is libcurl's handle."""
+
+    may_keep_more: Callable[[Receiver[Any]], bool]
+    """Whether a receiver that keeps much in memory may keep more; if not, the attempt is paused."""
+
+    def __init__(self, route: Route, timeout_seconds: float, limit_seconds: float, clock: Clock) -> None:
+        self.route = route
+        self._timeout, self._limit, self._clock = timeout_seconds, limit_seconds, clock
+        self._has_tunnel = route.wants_tunnel
+        self.curl = pycurl.Curl()
+        set_up(self.curl, route, timeout_seconds)
+        self._lines: list[bytes] = []
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._line_taker())
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._take_piece)
+        self._sent: dict[str, str] = {}
+        self._raw_bytes: int | None = None
+        self._is_fresh = self._may_wait = self._waits = False
+
+    def on_connect(self, opened: Callable[[int], None]) -> None:
+        """Call ``opened`` with each new socket."""
+
+        def connected(descriptor: int, _purpose: int) -> int:
+            self._is_new = True
+            opened(descriptor)
+            return pycurl.SOCKOPT_OK  # type: ignore[no-any-return]  # pycurl has no types
+
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, connected)
+
+    def begin(self, url: str, target: str, receiver: Receiver[Any], headers: Mapping[str, str]) -> None:
+        """Prepare the next attempt.
+
+        Raises:
+            ValueError: a header can't be sent as it stands.
+        """
+        accepted = ACCEPTED_ENCODINGS if receiver.accepts_compressed else "identity"
+        sent = {**self.route.headers, "Accept-Encoding": accepted, **headers}
+        if sent != self._sent:
+            self.curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in {"Accept": "", **sent}.items()])
+            self._sent = sent
+        if self._may_wait and not self._waits:
+            # Where there is HTTP/2, one new connection is enough for all. Elsewhere, libcurl would wait for whole answers.
+            self._waits = True
+            self.curl.setopt(pycurl.PIPEWAIT, 1)
+        self.curl.setopt(pycurl.URL, written_url(target, self.route))
+        self.url = without_credentials(url) if "@" in url else url
+        self.receiver = receiver
+        self.begun = self._clock.now
+        self.error: Exception | None = None
+        self.status = 0
+        self.reason = ""
+        self.fields = _NO_FIELDS
+        self.is_later = self.is_paused = self.is_of_proxy = self._is_new = self.is_tunnel_open = False
+        self.takes_body = False
+        """Whether the body is the receiver's."""
+        self.received_bytes = self.body_bytes = self._head_bytes = 0
+        self._lines.clear()
+        self._unpacked: Unpacker | None = None
+
+    def use_once(self, is_fresh: bool) -> None:
+        """Whether the attempt gets a connection of its own."""
+        if is_fresh != self._is_fresh:
+            self._is_fresh = is_fresh
+            self.curl.setopt(pycurl.FRESH_CONNECT, int(is_fresh))
+            self.curl.setopt(pycurl.FORBID_REUSE, int(is_fresh))
+
+    @property
+    def sent(self) -> Mapping[str, str]:
+        """The header fields of the request."""
+        return self._sent
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether the answer says that the document is the known one, without the tag that was asked with."""
+        return self.status == NOT_MODIFIED and not is_told_again(self.fields, self._sent)
+
+    # What comes. libcurl calls these, and can carry no error of Python's.
+
+    def _line_taker(self) -> Callable[[bytes], int | None]:
+        """Return a function that takes the lines of heads; it runs ten times for each document."""
+        lines = self._lines
+        append = lines.append
+
+        def take_line(line: bytes) -> int | None:
+            append(line)
+            return self._end_head() if line == b"\r\n" or line == b"\n" else None
+
+        return take_line
+
+    def _end_head(self) -> int | None:
+        try:
+            status_line, fields = self._lines[0], HeadFields(self._lines)
+            self._head_bytes += fields.size_bytes
+            self._lines.clear()
+            return self._take_head(status_line, fields)
+        except Exception as error:  # noqa: BLE001 - it is handed on by whoever started the transfer
+            self.error = error
+            return _ABORT
+
+    def _take_head(self, status_line: bytes, fields: HeadFields) -> int | None:
+        if self._head_bytes > MOST_HEAD_BYTES:
+            reason = f"no end of the answer: it begins with more than {MOST_HEAD_BYTES} bytes of headers"
+            raise UpstreamUnavailableError(self.url, reason)
+        version, code, *words = status_line.split(None, 2)
+        status = int(code)
+        if self.status or (100 <= status < 200 and status != 101):  # trailers, or an interim answer
+            return None
+        self.reason = words[0].decode("latin-1").rstrip() if words else ""
+        if self._has_tunnel and self._is_new and not self.is_tunnel_open:
+            self.is_tunnel_open = True
+            if status == 200:
+                return None
+            self.is_of_proxy = True
+        self.status, self.fields = status, fields
+        self._is_http_1 = version.startswith(b"HTTP/1")
+        self._may_wait = not self._is_http_1
+        self.is_later = self._is_http_1 and not self._is_new
+        self._body_begun = self._heard = self._window_begun = self._clock.now
+        self._window_bytes, self._raw_bytes = 0, None
+        if not self._is_document():
+            # A connection that may have sent the answer to another request is closed.
+            return _ABORT if status == 101 or (self.is_later and not 300 <= status < 400) or self.is_unproven else None
+        self.takes_body = True
+        self._unpack()
+        self.receiver.begin(Head(self.url, status, self.fields, self.is_later))
+        return None
+
+    def _is_document(self) -> bool:
+        match self.status:
+            case 200:
+                return True
+            case 304:
+                is_asked = "If-None-Match" in self._sent or "If-Modified-Since" in self._sent
+                return is_asked and not (self.is_later and self.is_unproven)
+            case 206:
+                return "Range" in self._sent
+            case _:
+                return False
+
+    def _unpack(self) -> None:
+        if not self.receiver.accepts_compressed or self.status == NOT_MODIFIED:
+            return
+        encoding = self.fields.content_encodings
+        if encoding in ("", "identity"):
+            return
+        self._unpacked = unpacker_of(encoding)
+        if self._unpacked is None:
+            raise BrokenBodyError(self.url, f"compressed in a way that was not asked for: {shown(encoding)}")
+
+    def _take_piece(self, piece: bytes) -> int | None:
+        receiver = self.receiver
+        if not self.takes_body:
+            self.received_bytes += len(piece)
+            self._heard = self._clock.now
+            return _ABORT if self.received_bytes > SHORT_BODY_BYTES else None
+        if receiver.kept_bytes > LARGE_BYTES and not self.may_keep_more(receiver):
+            self.is_paused = True
+            self._paused_at = self._clock.now
+            return pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]  # pycurl has no types
+        self.received_bytes += len(piece)
+        self._heard = self._clock.now
+        try:
+            if self._unpacked is None:
+                self.body_bytes = self.received_bytes
+                receiver.write(piece)
+            else:
+                self._write_unpacked(self._unpacked, piece)
+        except ERRORS as error:
+            self.error = BrokenBodyError(self.url, f"the body can't be decompressed: {error}")
+            return _ABORT
+        except Exception as error:  # noqa: BLE001 - it is handed on by whoever started the transfer
+            self.error = error
+            return _ABORT
+        return None
+
+    def _write_unpacked(self, unpacked: Unpacker, piece: bytes) -> None:
+        for part in unpacked.pieces(piece):
+            self.body_bytes += len(part)
+            self.receiver.write(part)
+        if self.received_bytes > self.body_bytes + _MOST_BYTES_FOR_NOTHING:
+            reason = f"of {self.received_bytes} compressed bytes, only {self.body_bytes} came"
+            raise MalformedResponseError(self.url, reason)
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a compressed body has ended before its end."""
+        return self._unpacked is not None and not self._unpacked.is_whole and self.received_bytes > 0
+
+    # Whether it comes in time
+
+    def resume(self) -> None:
+        """Go on after a pause, which does not count."""
+        paused = self._clock.now - self._paused_at
+        self._heard += paused
+        self._window_begun += paused
+        self._body_begun += paused
+        self.is_paused = False
+        with suppress(pycurl.error):  # of what was held back; then the transfer has ended, which the loop tells
+            self.curl.pause(pycurl.PAUSE_CONT)
+
+    def next_look(self, now: float) -> float:
+        """Return when the attempt is to be looked at again.
+
+        Raises:
+            UpstreamUnavailableError: it takes too long; ``BrokenBodyError`` where it is the body that does.
+        """
+        if self.is_paused:
+            return now + self._timeout
+        if self.status:
+            return self._next_look_at_body(now)
+        return min(self._next_look_at_head(now), now + self._limit)  # the body may begin at any time
+
+    def _next_look_at_head(self, now: float) -> float:
+        asked_after: float = self.curl.getinfo(pycurl.PRETRANSFER_TIME)
+        if asked_after == 0:  # libcurl limits how long it may take to connect
+            return now + self._timeout
+        due = self.begun + asked_after + self._timeout
+        if now < due:
+            return due
+        reason = f"no answer for {self._timeout:g} s"
+        if self._head_bytes or self._lines:
+            reason = f"no end of the answer: its headers were not there after {self._timeout:g} s"
+        raise UpstreamUnavailableError(self.url, reason)
+
+    def _next_look_at_body(self, now: float) -> float:
+        if now >= self._body_begun + self._limit:
+            raise TimeLimitError(self.url, self._limit)
+        if now >= self._heard + self._timeout:
+            raise BrokenBodyError(self.url, f"no answer for {self._timeout:g} s")
+        window_end = self._window_begun + self._timeout
+        if self._heard >= window_end:
+            elapsed, came = now - self._window_begun, self.received_bytes - self._window_bytes
+            if came < LEAST_BYTES_PER_SECOND * elapsed:
+                raise BrokenBodyError(self.url, f"no end of the answer: only {came} bytes came in {elapsed:.1f} s")
+            self._check_framing(came)
+            self._window_begun, self._window_bytes, window_end = now, self.received_bytes, now + self._timeout
+        silence_end = self._heard + self._timeout
+        return min(self._body_begun + self._limit, window_end if now < window_end else silence_end, silence_end)
+
+    def _check_framing(self, came: int) -> None:
+        """Refuse a body around which far too much else comes, such as extensions of its chunks."""
+        raw = received_bytes(self.curl.getinfo(pycurl.ACTIVESOCKET)) if self._is_http_1 else None
+        before, self._raw_bytes = self._raw_bytes, raw
+        if raw is None or before is None:
+            return
+        if raw - before > MOST_FRAMING_BYTES + (1 + MOST_FRAMING_TIMES) * came:
+            reason = f"no end of the answer: of {raw - before} bytes, only {came} are the body"
+            raise BrokenBodyError(self.url, reason)
+
+
+def _line(name: str, value: str | bytes) -> bytes:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if _NO_SENT_VALUE.search(text):
+        raise ValueError(f"no value of a header: {text[:80]!r}")
+    if name == "Accept" and not text:
+        return b"Accept:"  # libcurl sends one of its own else
+    return (f"{name}: {text}" if text else f"{name};").encode("latin-1")

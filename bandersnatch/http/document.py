@@ -1,0 +1,58 @@
+"""A receiver of whole documents: keeps the body in memory, and hands the answer to whoever reads it."""
+
+import io
+from collections.abc import Callable
+from typing import TypeVar
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.http.body import Answer
+from bandersnatch.http.request import Head, Receiver
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""More than any page has: the largest project page of PyPI is about a quarter of it."""
+
+
+class Document(Receiver[T]):
+    """Keeps a document of at most ``limit_bytes``; its result is what ``read`` makes of the whole answer."""
+
+    def __init__(self, read: Callable[[Answer], T], limit_bytes: int = MAX_BODY_BYTES) -> None:
+        self._read, self._limit_bytes = read, limit_bytes
+        self._head: Head | None = None
+        self._body = io.BytesIO()  # which gives its bytes away without a copy
+
+    def begin(self, head: Head) -> None:
+        """Begin anew."""
+        self._head, self._body, self.kept_bytes = head, io.BytesIO(), 0
+
+    def write(self, piece: bytes) -> None:
+        """Keep a piece.
+
+        Raises:
+            MalformedResponseError: the document is too large.
+        """
+        self._body.write(piece)
+        self.kept_bytes += len(piece)
+        if self.kept_bytes > self._limit_bytes:
+            assert self._head is not None, "the head comes first"
+            raise MalformedResponseError(self._head.url, f"the answer is larger than {self._limit_bytes} bytes")
+
+    def end(self) -> T:
+        """Return what ``read`` makes of the answer."""
+        head = self._head
+        assert head is not None, "the head comes first"
+        return self._read(Answer(head.url, head.status, head.headers, self._body.getvalue()))
+
+    def break_off(self, error: Exception) -> None:  # noqa: ARG002 - the same whatever went wrong
+        """Keep nothing."""
+        self._body, self.kept_bytes = io.BytesIO(), 0
+
+
+def whole(limit_bytes: int = MAX_BODY_BYTES) -> Document[Answer]:
+    """Return a receiver whose result is the answer as it is."""
+    return Document(_same, limit_bytes)
+
+
+def _same(answer: Answer) -> Answer:
+    return answer

@@ -1,0 +1,148 @@
+"""Makes steps, many at a time, in one thread: it asks for what they yield, and goes on with each when that has come."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from bandersnatch.http.request import Aside, Request, Steps, T, Together
+
+if TYPE_CHECKING:
+    from bandersnatch.http.transfer import Transfer
+
+_WAKE_BYTES = 4096
+
+Done = Callable[[Any, Exception | None], None]
+"""Is told the result of steps, or the error that ended them."""
+
+
+class Driver:
+    """Makes steps over one engine. It belongs to the engine's thread; ``threads`` are for the calls made aside."""
+
+    def __init__(self, transfer: "Transfer", threads: int) -> None:
+        self._transfer, self._threads = transfer, threads
+        self._ready: deque[tuple[_Course, Any, Exception | None]] = deque()
+        self._aside: ThreadPoolExecutor | None = None
+        self._ended_aside: SimpleQueue[tuple[_Course, Future[Any]]] = SimpleQueue()
+        self._is_closed = False
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        transfer.watch(self._wake_reader)
+
+    def start(self, steps: Steps[Any], done: Done) -> None:
+        """Begin to make steps; ``done`` is called by ``advance`` when they have ended."""
+        self._ready.append((_Course(steps, done), None, None))
+
+    def advance(self, seconds: float) -> None:
+        """Wait up to so long for what steps need, and make those that can be made; where some end at once, do not wait."""
+        has_ended = self._make_ready()
+        self._transfer.advance(0.0 if has_ended else seconds)
+        with suppress(BlockingIOError):
+            os.read(self._wake_reader, _WAKE_BYTES)
+        while not self._ended_aside.empty():
+            course, future = self._ended_aside.get()
+            error = future.exception()
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            self._ready.append((course, None if error else future.result(), error))
+        self._make_ready()
+
+    def finish(self, steps: Steps[T]) -> T:
+        """Make steps to their end, and return their result or raise their error."""
+        ended: list[tuple[Any, Exception | None]] = []
+        self.start(steps, lambda result, error: ended.append((result, error)))
+        while not ended:
+            self.advance(1.0)
+        result, error = ended[0]
+        if error is not None:
+            raise error
+        found: T = result
+        return found
+
+    def wake(self) -> None:
+        """Let ``advance`` return soon; from any thread, or the handler of a signal, which may come after the end."""
+        if not self._is_closed:
+            with suppress(BlockingIOError):  # it is full of such wishes
+                os.write(self._wake_writer, b"\0")
+
+    def close(self) -> None:
+        """Give up all that is under way. The engine is left to whoever made it."""
+        if self._aside is not None:
+            self._aside.shutdown(wait=True, cancel_futures=True)
+        self._is_closed = True
+        self._transfer.unwatch(self._wake_reader)
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+    def _make_ready(self) -> bool:
+        """Make the steps that can be made; return whether some have ended."""
+        has_ended = False
+        while self._ready:
+            course, value, error = self._ready.popleft()
+            has_ended |= self._go_on(course, value, error)
+        return has_ended
+
+    def _go_on(self, course: "_Course", value: Any, error: Exception | None) -> bool:
+        """Make steps up to the next thing that they wait for; return whether they have ended."""
+        try:
+            wanted = course.steps.throw(error) if error is not None else course.steps.send(value)
+        except StopIteration as end:
+            course.done(end.value, None)
+        except Exception as failure:  # noqa: BLE001 - it is for whoever started them
+            course.done(None, failure)
+        else:
+            self._begin(course, wanted)
+            return False
+        return True
+
+    def _begin(self, course: "_Course", wanted: Request[Any] | Together | Aside) -> None:
+        match wanted:
+            case Request():
+                self._transfer.start(wanted, lambda value, error: self._ready.append((course, value, error)))
+            case Aside(call):
+                if self._aside is None:
+                    self._aside = ThreadPoolExecutor(self._threads, thread_name_prefix="aside")
+                self._aside.submit(call).add_done_callback(partial(self._end_aside, course))
+            case Together(all_steps):
+                results: list[Any] = [None] * len(all_steps)
+                left = _Left(len(all_steps))
+                for place, steps in enumerate(all_steps):
+                    self.start(steps, partial(self._end_one, course, results, left, place))
+                if not all_steps:
+                    self._ready.append((course, results, None))
+
+    def _end_aside(self, course: "_Course", future: Future[Any]) -> None:
+        if not future.cancelled():
+            self._ended_aside.put((course, future))
+            self.wake()
+
+    def _end_one(
+        self, course: "_Course", results: list[Any], left: "_Left", place: int, value: Any, error: Exception | None
+    ) -> None:
+        results[place] = value if error is None else error
+        left.number -= 1
+        if left.number == 0:
+            self._ready.append((course, results, None))
+
+
+class _Course:
+    """Steps that are being made, and who waits for their end."""
+
+    __slots__ = ("done", "steps")
+
+    def __init__(self, steps: Steps[Any], done: Done) -> None:
+        self.steps, self.done = steps, done
+
+
+class _Left:
+    """How many steps of several have not ended."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number

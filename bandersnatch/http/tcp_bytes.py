@@ -1,0 +1,20 @@
+"""How much has come on a connection, whatever it is: libcurl tells only of the body, and not of what stands around it."""
+
+import os
+import socket
+import sys
+
+_RECEIVED = slice(128, 136)
+"""The field ``tcpi_bytes_received`` of Linux's ``struct tcp_info``, since Linux 4.1."""
+
+
+def received_bytes(descriptor: int) -> int | None:
+    """Return how many bytes have come on a TCP connection; None where the system does not tell."""
+    if not sys.platform.startswith("linux") or descriptor < 0:
+        return None
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.stop)
+    except OSError:
+        return None
+    return int.from_bytes(told[_RECEIVED], sys.byteorder) if len(told) >= _RECEIVED.stop else None

@@ -1,0 +1,249 @@
+"""Asks for documents: many at a time, over libcurl. The one engine for pages, files and metadata."""
+
+import heapq
+import itertools
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any, TypeVar
+
+import pycurl
+import requests
+import urllib3
+from urllib3.util.retry import Retry
+
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.errors import (
+    HostDownError,
+    InterruptedRunError,
+    RefusedSchemeError,
+    UpstreamUnavailableError,
+    without_credentials,
+)
+from bandersnatch.http.body import reason_of
+from bandersnatch.http.curl_handle import CurlHandle
+from bandersnatch.http.curl_loop import Clock, CurlLoop, Ended
+from bandersnatch.http.pending import Pending, RetryRules
+from bandersnatch.http.request import Receiver, Request
+from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.routes import KEPT_ROUTES, USER_AGENT, Route, Routes, host_of
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_NO_ROUTE = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
+_LONG_SECONDS = 3600.0
+_CLOCK_SHARE = 0.05
+
+
+class _Way:
+    """What the requests to one origin share; ``free`` are handles that are set up for it."""
+
+    def __init__(self, route: Route, host: str) -> None:
+        self.route, self.host = route, host
+        self.free: list[CurlHandle] = []
+
+
+class Transfer:
+    """Asks for documents. It belongs to one thread of one process, and is made after a fork."""
+
+    def __init__(
+        self, config: HttpConfig, policy: RetryPolicy | None = None, most_in_flight: int | None = None
+    ) -> None:
+        self._config, self._policy = config, policy or RetryPolicy()
+        self._most_in_flight = most_in_flight or config.workers
+        self._limit_seconds = config.global_timeout_seconds or math.inf
+        self._first_look = min(config.timeout_seconds, self._limit_seconds)
+        self._routes = Routes(config, Retry(0), {"User-Agent": USER_AGENT})
+        self._rules = RetryRules(self._policy, config.timeout_seconds, config.may_ask)
+        self._index_host = host_of(config.upstream_url)
+        self._clock = Clock(config.timeout_seconds * _CLOCK_SHARE)
+        self._loop = CurlLoop(self._clock)
+        self._waiting: deque[Pending[Any]] = deque()
+        self._later: list[tuple[float, int, Pending[Any]]] = []
+        """Requests that are put back, by the time before which they are not made again."""
+        self._numbers = itertools.count()
+        self._in_flight: dict[Any, tuple[_Way, CurlHandle, Pending[Any]]] = {}
+        self._ways: dict[str, _Way] = {}
+        self._ended: deque[Pending[Any]] = deque()
+        self._next_look = math.inf
+        self._large: Receiver[Any] | None = None
+        """The one receiver that may keep much in memory."""
+
+    def start(self, request: Request[T], done: Callable[[T | None, Exception | None], None]) -> None:
+        """Ask, now or when others have ended; ``done`` is called once, by ``advance``, never from within ``start``."""
+        self._waiting.append(Pending(request, done))
+
+    def pending(self) -> int:
+        """Return how many requests were started and are not done."""
+        return len(self._waiting) + len(self._later) + len(self._in_flight) + len(self._ended)
+
+    def watch(self, descriptor: int) -> None:
+        """Let ``advance`` return, too, when there is something to read there."""
+        self._loop.watch(descriptor)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Watch a descriptor no more."""
+        self._loop.unwatch(descriptor)
+
+    def fetch(self, request: Request[T]) -> T:
+        """Ask for one document and wait for it; raises its error."""
+        answers: list[tuple[T | None, Exception | None]] = []
+        self.start(request, lambda value, error: answers.append((value, error)))
+        while not answers:
+            self.advance(_LONG_SECONDS)
+        value, error = answers[0]
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]  # a value of T, which may be None
+
+    def advance(self, seconds: float) -> None:
+        """Wait until something has come, up to so long, and see to it; calls ``done`` for what has ended."""
+        self._launch()
+        self._collect()
+        self._loop.wait(0.0 if self._ended else min(seconds, self._seconds_to_next()))
+        self._collect()
+        self._look_at_times()
+        self._launch()  # what follows is on its way while the answers are worked on
+        for _ in range(len(self._ended)):
+            if self._ended:  # unless `done` has closed it
+                self._finish(self._ended.popleft())
+
+    def _finish(self, pending: Pending[Any]) -> None:
+        try:
+            pending.finish()
+        finally:
+            self._give_back_memory(pending.request.receiver)
+
+    def close(self) -> None:
+        """Drop what is under way, and close all connections."""
+        error = InterruptedRunError()
+        for way, handle, pending in self._in_flight.values():
+            self._loop.remove(handle.curl)
+            pending.break_off(error)
+            way.free.append(handle)
+        for way in self._ways.values():
+            for handle in way.free:
+                handle.curl.close()
+        self._in_flight.clear()
+        self._ways.clear()
+        self._waiting.clear()
+        self._later.clear()
+        self._ended.clear()
+        self._loop.close()
+        self._routes.close()
+
+    # Requests begin
+
+    def _launch(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._waiting.append(heapq.heappop(self._later)[2])
+        while self._waiting and len(self._in_flight) < self._most_in_flight:
+            self._begin(self._waiting.popleft())
+        self._loop.kick()
+
+    def _begin(self, pending: Pending[Any]) -> None:
+        try:
+            self._check(pending)
+            way = self._way(pending.origin)
+            handle = way.free.pop() if way.free else self._new_handle(way)
+            handle.begin(pending.url, pending.target, pending.request.receiver, pending.begin_attempt())
+        except _NO_ROUTE as error:
+            reason = reason_of(error, self._config.timeout_seconds)
+            self._rules.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
+            self._ended.append(pending)
+        except Exception as error:  # noqa: BLE001 - of the receiver, or ours; whoever started the request is told
+            self._rules.fail(pending, error)
+            self._ended.append(pending)
+        else:
+            handle.use_once(pending.is_fresh or not self._rules.trust.has(way.host))
+            self._in_flight[handle.curl] = way, handle, pending
+            self._loop.add(handle.curl)
+            self._next_look = min(self._next_look, self._clock.now + self._first_look)
+
+    def _check(self, pending: Pending[Any]) -> None:
+        url, host = pending.url, pending.host
+        if self._rules.breaker.is_down(host):
+            reason = f"{host} gave no usable answer to {self._policy.failures_until_down} requests in a row"
+            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
+        if not self._config.may_ask(url):
+            raise RefusedSchemeError(without_credentials(url))
+
+    def _way(self, origin: str) -> "_Way":
+        way = self._ways.get(origin)
+        if way is None:
+            way = self._ways[origin] = _Way(self._routes.to(origin), host_of(origin))
+            if len(self._ways) > KEPT_ROUTES:  # its handles close when nothing is in flight on them
+                del self._ways[next(iter(self._ways))]
+        return way
+
+    def _new_handle(self, way: "_Way") -> CurlHandle:
+        handle = CurlHandle(way.route, self._config.timeout_seconds, self._limit_seconds, self._clock)
+        handle.on_connect(self._loop.forget)
+        handle.may_keep_more = self._may_keep_more
+        return handle
+
+    # Attempts end
+
+    def _seconds_to_next(self) -> float:
+        seconds = self._next_look - self._clock.now if self._in_flight else math.inf
+        if len(self._in_flight) < self._most_in_flight:
+            if self._waiting:
+                return 0.0
+            if self._later:
+                seconds = min(seconds, self._later[0][0] - time.monotonic())
+        return seconds
+
+    def _collect(self) -> None:
+        for ended in self._loop.ended():
+            self._end_attempt(ended)
+
+    def _end_attempt(self, ended: Ended) -> None:
+        way, handle, pending = self._in_flight.pop(ended.curl)
+        self._loop.remove(ended.curl)
+        again = self._rules.after(pending, handle, ended)
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds = self._clock.now - handle.begun
+            logger.debug("GET %s: %d, %d bytes, %.3f s", handle.url, handle.status, handle.received_bytes, seconds)
+        way.free.append(handle)
+        if again is None:
+            self._ended.append(pending)
+            return
+        self._give_back_memory(pending.request.receiver)
+        if again.pause_seconds > 0:
+            heapq.heappush(self._later, (time.monotonic() + again.pause_seconds, next(self._numbers), pending))
+        else:
+            self._waiting.appendleft(pending)
+
+    def _look_at_times(self) -> None:
+        now = self._clock.now
+        if now < self._next_look:
+            return
+        self._next_look = math.inf
+        for _, handle, _ in list(self._in_flight.values()):
+            try:
+                self._next_look = min(self._next_look, handle.next_look(now))
+            except UpstreamUnavailableError as error:
+                handle.error = error
+                self._end_attempt(Ended(handle.curl, pycurl.E_OPERATION_TIMEDOUT, ""))
+
+    # Memory
+
+    def _may_keep_more(self, receiver: Receiver[Any]) -> bool:
+        if self._large is None:
+            self._large = receiver
+        return self._large is receiver
+
+    def _give_back_memory(self, receiver: Receiver[Any]) -> None:
+        if self._large is not receiver:
+            return
+        self._large = None
+        for _, handle, _ in list(self._in_flight.values()):
+            if handle.is_paused:
+                handle.resume()
+                return

@@ -1,0 +1,64 @@
+"""The ways to ask Transfer for a document, for tests that hold for each of them."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from bandersnatch.errors import RangeRefusedError
+from bandersnatch.http.body import Answer
+from bandersnatch.http.document import MAX_BODY_BYTES, whole
+from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver, Request
+from bandersnatch.http.transfer import Transfer
+from bandersnatch.project.files import Resume
+
+
+class Pieces(Receiver[bytes]):
+    """Takes a document as it is, like a file; from where ``resume`` says on."""
+
+    accepts_compressed = False
+
+    def __init__(self, resume: Resume | None = None) -> None:
+        self.resume = resume
+        self.heads: list[Head] = []
+        self.errors: list[Exception] = []
+        self.body = b""
+
+    def headers(self) -> Mapping[str, str]:
+        if self.resume is None:
+            return {}
+        return {"Range": f"bytes={self.resume.offset}-", "If-Range": self.resume.etag}
+
+    def begin(self, head: Head) -> None:
+        self.heads.append(head)
+        self.body = b""
+        if head.status == PARTIAL_CONTENT and not (self.resume and self.resume.is_answered_by(head.headers)):
+            raise RangeRefusedError(head.url)
+
+    def write(self, piece: bytes) -> None:
+        self.body += piece
+
+    def end(self) -> bytes:
+        return self.body
+
+    def break_off(self, error: Exception) -> None:
+        self.errors.append(error)
+        if isinstance(error, RangeRefusedError):
+            self.resume = None
+
+
+def ask(
+    transfer: Transfer, url: str, headers: Mapping[str, str] | None = None, limit_bytes: int = MAX_BODY_BYTES
+) -> Answer:
+    return transfer.fetch(Request(url, whole(limit_bytes), headers or {}))
+
+
+def get(transfer: Transfer, url: str) -> bytes:
+    return ask(transfer, url).body
+
+
+def read(transfer: Transfer, url: str) -> bytes:
+    return transfer.fetch(Request(url, Pieces()))
+
+
+every_way = pytest.mark.parametrize("fetch", [get, read])
+Way = Callable[[Transfer, str], bytes]

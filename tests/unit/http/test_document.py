@@ -1,0 +1,127 @@
+"""Document: one large document at a time is in memory, and none is larger than it may be."""
+
+import gzip
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.http.body import Answer
+from bandersnatch.http.curl_handle import LARGE_BYTES
+from bandersnatch.http.document import Document, whole
+from bandersnatch.http.request import Request
+from tests.support.builders import make_transfer
+from tests.support.fakepypi import FakePyPI, ShortBody, Status
+from tests.support.fetching import ok
+from tests.support.scripted import Asked, Line, answer, scripted
+from tests.support.transferring import ask, get
+
+LARGE = bytes(3 * LARGE_BYTES)
+PIECE_BYTES = 256 * 1024
+
+
+class Watched(Document[Answer]):
+    """Keeps an account of how much several documents hold at a time."""
+
+    def __init__(self, all_documents: list["Watched"], second_largest: list[int]) -> None:
+        super().__init__(lambda answer: answer)
+        self._all, self._second_largest = all_documents, second_largest
+        all_documents.append(self)
+
+    def write(self, piece: bytes) -> None:
+        super().write(piece)
+        kept = sorted(document.kept_bytes for document in self._all)
+        self._second_largest[0] = max(self._second_largest[0], kept[-2])
+
+    def end(self) -> Answer:
+        answer = super().end()
+        self.kept_bytes = 0
+        return answer
+
+
+def taker(answers: list[bytes | Exception]) -> Callable[[Answer | None, Exception | None], None]:
+    """Return what puts the body of an answer, or an error, into a list."""
+
+    def take(value: Answer | None, error: Exception | None) -> None:
+        answers.append(error or (value.body if value else b""))
+
+    return take
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_only_one_large_document_is_in_memory(compressed: bool) -> None:
+    sent = answer(gzip.compress(LARGE, 1), "Content-Encoding: gzip") if compressed else answer(LARGE)
+    documents: list[Watched] = []
+    second_largest = [0]
+    answers: list[bytes | Exception] = []
+    with scripted(lambda line, _: line.send(sent)) as url, closing(make_transfer()) as transfer:
+        for _ in range(4):
+            request = Request(f"{url}/x", Watched(documents, second_largest))
+            transfer.start(request, taker(answers))
+        while transfer.pending():
+            transfer.advance(10)
+    assert answers == [LARGE] * 4
+    most_of_piece = 1024 * (16 * 1024) if compressed else PIECE_BYTES
+    assert second_largest[0] <= LARGE_BYTES + most_of_piece
+
+
+def test_a_large_document_that_breaks_off_makes_room_for_the_others(pypi: FakePyPI) -> None:
+    def serve(line: Line, asked: Asked) -> None:
+        whole = answer(LARGE)
+        if asked.target == "/broken":
+            line.send(whole[:-1])
+            line.pause(0.01)
+            raise ConnectionAbortedError
+        line.send(whole)
+
+    answers: list[bytes | Exception] = []
+    with scripted(serve) as url, closing(make_transfer(attempts=2)) as transfer:
+        for name in ("broken", "a", "b"):
+            transfer.start(Request(f"{url}/{name}", whole()), taker(answers))
+        while transfer.pending():
+            transfer.advance(10)
+    assert len(answers) == 3
+    assert answers.count(LARGE) == 2
+
+
+def test_a_paused_document_is_not_taken_for_a_silent_one() -> None:
+    """The first document takes longer than the time-out, while the second one waits for it."""
+
+    sent = answer(LARGE)
+
+    def serve(line: Line, asked: Asked) -> None:
+        if asked.target == "/slow":
+            line.send(sent[: 2 * LARGE_BYTES])
+            line.drip(sent[at : at + LARGE_BYTES // 64] for at in range(2 * LARGE_BYTES, len(sent), LARGE_BYTES // 64))
+        line.send(sent)
+
+    answers: list[bytes | Exception] = []
+    with scripted(serve) as url, closing(make_transfer(timeout_seconds=0.5)) as transfer:
+        for name in ("slow", "fast"):
+            transfer.start(Request(f"{url}/{name}", whole()), taker(answers))
+        while transfer.pending():
+            transfer.advance(10)
+    assert answers == [LARGE] * 2
+
+
+def test_a_document_that_is_read_wrongly_is_an_error_of_whoever_reads_it(pypi: FakePyPI) -> None:
+    def read(answer: Answer) -> int:
+        raise MalformedResponseError(answer.url, "not what it must be")
+
+    pypi.fault("/x", ok(), times=None)
+    with closing(make_transfer(attempts=3)) as transfer:
+        with pytest.raises(MalformedResponseError, match="not what it must be"):
+            transfer.fetch(Request(f"{pypi.url}/x", Document(read)))
+        assert len(pypi.requests) == 1
+        with pytest.raises(MalformedResponseError):  # it may be the answer to another request, and is had once more
+            transfer.fetch(Request(f"{pypi.url}/x", Document(read)))
+        assert len(pypi.requests) == 3
+
+
+def test_what_a_broken_attempt_has_left_is_no_part_of_the_document(pypi: FakePyPI) -> None:
+    pypi.create_project("sample")
+    pypi.fault("/simple/sample/", ShortBody(10), Status(503))
+    with closing(make_transfer(attempts=3)) as transfer:
+        body = get(transfer, f"{pypi.url}/simple/sample/")
+        assert body == ask(transfer, f"{pypi.url}/simple/sample/").body

@@ -1,0 +1,334 @@
+"""Transfer: when a host is given up, when retries are spent, and what waits without a place in flight."""
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.errors import (
+    BrokenBodyError,
+    HostDownError,
+    InterruptedRunError,
+    NotFoundError,
+    StorageError,
+    TimeLimitError,
+    UpstreamError,
+    UpstreamUnavailableError,
+)
+from bandersnatch.http.request import Head, Request
+from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.transfer import Transfer
+from tests.support.builders import make_transfer
+from tests.support.fakepypi import Drip, FakePyPI, Fault, Reset, ShortBody, Stall, Status
+from tests.support.fetching import DATA, ok
+from tests.support.scripted import Asked, Line, answer, scripted
+from tests.support.transferring import Pieces, get
+
+
+def transfer_with(workers: int = 10, **policy: Any) -> Transfer:
+    return Transfer(HttpConfig("", allow_non_https=True, workers=workers), RetryPolicy(backoff_seconds=0, **policy))
+
+
+class Started:
+    """Requests that were started, and what came of them, in that order."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self.transfer = transfer
+        self.answers: list[bytes | Exception | None] = []
+        self.urls: list[str] = []
+
+    def start(self, url: str, receiver: Pieces | None = None, subject: str = "") -> None:
+        def done(value: bytes | None, error: Exception | None) -> None:
+            self.urls.append(url)
+            self.answers.append(error or value)
+
+        self.transfer.start(Request(url, receiver or Pieces(), subject=subject), done)
+
+    def finish(self) -> list[bytes | Exception | None]:
+        while self.transfer.pending():
+            self.transfer.advance(10)
+        return self.answers
+
+
+@pytest.fixture
+def started(transfer: Transfer) -> Started:
+    return Started(transfer)
+
+
+# Hosts that are given up
+
+
+@pytest.mark.parametrize("fault", [Status(503), Reset(), ShortBody(3)])
+def test_a_host_that_is_down_is_not_asked_any_more(pypi: FakePyPI, fault: Fault) -> None:
+    pypi.fault("/simple/", fault, times=None)
+    with closing(transfer_with(attempts=1, failures_until_down=2)) as transfer:
+        for _ in range(2):
+            with pytest.raises(UpstreamUnavailableError):
+                get(transfer, f"{pypi.url}/simple/")
+        with pytest.raises(HostDownError, match="gave no usable answer to 2 requests in a row"):
+            get(transfer, f"{pypi.url}/simple/")
+    assert len(pypi.requests) == 2
+
+
+def test_one_subject_counts_for_a_quarter_at_the_most(pypi: FakePyPI) -> None:
+    pypi.fault("/x", Status(403), times=None)
+    with closing(transfer_with(attempts=1, failures_until_down=8)) as transfer:
+        started = Started(transfer)
+        for _ in range(20):
+            started.start(f"{pypi.url}/x", subject="foo")
+        assert not any(isinstance(answer, HostDownError) for answer in started.finish())
+        for subject in ("bar", "baz", "foobar"):
+            for _ in range(2):
+                started.start(f"{pypi.url}/x", subject=subject)
+        started.finish()
+        started.start(f"{pypi.url}/x", subject="other")
+        assert isinstance(started.finish()[-1], HostDownError)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_answer_that_says_no_is_an_answer(pypi: FakePyPI, status: int) -> None:
+    pypi.fault("/x", Status(status), times=None)
+    with closing(transfer_with(attempts=1, failures_until_down=2)) as transfer:
+        for _ in range(5):
+            with pytest.raises(NotFoundError):
+                get(transfer, f"{pypi.url}/x")
+
+
+def test_what_waits_is_not_asked_when_its_host_is_given_up(pypi: FakePyPI) -> None:
+    pypi.fault("/x", Status(503), times=None)
+    with closing(transfer_with(workers=1, attempts=1, failures_until_down=2)) as transfer:
+        started = Started(transfer)
+        for _ in range(10):
+            started.start(f"{pypi.url}/x")
+        answers = started.finish()
+    assert [type(answer) for answer in answers] == [UpstreamUnavailableError] * 2 + [HostDownError] * 8
+    assert len(pypi.requests) == 2
+
+
+# Retries
+
+
+def test_when_the_budget_is_spent_errors_are_final(pypi: FakePyPI) -> None:
+    pypi.fault("/x", Status(503), times=None)
+    with closing(transfer_with(attempts=3, retries_per_run=3)) as transfer:
+        for _ in range(3):
+            with pytest.raises(UpstreamUnavailableError, match=f"^{pypi.url}/x: "):
+                get(transfer, f"{pypi.url}/x")
+    assert len(pypi.requests) == 3 + 2 + 1
+
+
+def test_what_is_put_back_holds_no_place_in_flight(pypi: FakePyPI) -> None:
+    pypi.fault("/x", Status(503, {"Retry-After": "1"}), ok())
+    pypi.fault("/y", ok(), times=None)
+    with closing(transfer_with(workers=1)) as transfer:
+        started = Started(transfer)
+        for name in "xyyy":
+            started.start(f"{pypi.url}/{name}")
+        assert started.finish() == [DATA] * 4
+    assert [url[-1] for url in started.urls] == ["y", "y", "y", "x"]
+
+
+def test_no_more_requests_are_in_flight_than_allowed(pypi: FakePyPI) -> None:
+    in_flight = most = 0
+
+    def serve(line: Line, asked: Asked) -> None:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        line.pause(0.01)
+        in_flight -= 1
+        line.send(answer(DATA))
+
+    with scripted(serve) as url, closing(transfer_with(workers=3)) as transfer:
+        started = Started(transfer)
+        for _ in range(20):
+            started.start(f"{url}/x")
+        assert started.finish() == [DATA] * 20
+    assert most == 3
+
+
+class Resuming(Pieces):
+    """Goes on where a body broke off; servers that send the whole of it all the same are no matter here."""
+
+    can_resume = True
+
+
+@pytest.mark.parametrize(("receiver", "requests"), [(Pieces, 4), (Resuming, 3)])
+def test_a_body_that_always_breaks_off_is_asked_for_a_few_times(
+    pypi: FakePyPI, receiver: type[Pieces], requests: int
+) -> None:
+    pypi.fault("/simple/", ShortBody(3), times=None)
+    taker = receiver()
+    with closing(transfer_with()) as transfer, pytest.raises(BrokenBodyError, match="the body broke off"):
+        transfer.fetch(Request(f"{pypi.url}/simple/", taker))
+    assert len(pypi.requests) == len(taker.heads) == len(taker.errors) == requests
+
+
+def test_the_time_limit_is_final_for_what_does_not_go_on(pypi: FakePyPI) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=100_000)
+    pypi.fault(file.url_path, Drip(1000), times=None)
+    with closing(make_transfer(attempts=4, global_timeout_seconds=0.2)) as transfer, pytest.raises(TimeLimitError):
+        get(transfer, f"{pypi.url}{file.url_path}")
+    assert len(pypi.requests) == 1
+
+
+def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> None:
+    sent = bytes(1024 * 1024)
+
+    def serve(line: Line, asked: Asked) -> None:
+        number = len(receiver.heads)
+        if number == 5:
+            line.send(answer(DATA))
+        line.send(answer(sent + b"x").removesuffix(b"x"))
+        line.pause(10)
+
+    receiver = Resuming()
+    with scripted(serve) as url, closing(make_transfer(global_timeout_seconds=0.3)) as transfer:
+        assert transfer.fetch(Request(f"{url}/x", receiver)) == DATA
+    assert [type(error) for error in receiver.errors] == [TimeLimitError] * 5
+
+
+# Others
+
+
+def test_a_closed_transfer_breaks_off_what_is_under_way(pypi: FakePyPI) -> None:
+    stall = Stall()
+    pypi.fault("/simple/", stall, times=None)
+    receiver, waiting = Pieces(), Pieces()
+    transfer = transfer_with(workers=1)
+    started = Started(transfer)
+    started.start(f"{pypi.url}/simple/", receiver)
+    started.start(f"{pypi.url}/simple/", waiting)
+    while not stall.started.is_set():
+        transfer.advance(0.01)
+    transfer.close()
+    transfer.close()
+    assert [type(error) for error in receiver.errors] == [InterruptedRunError]
+    assert waiting.errors == []
+    assert started.answers == []
+    assert transfer.pending() == 0
+
+
+def test_whoever_is_told_may_close_it(pypi: FakePyPI) -> None:
+    pypi.fault("/x", ok(), times=None)
+    transfer = transfer_with()
+    answers: list[bytes | Exception | None] = []
+
+    def close(value: bytes | None, error: Exception | None) -> None:
+        answers.append(error or value)
+        transfer.close()
+
+    for _ in range(5):
+        transfer.start(Request(f"{pypi.url}/x", Pieces()), close)
+    while transfer.pending():
+        transfer.advance(10)
+    assert answers == [DATA]
+
+
+def test_a_watched_pipe_ends_the_wait(transfer: Transfer) -> None:
+    reader, writer = os.pipe()
+    transfer.watch(reader)
+    os.write(writer, b"x")
+    transfer.advance(60)
+    assert os.read(reader, 1) == b"x"
+    transfer.unwatch(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_done_is_never_called_by_start(pypi: FakePyPI, started: Started) -> None:
+    for url in (f"{pypi.url}/simple/", "http://[", "nonsense", "https://a..example/"):
+        started.start(url)
+        assert started.answers == []
+        answers = started.finish()
+        assert isinstance(answers.pop(), bytes if url.startswith(pypi.url) else UpstreamError)
+
+
+def test_a_bug_of_a_receiver_reaches_whoever_asked(pypi: FakePyPI, transfer: Transfer) -> None:
+    class Buggy(Pieces):
+        def write(self, piece: bytes) -> None:
+            raise ZeroDivisionError
+
+    pypi.fault("/x", ok())
+    with pytest.raises(ZeroDivisionError):
+        transfer.fetch(Request(f"{pypi.url}/x", Buggy()))
+    pypi.fault("/x", ok())
+    assert get(transfer, f"{pypi.url}/x") == DATA
+
+
+# What a receiver is told
+
+
+class Recording(Pieces):
+    """Notes what it is told, as letters: headers, begin, end, break off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = ""
+
+    def headers(self) -> Mapping[str, str]:
+        self.calls += "h"
+        return super().headers()
+
+    def begin(self, head: Head) -> None:
+        self.calls += "b"
+        super().begin(head)
+
+    def end(self) -> bytes:
+        self.calls += "e"
+        return super().end()
+
+    def break_off(self, error: Exception) -> None:
+        self.calls += "x"
+        super().break_off(error)
+
+
+ENDS = {
+    "a document": ([ok()], "hbe"),
+    "a redirect": ([Status(302, {"Location": "/x"}), ok()], "hbe"),
+    "redirects without end": ([Status(302, {"Location": "/x"})] * 30, "hx"),
+    "a redirect to nowhere": ([Status(302, {"Location": "http://["})], "hx"),
+    "a redirect to FTP": ([Status(302, {"Location": "ftp://127.0.0.1/x"})], "hx"),
+    "404": ([Status(404)], "hx"),
+    "403": ([Status(403)], "hx"),
+    "503": ([Status(503)] * 3, "hxhxhx"),
+    "a reset": ([Reset(), ok()], "hxhbe"),
+    "304 without condition": ([Status(304)], "hx"),
+    "206 without range": ([Status(206)], "hx"),
+}
+
+
+@pytest.mark.parametrize(("faults", "calls"), ENDS.values(), ids=ENDS)
+def test_each_attempt_of_a_receiver_has_an_end(
+    pypi: FakePyPI, transfer: Transfer, faults: list[Fault], calls: str
+) -> None:
+    pypi.fault("/x", *faults)
+    receiver = Recording()
+    started = Started(transfer)
+    started.start(f"{pypi.url}/x", receiver)
+    (answer,) = started.finish()
+    assert receiver.calls == calls
+    assert isinstance(answer, Exception) == (calls[-1] == "x")
+
+
+@pytest.mark.parametrize("place", ["headers", "begin", "write", "end", "break_off"])
+def test_what_a_receiver_raises_reaches_whoever_asked_and_no_one_else(pypi: FakePyPI, place: str) -> None:
+    class Raising(Pieces):
+        pass
+
+    def fail(*_: object) -> None:
+        raise StorageError("x", "write", "it is full")
+
+    setattr(Raising, place, fail)
+    pypi.fault("/x", ok(), times=None)
+    pypi.fault("/y", Status(503), times=None)
+    with closing(transfer_with(attempts=3)) as transfer:
+        started = Started(transfer)
+        started.start(f"{pypi.url}/{'y' if place == 'break_off' else 'x'}", Raising())
+        started.start(f"{pypi.url}/x")
+        answers = started.finish()
+    assert sorted(type(answer).__name__ for answer in answers) == ["StorageError", "bytes"]
+    assert len(pypi.requests) == (1 if place == "headers" else 2)
