@@ -88,7 +88,7 @@ def _broken(line: str, width: int) -> list[str]:
 
 
 class KeptRecords(logging.Handler):
-    """Collects log records in a helper process until they are sent to the main process."""
+    """Collects log records in a worker process until they are sent to the main process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def keep_records() -> KeptRecords:
 
 
 def warn_once(logger: logging.Logger, key: str, message: str, *values: object) -> None:
-    """Log a warning once per key; the main process also drops repeats that come from helpers."""
+    """Log a warning once per key; the main process also drops repeats that come from workers."""
     if _is_news(key):
         logger.warning(message, *values, extra={"once": key})
 

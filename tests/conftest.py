@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import Config
 from bandersnatch.http.fetcher import Fetcher
-from bandersnatch.pages.publisher import Publisher
-from bandersnatch.project.job_context import JobContext, build_context
-from bandersnatch.state.inventory import Inventory
+from bandersnatch.http.transfer import Transfer
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import INVENTORY
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_fetcher, make_transfer
 from tests.support.fakepypi import FakePyPI, Status
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +43,7 @@ SLOW_MODULES = {
 }
 LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
 """Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""
-SLOW_VARIANTS = {"with helpers", "by the index", "without XML-RPC"}
+SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,17 +68,25 @@ def pypi() -> Iterator[FakePyPI]:
 
 
 @pytest.fixture
+def transfer() -> Iterator[Transfer]:
+    with closing(make_transfer(attempts=3)) as transfer:
+        yield transfer
+
+
+@pytest.fixture
 def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
     return Rig(pypi, tmp_path)
 
 
-@pytest.fixture(params=[HURRIED, HELPED], ids=["alone", "with helpers"])
-def helped_or_not(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let runs have helper processes, and let them have none; where they are meant, they must have asked for something."""
+@pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+def in_processes_or_not(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let runs have one thread, and worker processes, which must have asked for something where they are meant."""
     rig.pace = request.param
     yield
-    if request.param is HELPED and request.node.get_closest_marker("without_helpers") is None:
-        assert pypi.pages_for_others > 0, "no helper has asked for a page: the test would pass without them, too"
+    if request.param is IN_PROCESSES and request.node.get_closest_marker("without_processes") is None:
+        assert pypi.pages_for_others > 0, (
+            "no process of a worker has asked for a page: the test would pass without them, too"
+        )
 
 
 WAYS = {"by the journal": "auto", "by the index": "simple", "without XML-RPC": "auto"}
@@ -95,17 +99,6 @@ def way(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> str:
     if request.param == "without XML-RPC":
         pypi.fault("rpc:*", Status(404), times=None)
     return str(request.param)
-
-
-@pytest.fixture
-def context(rig: Rig) -> Iterator[JobContext]:
-    """What packages of the mirror work with; their outcomes go nowhere."""
-    config = Config.load(rig.write_config())
-    config.directory.mkdir(exist_ok=True)
-    with rig.equipment(config) as equipment, closing(Inventory(config.directory / INVENTORY)) as inventory:
-        inventory.open()
-        publisher = Publisher(equipment.upstream, equipment.storage, inventory, config.pages, lambda: False)
-        yield build_context(config, equipment, publisher, lambda _: None, check_digests=False, is_stopped=lambda: False)
 
 
 @pytest.fixture

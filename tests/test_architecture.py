@@ -21,20 +21,25 @@ FLOORS = [GROUND, *TABLE["packages"], DOORS]
 FOR_EVERYONE = {"msgspec", "packaging"}
 OUTSIDERS = {
     "filelock": {"storage.lock"},
-    "requests": {"http.bulk", "http.fetcher", "http.routes"},
+    "pycurl": {"http.curl_errors", "http.curl_handle", "http.curl_loop", "http.curl_settings", "http.transfer"},
+    "requests": {"http.curl_settings", "http.fetcher", "http.routes", "http.transfer"},
     "rich": {"cli.app", "cli.invocation", "cli.output", "logs", "progress"},
     "six": {"upstream.changelog"},
     "urllib3": {
         "http.body",
-        "http.bulk",
         "http.connections",
+        "http.curl_settings",
         "http.fetcher",
-        "http.lane",
         "http.retries",
         "http.routes",
+        "http.transfer",
     },
 }
-OPTIONAL = {"inifile.readers": {"socks"}, "cli.completion": {"shtab"}}
+OPTIONAL = {
+    "inifile.readers": {"socks"},
+    "cli.completion": {"shtab"},
+    "http.decompression": {"brotli", "backports", "compression"},
+}
 
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
 

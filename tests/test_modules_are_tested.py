@@ -5,8 +5,6 @@ import pytest
 from tests.test_architecture import MODULES, PACKAGE, REPOSITORY
 
 UNIT, SYNC, FAULTS = "tests/unit", "tests/sync", "tests/faults"
-REBUILT = {"http", "project", "workers"}
-"""Packages that are being rebuilt: what covers their modules is said when they are done."""
 STORIES = {
     "__main__": f"{UNIT}/cli/test_app.py",
     "main": f"{UNIT}/cli/test_app.py",
@@ -27,6 +25,16 @@ STORIES = {
     "filters.registry": f"{UNIT}/filters/test_settings.py",
     "filters.selection": f"{UNIT}/filters/test_filters.py",
     "filters.verdict": f"{UNIT}/operations/test_explain.py",
+    "http.connections": f"{FAULTS}/test_endless_answers.py",
+    "http.curl_errors": f"{UNIT}/http/test_transfer_errors.py",
+    "http.curl_handle": f"{UNIT}/http/test_transfer.py",
+    "http.curl_loop": f"{UNIT}/http/test_transfer.py",
+    "http.curl_settings": f"{UNIT}/http/test_settings_alike.py",
+    "http.head_fields": f"{UNIT}/http/test_transfer.py",
+    "http.pending": f"{UNIT}/http/test_transfer_retries.py",
+    "http.request": f"{UNIT}/http/test_driver.py",
+    "http.tcp_bytes": f"{UNIT}/http/test_transfer_endless.py",
+    "http.trust": f"{UNIT}/http/test_transfer_late.py",
     "inifile.option": f"{UNIT}/config/test_option_table.py",
     "inifile.readers": f"{UNIT}/config/test_mirror_section.py",
     "operations.explanations": f"{SYNC}/test_sync_story.py",
@@ -39,10 +47,21 @@ STORIES = {
     "operations.unlisted_database": f"{UNIT}/verify/test_unlisted.py",
     "operations.work": f"{SYNC}/test_sync_setbacks.py",
     "pages.publisher": f"{UNIT}/verify/test_verification.py",
+    "pages.remover": f"{FAULTS}/test_04_removals.py",
     "plan.forecast": f"{SYNC}/test_forecast_comes_true.py",
     "plan.held_files": f"{UNIT}/verify/test_verify_filters.py",
     "plan.index_plan": f"{UNIT}/plan/test_run_plan_without_xmlrpc.py",
     "plan.page_selection": f"{UNIT}/operations/test_sync.py",
+    "project.completion": f"{UNIT}/project/test_package.py",
+    "project.core_metadata": f"{UNIT}/project/test_files.py",
+    "project.equipment": f"{SYNC}/test_sync_setbacks.py",
+    "project.file_growth": f"{UNIT}/project/test_files.py",
+    "project.job": f"{UNIT}/project/test_package.py",
+    "project.job_context": f"{UNIT}/project/test_package.py",
+    "project.local_check": f"{SYNC}/test_sync_resync.py",
+    "project.preparation": f"{UNIT}/project/test_package.py",
+    "project.prepared": f"{UNIT}/project/test_package.py",
+    "project.shrinking": f"{FAULTS}/test_04_removals.py",
     "state.awaited": f"{SYNC}/test_awaited.py",
     "state.database_errors": f"{UNIT}/state/test_inventory.py",
     "state.index_record": f"{UNIT}/pages/test_root_index.py",
@@ -52,10 +71,14 @@ STORIES = {
     "storage.file_writer": f"{UNIT}/storage/test_filesystem.py",
     "storage.folders": f"{UNIT}/storage/test_filesystem.py",
     "storage.lock_holder": f"{UNIT}/storage/test_claims.py",
+    "storage.parts_folder": f"{UNIT}/storage/test_parts.py",
     "storage.private_folder": f"{UNIT}/storage/test_parts.py",
+    "upstream.documents": f"{UNIT}/upstream/test_index.py",
     "verify.findings": f"{UNIT}/verify/test_verification.py",
     "verify.project_check": f"{UNIT}/verify/test_verification.py",
     "verify.tally": f"{UNIT}/verify/test_verification.py",
+    "workers.link": f"{UNIT}/workers/test_pool.py",
+    "workers.losses": f"{UNIT}/workers/test_dispatch.py",
     "verify.unlisted_deletion": f"{UNIT}/verify/test_unlisted.py",
 }
 """Modules without a test module of their name, and the test module whose tests cover them."""
@@ -67,7 +90,7 @@ def own_tests(module: str) -> str:
     return "/".join(part for part in (UNIT, package.replace(".", "/"), f"test_{name}.py") if part)
 
 
-CODE = [module for module in MODULES if not module.endswith("__init__") and module.partition(".")[0] not in REBUILT]
+CODE = [module for module in MODULES if not module.endswith("__init__")]
 
 
 @pytest.mark.parametrize("module", CODE)

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bandersnatch import __version__
 
-LIBRARIES = ("filelock", "msgspec", "packaging", "requests", "rich", "six", "urllib3")
+LIBRARIES = ("filelock", "msgspec", "packaging", "pycurl", "requests", "rich", "six", "urllib3")
 
 
 def about() -> str:

@@ -66,9 +66,7 @@ class Invocation(Struct, frozen=True):
 
     @contextmanager
     def equipment(self, config: "Config") -> "Iterator[Equipment]":
-        """Provide the parts of a run, for a block that signals can stop within two seconds."""
-        from concurrent.futures import ThreadPoolExecutor
-
+        """Give what a run works with, for a block that signals can stop within two seconds."""
         from bandersnatch.http.fetcher import Fetcher
         from bandersnatch.inifile.option import ApiMethod
         from bandersnatch.project.equipment import Equipment
@@ -79,13 +77,11 @@ class Invocation(Struct, frozen=True):
         require_memory(config.threads)
         stop = StopFlag()
         progress = self._progress()
-        executor = ThreadPoolExecutor(config.threads, thread_name_prefix="worker")
         storage = FilesystemStorage(config.directory)
         with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage, progress):
             has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
             upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
-            yield Equipment(upstream, storage, executor, progress, stop)
-            executor.shutdown(wait=False)  # threads that wait for a silent upstream end with the process
+            yield Equipment(upstream, storage, progress, stop)
 
     def tell_stopped(self) -> int:
         """Log which signal stopped the command, and return its exit status."""

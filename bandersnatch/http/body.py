@@ -5,7 +5,7 @@ import math
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException, IncompleteRead
 
 import urllib3
@@ -13,12 +13,10 @@ from msgspec import Struct
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, TimeLimitError, shown, without_credentials
-from bandersnatch.http.connections import EndlessAnswerError, TimeIsOverError, Watched, is_later
-from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.http.connections import EndlessAnswerError, TimeIsOverError, Watched
+from bandersnatch.http.decompression import Unpacked
 
 CHUNK_BYTES = 256 * 1024
-LARGE_BYTES = 8 * 1024 * 1024
-_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _READABLE_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Only gzip is asked for."""
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
@@ -33,32 +31,18 @@ class Answer(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
-    is_later: bool = False
-    """Whether it was not the first one on its connection, and so may be the answer to another question."""
 
 
 class Body:
-    """The body of an answer that is being received; read it once, inside the ``with`` that made it.
+    """The body of an answer that is being received; read it once, inside the ``with`` that made it."""
 
-    ``offset`` is where in the document it begins: above zero only where that was asked for.
-    """
-
-    def __init__(
-        self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig, received: Callable[[], None]
-    ) -> None:
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, config: HttpConfig) -> None:
         self.url, self.status, self.headers = url, response.status, response.headers
-        self._response, self._config, self._received = response, config, received
+        self._response, self._config = response, config
         self._end = time.monotonic() + (config.global_timeout_seconds or math.inf)
-        self.offset = 0
         self.received_bytes = 0
         connection = response.connection
         self._reader = connection.reader if isinstance(connection, Watched) else None
-        self.is_later = is_later(response)
-
-    @property
-    def etag(self) -> str | None:
-        """The document's ETag, or None."""
-        return entity_tag(self.headers.get("ETag"))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come, which may be compressed.
@@ -67,27 +51,22 @@ class Body:
             BrokenBodyError: the body broke off, or upstream fell silent.
             TimeLimitError: it takes too long as a whole, however busy it looks.
         """
-        response = self._response
-        is_counted = isinstance(response, urllib3.HTTPResponse)
-        read = response.read1  # what has come so far, so that no byte waits for the ones behind it
+        read = self._response.read1  # what has come so far, so that no byte waits for the ones behind it
         try:
             while chunk := read(CHUNK_BYTES, decode_content=False):
                 self.received_bytes += len(chunk)
                 if self._reader is not None:
                     self._reader.body_bytes += len(chunk)
-                if is_counted and response.length_remaining == 0:
-                    self._received()  # before the last piece is written: the next request need not wait for the disk
                 yield chunk
                 if time.monotonic() > self._end:
-                    response.close()  # else the rest would be waited for, to use the connection again
                     raise TimeLimitError(self.url, self._config.global_timeout_seconds)
         except _BROKEN_BODY as error:
             if any(isinstance(cause, TimeIsOverError) for cause in _causes(error)):
                 raise TimeLimitError(self.url, self._config.global_timeout_seconds) from error
             raise BrokenBodyError(self.url, reason_of(error, self._config.timeout_seconds)) from error
 
-    def whole(self, limit_bytes: int, grows_large: Callable[[], None]) -> bytes:
-        """Return the decompressed body; ``grows_large`` is called when there is much of it, and may wait.
+    def whole(self, limit_bytes: int) -> bytes:
+        """Return the decompressed body.
 
         Raises:
             BrokenBodyError: as ``chunks`` does.
@@ -102,8 +81,6 @@ class Body:
             for chunk in self.chunks():
                 for piece in unpacked.pieces(chunk) if unpacked is not None else (chunk,):
                     whole.write(piece)
-                    if whole.tell() > LARGE_BYTES:
-                        grows_large()
                     if whole.tell() > limit_bytes:
                         raise MalformedResponseError(self.url, f"the answer is larger than {limit_bytes} bytes")
                 if self.received_bytes > limit_bytes + CHUNK_BYTES:  # compressed, and nothing comes of it
@@ -113,50 +90,6 @@ class Body:
         if unpacked is not None and not unpacked.is_whole and self.received_bytes:
             raise BrokenBodyError(self.url, "the body broke off")
         return whole.getvalue()
-
-
-class Unpacked:
-    """Decompresses gzip or deflate, of which a small piece may hold a thousand times as much, in pieces of bounded size."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the end has come."""
-        return self._stream.eof
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes hold.
-
-        Raises:
-            zlib.error: they are nothing compressed.
-        """
-        while True:
-            if self._stream.eof:
-                data = data.lstrip(b"\0")  # as gzip allows behind its end
-                if not data:
-                    return
-                self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)  # RFC 1952: members follow each other
-            piece = self._stream.decompress(data, CHUNK_BYTES)
-            if piece:
-                yield piece
-            data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
-            if not data and (self._stream.eof or len(piece) < CHUNK_BYTES):
-                return
-
-
-class Resume(Struct, frozen=True):
-    """From where a broken-off download is to go on, and the ETag and size of the document that it was."""
-
-    offset: int
-    etag: str
-    size: int
-
-    def is_answered_by(self, headers: Mapping[str, str]) -> bool:
-        """Whether a partial answer is the rest of that document (RFC 9110, section 15.3.7)."""
-        wanted = f"bytes {self.offset}-{self.size - 1}/{self.size}"
-        return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
 def reason_of(error: BaseException, timeout_seconds: float, proxy: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Connections whose answers come to an end, and that are used again only while the server says nothing unasked.
+"""Connections of requests whose answers come to an end.
 
 A time-out of a socket counts from one byte to the next, so a server that never falls silent holds a request for as long
 as it likes. Here the head of an answer has a deadline, and its body a least speed. ``http.client`` and urllib3 read
@@ -9,18 +9,11 @@ import io
 import logging
 import math
 import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from http.client import HTTPResponse, parse_headers
 from typing import Any
 
-from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
-from urllib3.util.wait import wait_for_read
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +25,6 @@ MOST_FRAMING_BYTES = 16 * 1024 * 1024
 MOST_FRAMING_TIMES = 8
 """What comes around the body, such as the sizes of its chunks, may be so many times as much, and so many bytes more."""
 
-LOST_SECONDS = 300.0
-"""What looked like an answer to another question may have been a change of upstream's mind."""
-
-_wants_new: ContextVar[bool] = ContextVar("wants_new", default=False)
-
 
 class EndlessAnswerError(TimeoutError):
     """An answer keeps coming, and would hardly ever be whole."""
@@ -44,16 +32,6 @@ class EndlessAnswerError(TimeoutError):
 
 class TimeIsOverError(EndlessAnswerError):
     """An answer takes longer than any may."""
-
-
-@contextmanager
-def new_connections() -> Iterator[None]:
-    """Let no connection be used again by this thread within the block."""
-    token = _wants_new.set(True)
-    try:
-        yield
-    finally:
-        _wants_new.reset(token)
 
 
 class LeastSpeed:
@@ -76,70 +54,16 @@ class LeastSpeed:
             self._waited, self._came = 0.0, 0
 
 
-class Trust:
-    """Whether connections to a host are used again. Thread-safe.
-
-    An answer that comes without a question would be taken for the answer to the next one.
-    """
-
-    def __init__(self, host: str) -> None:
-        self._host, self._guard = host, threading.Lock()
-        self._lost_until: float | None = None
-
-    def lose(self) -> None:
-        """The host has sent what nobody asked for, or seems to have: use none of its connections again for a while."""
-        with self._guard:
-            is_news, self._lost_until = self._lost_until is None, time.monotonic() + LOST_SECONDS
-        if is_news:
-            logger.warning("%s sends answers that nobody asked for; requests get connections of their own", self._host)
-
-    def allows_any(self) -> bool:
-        """Whether this thread may use any of them again."""
-        is_lost = self._lost_until is not None and time.monotonic() < self._lost_until
-        return not is_lost and not _wants_new.get()
-
-    def allows(self, connection: socket.socket) -> bool:
-        """Whether a connection may be used again: the host is silent there, and has not closed it."""
-        if not self.allows_any():
-            return False
-        if not has_decrypted(connection) and not wait_for_read(connection, timeout=0.0):
-            return True
-        timeout = connection.gettimeout()
-        connection.settimeout(0)
-        try:
-            if connection.recv(1):
-                self.lose()
-        except (BlockingIOError, ssl.SSLWantReadError):  # only a part of TLS's own has come, such as a session ticket
-            connection.settimeout(timeout)
-            return True
-        except OSError:
-            pass  # closed, in one way or another
-        return False
-
-
-def has_decrypted(connection: socket.socket) -> bool:
-    """Whether something has come that a selector does not tell of."""
-    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-
-
 class Watched(HTTPConnection):
     """What is put before urllib3's classes of connections."""
 
-    trust: Trust
     limit_seconds: float
-    answers = 0
-    """How many answers have begun on the connection that is open now."""
     reader: "_Reader"
 
     @property
     def is_connected(self) -> bool:
-        """Whether it may be used again; if not, urllib3 closes it and connects anew."""
-        return self.sock is not None and self.trust.allows(self.sock)
-
-    def connect(self) -> None:
-        """Connect; what a proxy answers does not count."""
-        super().connect()
-        self.answers = 0
+        """Whether it may be used again, which none is: what comes late on it would be taken for the next answer."""
+        return False
 
     def response_class(  # type: ignore[override]  # it is called, and no more
         self, sock: socket.socket, *args: Any, **kwargs: Any
@@ -150,19 +74,12 @@ class Watched(HTTPConnection):
         assert response.fp is not None, "it was just opened"
         response.fp.close()
         response.fp = io.BufferedReader(self.reader)
-        self.answers += 1
         return response
 
 
-def watched(kind: type[HTTPConnection], trust: Trust, limit_seconds: float) -> type[Watched]:
+def watched(kind: type[HTTPConnection], limit_seconds: float) -> type[Watched]:
     """Return a class of connections, of urllib3 or made of its classes, that watches over what comes."""
-    return type(f"Watched{kind.__name__}", (Watched, kind), {"trust": trust, "limit_seconds": limit_seconds})
-
-
-def is_later(response: BaseHTTPResponse) -> bool:
-    """Whether an answer that was just begun is not the first one on its connection."""
-    connection = response.connection
-    return isinstance(connection, Watched) and connection.answers > 1
+    return type(f"Watched{kind.__name__}", (Watched, kind), {"limit_seconds": limit_seconds})
 
 
 class _WatchedResponse(HTTPResponse):

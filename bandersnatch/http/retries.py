@@ -1,16 +1,16 @@
 """How often and how soon a request is tried again, and when a host is given up for the rest of the run."""
 
+import random
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
-
-from bandersnatch.http.connections import is_later
 
 if TYPE_CHECKING:
     from urllib3.connectionpool import ConnectionPool
@@ -18,17 +18,8 @@ if TYPE_CHECKING:
 
 
 _SUBJECTS_UNTIL_DOWN = 4
-_subject: ContextVar[str] = ContextVar("subject", default="")
-
-
-@contextmanager
-def asking_about(subject: str) -> Iterator[None]:
-    """Let what fails in this thread within the block count as trouble of one subject, such as a project."""
-    token = _subject.set(subject)
-    try:
-        yield
-    finally:
-        _subject.reset(token)
+_RETRY_AFTER_STATUSES = (413, 429, 503)
+"""RFC 9110, section 10.2.3, as urllib3 reads it."""
 
 
 class RetryPolicy(Struct, frozen=True):
@@ -46,6 +37,39 @@ class RetryPolicy(Struct, frozen=True):
 
     One project counts for a quarter of that at the most.
     """
+
+    def shared_by(self, number: int) -> "RetryPolicy":
+        """Return the policy of each of so many workers, which together have the patience of one."""
+        return replace(
+            self,
+            retries_per_run=max(1, self.retries_per_run // number),
+            failures_until_down=max(1, self.failures_until_down // number),
+        )
+
+    def may_retry(self, status: int, retry_after: str | None) -> bool:
+        """Whether an answer with this status is asked for again."""
+        return status in self.statuses or (retry_after is not None and status in _RETRY_AFTER_STATUSES)
+
+    def pause_seconds(self, failures: int, status: int = 0, retry_after: str | None = None) -> float:
+        """Return how long to wait after so many failures in a row; the first retry comes at once."""
+        told = _seconds_of(retry_after) if status in _RETRY_AFTER_STATUSES else None
+        if told is not None:
+            return min(told, self.longest_retry_after_seconds)
+        if failures < 2:
+            return 0.0
+        jitter = random.random() * self.backoff_seconds  # noqa: S311 - so that requests don't come all at once
+        return min(self.backoff_seconds * 2.0 ** min(failures - 1, 32) + jitter, self.longest_backoff_seconds)
+
+
+def _seconds_of(retry_after: str | None) -> float | None:
+    """Return the seconds that a Retry-After asks for, be it as a number or as a date; None where it is neither."""
+    value = "" if retry_after is None else retry_after.strip()
+    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 class RetryBudget:
@@ -98,8 +122,6 @@ class BudgetedRetry(Retry):
         _stacktrace: Any = None,
     ) -> Self:
         """Count an attempt; raises urllib3's ``MaxRetryError`` where there may be no other."""
-        if response is not None and is_later(response):
-            response.close()  # it may be the answer to another question: the next attempt gets a new connection
         following = super().increment(method, url, response, error, _pool, _stacktrace)
         if not self._budget.take():
             assert _pool is not None, "urllib3 always names the pool"
@@ -133,9 +155,8 @@ class CircuitBreaker:
                     self._failures[host] = 0
                     self._of_subjects.pop(host, None)
 
-    def failed(self, host: str) -> None:
-        """The host gave none, after all attempts."""
-        subject = _subject.get()
+    def failed(self, host: str, subject: str = "") -> None:
+        """The host gave none, after all attempts, of which one ``subject`` counts for a part only."""
         with self._guard:
             known = self._of_subjects.setdefault(host, {})
             if subject and known.get(subject, 0) >= self._most_of_one:

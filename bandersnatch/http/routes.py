@@ -7,7 +7,6 @@ requests looks all of that up anew for each request, which takes three quarters 
 import logging
 import math
 import re
-import socket
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -17,18 +16,21 @@ from urllib.request import getproxies
 import requests
 from msgspec import Struct
 from requests.adapters import HTTPAdapter
-from requests.utils import should_bypass_proxies
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy, should_bypass_proxies
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
+from bandersnatch import __version__
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.http.connections import Trust, Watched, watched
+from bandersnatch.http.connections import Watched, watched
 from bandersnatch.inifile.readers import NEEDS_SOCKS, lacks_socks
 
 logger = logging.getLogger(__name__)
 
+CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
+USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
 KEPT_CONNECTIONS = 100
 """For each host; workers beyond that would connect anew for each request."""
 PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
@@ -45,31 +47,23 @@ class Route(Struct, frozen=True):
     headers: Mapping[str, str]
     wants_whole_urls: bool
     """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
-    trust: Trust
-    """Whether its connections are used again."""
+    address: str = ""
+    """Scheme, host and port, as a name in any script is asked for; without credentials."""
+    proxy_url: str = ""
+    """The proxy with its credentials, of whatever kind; nothing where there is none."""
+    authorities: str = ""
+    """The file or the folder of the certificates that are trusted."""
 
     @property
-    def is_direct(self) -> bool:
-        """Whether no HTTP proxy stands in between."""
-        return self.pool.proxy is None
+    def wants_tunnel(self) -> bool:
+        """Whether an HTTP proxy is asked for a tunnel to the host, which it answers first."""
+        return bool(self.proxy_url) and not self.wants_whole_urls and not self.proxy_url.lower().startswith("socks")
 
     @property
     def proxy(self) -> str:
         """The proxy's URL for messages, without credentials; nothing where there is none, or one that tells of itself."""
         found = self.pool.proxy
         return f"{found.scheme}://{found.netloc}" if found is not None else ""
-
-    def connect(self, timeout_seconds: float) -> socket.socket:
-        """Return a new connection, which is none of the pool's, but has its TLS and its certificates.
-
-        Raises:
-            OSError, urllib3.exceptions.HTTPError: there can be none.
-        """
-        connection = self.pool._new_conn()  # noqa: SLF001 - there is no other way to the pool's settings
-        assert isinstance(connection, HTTPConnection), "there is no connection of another kind"
-        connection.timeout = timeout_seconds
-        connection.connect()
-        return connection.sock
 
 
 class Routes:
@@ -125,16 +119,23 @@ class Routes:
         pool = adapter.get_connection_with_tls_context(request, verify, proxies, cert)
         assert isinstance(pool, HTTPConnectionPool), "there is no pool of another kind"
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        self._watch(pool)
         wants_whole_urls = "://" in adapter.request_url(request, proxies)
-        return Route(pool, dict(request.headers), wants_whole_urls, self._watch(pool))
+        return Route(
+            pool,
+            dict(request.headers),
+            wants_whole_urls,
+            _address_of(url),
+            _full_proxy_url(url, proxies),
+            verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH,
+        )
 
-    def _watch(self, pool: HTTPConnectionPool) -> Trust:
+    def _watch(self, pool: HTTPConnectionPool) -> None:
         """Have all connections of a pool watched; the pool of a proxy may serve several hosts."""
         kind = pool.ConnectionCls
         assert issubclass(kind, HTTPConnection), "there is no connection of another kind"
         if not issubclass(kind, Watched):
-            pool.ConnectionCls = kind = watched(kind, Trust(pool.host), self._limit_seconds)
-        return kind.trust
+            pool.ConnectionCls = watched(kind, self._limit_seconds)
 
     def _may_know_password(self, origin: str) -> bool:
         """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""
@@ -149,6 +150,17 @@ class Routes:
         if lacks_socks(self._proxy):  # a configured one is refused before
             raise requests.exceptions.InvalidSchema(NEEDS_SOCKS)
         return {"http": self._proxy, "https": self._proxy}
+
+
+def _address_of(url: str) -> str:
+    parts = parse_url(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.host}{port}"
+
+
+def _full_proxy_url(url: str, proxies: Mapping[str, str]) -> str:
+    proxy = select_proxy(url, proxies) or ""
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def proxy_of_environment() -> str:

@@ -10,7 +10,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.operations.session import Foreign, Session
-from bandersnatch.pages.publisher import Publisher
+from bandersnatch.pages.remover import Remover
 from bandersnatch.project.equipment import Equipment
 from bandersnatch.storage.layout import StoredPath, is_metadata
 
@@ -40,8 +40,8 @@ class Deletion:
         """
         session = Session.dry(self._config, self._equipment.stop)
         with session.opened(Foreign.READ):
-            publisher = self._publisher(session)
-            doomed = (_look_at(project, publisher) for project in projects)
+            remover = Remover(session.storage, session.inventory, self._config.pages)
+            doomed = (_look_at(project, remover) for project in projects)
             return [each for each in doomed if each is not None]
 
     def run(self, projects: Sequence[NormalizedName]) -> None:
@@ -57,11 +57,11 @@ class Deletion:
         with session.opened(Foreign.REFUSE):
             saved = session.states.load()
             session.write_root_index(saved.serial or 0, set(projects))
-            publisher = self._publisher(session)
+            remover = Remover(session.storage, session.inventory, self._config.pages)
             for project in projects:
                 if self._equipment.stop.is_set():
                     raise InterruptedRunError
-                files = publisher.remove(project, keep_files=False)
+                files = remover.remove(project, keep_files=False)
                 logger.info("%s: deleted, with %s", project, count_of(files, "file"))
             session.storage.flush()
             if saved.todo is not None and any(project in saved.todo for project in projects):
@@ -69,18 +69,14 @@ class Deletion:
                     saved.todo.discard(project)
                 session.states.save_todo(saved.todo)
 
-    def _publisher(self, session: Session) -> Publisher:
-        upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
-        return Publisher(upstream, session.storage, session.inventory, self._config.pages, is_stopped)
 
-
-def _look_at(project: NormalizedName, publisher: Publisher) -> DoomedProject | None:
+def _look_at(project: NormalizedName, remover: Remover) -> DoomedProject | None:
     """Return what there is of a project, or None where there is nothing."""
-    storage = publisher.storage
-    pages = tuple(path for path in publisher.pages_of(project) if storage.stat(path) is not None)
-    stored = {path: storage.stat(path) for path in sorted(publisher.files_of(project))}
+    storage = remover.storage
+    pages = tuple(path for path in remover.pages_of(project) if storage.stat(path) is not None)
+    stored = {path: storage.stat(path) for path in sorted(remover.files_of(project))}
     sizes = {path: found.size for path, found in stored.items() if found is not None}
-    if not pages and not sizes and publisher.inventory.get(project) is None:
+    if not pages and not sizes and remover.inventory.get(project) is None:
         return None
     files = tuple(path for path in sizes if not is_metadata(path))
     return DoomedProject(project, pages, files, sum(sizes.values()))

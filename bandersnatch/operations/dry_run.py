@@ -20,15 +20,16 @@ from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges, reasons
 from bandersnatch.project.completion import selected_otherwise
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import Prepared, build_context
-from bandersnatch.project.package import Package
+from bandersnatch.project.job_context import build_context
+from bandersnatch.project.package import failure, plan_project
 from bandersnatch.project.preparation import dropped_files
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Gone, Outcome
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.crew import Crew
+from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.pool import worker_pool
 from bandersnatch.workers.scheduler import Schedule
 
 
@@ -118,45 +119,43 @@ class DryRun:
     def _fetch_pages(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:
         """Ask for all pages, and let packages plan what to do with them."""
         equipment, config = self._equipment, self._config
-        is_stopped = equipment.stop.is_set
-
-        def start(job: Job) -> None:
-            Package(job, context).start()
-
-        crew = Crew[Outcome | Prepared](is_stopped)
-        publisher = Publisher(equipment.upstream, self._storage, self._inventory, config.pages, is_stopped)
-        check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
-        context = replace(
-            build_context(
-                config, equipment, publisher, crew.report, check_digests=check_digests, is_stopped=is_stopped
-            ),
-            take_plan=crew.report,
+        context = build_context(
+            config,
+            equipment.upstream.documents,
+            self._storage,
+            check_digests=plan.recheck and config.compare_method is CompareMethod.HASH,
+            is_stopped=equipment.stop.is_set,
         )
         context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
         delays = self._pace.stale_delays_seconds
         schedule = Schedule(
-            plan.todo,
-            plan.todo,
-            recheck=plan.recheck,
-            may_remove=True,
-            is_resync=plan.is_resync,
-            stale_delays=delays,
+            plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, is_resync=plan.is_resync, stale_delays=delays
         )
         equipment.progress.start(len(plan.todo))
         try:
-            for outcome in crew.work(schedule, start, self._pace.jobs_per_worker * config.threads):
-                if isinstance(outcome, Prepared):
-                    self._add_planned(forecast, outcome, removing)
-                elif isinstance(outcome, Gone):
-                    self._take_gone(forecast, outcome, plan.todo[outcome.project], removing)
-                elif not self._take(forecast, outcome, schedule):
-                    continue
-                equipment.progress.project_done()
+            with worker_pool(context, config.http, equipment.upstream.policy, 1, lambda _: None) as pool:
+                dispatcher = Dispatcher[Prepared | Outcome](
+                    pool, plan_project, failure, self._inventory, equipment.stop.is_set
+                )
+                for outcomes in dispatcher.work(schedule, pool.window):
+                    for outcome in outcomes:
+                        self._take_any(forecast, outcome, plan, schedule, removing)
         except BaseException:
             equipment.unwind(self._pace.unwind_seconds)
             raise
         finally:
             equipment.progress.stop()
+
+    def _take_any(
+        self, forecast: Forecast, outcome: Prepared | Outcome, plan: RunPlan, schedule: Schedule, removing: RemovalWork
+    ) -> None:
+        if isinstance(outcome, Prepared):
+            self._add_planned(forecast, outcome, removing)
+        elif isinstance(outcome, Gone):
+            self._take_gone(forecast, outcome, plan.todo[outcome.project], removing)
+        elif not self._take(forecast, outcome, schedule):
+            return
+        self._equipment.progress.project_done()
 
     def _take(self, forecast: Forecast, outcome: Outcome, schedule: Schedule) -> bool:
         """Record an outcome; return whether it is the project's last."""
@@ -218,9 +217,9 @@ class DryRun:
         of_json = json_paths(page.name) if config.legacy_json else ()
         if not all(self._storage.stat(path) for path in of_json):
             return True
-        upstream, is_stopped = self._equipment.upstream, self._equipment.stop.is_set
-        publisher = Publisher(upstream, self._storage, self._inventory, replace(config, legacy_json=False), is_stopped)
-        publication = Publication(page, page.name, None, 0, held, frozenset(), frozenset(), frozenset())
+        journal_end, is_stopped = self._equipment.upstream.journal_end, self._equipment.stop.is_set
+        publisher = Publisher(self._storage, replace(config, legacy_json=False), journal_end, is_stopped)
+        publication = Publication(page, page.name, None, held, frozenset(), frozenset())
         return any(path not in of_json for path in publisher.differing_pages(publication, old_ones_too=True))
 
     def _add_removal(self, forecast: Forecast, project: NormalizedName, removing: RemovalWork) -> None:

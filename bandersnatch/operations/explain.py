@@ -72,8 +72,7 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
         page = None
     if page is None:
         raise UnknownTargetError(f"{upstream.url} has no project {project}")
-    # Fetched whatever the filters need: it has the display name, which patterns match.
-    fetched = fetch_legacy_json(upstream, project, 0)
+    fetched = upstream.finish(fetch_legacy_json(upstream.documents, project, 0))
     document = ProjectDocument.parse(fetched.body)
     display_name = next((each for each in find(document.tree, ("info", "name")) if isinstance(each, str)), project)
     facts = ProjectFacts(page, document)

@@ -16,6 +16,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.parts_folder import PartsFolder
 from bandersnatch.storage.set_aside import is_other_kind
 
 _NOWHERE = ".moved-away"
@@ -161,6 +162,11 @@ class DryStorage(FilesystemStorage):
     def sweep_all(self, paths: Iterable[StoredPath], kept: Iterable[StoredPath]) -> int:
         """Do nothing; return 0."""
         return 0
+
+    @property
+    def unfinished(self) -> PartsFolder:
+        """A folder that is not there: what workers have left is not taken up."""
+        return PartsFolder(f"{self._root}/{_NOWHERE}")
 
     def _keep(self, path: StoredPath, kept: bytes | _Link | None) -> None:
         origin = self._origin(path)

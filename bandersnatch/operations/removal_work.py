@@ -12,7 +12,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.inifile.option import ApiMethod, DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
-from bandersnatch.pages.publisher import Publisher
+from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.project.equipment import Equipment
@@ -87,7 +87,7 @@ class RemovalWork:
             f"{self._config.directory / REMOVALS} lists it all"
         )
 
-    def carry_out(self, todo: TodoList, publisher: Publisher) -> int:
+    def carry_out(self, todo: TodoList) -> int:
         """Take away the projects that are gone, and return how many were held; the root index must no longer list them.
 
         Those that are in ``failures`` afterwards stay on the list.
@@ -96,6 +96,7 @@ class RemovalWork:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
+        remover = Remover(self._equipment.storage, self._inventory, self._config.pages)
         removed = 0
         for project in self.removals.projects:
             if self._equipment.stop.is_set():
@@ -104,7 +105,7 @@ class RemovalWork:
             verdict = self.removals.excluded.get(project)
             keep_files = self._policy.becomes_of(verdict) is not DeletedPolicy.REMOVE
             try:
-                deleted_files = publisher.remove(project, keep_files=keep_files)
+                deleted_files = remover.remove(project, keep_files=keep_files)
             except RefusedPlaceError as error:
                 self.failures.append(Failure(project, error))
                 continue

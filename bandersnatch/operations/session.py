@@ -25,6 +25,7 @@ from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.reservations import take_up
 from bandersnatch.state.state_store import SavedState, StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -167,7 +168,11 @@ class Session(Struct, frozen=True):
         return any(map(_may_be_there, folders))
 
     def _sweep(self) -> None:
-        """Delete what a dead run left half-written; the inventory knows where to look."""
+        """Delete what a dead run left half-written; the inventory knows where to look, and what its workers have left."""
+        if not take_up(self.storage, self.inventory):
+            leftovers = Leftovers(self.storage, self.inventory)
+            leftovers.record_loss()
+            leftovers.note_pages()
         noted = {path for _, path in self.inventory.all_unsettled()}
         # Downloads may be resumed, or even be complete; the pages of their projects decide which are still wanted.
         files = {path for path in noted if path.startswith(f"{PACKAGES}/") and not is_metadata(path)}

@@ -73,7 +73,7 @@ class Sync:
                 # Pages that have not changed upstream were shaped by the old filters, so fetch them unconditionally. And
                 # what this command writes, however far it gets, must not count as unchanged for a run with the new filters.
                 self._inventory.forget_etags_of(projects)
-                self._work.publisher = replace(self._work.publisher, notes_etags=False)
+                self._work.notes_etags = False
             self._work.carry_out(RunPlan(todo, recheck=True, is_new=True))
             self._finish(todo, saved, skip_root_index=skip_root_index)
             if saved.todo is not None and not has_other_filters:

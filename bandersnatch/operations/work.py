@@ -7,9 +7,8 @@ progress.
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -26,24 +25,26 @@ from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_behind, tell_settled
 from bandersnatch.operations.removal_work import RemovalWork
-from bandersnatch.pages.publisher import Publisher
+from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.removals import RemovalPolicy, Removals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job_context import JobContext, build_context
-from bandersnatch.project.package import Packages
+from bandersnatch.project.job import Result
+from bandersnatch.project.job_context import build_context
+from bandersnatch.project.package import failure as failed_with
+from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Failure, Gone, Outcome, Report, Settled, Shrinks
 from bandersnatch.project.shrinking import Shrinking
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.crew import Crew
+from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.losses import take_up_lost
+from bandersnatch.workers.pool import WorkerPool, worker_pool, workers_wanted
+from bandersnatch.workers.recorder import Recorder
 from bandersnatch.workers.scheduler import Schedule
-
-if TYPE_CHECKING:
-    from bandersnatch.workers.dispatch import Dispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,13 @@ class Work:
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Expectation]], int] = lambda _: 0
-        self.publisher = Publisher(self._upstream, self._storage, inventory, config.pages, self._is_ending)
+        self.notes_etags = True
+        """Whether the next request for each page that is published may be conditional."""
         self.report = Report()
         self.selection = SelectionChanges()
         self._failures = Failures(config, inventory, self.report, are_named=policy.are_named)
         self._removing = RemovalWork(config, equipment, inventory, policy)
+        self._recorder = Recorder(self._storage, inventory, Remover(self._storage, inventory, config.pages))
         self._shrinking = Shrinking()
 
     def carry_out(self, plan: RunPlan) -> None:
@@ -109,7 +112,7 @@ class Work:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        self.report.removed += self._removing.carry_out(todo, self.publisher)
+        self.report.removed += self._removing.carry_out(todo)
         for failure in self._removing.failures:
             self._failures.take_removal(failure)
 
@@ -117,21 +120,12 @@ class Work:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
         self._awaited = self._inventory.awaited_serials().keys()
-        crew = Crew[Outcome](self._equipment.stop.is_set)
-        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
-        check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
-        context = build_context(
-            self._config,
-            self._equipment,
-            self.publisher,
-            crew.report,
-            check_digests=check_digests,
-            is_stopped=self._is_ending,
-        )
-        context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
-        with self._starting(context, len(plan.todo)) as starter:
-            self._withdraw = starter.withdraw
-            work_on = partial(self._work_on, partial(crew.work, start=starter.start, window=starter.window), plan)
+        is_long = len(plan.todo) >= self._pace.projects_for_processes
+        workers = workers_wanted(self._config.http.workers) if is_long else 1
+        with self._pool(plan, workers) as pool:
+            dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._equipment.stop.is_set)
+            self._withdraw = dispatcher.withdraw
+            work_on = partial(self._work_on, partial(dispatcher.work, window=pool.window), plan)
             self._progress.start(len(plan.todo))
             work_on(list(plan.todo), may_remove=self._policy.allows_all)
             work_on(self._explained(plan.todo), may_remove=self._policy.allows_all)
@@ -142,17 +136,25 @@ class Work:
             if self.removals and not self._failures.ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
-    @contextmanager
-    def _starting(self, context: JobContext, projects: int) -> Iterator["Packages | Dispatcher"]:
-        """Give what starts the work on projects; a long todo list is helped."""
-        window = self._pace.jobs_per_worker * self._config.threads
-        if projects < self._pace.helped_projects:
-            yield Packages(context, window)
-            return
-        from bandersnatch.workers.dispatch import dispatching  # noqa: PLC0415 - a run with nothing new shall import little
-
-        with dispatching(context, self._config.http, window) as starter:
-            yield starter
+    def _pool(self, plan: RunPlan, workers: int) -> AbstractContextManager[WorkerPool]:
+        """Start so many workers for the plan, and stop them at the end of the block."""
+        check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
+        check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
+        context = build_context(
+            self._config,
+            self._upstream.documents,
+            self._storage,
+            check_digests=check_digests,
+            is_stopped=self._is_ending,
+            received=self._progress.received,
+        )
+        context = replace(
+            context,
+            chooser=replace(context.chooser, keeps_held=plan.keeps_held),
+            publisher=replace(context.publisher, notes_etags=self.notes_etags),
+        )
+        take_up = partial(take_up_lost, self._storage, self._inventory)
+        return worker_pool(context, self._config.http, self._upstream.policy, workers, take_up)
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream can now explain, to be worked on once more."""
@@ -175,7 +177,7 @@ class Work:
 
     def _work_on(
         self,
-        work: Callable[[Schedule], Iterator[Outcome]],
+        work: Callable[[Schedule], Iterator[list[Result]]],
         plan: RunPlan,
         projects: Collection[NormalizedName],
         *,
@@ -192,8 +194,9 @@ class Work:
             stale_delays=delays,
         )
         self.report.untried += len(projects)
-        for outcome in work(schedule):
-            self._take(outcome, plan.todo, schedule)
+        for results in work(schedule):
+            for outcome in self._recorder.record(results):
+                self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
 
     def _is_ending(self) -> bool:
@@ -262,3 +265,7 @@ class Work:
         spent = time.monotonic() - begin
         pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
         self._next_checkpoint = time.monotonic() + pause
+
+
+def _failed(project: NormalizedName, error: Exception) -> Result:
+    return Result(failed_with(project, error))

@@ -1,82 +1,66 @@
-"""Puts a project's pages in place, and only then deletes what they no longer name; or removes a whole project.
-
-The order is the mirror's promise: files before their page, a page before the deletions that it allows.
-"""
+"""Puts a project's pages in place, when all files that they list are there."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage, parse_project_name
 from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project
-from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_json, read_held_page
+from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_json
 from bandersnatch.pages.versions import PageStore
-from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.strangers import strangers_of
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
     HTML_PAGES,
     JSON_PAGE,
-    PACKAGES,
     Layout,
     StoredPath,
     file_path,
-    is_metadata,
     json_paths,
     page_path,
 )
-from bandersnatch.upstream.index import Upstream
-from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
+from bandersnatch.upstream.journal_end import JournalEnd
+from bandersnatch.upstream.legacy_json import LegacyJson
 
 
 class Publication(Struct, frozen=True):
-    """A project's page whose files are all in place, and what is deleted once it is published.
+    """A project's page whose files are all in place.
 
-    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` holds the
-    paths just written; ``required_serial`` is the least serial of the legacy JSON, which is included if it was already
-    fetched.
+    ``lost_metadata`` names the files whose core metadata upstream promises but does not have; ``fetched`` the paths that
+    were written just now; ``legacy_json`` is there where the mirror has such documents.
     """
 
     page: ProjectPage
     display_name: str
     etag: str | None
-    required_serial: int
     held: StoredPage | None
-    deletions: frozenset[StoredPath]
     fetched: Set[StoredPath]
     lost_metadata: Set[str]
     legacy_json: LegacyJson | None = None
 
 
 class Publisher(Struct, frozen=True):
-    """Writes and removes what a web server shows of a project. Thread-safe; one call per project at a time.
+    """Writes what a web server shows of a project. Thread-safe; one call per project at a time.
 
-    Without ``notes_etags`` the next request for each published page is unconditional. ``takes_records`` receives what
-    the inventory must record, if another process does the recording.
+    Without ``notes_etags`` the next request for each page that is published is not conditional.
     """
 
-    upstream: Upstream
     storage: FilesystemStorage
-    inventory: Inventory
     config: PagesConfig
+    journal_end: JournalEnd
     is_stopped: Callable[[], bool]
     notes_etags: bool = True
-    takes_records: Callable[[HeldProject], None] | None = None
 
-    def record(self, held: HeldProject) -> None:
-        """Record a project whose pages are in place, and settle it."""
-        (self.takes_records or self.inventory.put)(held)
-
-    def publish(self, publication: Publication) -> bool:
-        """Publish a page and record it; return whether anything on disk changed.
+    def publish(self, publication: Publication) -> tuple[bool, HeldProject]:
+        """Publish a page; return whether anything on disk changed, and what is to be recorded.
 
         Raises:
-            UpstreamError: the legacy JSON could not be fetched, or is older than required.
             StorageError: the disk refused.
         """
         page = self._as_held(publication)
@@ -90,30 +74,25 @@ class Publisher(Struct, frozen=True):
             self._pages.delete(other)
         if self.config.cleanup:
             self._clean_up(project, publication.display_name)
-        free = (path for path in publication.deletions if not self._is_listed_elsewhere(project, path))
-        changed += [self.storage.delete(path) for path in free]
-        # If anything is missing, the next request must be unconditional: it may have been repaired by then, under the
-        # same ETag.
+        # With anything missing, the next request must not be conditional: upstream, or we, may have mended that by then.
         is_complete = not publication.lost_metadata and not page.left_out
         etag = publication.etag if self.notes_etags and is_complete else None
         size_bytes = sum(file.size or 0 for file in page.files)
-        self.record(
-            HeldProject(
-                project,
-                publication.display_name,
-                self.upstream.journal_end.borne_out(page.serial or 0),
-                etag,
-                len(page.files),
-                size_bytes,
-                _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
-                strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
-                page.is_quarantined,
-            )
+        record = HeldProject(
+            project,
+            publication.display_name,
+            self.journal_end.borne_out(page.serial or 0),
+            etag,
+            len(page.files),
+            size_bytes,
+            _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
+            strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
+            page.is_quarantined,
         )
-        return any(changed)
+        return any(changed), record
 
     def differing_pages(self, publication: Publication, *, old_ones_too: bool = False) -> list[StoredPath]:
-        """Return the pages, and the legacy JSON, that ``publish`` would write or delete; raises what it raises.
+        """Return the pages, and the legacy JSON, that ``publish`` would write or delete.
 
         Pages that differ only because older code wrote less are left out, unless ``old_ones_too``.
         """
@@ -129,33 +108,6 @@ class Publisher(Struct, frozen=True):
             if stored != data and not is_old:
                 differing.append(path)
         return differing
-
-    def pages_of(self, project: NormalizedName) -> list[StoredPath]:
-        """Return all possible paths of a project's pages and legacy JSON, including the kept versions of the pages."""
-        pages = (path for folder in self._folders(project) for path in self._pages.paths(folder))
-        return [*json_paths(project), *pages]
-
-    def files_of(self, project: NormalizedName, *, keep_listed: bool = False) -> set[StoredPath]:
-        """Return the files that only this project has, recorded or listed, including ``.metadata`` files."""
-        noted = {path for path in self.inventory.unsettled(project) if path.startswith(f"{PACKAGES}/")}
-        for folder in self._folders(project):
-            if held := read_held_page(self.storage, folder):
-                noted = noted - held.paths if keep_listed else noted | held.paths
-        return {path for path in noted if not self._is_listed_elsewhere(project, path)}
-
-    def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
-        """Remove a project: its pages, then its files, then its record; return the number of files deleted."""
-        doomed = self.files_of(project, keep_listed=keep_files)
-        # Recorded first: if the run is killed after the pages are gone, nothing else names the files.
-        self.inventory.note_unsettled((project, path) for path in doomed)
-        for path in json_paths(project):
-            self.storage.delete(path)
-        for folder in self._folders(project):
-            self._pages.delete(folder)
-        self.storage.sweep(doomed)
-        deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
-        self.inventory.remove(project)
-        return deleted
 
     def pages_are_there(self, project: NormalizedName) -> bool:
         """Whether every configured form of the project's page is on disk."""
@@ -183,37 +135,10 @@ class Publisher(Struct, frozen=True):
         bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
         return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
 
-    def _is_listed_elsewhere(self, project: NormalizedName, path: StoredPath) -> bool:
-        """Whether another project's page lists a file. PyPI never does that, but upstream may be hostile.
-
-        The candidates are the projects whose name the file's name begins with, and those recorded for it; only their
-        pages are read.
-        """
-        file = StoredPath(path.removesuffix(".metadata"))
-        words = canonicalize_name(file.rpartition("/")[2]).split("-")
-        named = [NormalizedName("-".join(words[:count])) for count in range(1, len(words))]
-        for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
-            if other == project:
-                continue
-            # A page being published is recorded as unsettled first; once that record goes, the project is in the
-            # inventory.
-            if noted := self.inventory.unsettled(other):
-                if path in noted:
-                    return True
-            elif self.inventory.get(other) is None:
-                continue
-            held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
-            if held is not None and path in held.paths:
-                return True
-        return False
-
-    def _folders(self, project: NormalizedName) -> tuple[StoredPath, StoredPath]:
-        layout = Layout(self.config.hash_index)
-        return layout.page_folder(project), layout.other_page_folder(project)
-
     def _render(self, publication: Publication, page: ProjectPage) -> tuple[bytes | None, dict[str, bytes]]:
-        """Return the legacy JSON, or None if there must be none, and the pages by name."""
-        legacy_json = self._legacy_json(publication).body if self.config.legacy_json else None
+        """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
+        published = publication.legacy_json if self.config.legacy_json else None
+        legacy_json = published.body if published is not None else None
         return legacy_json, render_project(published_page(page, self.config, self._digests(publication)), self.config)
 
     def _write_or_delete(self, path: StoredPath, data: bytes | None) -> bool:
@@ -231,11 +156,6 @@ class Publisher(Struct, frozen=True):
             is_its_name = display_name != project and parse_project_name(display_name) == project
             if is_its_name and not self.storage.is_same(folder, layout.page_folder(project)):
                 self._pages.delete(folder)
-
-    def _legacy_json(self, publication: Publication) -> LegacyJson:
-        if publication.legacy_json is not None:
-            return publication.legacy_json
-        return fetch_legacy_json(self.upstream, publication.page.name, publication.required_serial)
 
     def _as_held(self, publication: Publication) -> ProjectPage:
         """Return the page without lost core metadata, and with the sizes on disk that upstream does not give."""

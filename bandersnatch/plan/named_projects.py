@@ -4,22 +4,21 @@ A project's legacy JSON has what that list would say: the spelling of its name, 
 """
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, NotFoundError, UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import OnlyListed
+from bandersnatch.http.request import Steps, Together
 from bandersnatch.model import ListedProject, parse_display_name, parse_project_name
+from bandersnatch.upstream.documents import Documents
 from bandersnatch.upstream.index import Upstream
 
 logger = logging.getLogger(__name__)
 
 MOST_NAMES = 100
-"""Beyond this, the list is the smaller download: one project's JSON may be several megabytes."""
-_AT_A_TIME = 10
+"""For more, the list is the smaller answer: the JSON of one project may be some megabytes."""
 
 
 def named_projects(filters: Filters) -> frozenset[NormalizedName] | None:
@@ -40,27 +39,35 @@ def look_up(names: frozenset[NormalizedName], upstream: Upstream) -> dict[Normal
         InterruptedRunError: the run was asked to stop.
     """
     try:
-        with ThreadPoolExecutor(_AT_A_TIME) as executor:
-            found = dict(zip(names, executor.map(partial(_look_up, upstream), names), strict=True))
+        found = upstream.finish(_look_up_all(names, upstream.documents))
     except InterruptedRunError:
         raise
     except UpstreamError as error:
         logger.debug("%s; the list of all projects is asked for", error)
         return None
-    if not any(found.values()) or not all(_is_absent(upstream, name) for name in names if found[name] is None):
+    if not any(found.values()) or not all(_is_absent(upstream, name) for name, each in found.items() if each is None):
         return None
     return {name: project for name, project in found.items() if project is not None}
 
 
-def _look_up(upstream: Upstream, name: NormalizedName) -> ListedProject | None:
-    """Return what upstream says about a project; None if it has no legacy JSON."""
+def _look_up_all(
+    names: frozenset[NormalizedName], documents: Documents
+) -> Steps[dict[NormalizedName, ListedProject | None]]:
+    found = yield Together(tuple(_look_up(documents, name) for name in names))
+    for each in found:
+        if isinstance(each, Exception):
+            raise each
+    return dict(zip(names, found, strict=True))
+
+
+def _look_up(documents: Documents, name: NormalizedName) -> Steps[ListedProject | None]:
+    """Return what upstream has of a project; None where it has no legacy JSON."""
     try:
-        body, serial = upstream.project_json(name)
+        body, serial = yield from documents.legacy_json(name)
     except NotFoundError:
         return None
     display_name = parse_display_name(body)
-    # The display name is published, so it must really be that of this project.
-    is_believed = serial > 0 and upstream.journal_end.reaches(serial)
+    is_believed = serial > 0 and documents.journal_end.reaches(serial)
     return ListedProject(
         display_name if parse_project_name(display_name) == name else name, serial if is_believed else 0
     )

@@ -7,6 +7,7 @@ leaves it to the next run to filter what we hold: there, filters only keep new f
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bandersnatch.config.config import PagesConfig
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
 from bandersnatch.filters.filters import Filters
@@ -19,8 +20,7 @@ from bandersnatch.plan.kept_files import with_kept_files
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import Layout, StoredPath, file_path, metadata_path
-from bandersnatch.upstream.index import Upstream
-from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json, without_files
+from bandersnatch.upstream.legacy_json import LegacyJson, without_files
 
 
 class WantedPage(Struct, frozen=True):
@@ -42,27 +42,27 @@ class PageChooser(Struct, frozen=True):
     With ``keeps_held`` filters drop nothing that we hold; then ``is_excluded`` says that name filters drop the project.
     """
 
-    upstream: Upstream
+    index_url: str
     storage: FilesystemStorage
     filters: Filters
     removals: RemovalPolicy
-    hash_index: bool
-    publishes_json: bool
+    pages: PagesConfig
     keeps_held: bool = False
     is_excluded: bool = False
 
-    def choose(self, page: ProjectPage, required_serial: int) -> WantedPage | Verdict:
+    @property
+    def needs_json(self) -> bool:
+        """Whether the choice needs the legacy JSON: filters read it, or shape it for publication."""
+        shapes = self.filters.shape_pages or self.is_excluded
+        return shapes and (self.pages.legacy_json or self.filters.needs_json)
+
+    def choose(self, page: ProjectPage, fetched: LegacyJson | None) -> WantedPage | Verdict:
         """Return the wanted page, or the verdict of the filter that drops the whole project.
 
-        ``required_serial`` is the least serial of the legacy JSON, if that must be fetched.
-
-        Raises:
-            UpstreamError: the legacy JSON could not be fetched, or is older than required.
+        ``fetched`` is the legacy JSON, where it is needed.
         """
         if not self.filters.shape_pages and not self.is_excluded:
             return WantedPage(self._with_kept_files(page))
-        is_fetched = self.publishes_json or self.filters.needs_json
-        fetched = fetch_legacy_json(self.upstream, page.name, required_serial) if is_fetched else None
         needs_tree = fetched is not None and self.filters.needs_json
         document = ProjectDocument.parse(fetched.body if fetched is not None and needs_tree else None)
         verdict = self.filters.metadata_of(ProjectFacts(page, document))
@@ -75,14 +75,14 @@ class PageChooser(Struct, frozen=True):
         kept_names = {file.filename for file in kept.files}
         dropped = {file.filename: file_path(file) for file in whole.files if file.filename not in kept_names}
         filtered_out = frozenset(path for each in dropped.values() for path in (each, metadata_path(each)))
-        published = without_files(fetched, dropped.keys()) if fetched is not None and self.publishes_json else None
+        published = without_files(fetched, dropped.keys()) if fetched is not None and self.pages.legacy_json else None
         return WantedPage(kept, filtered_out, published, not takes_new or kept != selection.page)
 
     def _with_kept_files(self, page: ProjectPage) -> ProjectPage:
         if not self.removals.keeps_on_pages:
             return page
         for folder in self._folders(page):
-            if held := read_held_project(self.storage, folder, page.name, self.upstream.url):
+            if held := read_held_project(self.storage, folder, page.name, self.index_url):
                 return with_kept_files(page, self._without_wrong_names(held, page))
         return page
 
@@ -104,8 +104,8 @@ class PageChooser(Struct, frozen=True):
 
     def _with_held_files(self, selection: Selection, *, takes_new: bool) -> ProjectPage:
         folders = self._folders(selection.upstream_page)
-        return with_held_files(selection, self.storage, folders, self.upstream.url, takes_new=takes_new)
+        return with_held_files(selection, self.storage, folders, self.index_url, takes_new=takes_new)
 
     def _folders(self, page: ProjectPage) -> tuple[StoredPath, StoredPath]:
-        layout = Layout(self.hash_index)
+        layout = Layout(self.pages.hash_index)
         return layout.page_folder(page.name), layout.other_page_folder(page.name)

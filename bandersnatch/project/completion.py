@@ -1,18 +1,24 @@
 """The end of the work on one project, whose files are all in place: its page is published, and that is its outcome."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.filters.filters import Filters
+from bandersnatch.http.request import Aside, Steps
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job_context import JobContext, Prepared
+from bandersnatch.project.job import Result
+from bandersnatch.project.job_context import JobContext
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Settled
+from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import file_path, is_metadata
+from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
 
 
-def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobContext) -> Settled:
+def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobContext) -> Steps[Result]:
     """Publish a project's page; ``synced`` has, by name, what was done for each file that needed work.
 
     Raises:
@@ -25,20 +31,17 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
     filtered, added = selected_otherwise(prepared, context.chooser.filters, context.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     lost_metadata = {name for name, file in synced.items() if not file.has_metadata}
-    changed = context.publisher.publish(
-        Publication(
-            page=page,
-            display_name=prepared.display_name,
-            etag=prepared.etag,
-            required_serial=prepared.required_serial,
-            held=held,
-            deletions=deletions,
-            fetched={task.path for task in fetched},
-            lost_metadata=lost_metadata,
-            legacy_json=prepared.wanted.legacy_json,
-        )
+    publication = Publication(
+        page=page,
+        display_name=prepared.display_name,
+        etag=prepared.etag,
+        held=held,
+        fetched={task.path for task in fetched},
+        lost_metadata=lost_metadata,
+        legacy_json=(yield from published_json(prepared, context)),
     )
-    return Settled(
+    changed, record = yield from _publish(publication, context)
+    outcome = Settled(
         project=page.name,
         serial=page.serial or 0,
         changed=changed or any(task.work is FileWork.FETCH for task in plan.tasks),
@@ -50,6 +53,28 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
         added_files=added,
         is_incomplete=bool(lost_metadata or page.left_out),
     )
+    return Result(outcome, record, deletions)
+
+
+def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson | None]:
+    """Return the legacy JSON that belongs to the page, or None where the mirror has no such documents.
+
+    Raises:
+        UpstreamError: it could not be fetched, or is older than required.
+    """
+    if not context.pages.legacy_json:
+        return None
+    if prepared.wanted.legacy_json is not None:
+        return prepared.wanted.legacy_json
+    return (yield from fetch_legacy_json(context.documents, prepared.wanted.page.name, prepared.required_serial))
+
+
+def _publish(publication: Publication, context: JobContext) -> Steps[tuple[bool, HeldProject]]:
+    publish = partial(context.publisher.publish, publication)
+    if context.pages.digest_name == "sha256":
+        return publish()
+    published: tuple[bool, HeldProject] = yield Aside(publish)  # which hashes all new files once more
+    return published
 
 
 def selected_otherwise(prepared: Prepared, filters: Filters, pages: PagesConfig) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from msgspec import Struct
 
@@ -17,10 +16,8 @@ _LOOK_SECONDS = 0.01
 class Pace(Struct, frozen=True):
     """The times and numbers of a run that have no option."""
 
-    jobs_per_worker: int = 4
-    """How many projects are under way at a time, for each worker; waiting tasks cost memory."""
-    helped_projects: int = 500
-    """For fewer projects, to start helper processes costs more than they bring."""
+    projects_for_processes: int = 500
+    """For fewer projects, to start worker processes costs more than they bring."""
     stale_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0)
     """Caches of PyPI are purged within seconds of a change."""
     checkpoint_seconds: float = 10.0
@@ -35,18 +32,16 @@ class Pace(Struct, frozen=True):
 
 
 class Equipment(Struct, frozen=True):
-    """What a run works with: the index, the disk, the pool (shut down where the run is stopped), the display, the flag."""
+    """What a run works with: the index, the disk, the display, the flag that stops it."""
 
     upstream: Upstream
     storage: FilesystemStorage
-    executor: Executor
     progress: Progress
     stop: StopFlag
 
     def unwind(self, seconds: float) -> None:
         """End the workers after an error, and leave nothing half-written; they have so many seconds to end by themselves."""
         self.stop.set()
-        self.executor.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + seconds
         while self.storage.is_writing() and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)

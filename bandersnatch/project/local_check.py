@@ -1,18 +1,19 @@
 """Whether what is held of a project is sound, so that an unchanged page settles the matter."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
+from bandersnatch.errors import StorageError
 from bandersnatch.pages.stored_page import HeldFile, StoredPage
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.state.inventory import HeldProject
-from bandersnatch.storage.layout import metadata_path
+from bandersnatch.storage.layout import StoredPath, metadata_path
 
 LITTLE_FILES = 512
 LITTLE_BYTES = 32 * 1024 * 1024
 """So much is hashed in a fraction of a second, and not worth cutting into tasks."""
-SMALL_BYTES = 64 * 1024
-"""From that size on, hashing a file takes longer than all else about it, and needs no interpreter of its own."""
 
 
 class LocalCheck(Struct, frozen=True):
@@ -40,14 +41,23 @@ class LocalCheck(Struct, frozen=True):
             return False
         return not context.pages.release_files or all(map(self._is_there, held.files))
 
-    def has_right_digests(self) -> bool:
-        """Whether all files that an unchanged page lists have its digests, where these are to be checked."""
-        expected = self.held.expected_digests if self.held is not None else None
-        if not (self._checks_digests and self.context.pages.release_files and expected):
-            return True
-        sizes = [file.size or 0 for file in self.held.files] if self.held is not None else []
-        hasher = self.context.together if sum(sizes) <= SMALL_BYTES * len(sizes) else self.context.file_sync
-        return hasher.digests(list(expected)) == list(expected.values())
+    def expected_digests(self) -> dict[StoredPath, str]:
+        """Return the SHA-256 that each file must have that an unchanged page lists, where these are to be checked."""
+        if not (self._checks_digests and self.context.pages.release_files) or self.held is None:
+            return {}
+        return self.held.expected_digests or {}
+
+    def are_right(self, expected: Mapping[StoredPath, str]) -> bool:
+        """Whether files have the SHA-256 that is expected of each; one that can't be read has not.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        storage, is_stopped = self.context.storage, self.context.is_stopped
+        try:
+            return all(storage.digest(path, "sha256", is_stopped) == digest for path, digest in expected.items())
+        except StorageError:  # it is not there, or is told of by whoever wants to mend it
+            return False
 
     @property
     def _checks_digests(self) -> bool:
@@ -57,12 +67,12 @@ class LocalCheck(Struct, frozen=True):
         return self.context.publisher.pages_are_whole(self.job.project, held.serial)
 
     def _can_be_proven(self, held: StoredPage) -> bool:
-        """Whether it is known that the pages are what was published, and one task may hash all that they list.
+        """Whether it is known that the pages are what was published, and one worker may hash all that they list.
 
-        The tasks that come of a whole page are shared by all workers; and a plan needs a whole page in any case.
+        The work that comes of a whole page can be shared; and a plan needs a whole page in any case.
         """
         is_little = len(held.files) <= LITTLE_FILES and sum(file.size or 0 for file in held.files) <= LITTLE_BYTES
-        if self.context.take_plan is not None or not is_little or held.expected_digests is None:
+        if self.context.reservation is None or not is_little or held.expected_digests is None:
             return False
         return self.record is not None and self.record.pages_digest is not None
 

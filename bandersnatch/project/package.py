@@ -1,173 +1,182 @@
-"""``Package``: brings one project up to its serial.
+"""``Package``: brings one project up to its serial: page, plan, reserve, files, publish, record.
 
-Its work is cut into tasks for one pool. A task never waits for another: the one that has read the page hands the files to
-the pool and ends, and whichever task completes the last file publishes the page. So a project with 5,000 files keeps every
-worker busy, and no number of workers can deadlock.
+The work is steps, which wait for upstream without a thread. What they come to is a ``Result``: the records are kept by
+whoever gave the job. A project with very many or very large files may be shared out: then the first job ends with
+``Planned``, others bring shares of the files, and a last one publishes the page.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from functools import partial
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamUnavailableError, without_data
-from bandersnatch.http.retries import asking_about
+from bandersnatch.errors import InterruptedRunError, MirrorError, without_data
+from bandersnatch.http.request import Steps
 from bandersnatch.memory import scarcity
-from bandersnatch.plan.file_plan import FileTask
+from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.project.completion import complete
-from bandersnatch.project.files import SyncedFile
-from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import JobContext, Prepared
+from bandersnatch.project.files import ProjectFiles, SyncedFile
+from bandersnatch.project.job import Job, Result
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.preparation import Preparation
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Outcome
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.storage.layout import StoredPath
 
-FILES_IN_VAIN = 5
-"""When so many files in a row could not be had, the others of the project are left for the next run."""
-FILES_TOGETHER = 32
-"""So many small files make one task: enough to save threads their switches, few enough for all workers to have some."""
+SHARED_FILES = 64
+SHARED_BYTES = 64 * 1024 * 1024
+"""With more files than that, or more bytes in several files, a project is shared out."""
+
+
+class Planned(Struct, frozen=True):
+    """A project whose files are to be shared out among workers. All that its work touches is reserved."""
+
+    project: NormalizedName
+    prepared: Prepared
+    touched: frozenset[StoredPath]
+    reservations: tuple[str, ...]
+
+
+class FileShare(Struct, frozen=True):
+    """Some of the files of a project; ``partials`` are the ETags of the half-written ones among them."""
+
+    project: NormalizedName
+    tasks: tuple[FileTask, ...]
+    partials: Mapping[StoredPath, str]
+
+
+class SharedFiles(Struct, frozen=True):
+    """What was done for a share of files, by their names; or the error of the first that could not be had."""
+
+    synced: Mapping[str, SyncedFile]
+    partials: Mapping[StoredPath, str]
+    reservations: tuple[str, ...]
+    error: Exception | None = None
+
+
+def work_on_project(context: JobContext, job: Job) -> Steps[Result | Planned]:
+    """Work on a project, from its page to its outcome. Every error, one of our own bugs too, becomes its outcome."""
+    return (yield from Package(job, context).work())
+
+
+def plan_project(context: JobContext, job: Job) -> Steps[Prepared | Outcome]:
+    """Find out what is to be done for a project, and do nothing."""
+    try:
+        _check_stopped(context)
+        return (yield from Preparation(job, replace(context, reservation=None)).prepare())
+    except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
+        return failure(job.project, error)
+
+
+def work_on_files(context: JobContext, share: FileShare) -> Steps[SharedFiles]:
+    """Bring some files of a project here."""
+    files = ProjectFiles(share.project, context, share.partials)
+    try:
+        _check_stopped(context)
+        return SharedFiles((yield from files.sync(share.tasks)), files.partials, _reservations(context))
+    except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
+        return SharedFiles({}, files.partials, _reservations(context), failure(share.project, error).error)
+
+
+def publish_project(context: JobContext, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> Steps[Result]:
+    """Publish a project whose files are all in place."""
+    try:
+        _check_stopped(context)
+        return (yield from complete(prepared, synced, context))
+    except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
+        return Result(failure(prepared.wanted.page.name, error))
 
 
 class Package:
-    """The work on one project, from its page to its outcome."""
+    """The work on one project."""
 
     def __init__(self, job: Job, context: JobContext) -> None:
         self._job, self._context = job, context
-        self._project = job.project
-        self._guard = threading.Lock()
-        self._is_reported = False
-        self._left = self._in_vain = 0
-        self._error: Exception | None = None
-        self._synced: dict[str, SyncedFile] = {}
+        self._preparation = Preparation(job, context)
+        self._files = ProjectFiles(job.project, context, job.partials)
+        self._reserved: frozenset[StoredPath] = frozenset()
 
-    def start(self) -> None:
-        """Hand the first task to the pool; the outcome is reported when all is done."""
-        self._submit(self._begin)
-
-    def go_on(self, prepared: Prepared) -> None:
-        """Go on with a project that a helper has prepared."""
-        self._submit(partial(self._work_on_files, prepared))
-
-    def finish(self, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> None:
-        """Finish a project of whose files a helper has ``synced`` some, by their names, and has tried to get the others."""
-        self._synced |= synced
-        self._submit(partial(self._work_on_files, prepared, are_easy=False))
-
-    def _submit(self, task: Callable[[], None]) -> None:
+    def work(self) -> Steps[Result | Planned]:
+        """Do all of it; an error becomes the outcome."""
         try:
-            self._context.executor.submit(self._guarded, task)
-        except RuntimeError as error:  # the pool was shut down: the run is being stopped
-            stopped = InterruptedRunError() if self._context.is_stopped() else error
-            self._report(Failure(self._project, scarcity(error) or stopped))
+            _check_stopped(self._context)
+            return (yield from self._work())
+        except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
+            outcome = failure(self._job.project, error)
+            return Result(
+                outcome, None, frozenset(), self._reserved, self._files.partials, _reservations(self._context)
+            )
 
-    def _guarded(self, task: Callable[[], None]) -> None:
-        """Run a task; the pool's boundary, where every error, one of our own bugs too, becomes an outcome."""
-        try:
-            if self._context.is_stopped():
-                raise InterruptedRunError
-            with asking_about(self._project):
-                task()
-        except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
-            without_data(error)
-            self._report(Failure(self._project, scarcity(error) or error))
-
-    def _report(self, outcome: Outcome) -> None:
-        with self._guard:
-            is_first, self._is_reported = not self._is_reported, True
-        if is_first:
-            self._context.report(outcome)
-
-    def _begin(self) -> None:
-        context, project = self._context, self._project
-        preparation = Preparation(
-            self._job, context, context.inventory.get(project), context.inventory.unsettled(project)
-        )
-        prepared = self._job.prepared or preparation.outcome_without_page()
-        if prepared is None:
-            prepared = preparation.prepare(preparation.look(), partial(context.upstream.project_page, project))
+    def _work(self) -> Steps[Result | Planned]:
+        prepared = self._job.prepared or (yield from self._preparation.prepare())
         if not isinstance(prepared, Prepared):
-            return self._report(prepared)
-        if context.take_plan is not None:
-            return context.take_plan(prepared)
-        if shrinks := preparation.begin(prepared):
-            return self._report(shrinks)
-        context.inventory.note_unsettled((project, path) for path in preparation.paths_to_note(prepared))
-        return self._work_on_files(prepared)
+            return Result(prepared, self._preparation.record)
+        if (shrinks := self._preparation.shrinks(prepared)) is not None:
+            return Result(shrinks)
+        self._reserve(prepared)
+        self._preparation.sweep(prepared)
+        if self._context.workers > 1 and is_shared(prepared.plan):
+            return Planned(self._job.project, prepared, self._reserved, _reservations(self._context))
+        synced: Mapping[str, SyncedFile] = {}
+        if prepared.plan.tasks:
+            synced = yield from self._files.sync(prepared.plan.tasks)
+        result = yield from complete(prepared, synced, self._context)
+        return replace(result, reservations=_reservations(self._context))
 
-    def _work_on_files(self, prepared: Prepared, *, are_easy: bool = True) -> None:
-        """Hand each file's work to the pool, and small files together, if they may come easily."""
-        tasks = [task for task in prepared.plan.tasks if task.file.filename not in self._synced]
-        complete = partial(self._complete, prepared)
-        if not tasks:
-            return complete()
-        self._left = len(tasks)
-        small = [task for task in tasks if are_easy and self._context.file_sync.is_small(task)]
-        self._submit_files(
-            (task for task in tasks if not (are_easy and self._context.file_sync.is_small(task))), complete
-        )
-        *batches, last = [small[begin : begin + FILES_TOGETHER] for begin in range(0, len(small) or 1, FILES_TOGETHER)]
-        for batch in batches:
-            self._submit(partial(self._sync_together, batch, complete))
-        # Most projects have no more than this; a task of its own would cost two switches of threads.
-        return self._sync_together(last, complete) if last else None
-
-    def _submit_files(self, tasks: Iterable[FileTask], complete: Callable[[], None]) -> None:
-        for task in tasks:
-            self._submit(partial(self._sync_file, task, complete))
-
-    def _sync_file(self, task: FileTask, complete: Callable[[], None]) -> None:
-        """Work on one file."""
-        error: Exception | None = None
-        try:
-            self._check_sense()
-            self._synced[task.file.filename] = self._context.file_sync.sync(task)
-        except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
-            error = caught
-        self._end_files(1, error, complete)
-
-    def _sync_together(self, tasks: Sequence[FileTask], complete: Callable[[], None]) -> None:
-        """Work on many small files at once; each that does not come so easily is worked on by itself, later."""
-        try:
-            self._check_sense()
-            synced = self._context.together.sync_together(tasks)
-        except Exception as caught:  # noqa: BLE001 - it is raised when the project's last file has ended
-            return self._end_files(len(tasks), caught, complete)
-        self._synced |= synced
-        self._submit_files((task for task in tasks if task.file.filename not in synced), complete)
-        return self._end_files(len(synced), None, complete)
-
-    def _check_sense(self) -> None:
-        if isinstance(self._error, MirrorError) and (self._error.stops_run or self._in_vain >= FILES_IN_VAIN):
-            raise self._error  # nothing can be written any more, or had
-
-    def _end_files(self, number: int, error: Exception | None, complete: Callable[[], None]) -> None:
-        """Count files as worked on; whoever ends last publishes the page, or raises the project's first error."""
-        with self._guard:
-            self._error = self._error or error
-            if number > 0:
-                self._in_vain = self._in_vain + 1 if isinstance(error, UpstreamUnavailableError) else 0
-            self._left -= number
-            is_last = number > 0 and self._left == 0
-        if is_last:
-            if self._error is not None:
-                raise self._error
-            complete()
-
-    def _complete(self, prepared: Prepared) -> None:
-        self._report(complete(prepared, self._synced, self._context))
+    def _reserve(self, prepared: Prepared) -> None:
+        """Write down what is about to be touched, so that whatever a killed worker leaves is found."""
+        assert self._context.reservation is not None, "only plans are made without"
+        paths = self._preparation.touched(prepared)
+        self._context.reservation.reserve(self._job.project, paths)
+        self._reserved = frozenset(paths)
 
 
-class Packages(Struct, frozen=True):
-    """Starts the work on projects, each by itself; ``window`` is how many may be under way at a time."""
+def failure(project: NormalizedName, error: Exception) -> Failure:
+    """Return an error as the outcome of the work on a project, fit to be sent to another process.
 
-    context: JobContext
-    window: int
+    A bug of ours keeps its traceback, as a text.
+    """
+    error = scarcity(error) or error
+    if not isinstance(error, MirrorError) and error.__traceback__ is not None:
+        told = traceback.format_exception(error)
+        error = RuntimeError(repr(error))
+        error.add_note("".join(told))
+    without_data(error)
+    return Failure(project, error)
 
-    def start(self, job: Job) -> None:
-        """See to it that a project is worked on; its outcome is reported when all is done."""
-        Package(job, self.context).start()
 
-    def withdraw(self, keeps: Set[Expectation]) -> int:  # noqa: ARG002 - as a dispatcher has it
-        """Return that no order waits here."""
-        return 0
+def is_shared(plan: FilePlan) -> bool:
+    """Whether the files of a plan are worth the work of several workers."""
+    fetched = [task.file.size or 0 for task in plan.tasks if task.work is not FileWork.KEEP]
+    return len(fetched) > SHARED_FILES or (len(fetched) > 1 and sum(fetched) > SHARED_BYTES)
+
+
+def shares_of(tasks: Sequence[FileTask]) -> Iterator[tuple[FileTask, ...]]:
+    """Yield the tasks in shares of about the same work."""
+    share: list[FileTask] = []
+    size_bytes = 0
+    for task in tasks:
+        share.append(task)
+        size_bytes += task.file.size or 0
+        if len(share) >= SHARED_FILES // 2 or size_bytes >= SHARED_BYTES // 2:
+            yield tuple(share)
+            share, size_bytes = [], 0
+    if share:
+        yield tuple(share)
+
+
+def share_of(job: Job, tasks: tuple[FileTask, ...]) -> FileShare:
+    """Return a share of a project's files, with what is known of the half-written ones among them."""
+    paths = {task.path for task in tasks}
+    return FileShare(job.project, tasks, {path: etag for path, etag in job.partials.items() if path in paths})
+
+
+def _check_stopped(context: JobContext) -> None:
+    if context.is_stopped():
+        raise InterruptedRunError
+
+
+def _reservations(context: JobContext) -> tuple[str, ...]:
+    return (context.reservation.name,) if context.reservation is not None else ()

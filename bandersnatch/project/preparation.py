@@ -1,11 +1,10 @@
 """From an order for one project to what is to be done for it: which page it shall have, and what its files need.
 
-Upstream is asked for the page, and no more is done. Whoever has prepared a project, a package of the main process or
-a helper, sees to its files and publishes it (``project/completion.py``).
+Upstream is asked for the page, and for the legacy JSON where filters want it, and no more is done.
 """
 
 import logging
-from collections.abc import Callable, Set
+from functools import partial
 from itertools import islice
 
 from msgspec.structs import replace
@@ -13,38 +12,39 @@ from msgspec.structs import replace
 from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, StaleMetadataError
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
+from bandersnatch.http.request import Aside, Steps
 from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
 from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import JobContext, Prepared
+from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
+from bandersnatch.upstream.documents import FetchedPage
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.upstream.index import FetchedPage
+from bandersnatch.upstream.legacy_json import fetch_legacy_json
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[str | None], FetchedPage]
-"""Asks upstream for the project's page, unless it still has the given ETag."""
-
 
 class Preparation:
-    """The preparation of one project; ``record`` and ``unsettled`` are what the inventory has of it."""
+    """The preparation of one project. ``record`` is what is to be recorded of it where nothing else has to be done."""
 
-    def __init__(self, job: Job, context: JobContext, record: HeldProject | None, unsettled: Set[StoredPath]) -> None:
-        self._job, self._context, self._record, self._unsettled = job, context, record, unsettled
+    def __init__(self, job: Job, context: JobContext) -> None:
+        self._job, self._context, self._record, self._unsettled = job, context, job.record, job.unsettled
+        self.record: HeldProject | None = None
         self._project, self._entry = job.project, job.entry
         self._held: StoredPage | None = None
         # Upstream's list does not have the project, nor how it is spelt.
-        is_unlisted = record is not None and job.entry.serial == 0
-        self._display_name = record.display_name if record and is_unlisted else job.entry.display_name
+        is_unlisted = job.record is not None and job.entry.serial == 0
+        self._display_name = job.record.display_name if job.record and is_unlisted else job.entry.display_name
 
-    def outcome_without_page(self) -> Outcome | None:
+    def _outcome_without_page(self) -> Outcome | None:
         """Return the outcome where upstream's page does not matter."""
         if self._was_never_held():
             return Settled(self._project, self._entry.serial, changed=False)
@@ -52,22 +52,24 @@ class Preparation:
             return Gone(self._project, self._context.chooser.filters.project(self._project, self._display_name))
         return None
 
-    def look(self) -> str | None:
+    def _look(self) -> str | None:
         """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
         self._held = self._read_held_page()
         is_known = self._record is not None and not self._unsettled and self._local_check.seems_whole()
         return entity_tag(self._record.etag) if self._record is not None and is_known else None
 
-    def prepare(self, etag: str | None, ask: Ask) -> Prepared | Outcome:
-        """Ask for the page, with the ETag that ``look`` returned; return what is to be done, or the outcome if nothing is.
+    def prepare(self) -> Steps[Prepared | Outcome]:
+        """Ask for the page; return what is to be done, or the outcome if that is nothing.
 
         Raises:
             UpstreamError: the page could not be fetched, is not the one that is owed, or is suspicious.
             StorageError: the disk refused.
         """
-        answer = self._fetch_page(etag, ask)
-        if isinstance(answer, FetchedPage) and answer.page is None and not self._local_check.has_right_digests():
-            answer = self._fetch_page(None, ask)  # the whole page says how to mend that
+        if (outcome := self._outcome_without_page()) is not None:
+            return outcome
+        answer = yield from self._fetch_page(self._look())
+        if isinstance(answer, FetchedPage) and answer.page is None and not (yield from self._has_right_digests()):
+            answer = yield from self._fetch_page(None)  # the whole page says how to mend that
         if not isinstance(answer, FetchedPage):
             return answer
         if answer.page is None:
@@ -76,9 +78,13 @@ class Preparation:
             return self._settle_quarantined(answer.serial)
         page = replace(self._with_known_sizes(self._without_strays(answer.page)), serial=answer.serial)
         is_of_this_index = self._record is not None and self._record.serial > 0
-        check_page(page, self._held_digests(page) if is_of_this_index else {}, self._entry.expectation)
+        held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
+        check_page(page, held_digests, self._entry.expectation)
         required_serial = self._required_json_serial(page)
-        wanted = self._context.chooser.choose(page, required_serial)
+        chooser, legacy_json = self._context.chooser, None
+        if chooser.needs_json:
+            legacy_json = yield from fetch_legacy_json(self._context.documents, page.name, required_serial)
+        wanted = chooser.choose(page, legacy_json)
         if isinstance(wanted, Verdict):
             never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
             return Gone(self._project, wanted) if self._record or self._unsettled else never_here
@@ -89,19 +95,22 @@ class Preparation:
             wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation
         )
 
-    def paths_to_note(self, prepared: Prepared) -> set[StoredPath]:
-        """Return what the inventory must note as unsettled before anything of the work is done."""
+    def touched(self, prepared: Prepared) -> set[StoredPath]:
+        """Return all that the work will touch: what it may leave half-done if it is killed."""
         return {*prepared.plan.touched, Layout(self._context.pages.hash_index).page_folder(self._project)}
 
-    def begin(self, prepared: Prepared) -> Shrinks | None:
-        """Delete what earlier runs left half-written; or return what would be removed, if the order does not allow it."""
+    def shrinks(self, prepared: Prepared) -> Shrinks | None:
+        """Return what would be removed, if the job does not allow it; else None."""
         dropped = dropped_files(prepared)
-        if dropped and not self._job.may_remove:
-            filtered = len(prepared.wanted.filtered_out.intersection(dropped))
-            return Shrinks(self._project, dropped, filtered, prepared)
+        if not dropped or self._job.may_remove:
+            return None
+        filtered = len(prepared.wanted.filtered_out.intersection(dropped))
+        return Shrinks(self._project, dropped, filtered, prepared)
+
+    def sweep(self, prepared: Prepared) -> None:
+        """Delete what earlier runs left half-written, but for what is fetched now, which may be resumed."""
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
         self._context.storage.sweep(self._unsettled - fetched)
-        return None
 
     def _was_never_held(self) -> bool:
         """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
@@ -118,7 +127,7 @@ class Preparation:
     def _local_check(self) -> LocalCheck:
         return LocalCheck(self._context, self._job, self._record, self._held)
 
-    def _fetch_page(self, etag: str | None, ask: Ask) -> FetchedPage | Outcome:
+    def _fetch_page(self, etag: str | None) -> Steps[FetchedPage | Outcome]:
         """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
 
         Raises:
@@ -128,12 +137,12 @@ class Preparation:
         entry, expectation, record = self._entry, self._entry.expectation, self._record
         unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
         try:
-            fetched = ask(etag)
+            fetched = yield from self._context.documents.page(self._project, etag)
             if etag is not None and fetched.page is None and (doubt := self._doubt_about(fetched, etag)):
                 logger.warning(
                     "%s: 304 Not Modified, but %s; the page is asked for without condition", self._project, doubt
                 )
-                fetched = ask(None)
+                fetched = yield from self._context.documents.page(self._project, None)
         except NotFoundError as error:
             if expectation is Expectation.REMOVED:
                 return Gone(self._project)
@@ -208,7 +217,7 @@ class Preparation:
         upstream had before it was restored from a backup: where its list has the project at a lower serial too, an older
         page is taken in the end.
         """
-        if self._record is None or not self._context.upstream.journal_end.reaches(self._record.serial):
+        if self._record is None or not self._context.documents.journal_end.reaches(self._record.serial):
             return 0
         may_be_older = self._job.is_resync and self._job.is_last_attempt
         return min(self._record.serial, self._entry.serial) if may_be_older else self._record.serial
@@ -221,8 +230,8 @@ class Preparation:
 
     def _settle_unchanged(self, serial: int | None) -> Settled:
         assert self._record is not None, "only a conditional request is answered with 304"
-        reached = max(self._record.serial, self._context.upstream.journal_end.borne_out(serial or 0))
-        self._context.publisher.record(replace(self._record, display_name=self._display_name, serial=reached))
+        reached = max(self._record.serial, self._context.documents.journal_end.borne_out(serial or 0))
+        self.record = replace(self._record, display_name=self._display_name, serial=reached)
         return Settled(self._project, reached, changed=False)
 
     def _plan(self, page: ProjectPage) -> FilePlan:
@@ -235,7 +244,7 @@ class Preparation:
             held = frozenset(path for path in held if context.storage.stat(path) is not None)
         return plan_files(wanted, stored, held, suspects, context.rules)
 
-    def _held_digests(self, page: ProjectPage) -> dict[str, str]:
+    def _held_digests(self, page: ProjectPage) -> Steps[dict[str, str]]:
         """Return the digests that the held page tells, without those contradicted by the stored files."""
         digests = self._held.digests if self._held is not None else {}
         for file in page.files:
@@ -243,9 +252,17 @@ class Preparation:
                 path = file_path(file)
                 stored = self._context.storage.stat(path)
                 has_size = stored is not None and file.size in (stored.size, None)
-                if has_size and self._digest(path) == file.sha256:
+                if has_size and (yield Aside(partial(self._digest, path))) == file.sha256:
                     digests[file.filename] = file.sha256
         return digests
+
+    def _has_right_digests(self) -> Steps[bool]:
+        """Whether all files that an unchanged page lists have their digests, where these are to be checked."""
+        expected = self._local_check.expected_digests()
+        if not expected:
+            return True
+        is_right: bool = yield Aside(partial(self._local_check.are_right, expected))
+        return is_right
 
     def _digest(self, path: StoredPath) -> str:
         return self._context.storage.digest(path, "sha256", self._context.is_stopped)

@@ -7,7 +7,7 @@ again.
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.project.job_context import Prepared
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Shrinks
 
 _MOST_BYTES = 50 * 1024 * 1024

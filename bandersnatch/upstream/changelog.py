@@ -25,7 +25,6 @@ from bandersnatch.errors import (
     shown,
     without_credentials,
 )
-from bandersnatch.http.connections import new_connections
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
 from bandersnatch.upstream.expectations import Expectation, owed_after
@@ -206,8 +205,7 @@ class Changelog:
     ) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            with new_connections():  # a late answer on a kept connection could be taken for this one's
-                answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
+            answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
             try:
                 return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:

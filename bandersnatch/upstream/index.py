@@ -1,46 +1,23 @@
-"""The index as the sync sees it: changes since a serial, all projects, a project's page, a file's bytes."""
+"""The index as a run sees it: changes since a serial, all projects; and one document of a project, where that is all."""
 
-import hashlib
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
-from bandersnatch.errors import (
-    AheadOfJournalError,
-    IntegrityError,
-    MalformedResponseError,
-    NotFoundError,
-    shown,
-    without_credentials,
-)
-from bandersnatch.http.body import Answer, Body, Resume
-from bandersnatch.http.connections import new_connections
-from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.errors import MalformedResponseError, without_credentials
+from bandersnatch.http.driver import Driver
 from bandersnatch.http.fetcher import Fetcher
-from bandersnatch.http.lane import GONE, NOT_MODIFIED, Question
-from bandersnatch.http.plain_body import PlainBody
-from bandersnatch.http.request_limiter import RequestLimiter
-from bandersnatch.logs import warn_once
-from bandersnatch.model import (
-    ChangelogEntry,
-    ListedProject,
-    ProjectPage,
-    parse_display_name,
-    parse_legacy_serial,
-    parse_project_page,
-    parse_root_index,
-    parse_serial,
-)
+from bandersnatch.http.request import Steps
+from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name, parse_root_index
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
+from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage, read_json
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.journal_end import JournalEnd
 
@@ -48,30 +25,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-_JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "application/json")
-SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_INDEX_BYTES = 160 * 1024 * 1024
-"""PyPI's had about 45 MB in 2026; parsed, it stays below the promised 400 MB."""
-MAX_PAGE_BYTES = 32 * 1024 * 1024
-"""Twice the size of PyPI's largest page; parsed and rendered, it stays below the promised 400 MB."""
-MAX_METADATA_BYTES = 16 * 1024 * 1024
-MAX_EASY_PAGE_BYTES = 8 * 1024 * 1024
-"""As it is sent; what may be larger is asked for by itself. The largest pages of PyPI are a quarter of it."""
-Read = TypeVar("Read")
-LARGE_BYTES = 1024 * 1024
-"""From that on, a file is asked for in the way that costs less for each byte."""
-
-
-class FetchedPage(Struct, frozen=True):
-    """Upstream's answer to a request for a project's page; ``page`` is None if ours is still current (304).
-
-    In that case ``etag`` is the answer's, or the one that was sent if the answer has none.
-    """
-
-    page: ProjectPage | None
-    serial: int | None
-    etag: str | None
+"""PyPI's had about 45 MB in 2026. With what is read out of it, this is less than the 400 MB that are promised."""
 
 
 class Upstream:
@@ -93,11 +48,17 @@ class Upstream:
         longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
         self._changelog = Changelog(fetcher, upstream_url, wait, longest_wait_seconds)
         self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
+        self.documents = Documents(self._base_url, self.journal_end)
 
     @property
     def url(self) -> str:
         """The index's base URL, without credentials."""
         return self._base_url
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How patient requests are."""
+        return self._fetcher.policy
 
     def last_serial(self) -> int:
         """Return the newest serial of the journal; 0 if it is empty."""
@@ -134,9 +95,8 @@ class Upstream:
         Raises:
             UpstreamError: there is no such index, or it has no serials.
         """
-        with new_connections():
-            answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
-        serial, projects = _read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
+        answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
+        serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
         if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
         wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
@@ -149,161 +109,18 @@ class Upstream:
         return serial, projects | {name: replace(projects[name], serial=0) for name in wrong}
 
     def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
-        """Fetch a project's page, unless it still has the given ETag.
-
-        Raises:
-            NotFoundError: there is no such project.
-            UpstreamUnavailableError: no usable answer.
-            MalformedResponseError: the answer is not a page of this project.
-        """
-        ask = partial(self._fetcher.get, self._page_url(project), _page_headers(etag), MAX_PAGE_BYTES)
-        return self._read(ask, partial(self.read_page, project, etag))
-
-    def page_question(self, project: NormalizedName, etag: str | None) -> Question:
-        """Return the question, one of ``documents``, for a project's page, unless it still has the given ETag."""
-        return Question(self._page_url(project), MAX_EASY_PAGE_BYTES, is_known=False, headers=_page_headers(etag))
-
-    def read_page(self, project: NormalizedName, etag: str | None, answer: Answer) -> FetchedPage:
-        """Return the page in an answer.
-
-        Raises:
-            NotFoundError: there is no such project.
-            MalformedResponseError: the answer is not a page of this project.
-            AheadOfJournalError: its serial is beyond the end of the journal.
-        """
-        if answer.status in GONE:
-            raise NotFoundError(answer.url)
-        # The header is checked as well as the page: a 304 has no body, and its serial would be recorded.
-        header_serial = _serial_header(answer)
-        if header_serial is not None and not self.journal_end.reaches(header_serial):
-            raise AheadOfJournalError(answer.url, header_serial)
-        if answer.status == NOT_MODIFIED:
-            if etag is None:
-                raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
-            return FetchedPage(None, header_serial, answer.headers.get("ETag", etag))
-        page = _read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
-        if page.serial is not None and not self.journal_end.reaches(page.serial):
-            raise AheadOfJournalError(answer.url, page.serial)
-        serial = page.serial if page.serial is not None else header_serial
-        return FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
+        """Fetch one project's page, and wait for it; raises what ``Documents.page`` raises."""
+        return self.finish(self.documents.page(project, etag))
 
     def project_json(self, project: NormalizedName) -> tuple[bytes, int]:
-        """Fetch the legacy JSON of a project, with its serial.
-
-        Raises:
-            NotFoundError: the project is missing, quarantined, or has no releases.
-            UpstreamUnavailableError: no usable answer.
-            MalformedResponseError: the answer is not legacy JSON of this project.
-        """
-        ask = partial(self._fetcher.get, f"{self._base_url}/pypi/{project}/json", {"Accept": "application/json"})
-
-        def read(answer: Answer) -> tuple[bytes, int]:
-            parse = partial(parse_legacy_serial, answer.body, project, answer.url)
-            return answer.body, _read_json(answer, "JSON of a project", parse)
-
-        return self._read(ask, read)
+        """Fetch the legacy JSON of one project, and wait for it; raises what ``Documents.legacy_json`` raises."""
+        return self.finish(self.documents.legacy_json(project))
 
     def display_name(self, project: NormalizedName) -> str:
         """Return a project's name as upstream spells it, from its legacy JSON; raises what ``project_json`` raises."""
         return parse_display_name(self.project_json(project)[0])
 
-    def metadata(self, file_url: str, sha256: str) -> bytes:
-        """Fetch the core metadata of a file (PEP 658).
-
-        Raises:
-            IntegrityError: it does not have that digest.
-            UpstreamError: as ``project_page`` does.
-        """
-
-        def read(answer: Answer) -> bytes:
-            digest = hashlib.sha256(answer.body).hexdigest()
-            if digest != sha256:
-                raise IntegrityError(answer.url, "SHA-256", sha256, digest)
-            return answer.body
-
-        return self._read(partial(self._fetcher.get, f"{file_url}.metadata", {}, MAX_METADATA_BYTES), read)
-
-    @contextmanager
-    def file(self, file_url: str, size: int, resume: Resume | None = None) -> Iterator[Body | PlainBody]:
-        """Open a distribution file of that size for reading, from ``resume`` on where that is given and upstream
-        agrees.
-
-        Raises:
-            RangeRefusedError: upstream misanswered the request for the rest.
-            UpstreamError: as ``project_page`` does.
-        """
-        if resume is None and size >= LARGE_BYTES:
-            with self._fetcher.stream_plainly(file_url, size) as plain_body:
-                if plain_body is not None:
-                    yield plain_body
-                    return
-        with self._fetcher.stream(file_url, resume) as body:
-            yield body
-
-    @property
-    def limiter(self) -> RequestLimiter:
-        """Leave to have requests under way."""
-        return self._fetcher.limiter
-
-    def may_have_easily(self, question: Question) -> bool:
-        """Whether ``documents`` may yield an answer, for all that is known."""
-        return self._fetcher.bulk.may_have(question)
-
-    def documents(self, wanted: deque[Question], most_lanes: Callable[[], int]) -> Generator[tuple[Question, Answer]]:
-        """Yield the answers to questions as they come, over so many connections (see ``Bulk.documents``).
-
-        What is not yielded did not come at the first try, and is to be asked for with ``file`` or ``project_page``.
-        """
-        return self._fetcher.bulk.documents(wanted, most_lanes)
-
-    def _read(self, ask: Callable[[], Answer], read: Callable[[Answer], Read]) -> Read:
-        """Ask, and read the answer; one that may belong to another question, and is not right, is had once more.
-
-        Only one large document is had and read at a time.
-        """
-        with self._fetcher.large_documents.room():
-            answer = ask()
-            try:
-                return read(answer)
-            except (MalformedResponseError, IntegrityError):
-                if not answer.is_later:
-                    raise
-            with new_connections():
-                found = read(ask())
-            self._fetcher.distrust(answer.url)
-            return found
-
-    def _page_url(self, project: NormalizedName) -> str:
-        return f"{self._base_url}/simple/{project}/"
-
-
-def _page_headers(etag: str | None) -> dict[str, str]:
-    headers = {"Accept": SIMPLE_JSON}
-    if etag is not None:
-        headers["If-None-Match"] = etag
-    return headers
-
-
-def _read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
-    """Return what ``parse`` makes of an answer, if that is JSON, whatever content type it claims.
-
-    Raises:
-        MalformedResponseError: it is not JSON, and claims another content type; or what ``parse`` raises.
-    """
-    kind = answer.headers.get("Content-Type", "")
-    if kind.partition(";")[0].strip().lower() in _JSON_TYPES:
-        return parse()
-    said = shown(kind, 80) or "something of no type"
-    try:
-        parsed = parse()
-    except MalformedResponseError as error:
-        if answer.body.lstrip().startswith(b"{"):
-            raise
-        raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
-    host = urlsplit(answer.url).netloc
-    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is accepted anyway", host, said)
-    return parsed
-
-
-def _serial_header(answer: Answer) -> int | None:
-    return parse_serial(answer.headers.get(SERIAL_HEADER, "").strip())
+    def finish(self, steps: Steps[_T]) -> _T:
+        """Make steps that need documents, over an engine of their own; return their result or raise their error."""
+        with closing(self._fetcher.new_transfer()) as transfer, closing(Driver(transfer, 1)) as driver:
+            return driver.finish(steps)

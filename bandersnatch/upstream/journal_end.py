@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from bandersnatch.errors import InterruptedRunError, MirrorError, UpstreamError
+from bandersnatch.errors import InterruptedRunError, UpstreamError
 
 logger = logging.getLogger(__name__)
 
@@ -15,29 +15,22 @@ LEEWAY = 1_000_000
 """How far a page may be beyond the root index if the journal can't be asked; PyPI takes weeks to grow by as much."""
 
 
-class UnaskedError(MirrorError):
-    """Upstream must be asked how far its journal goes; a helper leaves that to the main process."""
-
-    def __init__(self) -> None:
-        super().__init__("its serial is newer than this process knows of")
-
-
 class JournalEnd:
     """The newest known serial of the journal. Thread-safe.
 
-    ``ask`` returns the newest serial of the journal; None leaves asking to another process.
+    ``ask`` returns the newest serial of the journal.
     """
 
-    def __init__(self, ask: Callable[[], int] | None) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self.ask = ask
         self._can_ask = True
         self._newest: int | None = None
         self._index_serial: int | None = None
         self._guard = threading.Lock()
 
-    def twin(self) -> "JournalEnd":
-        """Return a copy for another process, which knows what this one knows, and asks nothing."""
-        twin = JournalEnd(None)
+    def twin(self, ask: Callable[[], int]) -> "JournalEnd":
+        """Return one for another process, which knows what this one knows, and asks over connections of its own."""
+        twin = JournalEnd(ask)
         twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
         return twin
 
@@ -63,8 +56,7 @@ class JournalEnd:
         """Whether the journal reaches this serial; true if nothing is known about the journal.
 
         Raises:
-            InterruptedRunError: the run was asked to stop while we asked upstream.
-            UnaskedError: another process has to ask.
+            InterruptedRunError: the run was asked to stop while upstream was asked.
         """
         if self._newest is not None and serial > self._newest:
             # Another thread may have asked while this one waited for the lock.
@@ -74,10 +66,8 @@ class JournalEnd:
         return self._newest is None or serial <= self._newest
 
     def _look(self, known: int) -> None:
-        if self._ask is None:
-            raise UnaskedError
         try:
-            self.learn(self._ask())
+            self.learn(self.ask())
         except InterruptedRunError:
             raise
         except UpstreamError as error:

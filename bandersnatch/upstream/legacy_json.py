@@ -7,7 +7,8 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import NotFoundError, StaleMetadataError
-from bandersnatch.upstream.index import Upstream
+from bandersnatch.http.request import Steps
+from bandersnatch.upstream.documents import Documents
 
 
 class LegacyJson(Struct, frozen=True):
@@ -16,15 +17,15 @@ class LegacyJson(Struct, frozen=True):
     body: bytes | None
 
 
-def fetch_legacy_json(upstream: Upstream, project: NormalizedName, required_serial: int) -> LegacyJson:
-    """Fetch the document.
+def fetch_legacy_json(documents: Documents, project: NormalizedName, required_serial: int) -> Steps[LegacyJson]:
+    """Ask for the document.
 
     Raises:
         StaleMetadataError: it is older than required.
         UpstreamError: it could not be fetched.
     """
     try:
-        body, serial = upstream.project_json(project)
+        body, serial = yield from documents.legacy_json(project)
     except NotFoundError:
         return LegacyJson(None)
     if serial < required_serial:

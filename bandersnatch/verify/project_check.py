@@ -1,12 +1,10 @@
-"""``Inspection``: compares what the mirror has of one project with upstream's page, and has problems repaired.
+"""``Inspection``: compares what the mirror has of one project with upstream's page, and puts right what is wrong.
 
-To compare, a ``Package`` plans as in a run, and doubtful files are read, each in its own task; to repair, another
-``Package`` does the whole work, told which files are bad. No task waits for another.
+To look, it plans as a run does, and reads the files in doubt; to put things right, a ``Package`` does its whole work, told
+which files are bad.
 """
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from functools import partial
 
 from msgspec import Struct
@@ -14,13 +12,16 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError
-from bandersnatch.memory import scarcity
+from bandersnatch.http.request import Aside, Steps, Together
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileTask, FileWork
-from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import JobContext, Prepared
-from bandersnatch.project.package import Package
-from bandersnatch.project.report import Failure, Outcome
+from bandersnatch.project.completion import published_json
+from bandersnatch.project.job import Job, Result
+from bandersnatch.project.job_context import JobContext
+from bandersnatch.project.package import Package, failure
+from bandersnatch.project.preparation import Preparation
+from bandersnatch.project.prepared import Prepared
+from bandersnatch.project.report import Outcome
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import StoredPath, metadata_path
@@ -29,98 +30,76 @@ from bandersnatch.verify.findings import Finding, Problem
 
 
 class Inspected(Struct, frozen=True):
-    """The result for one project: what was wrong, and the outcome of the repair.
+    """What came of one project: what was wrong, and what the repair came to.
 
-    Without an outcome, nothing needed doing, or nothing was to be done. ``is_compared`` is False if the project could
-    not be compared with upstream; then the outcome says why.
+    Without a result nothing had to be done, or nothing was to be done. ``is_compared`` is False where it did not come to
+    a comparison with upstream; then the result tells why.
     """
 
     project: NormalizedName
     findings: tuple[Finding, ...]
-    outcome: Outcome | None
+    result: Result | None
     is_compared: bool = True
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the repair came to, or None."""
+        return self.result.outcome if self.result is not None else None
+
+
+def inspect_project(context: JobContext, job: Job, *, repairs: bool) -> Steps[Inspected]:
+    """Inspect a project, and put right what is wrong with ``repairs``. Every error becomes the outcome."""
+    inspection = Inspection(job, context, repairs=repairs)
+    try:
+        return (yield from inspection.inspect())
+    except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
+        return not_compared(job.project, error)
+
+
+def not_compared(project: NormalizedName, error: Exception) -> Inspected:
+    """Return an error as what came of a project."""
+    return Inspected(project, (), Result(failure(project, error)), is_compared=False)
 
 
 class Inspection:
-    """The inspection of one project; ``report`` is called once, from any thread. Without ``repairs`` nothing is
-    written.
+    """The inspection of one project. Without ``repairs`` nothing is written."""
 
-    ``readers`` reads the files, and never waits for upstream, for which all threads of the pool may be waiting.
-    """
-
-    def __init__(
-        self,
-        job: Job,
-        context: JobContext,
-        report: Callable[[Inspected], None],
-        readers: Executor,
-        *,
-        repairs: bool,
-    ) -> None:
-        self._job, self._tell, self._readers, self._repairs = job, report, readers, repairs
-        self._project = job.project
+    def __init__(self, job: Job, context: JobContext, *, repairs: bool) -> None:
+        self._job, self._repairs, self._project = job, repairs, job.project
         filters = context.chooser.filters
         is_excluded = not filters.keeps_project(job.project, job.entry.display_name)
         self._context = replace(context, chooser=replace(context.chooser, keeps_held=True, is_excluded=is_excluded))
-        self._guard = threading.Lock()
-        self._left = 0
         self._bad: dict[StoredPath, Problem] = {}
-        self._error: Exception | None = None
 
-    def start(self) -> None:
-        """Hand the first task to the pool."""
-        Package(self._job, replace(self._context, take_plan=self._look, report=self._report_not_compared)).start()
+    def inspect(self) -> Steps[Inspected]:
+        """Compare, and repair.
 
-    def _report_not_compared(self, outcome: Outcome) -> None:
-        self._tell(Inspected(self._project, (), outcome, is_compared=False))
-
-    def _look(self, planned: Prepared) -> None:
-        """Read the doubtful files, each in its own task."""
+        Raises:
+            UpstreamError, StorageError: it did not come to a comparison.
+            InterruptedRunError: the verification was asked to stop.
+        """
+        if self._context.is_stopped():
+            raise InterruptedRunError
+        planned = yield from Preparation(self._job, replace(self._context, reservation=None)).prepare()
+        if not isinstance(planned, Prepared):
+            return Inspected(self._project, (), Result(planned), is_compared=False)
         doubtful = [task for task in planned.plan.tasks if self._is_doubtful(task)]
-        if not doubtful:
-            return self._conclude(planned)
-        self._left = len(doubtful)
-        for task in doubtful:
-            self._submit(partial(self._read, task, planned))
-
-    def _submit(self, task: Callable[[], None]) -> None:
-        try:
-            self._readers.submit(task)
-        except RuntimeError as error:  # the executor was shut down
-            failure = InterruptedRunError() if self._context.is_stopped() else scarcity(error) or error
-            self._end_one(failure)
+        for error in (yield Together(tuple(self._read(task) for task in doubtful))):
+            if error is not None:
+                raise error
+        return (yield from self._conclude(planned))
 
     def _is_doubtful(self, task: FileTask) -> bool:
         """Whether a file, or its core metadata, must be read to know if it is right."""
         has_metadata = task.wants_metadata and self._context.storage.stat(metadata_path(task.path)) is not None
         return task.work is FileWork.CHECK or (has_metadata and task.work is not FileWork.FETCH)
 
-    def _read(self, task: FileTask, planned: Prepared) -> None:
-        """Read one file and its core metadata; the task that ends last concludes."""
-        error: Exception | None = None
-        try:
-            if task.work is FileWork.CHECK:
-                self._compare(task.path, task.file.sha256)
-            if task.wants_metadata and task.file.core_metadata_sha256 is not None:
-                self._compare(metadata_path(task.path), task.file.core_metadata_sha256)
-        except Exception as caught:  # noqa: BLE001 - reported as the outcome after the project's last file
-            error = caught
-        if not self._end_one(error):
-            return
-        try:
-            self._conclude(planned)
-        except Exception as caught:  # noqa: BLE001 - without an outcome the command would wait for ever
-            self._report_not_compared(Failure(self._project, caught))
-
-    def _end_one(self, error: Exception | None) -> bool:
-        """Count a file that was read; return whether it was the last and all went well. The last one reports an error."""
-        with self._guard:
-            self._error = self._error or error
-            self._left -= 1
-            is_last = self._left == 0
-        if is_last and self._error is not None:
-            self._report_not_compared(Failure(self._project, self._error))
-        return is_last and self._error is None
+    def _read(self, task: FileTask) -> Steps[None]:
+        """Read one file, and its core metadata."""
+        if task.work is FileWork.CHECK:
+            yield Aside(partial(self._compare, task.path, task.file.sha256))
+        if task.wants_metadata and task.file.core_metadata_sha256 is not None:
+            yield Aside(partial(self._compare, metadata_path(task.path), task.file.core_metadata_sha256))
 
     def _compare(self, path: StoredPath, sha256: str) -> None:
         storage = self._context.storage
@@ -131,30 +110,24 @@ class Inspection:
         except StorageError:
             problem = Problem.UNREADABLE
         if problem is not None:
-            with self._guard:
-                self._bad[path] = problem
+            self._bad[path] = problem
 
-    def _conclude(self, planned: Prepared) -> None:
-        """Report what is wrong, after having it repaired."""
+    def _conclude(self, planned: Prepared) -> Steps[Inspected]:
+        """Say what is wrong, and have it put right first."""
         work = [task for task in planned.plan.tasks if self._needs_work(task)]
-        findings = [
-            *(finding for task in work for finding in self._file_findings(task, planned)),
-            *self._page_findings(planned, has_file_work=bool(work)),
-        ]
+        page_findings = yield from self._page_findings(planned, has_file_work=bool(work))
+        findings = (*(finding for task in work for finding in self._file_findings(task, planned)), *page_findings)
         has_news = bool(work or planned.plan.deletions or self._is_of_another_serial(planned))
         # A run applies the filters to news, and might not look again at a project that a repair has brought to
         # upstream's serial.
         is_due = findings or (has_news and not planned.wanted.exceeds_filters)
         if not self._repairs or not is_due:
-            return self._tell(Inspected(self._project, tuple(findings), None))
+            return Inspected(self._project, findings, None)
         rules = replace(self._context.rules, check_digests=False)
         job = replace(self._job, recheck=True, fresh=True, wrong=frozenset(self._bad))
-        context = replace(
-            self._context,
-            rules=rules,
-            report=lambda outcome: self._tell(Inspected(self._project, tuple(findings), outcome)),
-        )
-        Package(job, context).start()
+        result = yield from Package(job, replace(self._context, rules=rules, workers=1)).work()
+        assert isinstance(result, Result), "one worker does all of it"
+        return Inspected(self._project, findings, result)
 
     @staticmethod
     def _is_of_another_serial(planned: Prepared) -> bool:
@@ -185,11 +158,11 @@ class Inspection:
             elif path in self._bad:
                 yield Finding(path, self._bad[path], self._project)
 
-    def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Iterator[Finding]:
-        """Yield pages that differ from upstream's; if upstream has a newer page, only those that are missing."""
-        page, held = planned.wanted.page, planned.held
+    def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Steps[list[Finding]]:
+        """Return the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
+        held = planned.held
         if has_file_work and self._context.pages.digest_name != "sha256":
-            return  # its digests can only be computed once its files are here
+            return []  # the page that should be here can't be known before its files are
         held_paths = held.paths if held is not None else set()
         lost = {
             task.file.filename
@@ -197,21 +170,21 @@ class Inspection:
             if task.wants_metadata and metadata_path(task.path) not in held_paths and held is not None
         }
         publication = Publication(
-            page=page,
+            page=planned.wanted.page,
             display_name="",
             etag=None,
-            required_serial=0,
             held=held,
-            deletions=frozenset(),
             fetched=frozenset(),
             lost_metadata=lost,
-            legacy_json=planned.wanted.legacy_json,
+            legacy_json=(yield from published_json(replace(planned, required_serial=0), self._context)),
         )
+        found = []
         for path in self._context.publisher.differing_pages(publication):
             if self._context.storage.stat(path) is None:
-                yield Finding(path, Problem.MISSING, self._project)
+                found.append(Finding(path, Problem.MISSING, self._project))
             elif not self._is_of_another_serial(planned):
-                yield Finding(path, Problem.PAGE, self._project)
+                found.append(Finding(path, Problem.PAGE, self._project))
+        return found
 
 
 class InspectionJobs:

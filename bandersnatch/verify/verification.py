@@ -7,8 +7,8 @@ everything. It needs constant memory: the inventory is read in batches, and find
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -27,21 +27,22 @@ from bandersnatch.errors import (
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.session import Foreign, Session
-from bandersnatch.pages.publisher import Publisher
+from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.plan.run_plan import removed_since
 from bandersnatch.project.equipment import Equipment, Pace
-from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.verify.findings import Finding, Remedy, VerifyReport, VerifySettings
-from bandersnatch.verify.project_check import Inspected, Inspection, InspectionJobs
+from bandersnatch.verify.project_check import Inspected, InspectionJobs, inspect_project, not_compared
 from bandersnatch.verify.root_check import RootInspection
 from bandersnatch.verify.tally import Tally
 from bandersnatch.verify.unlisted_deletion import UnlistedDeletion
-from bandersnatch.workers.crew import Crew
+from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.pool import worker_pool
+from bandersnatch.workers.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -178,45 +179,36 @@ class Verification:
                 yield held
 
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
-        """Inspect projects in the pool, a window of them at a time."""
-
-        def start(job: Job) -> None:
-            Inspection(job, context, crew.report, readers, repairs=not self._settings.dry_run).start()
-
-        window = self._pace.jobs_per_worker * self._config.threads
-        crew = Crew[Inspected](self._is_out_of_time)
-        publisher = Publisher(
-            self._equipment.upstream,
-            self._storage,
-            self._inventory,
-            self._config.pages,
-            self._is_over,
-            notes_etags=self._config.filters == NO_FILTERS,  # pages may keep what the next run's filters drop
-        )
+        """Inspect projects, some at a time."""
         context = build_context(
             self._config,
-            self._equipment,
-            publisher,
-            report=lambda _: None,
+            self._equipment.upstream.documents,
+            self._storage,
             check_digests=self._settings.check_digests,
             is_stopped=self._is_over,
+            received=self._equipment.progress.received,
         )
+        notes_etags = self._config.filters == NO_FILTERS  # pages may have what the next run's filters drop
+        context = replace(context, publisher=replace(context.publisher, notes_etags=notes_etags))
         jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
-        readers = ThreadPoolExecutor(self._config.workers, thread_name_prefix="reader")
-        try:
-            for inspected in crew.work(jobs, start, window):
-                self._take(inspected)
+        recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
+        inspect = partial(inspect_project, repairs=not self._settings.dry_run)
+        http, policy = self._config.http, self._equipment.upstream.policy
+        with worker_pool(context, http, policy, 1, lambda _: None) as pool:
+            dispatcher = Dispatcher(pool, inspect, not_compared, self._inventory, self._is_out_of_time)
+            for all_inspected in dispatcher.work(jobs, pool.window):
+                for inspected in all_inspected:
+                    self._take(inspected, recorder)
                 if time.monotonic() >= self._next_mark:
                     self._mark()
-        finally:
-            readers.shutdown(wait=False, cancel_futures=True)
 
     def _is_index_down(self) -> bool:
         outage = self.report.outage
         return isinstance(outage, HostDownError) and outage.is_index
 
-    def _take(self, inspected: Inspected) -> None:
-        match inspected.outcome:
+    def _take(self, inspected: Inspected, recorder: Recorder) -> None:
+        [outcome] = recorder.record([inspected.result]) if inspected.result is not None else [None]
+        match outcome:
             case None:
                 self._tally.count(inspected.findings, is_repaired=False)
                 self._end_project(inspected.project)
@@ -231,7 +223,7 @@ class Verification:
             case Failure(_, InterruptedRunError()):
                 pass  # the next verification starts it again
             case Failure(_, error):
-                self._take_failure(inspected, inspected.outcome, error)
+                self._take_failure(inspected, outcome, error)
             case Gone(project):
                 raise AssertionError(f"{project}: a verification removes no project")
 

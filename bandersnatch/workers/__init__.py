@@ -1,1 +1,1 @@
-"""Who works on projects, and in which order: the schedule, the threads, and the helper processes."""
+"""Who works on projects, and in which order: the schedule, the dispatcher, and the workers."""

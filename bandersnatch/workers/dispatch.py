@@ -1,174 +1,182 @@
-"""Gives orders to helpers, many at a time; what is too much for them, or does not come easily, goes to packages."""
+"""Gives jobs to an executor of workers, never too many at a time, and yields what they come to.
 
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
-from functools import partial
+A project whose work is much is shared out: several workers bring its files, and one publishes its page.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Set
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError
 from bandersnatch.memory import scarcity
+from bandersnatch.project.files import SyncedFile
 from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import JobContext
-from bandersnatch.project.package import Package, Packages
-from bandersnatch.project.report import Failure, Outcome
+from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, shares_of, work_on_files
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.pool import Helpers, helping
-from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedJob
+from bandersnatch.workers.pool import WorkerLostError
 
-JOBS_TOGETHER = 32
-"""So many projects make one batch: enough that the end of it, when not all lanes have work, does not count."""
+_LOOK_SECONDS = 0.1
+_MOST_AT_ONCE = 64
+_MOST_LOSSES = 2
+"""A project that ends the worker each time must not end all of them."""
 
-
-@contextmanager
-def dispatching(context: JobContext, config: HttpConfig, most_packages: int) -> Iterator["Packages | Dispatcher"]:
-    """Start helpers, and stop them at the end of the block; give what starts the work on projects.
-
-    To be called before other threads of the process hold locks.
-    """
-    with helping(context, config) as helpers:
-        if helpers is None:
-            yield Packages(context, most_packages)
-        elif is_easy_to_ask(context):
-            yield Dispatcher(helpers, replace(context, together=helpers), most_packages)
-        else:
-            yield Packages(replace(context, together=helpers), most_packages)
+_R = TypeVar("_R")
 
 
-def is_easy_to_ask(context: JobContext) -> bool:
-    """Whether a project takes its page and its files only, and these may come without a proxy, as far as is known."""
-    needs_json = context.pages.legacy_json or context.chooser.filters.needs_json
-    page = context.upstream.page_question(NormalizedName("pip"), None)  # any would do
-    return not needs_json and context.upstream.may_have_easily(page)
+class Jobs(Protocol):
+    """What is to be done, one project after the other; times are those of ``time.monotonic``."""
+
+    def is_empty(self) -> bool:
+        """Whether no job is left to give, now or later."""
+
+    def next_job(self, now: float) -> Job | None:
+        """Return the next job, or None where there is none at this time."""
 
 
-class Dispatcher:
-    """Starts the work on projects. Thread-safe; ``start`` is called by one thread.
+class Dispatcher(Generic[_R]):
+    """Has ``function`` done for each job; ``failed`` makes a result of an error. Used by one thread."""
 
-    While ``most_packages`` of those that helpers have handed back are under way, helpers get no further ones. A helper may
-    hand back all of its batch, so there can be more by as many as helpers work on.
-    """
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[..., Any],
+        failed: Callable[[NormalizedName, Exception], _R],
+        inventory: Inventory,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self._executor, self._function, self._failed = executor, function, failed
+        self._inventory, self._is_stopped = inventory, is_stopped
+        self._ended: SimpleQueue[tuple[Job, Future[Any], _SharedProject | None]] = SimpleQueue()
+        self._under_way: dict[NormalizedName, Future[Any]] = {}
+        self._jobs: dict[NormalizedName, Job] = {}
+        self._given_up: dict[NormalizedName, list[_SharedProject]] = {}
+        """Shared-out projects that were begun anew."""
+        self._losses: dict[NormalizedName, int] = {}
 
-    def __init__(self, helpers: Helpers, context: JobContext, most_packages: int) -> None:
-        self._helpers, self._context, self._most_packages = helpers, context, most_packages
-        self._package_context = replace(context, report=self._end_package)
-        self._guard = threading.Lock()
-        self._waiting: deque[Job] = deque()
-        self._serving = self._packages = 0
+    def work(self, jobs: Jobs, window: int) -> Iterator[list[_R]]:
+        """Yield results as they come, until no job is left; whoever takes one may postpone or clear jobs.
 
-    @property
-    def window(self) -> int:
-        """How many orders may be under way at a time: those that helpers work on, as many that wait, and packages."""
-        return 2 * JOBS_TOGETHER * self._helpers.number + self._most_packages
+        So many projects are worked on at a time as the window is wide.
 
-    def start(self, job: Job) -> None:
-        """See to it that a project is worked on; its outcome is reported when all is done."""
-        if job.prepared is not None:  # a helper would only have the page to ask for
-            self._package(job).start()
-            return
-        with self._guard:
-            self._waiting.append(job)
-        self._call_up()
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        while self._jobs or not jobs.is_empty():
+            self._check_stopped()
+            while len(self._jobs) < window and (job := jobs.next_job(time.monotonic())) is not None:
+                self._start(job)
+            if results := list(self._take()):
+                yield results
+        self._check_stopped()
 
     def withdraw(self, keeps: Set[Expectation]) -> int:
-        """Take back the orders that no helper has yet, but for those that are kept; return how many."""
-        withdrawn = self._take_waiting(keeps)
-        self._fail(withdrawn, InterruptedRunError())
-        return len(withdrawn)
+        """Take back the jobs that no worker has yet, but for those of which one of these is expected; return how many."""
+        waiting = [job for name, job in self._jobs.items() if name in self._under_way]
+        return sum(self._under_way[job.project].cancel() for job in waiting if job.entry.expectation not in keeps)
 
-    def _call_up(self) -> None:
-        """Let another thread serve a helper, if there is something to do for it."""
-        with self._guard:
-            if self._serving >= self._helpers.number or not self._waiting or self._packages >= self._most_packages:
-                return
-            self._serving += 1
+    def _start(self, job: Job) -> None:
+        job = self._jobs[job.project] = job.with_facts(self._inventory)
+        self._under_way[job.project] = self._submit(job, None, self._function, job)
+
+    def _submit(
+        self, job: Job, shared: "_SharedProject | None", function: Callable[..., Any], *arguments: Any
+    ) -> Future[Any]:
         try:
-            self._context.executor.submit(self._serve)
-        except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no thread can be started
-            with self._guard:
-                self._serve_no_more()
-                is_served = self._serving > 0
-            if not is_served:
-                self._fail(
-                    self._take_waiting(),
-                    InterruptedRunError() if self._context.is_stopped() else scarcity(error) or error,
-                )
+            future = self._executor.submit(function, *arguments)
+        except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no worker is left
+            future = Future()
+            future.set_exception(InterruptedRunError() if self._is_stopped() else scarcity(error) or error)
+        future.add_done_callback(lambda ended: self._ended.put((job, ended, shared)))
+        return future
 
-    def _serve(self) -> None:
-        while jobs := self._next_jobs():
-            left = {job.project: job for job in jobs}
-            try:
-                self._work_together(left)
-            except Exception as error:  # noqa: BLE001 - without an outcome the run would wait for ever
-                self._fail(left.values(), scarcity(error) or error)
+    def _take(self) -> Iterator[_R]:
+        """Yield the results that are there, or wait a moment for one."""
+        with suppress(Empty):
+            ended = self._ended.get(timeout=_LOOK_SECONDS)
+            for _ in range(_MOST_AT_ONCE):
+                if (result := self._settle(*ended)) is not None:
+                    yield result
+                ended = self._ended.get_nowait()
+            self._ended.put(ended)
 
-    def _next_jobs(self) -> list[Job]:
-        """Return the next orders for a helper, fewer towards the end; where there are none, this thread serves no more."""
-        with self._guard:
-            if self._packages < self._most_packages and self._waiting:
-                number = min(JOBS_TOGETHER, -(-len(self._waiting) // self._helpers.number))
-                return [self._waiting.popleft() for _ in range(number)]
-            self._serve_no_more()
-            return []
+    def _settle(self, job: Job, future: Future[Any], shared: "_SharedProject | None") -> _R | None:
+        """Return the result of a project, or None where the work on it goes on."""
+        error = InterruptedRunError() if future.cancelled() else future.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        value: Any = future.result() if error is None else None
+        if isinstance(value, Planned):
+            self._share_out(job, value)
+            return None
+        if shared is not None and shared.left:
+            shared.take(value if isinstance(value, SharedFiles) else SharedFiles({}, {}, (), error))
+            if shared.left:
+                return None
+            error = shared.error
+            if error is None:
+                self._submit(job, shared, publish_project, shared.prepared, shared.synced)
+                return None
+        if isinstance(error, WorkerLostError) and self._losses.get(job.project, 0) < _MOST_LOSSES:
+            self._begin_anew(job, shared)
+            return None
+        return self._end(job, shared, value if error is None else self._failed(job.project, error))
 
-    def _serve_no_more(self) -> None:
-        self._serving = max(0, self._serving - 1)  # a pool that can't start a thread may do the task all the same
+    def _share_out(self, job: Job, planned: Planned) -> None:
+        """Have several workers bring the files of a project."""
+        shares = [share_of(job, tasks) for tasks in shares_of(planned.prepared.plan.tasks)]
+        shared = _SharedProject(planned, len(shares))
+        for share in shares:
+            self._submit(job, shared, work_on_files, share)
 
-    def _take_waiting(self, keeps: Set[Expectation] = frozenset()) -> list[Job]:
-        """Return the orders that wait, but for the ones that are kept, and which wait on."""
-        with self._guard:
-            taken = [job for job in self._waiting if job.entry.expectation not in keeps]
-            kept = [job for job in self._waiting if job.entry.expectation in keeps]
-            self._waiting = deque(kept)
-        return taken
+    def _begin_anew(self, job: Job, shared: "_SharedProject | None") -> None:
+        """Work on a project once more, whose worker, or one of them, was lost; the others have ended."""
+        self._losses[job.project] = self._losses.get(job.project, 0) + 1
+        if shared is not None:
+            self._given_up.setdefault(job.project, []).append(shared)
+        self._start(job)
 
-    def _work_together(self, left: dict[NormalizedName, Job]) -> None:
-        """Have a helper work on projects, and take over what it leaves; whatever has an outcome is no longer ``left``."""
-        if self._context.is_stopped():
+    def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
+        """Return the result of a project with what all work on it has left."""
+        del self._jobs[job.project], self._under_way[job.project]
+        for each in (*self._given_up.pop(job.project, ()), *([shared] if shared is not None else ())):
+            found = each.complete(found)
+        return found
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped():
             raise InterruptedRunError
-        inventory = self._context.inventory
-        helped = [
-            HelpedJob(job, inventory.get(project), frozenset(inventory.unsettled(project)))
-            for project, job in left.items()
-        ]
-        result = self._helpers.work_on_projects(helped, partial(self._take_note, left))
-        if result is not None:
-            inventory.put(*result.records)
-            self._take(result, left)
-        while left:
-            _, job = left.popitem()
-            self._package(job).start()
 
-    def _take_note(self, left: dict[NormalizedName, Job], announced: Sequence[Announced]) -> None:
-        """Note what is about to be touched, and go on with the projects that are too much for a helper."""
-        self._context.inventory.note_unsettled([(each.project, path) for each in announced for path in each.paths])
-        for each in announced:
-            if each.handed_back is not None and (job := left.pop(each.project, None)):
-                self._package(job).go_on(each.handed_back)
 
-    def _take(self, result: BatchResult, left: dict[NormalizedName, Job]) -> None:
-        for outcome in result.outcomes:
-            if left.pop(outcome.project, None):
-                self._context.report(outcome)
-        for each in result.unfinished:
-            if job := left.pop(each.project, None):
-                self._package(job).finish(each.prepared, each.synced)
+class _SharedProject:
+    """A project that several workers work on."""
 
-    def _package(self, job: Job) -> Package:
-        with self._guard:
-            self._packages += 1
-        return Package(job, self._package_context)
+    def __init__(self, planned: Planned, left: int) -> None:
+        self.prepared, self.left = planned.prepared, left
+        self._touched, self._reservations = planned.touched, list(planned.reservations)
+        self.synced: dict[str, SyncedFile] = {}
+        self._partials: dict[StoredPath, str] = {}
+        self.error: Exception | None = None
 
-    def _end_package(self, outcome: Outcome) -> None:
-        with self._guard:
-            self._packages -= 1
-        self._context.report(outcome)
-        self._call_up()
+    def take(self, share: SharedFiles) -> None:
+        """Take note of what was done for a share of the files."""
+        self.left -= 1
+        self.error = self.error or share.error
+        self.synced |= share.synced
+        self._partials |= share.partials
+        self._reservations += share.reservations
 
-    def _fail(self, jobs: Iterable[Job], error: Exception) -> None:
-        for job in jobs:
-            self._context.report(Failure(job.project, error))
+    def complete(self, result: Any) -> Any:
+        """Return the result of the whole project."""
+        result = replace(result, reservations=(*self._reservations, *result.reservations))
+        if result.record is not None:
+            return result
+        partials = {**self._partials, **result.partials}
+        return replace(result, unsettled=result.unsettled | self._touched, partials=partials)

@@ -1,284 +1,230 @@
-"""Processes that work on projects and small files beside the main one, so that more than one core computes.
+"""``WorkerPool``: an executor of workers, which are processes for a long todo list, and one thread for a short one.
 
-One interpreter computes on one core at a time, and for small files computing is most of the work. A helper is given a
-batch of projects, or of one project's files, and returns what came of it (``helper_process.py``). It keeps no record: what
-is to be noted before files are touched, and recorded when a project is done, it tells the main process, which alone writes
-that down. What it did not get, for whatever reason, the main process works on as if there were no helpers.
+One interpreter computes on one core at a time, and for small files computing is most of the work; so a long list gets a
+process for each core. To start one costs more than a short list takes.
 """
 
 import logging
-import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
 from pickle import UnpicklingError
-from queue import SimpleQueue
 from typing import Any
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.errors import InterruptedRunError, PathConflictError
+from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.logs import log_kept
-from bandersnatch.plan.file_plan import FileTask
-from bandersnatch.project.files import SyncedFile
+from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
-from bandersnatch.storage.layout import ALL_PAGES, SIMPLE, StoredPath, metadata_path, page_path
-from bandersnatch.workers.helper_process import Announcement, be_helper
-from bandersnatch.workers.project_batch import Announce, Announced, BatchResult, HelpedJob, Leave
+from bandersnatch.workers.link import Link, start_processes, thread_link
+from bandersnatch.workers.worker import Reply, Task
 
 logger = logging.getLogger(__name__)
 
-HELPERS_MAX = 4
-"""Beyond that, the main process has not enough batches to give away."""
-END_SECONDS = 0.5
-LOOK_SECONDS = 1.0
-MOST_LOOKS_STOPPED = 10
-"""A helper that is found stopped (SIGSTOP) at so many looks in a row is given up. When a whole run is stopped and continued,
-as by Ctrl-Z and ``fg``, none is: the main process does not look meanwhile.
-"""
+WORKERS_MAX = 4
+"""Beyond that, the main process can't keep the records as fast as they come."""
+LINGER_SECONDS = 0.002
+"""So long a message waits for more jobs, which come one by one."""
+
+
+class WorkerLostError(MirrorError):
+    """The worker that had a job has ended before its time; what it has left is noted."""
+
+    def __init__(self) -> None:
+        super().__init__("the worker has ended before its time")
+
+
+def workers_wanted(most_in_flight: int) -> int:
+    """Return how many processes a long todo list is worth: one for each core, if several requests are left for each."""
+    if sys.platform != "linux":
+        return 1  # a fork is not safe there
+    return max(1, min(len(os.sched_getaffinity(0)), WORKERS_MAX, most_in_flight // 2))
 
 
 @contextmanager
-def helping(context: JobContext, config: HttpConfig) -> Iterator["Helpers | None"]:
-    """Start a helper for each core, and end them with the block. Where there is but one core, there are none.
+def worker_pool(
+    context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int, take_up: Callable[[str], None]
+) -> Iterator["WorkerPool"]:
+    """Start so many workers, and stop them at the end of the block.
 
-    To be called before other threads of the process hold locks.
+    ``take_up`` is called with the token of a worker that has ended before its time, and sees to what that has left. To be
+    called before other threads of the process hold locks: several workers are processes that are forked.
     """
-    number = _helpers_wanted(config.workers)
-    helpers = _start_all(context, config, number) if number > 1 else []
+    links = start_processes(context, http, policy, number) if number > 1 else []
     try:
-        yield Helpers(context, helpers, config.workers // number) if helpers else None
+        pool = WorkerPool(links, partial(thread_link, context, http, policy), context, take_up)
+    except BaseException:  # no thread is to be had
+        for link in links:
+            link.kill()
+        raise
+    try:
+        yield pool
+        pool.shutdown(wait=True)
     finally:
-        for helper in helpers:
-            helper.ask_to_end()
-        for helper in helpers:
-            helper.end()
+        pool.shutdown(wait=False, cancel_futures=True)
+        pool.end()
 
 
-def _helpers_wanted(workers: int) -> int:
-    if sys.platform != "linux":
-        return 0  # a fork is not safe there
-    return min(len(os.sched_getaffinity(0)), HELPERS_MAX, workers // 2)
+class WorkerPool(Executor):
+    """Workers that are given functions of ``project/package.py`` and the like: steps, which get the worker's context."""
 
+    def __init__(
+        self,
+        links: list[Link],
+        spare: Callable[[], Link],
+        context: JobContext,
+        take_up: Callable[[str], None],
+    ) -> None:
+        self._links, self._spare, self._context, self._take_up = links or [spare()], spare, context, take_up
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[Task, Future[Any]]] = deque()
+        self._numbers = count()
+        self._is_shut_down = False
+        for link in self._links:
+            link.begin(self._feed, self._listen)
 
-class Helpers:
-    """The helpers of one run. Thread-safe."""
+    @property
+    def number(self) -> int:
+        """How many workers there are."""
+        return sum(not link.is_lost for link in self._links)
 
-    def __init__(self, context: JobContext, helpers: Sequence["_Helper"], lanes: int) -> None:
-        self._context, self._lanes = context, lanes
-        self._storage, self._limiter = context.storage, context.upstream.limiter
-        self._guard = threading.Lock()
-        self.number = len(helpers)
-        """How many there are, of those that have ended one at the most."""
-        self._free: SimpleQueue[_Helper] = SimpleQueue()
-        for helper in helpers:
-            self._free.put(helper)
+    @property
+    def window(self) -> int:
+        """How many jobs are worth to be submitted at a time: those that are worked on, and as many that wait."""
+        return sum(2 * link.capacity for link in self._links)
 
-    def work_on_projects(
-        self, jobs: Sequence[HelpedJob], take_note: Callable[[Sequence[Announced]], None]
-    ) -> BatchResult | None:
-        """Have a batch of projects worked on; waits for a helper, and for a turn. None stands for a helper that has ended.
-
-        ``take_note`` is called, any number of times, before the files of projects are touched.
-
-        Raises:
-            InterruptedRunError: the run was asked to stop.
-        """
-        touched: list[StoredPath] = []
-        with self._free_helper() as helper, ExitStack() as claims:
-            if helper.has_ended:
-                return None
-
-            def announce(announced: Sequence[Announced]) -> Leave:
-                take_note(announced)
-                refused: set[NormalizedName] = set()
-                for each in announced:
-                    try:
-                        claims.enter_context(self._storage.claimed(each.files))
-                    except PathConflictError:  # to be told by whoever works on the project alone
-                        refused.add(each.project)
-                    else:
-                        touched.extend(each.paths if each.handed_back is None else ())
-                return Leave(frozenset(refused), limiter.take_more())
-
-            try:
-                with self._limiter.several(self._lanes) as limiter:
-                    result = helper.work_on_projects(jobs, limiter.number, announce)
-            finally:
-                self._tell_changes(helper, touched)
-        if result is not None:
-            self._context.file_sync.progress.received(result.size_bytes)
-        return result
-
-    def sync_together(self, tasks: Sequence[FileTask]) -> dict[str, SyncedFile]:
-        """Have a batch of files worked on, as ``FileSync.sync_together`` does it; waits for a helper, and for a turn.
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have steps made by a worker: ``fn(context, *args)``, which must be a function of a module.
 
         Raises:
-            InterruptedRunError: the run was asked to stop.
+            RuntimeError: the pool was shut down, or no worker is left.
         """
-        with self._free_helper() as helper:
-            if helper.has_ended:
-                return self._context.file_sync.sync_together(tasks, self._lanes)
-            try:
-                with (
-                    self._limiter.several(self._lanes) as limiter,
-                    self._storage.claimed(task.path for task in tasks),
-                ):
-                    touched = [path for task in tasks for path in (task.path, metadata_path(task.path))]
-                    try:
-                        synced = helper.sync_together(tasks, limiter.number)
-                    finally:
-                        self._tell_changes(helper, touched)
-            except PathConflictError:  # to be told by whoever works on the file alone
-                return {}
-        self._context.file_sync.progress.received(sum(file.size_bytes for file in synced.values()))
-        return synced
+        assert not kwargs, "jobs are told by position"
+        future: Future[Any] = Future()
+        with self._changed:
+            if self._is_shut_down:
+                raise RuntimeError("the pool was shut down")
+            if not self.number:
+                raise RuntimeError("no worker is left")
+            self._waiting.append((Task(next(self._numbers), fn, args), future))
+            self._changed.notify_all()
+        return future
 
-    def digests(self, paths: Sequence[StoredPath]) -> list[str | None]:
-        """Have files hashed, as ``FileSync.digests`` does it; waits for a helper.
-
-        Raises:
-            InterruptedRunError: the run was asked to stop.
-        """
-        with self._free_helper() as helper:
-            found = helper.digests(paths)
-        return self._context.file_sync.digests(paths) if found is None else found
-
-    @contextmanager
-    def _free_helper(self) -> Iterator["_Helper"]:
-        helper = self._free.get()
-        try:
-            if self._context.is_stopped():
-                raise InterruptedRunError
-            yield helper
-        finally:
-            with self._guard:
-                is_one_of_many = self.number > 1
-                self.number -= helper.has_ended and is_one_of_many
-            if not (helper.has_ended and is_one_of_many):  # else nobody would wait for it, and it would get every batch
-                self._free.put(helper)
-
-    def _tell_changes(self, helper: "_Helper", touched: Sequence[StoredPath]) -> None:
-        """Tell what a helper has changed; one that has died may have changed any, and left one half-written."""
-        storage = self._storage
-        if not helper.has_ended:
-            storage.tell(helper.changed)
-            return
-        files = [path for path in touched if not path.startswith(f"{SIMPLE}/")]
-        folders = [path for path in touched if path.startswith(f"{SIMPLE}/")]
-        storage.sweep([*files, *(page_path(folder, name) for folder in folders for name in ALL_PAGES)])
-        pages = [page for folder in folders for page in storage.files_below(folder, lambda _: True)]
-        storage.tell(path for path in (*files, *pages) if storage.stat(path) is not None)
-
-
-class _StoppedError(Exception):
-    """A helper was stopped by a signal, and nobody continues it."""
-
-
-class _Helper:
-    """One process, and the connection to it; used by one thread at a time.
-
-    ``changed`` are the paths that have changed by what it was asked for last; ``has_ended`` tells that nobody knows them.
-    """
-
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self._process, self._connection = process, connection
-        self.has_ended = False
-        self.changed: list[StoredPath] = []
-
-    def work_on_projects(self, jobs: Sequence[HelpedJob], lanes: int, announce: Announce) -> BatchResult | None:
-        """Let the process work on projects; return what came of it, or None where it has ended, or is about to."""
-        result: BatchResult | None = self._ask("work_on_projects", jobs, lanes, announce=announce)
-        return result
-
-    def sync_together(self, tasks: Sequence[FileTask], lanes: int) -> dict[str, SyncedFile]:
-        """Let the process work on files; return those that are in place."""
-        return self._ask("sync_together", tasks, lanes) or {}
-
-    def digests(self, paths: Sequence[StoredPath]) -> list[str | None] | None:
-        """Let the process hash files; return None where it has ended, or is about to."""
-        found: list[str | None] | None = self._ask("digests", paths)
-        return found
-
-    def _ask(self, method: str, *arguments: object, announce: Announce | None = None) -> Any:
-        """Let the process call a method of its ``Duties``, and return what that returns; or None where it has ended."""
-        self.changed = []
-        if self.has_ended:
-            return None
-        try:
-            self._connection.send((method, arguments))
-            while isinstance(message := self._receive(), Announcement):
-                assert announce is not None, "files of one project are noted before"
-                self._connection.send(announce(message.announced))
-        except (EOFError, OSError, UnpicklingError, _StoppedError):
-            self._give_up()
-            return None
-        except BaseException:  # it waits for an answer that does not come
-            self._give_up()
-            raise
-        self.changed = message.changed
-        log_kept(message.logged)
-        return message.result
-
-    def _receive(self) -> Any:
-        """Return the next message.
-
-        Raises:
-            EOFError, OSError: the process has ended.
-            _StoppedError: it is stopped, and may be for ever.
-        """
-        stopped = 0
-        while not self._connection.poll(LOOK_SECONDS):
-            stopped = stopped + 1 if _is_stopped(self._process.pid) else 0
-            if stopped == MOST_LOOKS_STOPPED:
-                logger.warning("a helper process is stopped; it is ended, and its work is done by others")
-                raise _StoppedError
-        return self._connection.recv()
-
-    def _give_up(self) -> None:
-        """See to it that the process touches nothing any more."""
-        logger.debug("a helper process has ended; the run goes on without it")
-        self.has_ended = True
-        self._process.kill()
-        self._process.join()
-
-    def ask_to_end(self) -> None:
-        """Tell the process to end; what it has half-written, it deletes."""
-        self._process.terminate()
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no further jobs; end those that were given, or cancel the ones that no worker has yet."""
+        with self._changed:
+            self._is_shut_down = True
+            cancelled = list(self._waiting) if cancel_futures else []
+            if cancel_futures:
+                self._waiting.clear()
+            self._changed.notify_all()
+        for _, future in cancelled:
+            future.cancel()
+        if wait:
+            for link in self._links:
+                link.join()
 
     def end(self) -> None:
-        """See to it that the process has ended."""
-        self._process.join(END_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        """See to it that no worker works any more; one that does not end by itself is killed."""
+        for link in self._links:
+            link.stop()
+        for link in self._links:
+            if link.end():
+                self._context.storage.give_up(link.token)
 
+    def _feed(self, link: Link) -> None:
+        """Give jobs to a worker, until there are no more; the life of a thread."""
+        while (tasks := self._next_tasks(link)) is not None:
+            try:
+                link.connection.send(tasks)
+            except OSError:
+                return  # whoever listens notices
+            except (
+                Exception
+            ):  # a job that can't be sent, or no memory for it: without an end the run would wait for ever
+                logger.exception("a worker can't be given its jobs; it is ended")
+                link.kill()
+                return
+        with suppress(OSError):
+            link.connection.send(None)
 
-def _is_stopped(pid: int | None) -> bool:
-    """Whether a process is stopped by a signal (proc_pid_stat(5); its name, in brackets, may hold anything)."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    def _next_tasks(self, link: Link) -> list[Task] | None:
+        with self._changed:
+            while not (self._waiting and 2 * len(link.under_way) <= link.capacity):
+                if link.is_lost or (self._is_shut_down and not self._waiting):
+                    return None
+                self._changed.wait()
+            if len(self._waiting) < link.capacity and not self._is_shut_down:
+                self._changed.wait(LINGER_SECONDS)
+            if link.is_lost:  # what it got now would be lost
+                return None
+            share = -(-len(self._waiting) // max(1, self.number))
+            tasks = []
+            for _ in range(min(link.capacity - len(link.under_way), share)):
+                task, future = self._waiting.popleft()
+                if future.set_running_or_notify_cancel():
+                    link.under_way[task.number] = future
+                    tasks.append(task)
+            return tasks
 
-
-def _start_all(context: JobContext, config: HttpConfig, number: int) -> list[_Helper]:
-    helpers: list[_Helper] = []
-    for _ in range(number):
+    def _listen(self, link: Link) -> None:
+        """Take what a worker sends, until it ends; the life of a thread."""
         try:
-            helpers.append(_start(context, config))
-        except OSError as error:  # no memory or no processes are left; the run itself may well do without
-            logger.warning("a helper process can't be started: %s; the run goes on without it", error)
-    return helpers
+            while True:
+                self._take(link, link.receive())
+        except (EOFError, OSError, UnpicklingError):
+            self._lose(link)
+        except Exception:  # without an end of its jobs the run would wait for ever
+            logger.exception("what a worker sends can't be read; it is ended")
+            self._lose(link)
 
+    def _take(self, link: Link, reply: Reply) -> None:
+        log_kept(reply.logged)
+        self._context.storage.tell(reply.changed)
+        if reply.received_bytes:
+            self._context.received(reply.received_bytes)
+        with self._changed:
+            futures = [(link.under_way.pop(ended.number), ended) for ended in reply.ended]
+            self._changed.notify_all()
+        for future, ended in futures:
+            if ended.error is not None:
+                future.set_exception(ended.error)
+            else:
+                future.set_result(ended.value)
 
-def _start(context: JobContext, config: HttpConfig) -> _Helper:
-    forking = multiprocessing.get_context("fork")
-    ours, theirs = forking.Pipe()
-    process = forking.Process(target=be_helper, args=(theirs, context, config, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()  # the process has its own; so that we notice when that one is closed
-    return _Helper(process, ours)
+    def _lose(self, link: Link) -> None:
+        """A worker has ended; if it had jobs, that was before its time. After the last process, a thread goes on."""
+        link.kill()
+        error: Exception = WorkerLostError()
+        with self._changed:
+            link.is_lost = True
+            lost, link.under_way = link.under_way, {}
+            is_ending = self._context.is_stopped() or self._is_shut_down
+            waiting = []
+            if not self.number and (is_ending or link.is_thread):
+                waiting = [future for _, future in self._waiting]
+                self._waiting.clear()
+            elif not self.number:
+                self._links.append(self._spare())
+                self._links[-1].begin(self._feed, self._listen)
+            self._changed.notify_all()
+        if is_ending:
+            error = InterruptedRunError()
+        elif lost:
+            logger.warning("a worker has ended before its time; its work is done by others")
+            try:
+                self._take_up(link.token)
+            except Exception as refused:  # noqa: BLE001 - it becomes the end of the jobs, which would have none else
+                error = scarcity(refused) or refused
+        for future in lost.values():
+            future.set_exception(error)
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)

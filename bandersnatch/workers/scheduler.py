@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Set
 from packaging.utils import NormalizedName
 
 from bandersnatch.project.job import Job
-from bandersnatch.project.job_context import Prepared
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.state.todo import TodoList
 from bandersnatch.upstream.expectations import Expectation
 

@@ -87,11 +87,18 @@ def site_configuration(web: Path, port: int, *, hash_index: bool) -> str:
 @contextmanager
 def serving(web: Path, prefix: Path, *, hash_index: bool = False) -> Iterator[Site]:
     """Run nginx on `web` inside the block; all its own files are below `prefix`."""
+    with running(prefix, lambda port: site_configuration(web, port, hash_index=hash_index)) as port:
+        yield Site(f"http://127.0.0.1:{port}", prefix / "access.log")
+
+
+@contextmanager
+def running(prefix: Path, site_on: Callable[[int], str]) -> Iterator[int]:
+    """Run nginx with the site that is made for a port; yields the port."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     assert nginx is not None, "nginx is not installed"
     port = _free_port()
     prefix.mkdir()
-    (prefix / "site.conf").write_text(site_configuration(web, port, hash_index=hash_index))
+    (prefix / "site.conf").write_text(site_on(port))
     (prefix / "nginx.conf").write_text(_AROUND.format(site=prefix / "site.conf"))
     (prefix / "access.log").touch()
     command = [nginx, "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"]
@@ -101,7 +108,7 @@ def serving(web: Path, prefix: Path, *, hash_index: bool = False) -> Iterator[Si
             if not is_up:
                 process.kill()
                 raise AssertionError(f"nginx does not come up: {process.communicate()[1]}")
-            yield Site(f"http://127.0.0.1:{port}", prefix / "access.log")
+            yield port
         finally:
             process.terminate()
 

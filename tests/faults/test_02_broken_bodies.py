@@ -22,6 +22,7 @@ from tests.support.fakepypi import (
     WrongBytes,
 )
 from tests.support.rig import Rig
+from tests.support.sample_file import half_written
 
 SIZE = 3_000_000
 HALF = 1_500_000
@@ -33,6 +34,7 @@ def large(pypi: FakePyPI) -> UploadedFile:
 
 
 def part_of(rig: Rig, file: UploadedFile) -> Path:
+    """Return where what was kept of a file lies."""
     return rig.directory / PARTS_FOLDER / name_inside(StoredPath(f"web{file.url_path}"))
 
 
@@ -80,7 +82,7 @@ def test_killed_download_is_gone_on_with(rig: Rig, pypi: FakePyPI, large: Upload
     pypi.fault(large.url_path, stall, times=None)
     with rig.start_command("mirror", timeout="60") as process:
         assert stall.started.wait(30)
-        while not part_of(rig, large).exists() or part_of(rig, large).stat().st_size < HALF // 2:
+        while not any(part.stat().st_size >= HALF // 2 for part in half_written(rig.directory)):
             assert process.poll() is None
         process.kill()
         process.communicate()
@@ -96,7 +98,7 @@ def test_interrupted_download_leaves_nothing(rig: Rig, pypi: FakePyPI, large: Up
     pypi.fault(large.url_path, Call(stop.set))
     with pytest.raises(InterruptedRunError):
         rig.run(stop=stop)
-    assert not part_of(rig, large).exists()
+    assert half_written(rig.directory) == []
     rig.run()
     rig.assert_matches()
 
@@ -173,7 +175,7 @@ def test_wrong_file_is_tried_once_more_from_zero_and_then_fails(
     assert "wrong" in str(report.failures[0].error)
     assert ranges(pypi) in ([None] * 2, [None] * 3)  # a wrong length is seen before the first attempt has begun
     assert not list(rig.web.rglob("*.whl"))
-    assert not part_of(rig, large).exists()
+    assert half_written(rig.directory) == []
     assert "foo" in (rig.directory / "todo").read_text()
     pypi.clear_faults()
     rig.run()

@@ -23,11 +23,11 @@ from tests.support.fakepypi import Call, FakePyPI
 from tests.support.rig import Rig
 
 ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
-KILLS, HELPED_KILLS = (200, 200) if ALL else (21, 6)
+KILLS, KILLS_IN_PROCESSES = (200, 200) if ALL else (21, 6)
 EVERY_WHICH_OPERATION = 1 if ALL else 5
 KINDS = ("first", "news", "removals", "news", "removals", "resync")
-HELPED_KINDS = ("first", "resync")
-PROJECTS, HELPED_PROJECTS = 200, Pace().helped_projects + 20
+KINDS_IN_PROCESSES = ("first", "resync")
+PROJECTS, PROJECTS_IN_PROCESSES = 200, Pace().projects_for_processes + 20
 
 
 def build_world(pypi: FakePyPI, projects: int) -> None:
@@ -116,8 +116,8 @@ def finished_files(web: Path) -> set[str]:
 @pytest.mark.parametrize("loses_inventory", [False, True], ids=["with its inventory", "inventory lost"])
 @pytest.mark.parametrize(
     ("projects", "kinds", "kills"),
-    [(PROJECTS, KINDS, KILLS), (HELPED_PROJECTS, HELPED_KINDS, HELPED_KILLS)],
-    ids=["alone", "with helpers"],
+    [(PROJECTS, KINDS, KILLS), (PROJECTS_IN_PROCESSES, KINDS_IN_PROCESSES, KILLS_IN_PROCESSES)],
+    ids=["in one thread", "in processes"],
 )
 def test_killed_runs_are_mended_by_one_plain_run(
     pypi: FakePyPI, tmp_path: Path, projects: int, kinds: Sequence[str], kills: int, *, loses_inventory: bool
@@ -153,7 +153,7 @@ def test_killed_runs_are_mended_by_one_plain_run(
             break
     print(f"killed: {dict(killer.kills)}, with helpers under way: {killer.with_helpers}")
     assert killer.kills.total() == kills
-    assert killer.with_helpers >= kills // 4 if projects == HELPED_PROJECTS else killer.with_helpers == 0
+    assert killer.with_helpers >= kills // 4 if projects == PROJECTS_IN_PROCESSES else killer.with_helpers == 0
     assert min(killer.kills[kind] for kind in kinds) >= kills // 20
 
 

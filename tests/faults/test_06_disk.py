@@ -15,7 +15,7 @@ from bandersnatch.project.equipment import Pace
 from tests.faults.failing_storage import FailingStorage
 from tests.faults.test_05_kills import assert_pages_are_true
 from tests.support.fakepypi import Edit, FakePyPI
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.umask import umask
 
 Mount = Callable[[str], Path]
@@ -176,7 +176,7 @@ def without_size(page: Any) -> Any:
 
 @needs_root
 @pytest.mark.parametrize(("size", "reserve"), [("24m", "0"), ("60m", "40M")], ids=["full", "reserve"])
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
     pypi: FakePyPI, mount: Mount, size: str, reserve: str, pace: Pace
 ) -> None:

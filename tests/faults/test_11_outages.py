@@ -9,7 +9,7 @@ from tests.support.fakepypi import Body, FakePyPI, Status
 from tests.support.mirror_check import assert_mirror_matches
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 
 from bandersnatch.errors import PathConflictError
 from bandersnatch.project.equipment import Pace
-from bandersnatch.project.package import FILES_IN_VAIN
+from bandersnatch.project.files import FILES_IN_VAIN, FILES_TOGETHER
 from tests.support.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
-in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+in_both_ways = pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 CONTENT = b"x" * 4096  # as large as an empty folder is, on many filesystems
 
 
@@ -39,8 +39,7 @@ def test_a_project_whose_files_fail_one_after_the_other_is_left_for_the_next_run
         pypi.fault(pypi.add_file("bad", f"{number}.0", kind="sdist").url_path, Status(403), times=None)
     rig.run(workers="1")
     asked = {request.path for request in pypi.file_requests()}
-    under_way, batches = 3, 5  # of each batch one file was asked for before that was given up
-    assert len(asked) <= FILES_IN_VAIN + under_way + batches
+    assert len(asked) <= FILES_IN_VAIN + FILES_TOGETHER
 
 
 def test_files_that_fail_now_and_then_do_not_keep_the_others_waiting(rig: Rig, pypi: FakePyPI) -> None:

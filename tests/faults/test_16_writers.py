@@ -12,7 +12,7 @@ from bandersnatch.storage.parts import name_inside
 from tests.support.fakepypi import FakePyPI
 from tests.support.refusing_kernel import Call, Refusal, refusing_kernel
 from tests.support.rig import Rig, start_process
-from tests.unit.storage.test_shortcomings import HELPED_RUN
+from tests.unit.storage.test_shortcomings import RUN_IN_PROCESSES
 
 CODES = ["ENOSPC", "EDQUOT", "EIO"]
 CALLS = ("write", "pwrite64")
@@ -25,8 +25,8 @@ def world(pypi: FakePyPI) -> None:
 
 
 def part_of(*paths: str) -> Callable[[Call], bool]:
-    names = {name_inside(StoredPath(path)) for path in paths}
-    return lambda call: os.path.basename(call.path) in names
+    stems = {name_inside(StoredPath(path)).partition(".")[0] for path in paths}
+    return lambda call: os.path.basename(call.path).partition(".")[0] in stems
 
 
 def file_of(pypi: FakePyPI, version: str, suffix: str = "") -> str:
@@ -49,7 +49,7 @@ WRITERS: dict[str, Callable[[FakePyPI], tuple[Callable[[Call], bool], str]]] = {
     "lock": lambda _: (lambda call: call.path.endswith("/.lock"), ".lock"),
     "list of changes": lambda _: (lambda call: call.path.endswith("/changed"), "changed"),
 }
-IN_HELPERS = ["small file", "large file", "metadata", "page", "JSON page"]
+IN_WORKERS = ["small file", "large file", "metadata", "page", "JSON page"]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -80,13 +80,13 @@ def test_writer_that_is_refused_stops_the_run_and_the_next_one_goes_on(
     assert not list(rig.directory.rglob("*.part"))
 
 
-@pytest.mark.parametrize("writer", IN_HELPERS)
-def test_writer_in_a_helper_that_is_refused_does_the_same(rig: Rig, pypi: FakePyPI, writer: str) -> None:
+@pytest.mark.parametrize("writer", IN_WORKERS)
+def test_writer_in_a_worker_that_is_refused_does_the_same(rig: Rig, pypi: FakePyPI, writer: str) -> None:
     world(pypi)
     is_meant, named = WRITERS[writer](pypi)
     path = rig.write_config()
     with refusing_kernel(*(Refusal(call, errno.ENOSPC, is_meant) for call in CALLS)) as kernel:
-        result = kernel.run([sys.executable, "-c", HELPED_RUN, str(path)])
+        result = kernel.run([sys.executable, "-c", RUN_IN_PROCESSES, str(path)])
     assert pypi.pages_for_others > 0
     last = result.stderr.splitlines()[-1]
     assert last.startswith("bandersnatch.errors.StorageError: ")

@@ -13,7 +13,7 @@ from tests.support.fakepypi import Body, Call, FakePyPI, Status
 from tests.support.rig import Rig
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, response
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 ABSURD = [10**9, 2**31 - 1, 3 * 10**9, 2**63 - 1, 2**63, 10**25]
 MARK = 1234567

@@ -29,7 +29,7 @@ from tests.support.fakepypi import (
     WrongBytes,
     XmlFault,
 )
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 Page = dict[str, Any]
 
@@ -173,7 +173,7 @@ def test_new_file_whose_url_leads_elsewhere_is_left_out_alone(
     assert sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents) == before
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("wrong", [{"filename": ".{}"}, {"url": "/elsewhere/{}"}, {"url": "ftp://x/{}"}], ids=str)
 def test_of_very_many_files_of_no_use_some_are_told(
     rig: Rig, changed: FakePyPI, wrong: dict[str, str], pace: Pace, caplog: pytest.LogCaptureFixture

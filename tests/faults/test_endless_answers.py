@@ -4,7 +4,7 @@ import gzip
 import itertools
 import zlib
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 
@@ -12,8 +12,8 @@ from bandersnatch.errors import BrokenBodyError, MalformedResponseError, Upstrea
 from bandersnatch.http.connections import EndlessAnswerError, LeastSpeed
 from bandersnatch.project.equipment import Pace
 from tests.support.builders import make_fetcher
-from tests.support.fetching import DATA, Way, every_way, get, read
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.fetching import DATA, Way, every_way, get
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.scripted import Asked, Line, Relay, answer, scripted
 
 Pieces = Callable[[], Iterable[bytes]]
@@ -91,7 +91,7 @@ def test_interim_answers_have_a_bound_however_fast_they_come(fetch: Way) -> None
         fetch(fetcher, f"{url}/x")
 
 
-@pytest.mark.parametrize("fetch", [get, read])
+@pytest.mark.parametrize("fetch", [get])
 @pytest.mark.parametrize("block", [b"1;" + b"x" * 10_000 + b"\r\ny\r\n", b"1;x\r\ny\r\n0\r\n" + b"X: y\r\n" * 10_000])
 def test_what_comes_around_a_body_has_a_bound(fetch: Way, block: bytes) -> None:
     with (
@@ -122,29 +122,6 @@ def test_an_answer_that_comes_slowly_but_surely_is_taken(fetch: Way) -> None:
         assert fetch(fetcher, f"{url}/x") == DATA
 
 
-def test_a_large_file_that_drips_is_given_up() -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n"
-    with (
-        scripted(lambda line, _: line.drip(bytes_of(head))) as url,
-        closing(make_fetcher(timeout_seconds=TIMEOUT)) as fetcher,
-        suppress(BrokenBodyError),
-        fetcher.stream_plainly(f"{url}/x", 2_000_000) as body,
-    ):
-        assert body is not None
-        with pytest.raises(BrokenBodyError, match="no end of the answer: only") as raised:
-            list(body.chunks())
-        raise raised.value
-
-
-def test_a_large_file_whose_head_drips_does_not_come_easily() -> None:
-    with (
-        scripted(lambda line, _: line.drip(bytes_of(b"HTTP/1.1 200 OK\r\nX: "))) as url,
-        closing(make_fetcher(timeout_seconds=TIMEOUT)) as fetcher,
-        fetcher.stream_plainly(f"{url}/x", 2_000_000) as body,
-    ):
-        assert body is None
-
-
 def test_time_in_which_nobody_waited_does_not_count() -> None:
     speed = LeastSpeed(10)
     for _ in range(100):
@@ -154,7 +131,7 @@ def test_time_in_which_nobody_waited_does_not_count() -> None:
         speed.count(10, 9_999)
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("pieces", [HEADS["status line"], BODIES["a body"]], ids=["heads", "bodies"])
 @pytest.mark.parametrize(
     ("what", "failed"), [("/pypi", set()), ("/simple/foo/", {"foo"}), ("/packages/", {"foo", "bar"})]

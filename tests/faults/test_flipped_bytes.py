@@ -27,7 +27,7 @@ def clock(rig: Rig) -> Clock:
     return Clock(rig)
 
 
-@pytest.mark.usefixtures("helped_or_not", "way")
+@pytest.mark.usefixtures("in_processes_or_not", "way")
 @pytest.mark.parametrize("key", ["filename", "url"])
 def test_name_that_upstreams_page_had_wrong_once(rig: Rig, pypi: FakePyPI, clock: Clock, key: str) -> None:
     pypi.add_file("foo", "1.0")
@@ -91,7 +91,7 @@ def without_flipped(rig: Rig) -> None:
 
 
 @IN_A_PAGE
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_name_in_a_page_of_ours_is_mended_by_refresh(
     rig: Rig, pypi: FakePyPI, clock: Clock, flip: Callable[[Path], None]
 ) -> None:
@@ -103,7 +103,7 @@ def test_name_in_a_page_of_ours_is_mended_by_refresh(
 
 
 @ANYWHERE
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("deleted", ["remove", "keep"])
 def test_name_is_mended_when_the_project_changes(
     rig: Rig, pypi: FakePyPI, flip: Callable[[Path], None], deleted: str
@@ -118,7 +118,7 @@ def test_name_is_mended_when_the_project_changes(
 
 
 @ANYWHERE
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("method", ["hash", "stat"])
 def test_name_is_mended_by_a_forced_check(rig: Rig, pypi: FakePyPI, flip: Callable[[Path], None], method: str) -> None:
     rig.options["compare-method"] = method

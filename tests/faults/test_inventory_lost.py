@@ -14,16 +14,20 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, StoredPath
+from bandersnatch.storage.parts import PARTS_FOLDER
 from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 
-def lose_inventory(rig: Rig) -> None:
+def lose_inventory(rig: Rig, *, keeps_reservations: bool = False) -> None:
+    """Delete the inventory, and what workers had written down of what they were about to touch."""
     assert (rig.directory / "todo").exists()
     for path in rig.directory.glob("inventory.sqlite*"):
+        path.unlink()
+    for path in () if keeps_reservations else (rig.directory / PARTS_FOLDER).glob("*.reserved"):
         path.unlink()
 
 
@@ -166,6 +170,16 @@ def test_more_than_max_removals_allows_stays(rig: Rig, pypi: FakePyPI, caplog: p
     assert "5 files that no page lists, beside 1 that pages list" in caplog.text
     assert all(on_disk(rig, each).exists() for each in old)
     assert not (rig.directory / "leftovers").exists(), "told once"
+
+
+def test_what_workers_have_written_down_outlives_the_inventory(rig: Rig, pypi: FakePyPI) -> None:
+    (old,) = killed_with_a_leftover(rig, pypi)
+    pypi.add_file("bad", "1.0")
+    lose_inventory(rig, keeps_reservations=True)
+    pypi.fault("/simple/bad/", Status(403), times=None)
+    rig.run()
+    assert (rig.directory / "leftovers").exists(), "no search has found the file"
+    assert not on_disk(rig, old).exists()
 
 
 def test_search_without_time_is_gone_on_with(rig: Rig, pypi: FakePyPI) -> None:

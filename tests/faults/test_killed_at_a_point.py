@@ -43,7 +43,7 @@ def killing_storage(is_meant: Callable[[StoredPath], bool], *, is_published: boo
 
 
 def run_until_killed(rig: Rig, storage: Callable[[Path], FilesystemStorage]) -> None:
-    """Run the mirror in a process group of its own, which is killed on the way, helpers and all."""
+    """Run the mirror in a process group of its own, which is killed on the way, workers and all."""
 
     def run() -> None:
         os.setsid()
@@ -66,7 +66,7 @@ def parts(rig: Rig) -> list[int]:
     return [path.stat().st_size for path in rig.directory.rglob("*.part")]
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
@@ -87,7 +87,7 @@ def test_a_finished_file_is_not_fetched_again(
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("content", [b"x", b""], ids=["damaged", "cut"])
 def test_what_is_not_the_whole_file_is_not_taken_for_it(rig: Rig, pypi: FakePyPI, content: bytes) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
@@ -101,7 +101,7 @@ def test_what_is_not_the_whole_file_is_not_taken_for_it(rig: Rig, pypi: FakePyPI
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_finished_file_that_nobody_wants_any_more_is_not_put_in_place(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
     pypi.add_file("foo", "2.0", kind="sdist", size=5_000)
@@ -113,7 +113,7 @@ def test_a_finished_file_that_nobody_wants_any_more_is_not_put_in_place(rig: Rig
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_file_whose_metadata_did_not_come_is_not_fetched_again(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", metadata_in_wheel=False)
     pypi.fault(f"{file.url_path}.metadata", Status(503), times=4)

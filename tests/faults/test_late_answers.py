@@ -8,7 +8,7 @@ import pytest
 from bandersnatch.project.equipment import Pace
 from tests.support.builders import make_fetcher
 from tests.support.fetching import DATA, get
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.scripted import Asked, Line, Relay, answer, scripted
 
 GONE = answer(b"not here", status="404 Not Found")
@@ -25,7 +25,7 @@ LATE = {
 NAMES = [f"p{number}" for number in range(12)]
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("pause", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
 def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, pause: float, pace: Pace) -> None:
@@ -45,7 +45,7 @@ def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, p
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("tag", [[], ['ETag: "of another page"']], ids=["without a tag", "with another's tag"])
 def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[str], pace: Pace) -> None:
     relay, is_late, unconditional = Relay(rig.pypi.url), threading.Event(), []
@@ -75,19 +75,6 @@ def test_a_connection_on_which_something_has_come_is_not_used_again() -> None:
 
     with scripted(serve) as url, closing(make_fetcher()) as fetcher:
         assert [get(fetcher, f"{url}/x") for _ in range(5)] == [DATA] * 5
-
-
-def test_a_host_that_answers_twice_is_not_trusted_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    numbers = []
-
-    def serve(line: Line, asked: Asked) -> None:
-        numbers.append(asked.number)
-        line.send(GONE if asked.number else answer(DATA))
-
-    with scripted(serve) as url, closing(make_fetcher()) as fetcher:
-        assert [get(fetcher, f"{url}/x") for _ in range(5)] == [DATA] * 5
-    assert numbers == [0, 1, 0, 0, 0, 0]
-    assert caplog.text.count("sends answers that nobody asked for") == 1
 
 
 def test_what_is_gone_is_so_after_it_was_asked_on_a_new_connection(rig: Rig) -> None:

@@ -13,9 +13,9 @@ from bandersnatch.project.equipment import Pace
 from bandersnatch.project.report import Report
 from tests.support.fakepypi import FakePyPI
 from tests.support.other_user import NOBODY, as_nobody, folder_for_others, start_as_nobody
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
-in_both_ways = pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "helped"])
+in_both_ways = pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of two users")
 
 
@@ -108,7 +108,7 @@ def test_a_place_of_another_user_fails_its_project_alone(rig: Rig, pypi: FakePyP
         raise error
     assert "bad " in (rig.directory / "todo").read_text()
     assert (rig.directory / "state").read_text() == before
-    assert any(not request.is_from_this_process for request in pypi.page_requests()) == (pace is HELPED)
+    assert any(not request.is_from_this_process for request in pypi.page_requests()) == (pace is IN_PROCESSES)
     give_away(rig.folder)
     assert run(rig, pace).failures == []
     rig.assert_matches()

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.transfer import Transfer
 from bandersnatch.model import DistributionFile, ProjectPage, filename_problem
 
 SAMPLE = canonicalize_name("sample")
@@ -104,6 +105,13 @@ def make_fetcher(attempts: int = 1, **fields: Any) -> Fetcher:
     values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
     policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
     return Fetcher(HttpConfig(**values | fields), policy)
+
+
+def make_transfer(attempts: int = 1, **fields: Any) -> Transfer:
+    """Return an engine that neither waits before it tries again, nor insists on https://."""
+    values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
+    policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
+    return Transfer(HttpConfig(**values | fields), policy)
 
 
 def make_wheel(

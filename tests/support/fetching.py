@@ -19,23 +19,9 @@ def get(fetcher: Fetcher, url: str) -> bytes:
     return fetcher.get(url, {}).body
 
 
-def read(fetcher: Fetcher, url: str) -> bytes:
-    with fetcher.stream(url) as body:
-        return b"".join(body.chunks())
-
-
 def post(fetcher: Fetcher, url: str) -> bytes:
     return fetcher.post(url, {}, b"body", 10**6).body
 
 
-def free_turns(fetcher: Fetcher) -> int:
-    number = 0
-    while fetcher.limiter.take_free():
-        number += 1
-    for _ in range(number):
-        fetcher.limiter.give_back()
-    return number
-
-
-every_way = pytest.mark.parametrize("fetch", [get, read, post])
+every_way = pytest.mark.parametrize("fetch", [get, post])
 Way = Callable[[Fetcher, str], bytes]

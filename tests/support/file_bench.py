@@ -5,11 +5,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from bandersnatch.config.config import Config
 from bandersnatch.plan.file_plan import FileTask, FileWork
-from bandersnatch.project.files import RESUME_MIN_BYTES, FileSync
-from bandersnatch.state.inventory import Inventory
+from bandersnatch.project.files import RESUME_MIN_BYTES, ProjectFiles, SyncedFile
+from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import file_path
+from bandersnatch.storage.layout import StoredPath, file_path
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_fetcher, named
 from tests.support.fakepypi import FakePyPI, UploadedFile
@@ -30,13 +33,30 @@ class ReceivedBytes:
 
 
 @dataclass
+class Syncing:
+    """Works on one file at a time, over an engine of its own."""
+
+    upstream: Upstream
+    context: JobContext
+    partials: dict[StoredPath, str] = field(default_factory=dict)
+    """The ETags of half-written files, as the inventory keeps them from one run to the next."""
+
+    def sync(self, task: FileTask) -> SyncedFile:
+        """Do the work of a task, or raise its error."""
+        files = ProjectFiles(named("sample"), self.context, self.partials)
+        try:
+            return self.upstream.finish(files.sync([task]))[task.file.filename]
+        finally:
+            self.partials = files.partials
+
+
+@dataclass
 class Bench:
     """All that a file sync works with, and what the tests look at."""
 
     pypi: FakePyPI
-    sync: FileSync
+    sync: Syncing
     storage: FilesystemStorage
-    inventory: Inventory
     progress: ReceivedBytes
 
     def task(
@@ -63,11 +83,15 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
     folder.mkdir(exist_ok=True)
     storage = FilesystemStorage(folder)
     progress = ReceivedBytes()
-    with closing(make_fetcher()) as fetcher, closing(Inventory(folder / "inventory.sqlite")) as inventory:
-        inventory.open()
+    path = folder.parent / "bandersnatch.conf"
+    path.write_text(f"[mirror]\ndirectory = {folder}\nmaster = {pypi.url}\nallow-non-https = true\n")
+    config = Config.load(path)
+    with closing(make_fetcher()) as fetcher:
         upstream = Upstream(fetcher, pypi.url, lambda _: False)
-        sync = FileSync(upstream, storage, inventory, progress, is_stopped, reserve)
-        yield Bench(pypi, sync, storage, inventory, progress)
+        context = build_context(
+            config, upstream.documents, storage, check_digests=False, is_stopped=is_stopped, received=progress.received
+        )
+        yield Bench(pypi, Syncing(upstream, replace(context, reserve_bytes=reserve)), storage, progress)
 
 
 def large(pypi: FakePyPI) -> UploadedFile:

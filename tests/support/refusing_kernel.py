@@ -1,7 +1,7 @@
 """A kernel that refuses system calls as it is told, as filesystems do that lack something, are full, or break.
 
 A command is started with a filter (seccomp) that has this process asked about some system calls before they happen, in the
-command and in all of its helpers. So what is tried is the whole command, and no part of it knows of the test.
+command and in all of its workers. So what is tried is the whole command, and no part of it knows of the test.
 """
 
 import array

@@ -5,7 +5,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
@@ -27,8 +26,8 @@ from tests.support.mirror_check import assert_mirror_matches
 
 IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
 HURRIED = Pace(stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0)
-HELPED = replace(HURRIED, helped_projects=1)
-"""With helper processes, however short the todo list is."""
+IN_PROCESSES = replace(HURRIED, projects_for_processes=1)
+"""With workers in processes of their own, however short the todo list is."""
 WITH_UNDERSCORES = ("root_uri", "digest_name", "keep_index_versions")
 
 
@@ -147,17 +146,17 @@ class Rig:
 @contextmanager
 def equipment(config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy) -> Iterator[Equipment]:
     """What a run works with."""
-    with closing(Fetcher(config.http, policy)) as fetcher, ThreadPoolExecutor(config.threads) as executor:
+    with closing(Fetcher(config.http, policy)) as fetcher:
         has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
         upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
-        yield Equipment(upstream, storage, executor, SilentProgress(), stop)
+        yield Equipment(upstream, storage, SilentProgress(), stop)
 
 
-def run_with_helpers(path: Path) -> Report:
-    """Run the mirror of a configuration with helper processes, for a process of its own."""
+def run_in_processes(path: Path) -> Report:
+    """Run the mirror of a configuration with workers in processes, for a process of its own."""
     config = Config.load(path)
     with equipment(config, FilesystemStorage(config.directory), StopFlag(), IMPATIENT) as equipped:
-        return Mirror(config, equipped, HELPED).run()
+        return Mirror(config, equipped, IN_PROCESSES).run()
 
 
 def start_process(command: Sequence[str]) -> "subprocess.Popen[str]":

@@ -1,6 +1,7 @@
 """A server on loopback that sends exactly what a test says, byte by byte if need be, and endlessly if it says so."""
 
 import itertools
+import select
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,16 @@ class Line:
             self._connection.sendall(piece)
             self.pause()
 
+    def relay(self, other: socket.socket) -> None:
+        """Pass on what comes from either side, until one has gone."""
+        sides = {self._connection: other, other: self._connection}
+        while True:
+            for side in select.select(list(sides), [], [], PAUSE_SECONDS)[0]:
+                data = side.recv(65536)
+                if not data or self._closing.is_set():
+                    return
+                sides[side].sendall(data)
+
     def pause(self, seconds: float = PAUSE_SECONDS) -> None:
         """Wait, but not beyond the end of the test."""
         if self._closing.wait(seconds):
@@ -69,13 +80,15 @@ Script = Callable[[Line, Asked], None]
 
 
 @contextmanager
-def scripted(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def scripted(script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve by a script; yields the base URL."""
     closing = Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
         Thread(target=_accept, args=(listener, script, closing, tls), daemon=True).start()
         try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+            address = f"[{host}]" if ":" in host else host
+            yield f"{'https' if tls else 'http'}://{address}:{listener.getsockname()[1]}"
         finally:
             closing.set()
             with suppress(OSError):

@@ -12,7 +12,7 @@ from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig
 
-EACH_WAY = pytest.mark.usefixtures("helped_or_not", "way")
+EACH_WAY = pytest.mark.usefixtures("in_processes_or_not", "way")
 MINUTE, HOUR = 60.0, 3600.0
 NOW = 1_800_000_000.0
 
@@ -97,7 +97,7 @@ def test_page_that_stays_behind_is_asked_for_ever_more_seldom(rig: Rig, pypi: Fa
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_page_that_stays_behind_for_more_than_a_day_is_not_awaited_any_more(
     rig: Rig, pypi: FakePyPI, clock: Clock
 ) -> None:
@@ -191,7 +191,7 @@ def test_core_metadata_that_was_missing_once_comes_by_a_plain_run(rig: Rig, pypi
     assert awaited(rig) == {}
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_core_metadata_that_never_comes_is_asked_for_a_bounded_number_of_times(
     rig: Rig, pypi: FakePyPI, clock: Clock
 ) -> None:

@@ -36,7 +36,7 @@ def nothing_told() -> None:
     TOLD_ONCE.clear()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("kind", TYPES)
 def test_json_under_a_wrong_type_is_taken_and_told_once(
     rig: Rig, pypi: FakePyPI, kind: str, caplog: pytest.LogCaptureFixture
@@ -52,7 +52,7 @@ def test_json_under_a_wrong_type_is_taken_and_told_once(
     assert told == [f"{host} sends JSON as {kind or 'something of no type'}; it is accepted anyway"]
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_the_right_types_are_nothing_to_tell(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
     for number, kind in enumerate(
         ["application/json", "Application/JSON;charset=utf-8", "application/vnd.pypi.simple.latest+json"]

@@ -60,7 +60,7 @@ def test_nothing_new_is_one_request_and_no_write(
     assert_matches(rig)
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("name", WHOLE)
 def test_of_one_change_only_its_page_and_file_are_asked_for(rig: Rig, pypi: EarlierIndex, name: str) -> None:
     unpack(name, rig)
@@ -92,7 +92,7 @@ def test_a_full_resync_finds_all_pages_unchanged_and_downloads_nothing(rig: Rig,
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["with its part", "part lost"])
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_an_unfinished_run_is_finished(rig: Rig, pypi: EarlierIndex, *, is_lost: bool) -> None:
     unpack(UNFINISHED, rig)
     pypi.tell_unfinished_run()
@@ -119,7 +119,7 @@ def test_an_unfinished_run_is_finished(rig: Rig, pypi: EarlierIndex, *, is_lost:
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_download_goes_on_from_where_earlier_code_left_it(rig: Rig, pypi: EarlierIndex) -> None:
     unpack(UNFINISHED, rig)
     pypi.tell_unfinished_run()

@@ -8,7 +8,7 @@ from tests.support.fakepypi import Body, FakePyPI, Status
 from tests.support.mirror_check import assert_mirror_matches
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 
 def listed(option: str, *entries: str, section: str = "allowlist", plugin: str = "allowlist_project") -> str:
@@ -397,7 +397,6 @@ def test_projects_are_dropped_by_their_size_without_their_json(rig: Rig, pypi: F
     assert projects(rig) == set()
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_a_quarantined_project_has_no_metadata_to_match(rig: Rig, four: FakePyPI) -> None:
     four.quarantine_project("beta")
     rig.filters = enabled("regex_project_metadata") + "[regex_project_metadata]\nnot-null:info.name = .*\n"
@@ -405,7 +404,6 @@ def test_a_quarantined_project_has_no_metadata_to_match(rig: Rig, four: FakePyPI
     assert projects(rig) == {"alpha", "gamma", "delta"}
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_json_is_fetched_once_and_has_only_what_stays(rig: Rig, sample: FakePyPI) -> None:
     text = "[regex_release_file_metadata]\nany:release_file.python_version = py3\n[filter_regex]\nreleases = 1\n"
     rig.filters = enabled("regex_release_file_metadata", "regex_release") + text
@@ -420,7 +418,6 @@ def test_json_is_fetched_once_and_has_only_what_stays(rig: Rig, sample: FakePyPI
     assert [file["filename"] for file in document["urls"]] == ["sample-2.0-py3-none-any.whl"]
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_json_that_is_older_than_the_change_is_not_believed(rig: Rig, four: FakePyPI) -> None:
     rig.filters = enabled("regex_project_metadata") + "[regex_project_metadata]\nany:info.name = .*\n"
     rig.run()

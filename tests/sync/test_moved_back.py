@@ -8,7 +8,7 @@ import pytest
 from bandersnatch.errors import SerialMovedBackError
 from bandersnatch.project.equipment import Pace
 from tests.support.fakepypi import FakePyPI, Status
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -91,7 +91,7 @@ def test_a_removal_after_the_list_was_made_is_no_reason_to_refuse(rig: Rig, pypi
 
 
 @pytest.mark.parametrize("how", ["delete state and todo", "force a check"])
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def test_after_the_documented_recovery_the_mirror_follows(rig: Rig, pypi: FakePyPI, how: str, pace: Pace) -> None:
     go_back(rig, pypi)
     if how == "force a check":

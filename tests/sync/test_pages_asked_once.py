@@ -12,7 +12,7 @@ from bandersnatch.project import shrinking
 from tests.support.fakepypi import Edit, FakePyPI
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not", "way")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not", "way")
 
 PROJECTS = 6
 

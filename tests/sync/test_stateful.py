@@ -12,7 +12,7 @@ from bandersnatch.errors import InterruptedRunError
 from bandersnatch.project.equipment import Pace
 from bandersnatch.stop import StopFlag
 from tests.support.fakepypi import Call, FakePyPI, Reset, ShortBody, Status, WrongBytes
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 PROJECTS = ("Foo.Bar", "baz", "Qux_Quux")
 SPELLINGS = {"Foo.Bar": ("Foo.Bar", "foo-bar", "FOO_BAR"), "baz": ("baz", "Baz"), "Qux_Quux": ("Qux_Quux", "qux.quux")}
@@ -153,8 +153,8 @@ class MirrorMachine(RuleBasedStateMachine):
         self.rig.run()
         self.pypi.clear_faults()
 
-    @rule(pace=st.sampled_from([HURRIED, HELPED]))
-    def let_runs_be_helped_or_not(self, pace: Pace) -> None:
+    @rule(pace=st.sampled_from([HURRIED, IN_PROCESSES]))
+    def let_runs_have_processes_or_not(self, pace: Pace) -> None:
         self.rig.pace = pace
 
     @rule()

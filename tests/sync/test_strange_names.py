@@ -9,7 +9,7 @@ import pytest
 from tests.support.fakepypi import Edit, FakePyPI, UploadedFile
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 NAMES = [
     "python-strangers_0.0_all.deb",

@@ -10,7 +10,7 @@ from bandersnatch.errors import MirrorError
 from tests.support.fakepypi import Body, Call, Edit, FakePyPI, SerialHeader, Status
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 Page = dict[str, Any]
 ELSEWHERE = "https://files.example"
@@ -176,7 +176,6 @@ def test_not_modified_without_a_serial_as_a_static_server_answers(rig: Rig, pypi
     rig.assert_matches()
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_that_is_older_than_its_page_is_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.run(json="true")
@@ -222,7 +221,7 @@ def test_file_that_another_project_lists_outlives_the_removal_of_this_one(rig: R
     rig.assert_matches()
 
 
-@pytest.mark.without_helpers("one worker is not shared")
+@pytest.mark.without_processes("one request in flight is not shared")
 def test_file_below_another_file_fails_its_project_only(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("good", "1.0")
     pypi.add_file("foo", "1.0", kind="sdist", path="aa/bb/foo-1.0.tar.gz")

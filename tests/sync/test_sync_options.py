@@ -11,7 +11,7 @@ from tests.support.fakepypi import FakePyPI, Status
 from tests.support.mirror_check import assert_mirror_matches
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 
 def test_html_only(rig: Rig, pypi: FakePyPI) -> None:
@@ -132,7 +132,6 @@ def test_without_core_metadata_none_is_kept_nor_advertised(rig: Rig, pypi: FakeP
     assert_mirror_matches(pypi, rig.directory, core_metadata=False)
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_is_kept_in_both_places(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("Foo.Bar", "1.0")
     pypi.create_project("empty")
@@ -154,7 +153,6 @@ def test_legacy_json_is_asked_for_only_where_it_is_wanted(rig: Rig, pypi: FakePy
     assert not [path for path in rig.tree() if path.startswith(("json/", "pypi/"))]
 
 
-@pytest.mark.without_helpers("projects that need the legacy JSON are not theirs")
 def test_legacy_json_goes_with_its_project_and_with_quarantine(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("gone", "1.0")
     pypi.add_file("suspect", "1.0")
@@ -202,7 +200,7 @@ def test_credentials_of_the_index_go_to_it_and_nowhere_else(
     rig.assert_matches()
 
 
-@pytest.mark.without_helpers("one worker is not shared")
+@pytest.mark.without_processes("one request in flight is not shared")
 @pytest.mark.parametrize("others", [0, 40], ids=["alone", "others"])
 def test_stop_on_error_says_so_where_projects_are_left_out(
     rig: Rig, pypi: FakePyPI, others: int, caplog: pytest.LogCaptureFixture

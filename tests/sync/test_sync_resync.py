@@ -11,7 +11,7 @@ from bandersnatch.project.equipment import Pace
 from bandersnatch.project.local_check import LITTLE_FILES
 from bandersnatch.storage.lock import run_lock
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 
 def spoil(stored: Path) -> None:
@@ -91,7 +91,7 @@ def test_resync_hashes_files_where_the_configuration_says_so(rig: Rig, pypi: Fak
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("what", ["", ".metadata"], ids=["file", "metadata"])
 def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: FakePyPI, what: str, pace: Pace) -> None:
     file = pypi.add_file("rotten", "1.0")

@@ -5,7 +5,7 @@ import pytest
 from tests.support.fakepypi import Call, FakePyPI, Status
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 EACH_WAY = pytest.mark.usefixtures("way")
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.fakepypi import Call, FakePyPI, Status
 from tests.support.rig import Rig
 
-pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("helped_or_not", "way")]
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("in_processes_or_not", "way")]
 
 
 def test_first_run_mirrors_everything(rig: Rig, pypi: FakePyPI) -> None:

@@ -13,7 +13,7 @@ from bandersnatch.state.inventory_schema import _SINCE_3, _VERSION_2, PROJECT_CO
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 
 def leave_out(rig: Rig, file: UploadedFile, version: int) -> None:

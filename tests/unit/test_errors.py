@@ -43,6 +43,7 @@ EVERY_KIND = [
     errors.PathConflictError("x", "why"),
     errors.IntegrityError(URL, "size", 1, 2),
     errors.StorageError("x", "write", OSError(28, "No space left on device")),
+    errors.PartGoneError("x", "write", FileNotFoundError(2, "No such file or directory")),
     errors.RefusedPlaceError("x", "write", PermissionError(13, "Permission denied")),
     errors.MissingDirectoryError(Path("x"), "why"),
     errors.ScarceMemoryError("why", 2**30),

@@ -54,7 +54,7 @@ class FakePyPI(Story):
 
     @property
     def pages_for_others(self) -> int:
-        """How many pages of projects were asked for by other processes than the server's own, such as helpers of a run."""
+        """How many pages of projects were asked for by other processes than the server's own, such as workers of a run."""
         return self._server.pages_for_others
 
     @property

@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import unquote
 
+from ..processes import children
 from .answers import Answer, finish
 from .faults import Fault, FaultPlan
 from .site import Request, Site
@@ -40,6 +41,8 @@ class RecordedRequest:
     at: float
     is_from_this_process: bool = True
     """Whether the process that asked is the one of the server, which is also that of a test and of the runs in it."""
+    asker: int | None = None
+    """The process that asked, where it is the one of the server or one that this has started."""
     status: int | None = None
 
 
@@ -58,7 +61,7 @@ class Server(ThreadingHTTPServer):
         self.closing = Event()
         self.errors: list[BaseException] = []
         self.pages_for_others = 0
-        """How many pages of projects other processes asked for, such as helpers."""
+        """How many pages of projects other processes asked for, such as workers."""
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
         self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="fakepypi", daemon=True)
@@ -105,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._is_from_this_process = _is_of_this_process(self.client_address[1], self.server.server_port)
+        self._asker = _process_at(self.client_address[1], self.server.server_port)
 
     @property
     def closing(self) -> Event:
@@ -130,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         request = Request(self.command, self.path, self.headers, body)
         record = RecordedRequest(self.command, self.path, self.headers, body, request.rpc_method, time.monotonic())
-        record.is_from_this_process = self._is_from_this_process
+        record.asker, record.is_from_this_process = self._asker, self._asker == os.getpid()
         is_page = self.path.startswith("/simple/") and self.path != "/simple/"
         self.server.pages_for_others += is_page and not record.is_from_this_process
         self.server.log.append(record)
@@ -179,15 +182,22 @@ def _names(request: Request) -> list[str]:
     return [*by_method, request.path, unquote(request.path)]
 
 
-def _is_of_this_process(client_port: int, server_port: int) -> bool:
-    """Whether the other end of a connection on the loopback interface is in this process, too (proc(5))."""
+def _process_at(client_port: int, server_port: int) -> int | None:
+    """Return the process at the other end of a connection on the loopback interface (proc(5)).
+
+    That is this one or one that it has started; None is any other.
+    """
     ends = f"0100007F:{client_port:04X} 0100007F:{server_port:04X} "
     lines = Path("/proc/net/tcp").read_text("ascii").splitlines() if Path("/proc/net/tcp").exists() else []
-    inodes = {line.split()[9] for line in lines if ends in line}
-    return not inodes or any(f"socket:[{inode}]" in _open_files() for inode in inodes)
+    sockets = {f"socket:[{line.split()[9]}]" for line in lines if ends in line}
+    own = os.getpid()
+    if not sockets or sockets.intersection(_open_files(own)):
+        return own
+    return next((pid for pid in children(own) if sockets.intersection(_open_files(pid))), None)
 
 
-def _open_files() -> Iterator[str]:
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # closed meanwhile
-            yield os.readlink(f"/proc/self/fd/{descriptor}")
+def _open_files(pid: int) -> Iterator[str]:
+    with contextlib.suppress(OSError):  # the process has ended
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")

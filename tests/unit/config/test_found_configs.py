@@ -18,7 +18,7 @@ from bandersnatch.main import main
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.project.equipment import Pace
 from tests.support.fakepypi import FakePyPI
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 FOLDER = Path(__file__).parents[2] / "configs"
 DIRECTORY, MASTER = "/srv/pypi", "https://pypi.org"
@@ -277,7 +277,7 @@ def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFix
     assert [part for part, line in zip(expected, lines, strict=True) if part not in line] == [], lines
 
 
-@pytest.mark.parametrize("pace", [HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("name", GOOD)
 def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
     tell_the_world(pypi)

@@ -9,7 +9,7 @@ import pytest
 
 from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
 from tests.support.fakepypi import FakePyPI, Status
-from tests.support.rig import HELPED, Rig
+from tests.support.rig import IN_PROCESSES, Rig
 
 BAD = ["*", "", '""', "x", '"x', 'W/"', '"a" "b"', '"a b"', '"\x7f"', '"' + "x" * 60_000 + '"']
 
@@ -43,7 +43,7 @@ def test_weak_tags_are_those_of_the_same_page() -> None:
     assert not are_of_one_page('"x"', '"y"')
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("tag", ["*", "", '"' + "x" * 30_000 + '"'], ids=["star", "empty", "long"])
 def test_a_bad_entity_tag_is_not_stored(rig: Rig, pypi: FakePyPI, tag: str) -> None:
     pypi.add_file("foo", "1.0", kind="sdist")
@@ -60,7 +60,7 @@ def test_a_bad_entity_tag_is_not_stored(rig: Rig, pypi: FakePyPI, tag: str) -> N
     assert etags(rig) == [None]
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("tag", ["*", "", '"' + "x" * 60_000 + '"'], ids=["star", "empty", "long"])
 def test_what_an_old_inventory_holds_of_that_kind_is_not_sent(rig: Rig, pypi: FakePyPI, tag: str) -> None:
     pypi.add_file("foo", "1.0", kind="sdist")
@@ -81,7 +81,7 @@ WRONG_304 = {
 }
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 @pytest.mark.parametrize("headers", WRONG_304.values(), ids=WRONG_304)
 def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture, headers: dict[str, str]
@@ -91,7 +91,7 @@ def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     pypi.add_file("foo", "2.0", kind="sdist")
     told = {name: value.format(serial=pypi.serial) for name, value in headers.items()}
     # Alone, the connection is one that was used before, on which such an answer is doubted for that alone.
-    pypi.fault("/simple/foo/", Status(304, headers=told), times=1 if rig.pace is HELPED else 2)
+    pypi.fault("/simple/foo/", Status(304, headers=told), times=1 if rig.pace is IN_PROCESSES else 2)
     pypi.clear_requests()
     caplog.set_level(logging.WARNING)
     assert rig.run().failures == []
@@ -100,7 +100,7 @@ def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     rig.assert_matches()
 
 
-@pytest.mark.usefixtures("helped_or_not")
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_server_that_only_says_304_leaves_its_project_on_the_todo_list(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0", kind="sdist")
     rig.run()

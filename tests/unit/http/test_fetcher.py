@@ -1,20 +1,18 @@
 """HTTP: answers of every kind, and several of them at a time."""
 
 import gzip
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
 
 from bandersnatch import __version__
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.errors import NotFoundError, RangeRefusedError, UpstreamError, UpstreamUnavailableError
-from bandersnatch.http.body import Resume
+from bandersnatch.errors import NotFoundError, UpstreamError, UpstreamUnavailableError
 from bandersnatch.http.fetcher import Fetcher
 from tests.support.builders import make_fetcher
 from tests.support.fakepypi import FakePyPI, Status
-from tests.support.fetching import DATA, Way, every_way, get, ok, read
+from tests.support.fetching import DATA, Way, every_way, get, ok
 from tests.support.scripted import answer, scripted
 
 
@@ -101,67 +99,10 @@ def test_whole_documents_may_come_compressed(pypi: FakePyPI, fetcher: Fetcher, u
     assert pypi.requests[0].headers["Accept-Encoding"] == "gzip"
 
 
-def test_files_are_asked_for_as_they_are(pypi: FakePyPI, fetcher: Fetcher, url: str) -> None:
-    pypi.fault("/x", ok(gzip.compress(DATA), Content_Encoding="gzip"))
-    assert read(fetcher, url) == gzip.compress(DATA)
-    assert pypi.requests[0].headers["Accept-Encoding"] == "identity"
-
-
 def test_a_redirect_is_followed(pypi: FakePyPI, fetcher: Fetcher, url: str) -> None:
     pypi.fault("/x", Status(301, {"Location": "/y"}))
     pypi.fault("/y", ok())
     assert get(fetcher, url) == DATA
-
-
-def test_a_download_goes_on_where_it_broke_off(pypi: FakePyPI, fetcher: Fetcher) -> None:
-    file = pypi.add_file("sample", "1.0", kind="sdist", content=DATA)
-    url = f"{pypi.url}{file.url_path}"
-    with fetcher.stream(url) as body:
-        etag = body.etag
-        assert body.offset == 0
-    assert etag is not None
-    with fetcher.stream(url, Resume(4000, etag, len(DATA))) as body:
-        assert body.offset == 4000
-        assert b"".join(body.chunks()) == DATA[4000:]
-    assert pypi.requests[-1].headers["Range"] == "bytes=4000-"
-
-
-def test_a_document_that_is_another_by_now_comes_whole(pypi: FakePyPI, fetcher: Fetcher) -> None:
-    file = pypi.add_file("sample", "1.0", kind="sdist", content=DATA)
-    with fetcher.stream(f"{pypi.url}{file.url_path}", Resume(4000, '"another"', len(DATA))) as body:
-        assert body.offset == 0
-        assert b"".join(body.chunks()) == DATA
-
-
-def test_a_rest_behind_the_end_is_refused(pypi: FakePyPI, fetcher: Fetcher) -> None:
-    file = pypi.add_file("sample", "1.0", kind="sdist", content=DATA)
-    with fetcher.stream(f"{pypi.url}{file.url_path}") as body:
-        etag = body.etag or ""
-    with (
-        pytest.raises(RangeRefusedError),
-        fetcher.stream(f"{pypi.url}{file.url_path}", Resume(len(DATA), etag, len(DATA))),
-    ):
-        pytest.fail("the block was entered")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Content-Range": "bytes 0-9999/10000"},
-        {"Content-Range": "bytes 4000-9998/10000"},
-        {"Content-Range": "bytes 4000-9999/10001"},
-        {"Content-Range": "bytes 4000-9999/*"},
-        {"Content-Range": "nonsense"},
-        {"Content-Range": "bytes 4000-9999/10000", "ETag": '"another"'},
-    ],
-)
-def test_a_rest_that_is_not_the_one_asked_for_is_refused(
-    pypi: FakePyPI, fetcher: Fetcher, url: str, headers: dict[str, str]
-) -> None:
-    pypi.fault("/x", Status(206, headers, DATA[4000:]))
-    with pytest.raises(RangeRefusedError), fetcher.stream(url, Resume(4000, '"etag"', len(DATA))):
-        pytest.fail("the block was entered")
 
 
 @every_way
@@ -190,33 +131,6 @@ def test_a_fetcher_that_was_closed_can_be_closed_again(pypi: FakePyPI, fetcher: 
     get(fetcher, url)
     fetcher.close()
     fetcher.close()
-
-
-def test_a_stream_may_be_left_in_the_middle(pypi: FakePyPI, fetcher: Fetcher, url: str) -> None:
-    pypi.fault("/x", ok(DATA * 100), ok())
-    with fetcher.stream(url) as body:
-        first = next(body.chunks())
-    assert (DATA * 100).startswith(first)
-    assert get(fetcher, url) == DATA
-
-
-def test_only_so_many_requests_are_under_way(pypi: FakePyPI, url: str) -> None:
-    pypi.fault("/x", ok(), times=3)
-    config = HttpConfig(pypi.url, allow_non_https=True, workers=1)
-    begun = Event()
-    with closing(Fetcher(config)) as fetcher, ThreadPoolExecutor(1) as pool:
-
-        def second() -> bytes:
-            begun.set()
-            return get(fetcher, url)
-
-        with fetcher.stream(url) as body:
-            answer = pool.submit(second)
-            assert begun.wait(10)
-            assert len(pypi.requests) == 1
-            assert b"".join(body.chunks()) == DATA  # at its last byte the next request may begin
-            assert answer.result(10) == DATA
-    assert len(pypi.requests) == 2
 
 
 def test_a_request_that_fails_makes_way_for_the_next(pypi: FakePyPI, url: str) -> None:

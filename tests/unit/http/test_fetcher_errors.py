@@ -16,7 +16,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.fetcher import Fetcher
 from tests.support.builders import make_fetcher
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
-from tests.support.fetching import CLOSED_PORT, DATA, Way, every_way, get, ok, read
+from tests.support.fetching import CLOSED_PORT, DATA, Way, every_way, get, ok
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_whole_document_that_broke_off_is_asked_for_again(pypi: FakePyPI, fetc
 
 
 @pytest.mark.parametrize("fault", [ShortBody(10), ShortBody(0), Reset(after_bytes=10)])
-@pytest.mark.parametrize("fetch", [get, read])
+@pytest.mark.parametrize("fetch", [get])
 def test_a_document_that_always_breaks_off_is_told(pypi: FakePyPI, fetcher: Fetcher, fault: Fault, fetch: Way) -> None:
     pypi.create_project("sample")
     pypi.fault("/simple/sample/", fault, times=None)

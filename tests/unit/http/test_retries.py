@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import HostDownError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.http.fetcher import Fetcher
-from bandersnatch.http.retries import CircuitBreaker, RetryBudget, RetryPolicy, asking_about
+from bandersnatch.http.retries import CircuitBreaker, RetryBudget, RetryPolicy
 from tests.support.builders import unhurried
 from tests.support.fakepypi import FakePyPI, Reset, Status
 
@@ -54,27 +54,23 @@ def test_a_host_that_is_down_stays_so() -> None:
 def test_one_subject_counts_for_a_quarter_at_the_most() -> None:
     health = CircuitBreaker(20)
     for subject in ("foo", "bar", "baz"):
-        with asking_about(subject):
-            for _ in range(100):
-                health.failed(HOST)
+        for _ in range(100):
+            health.failed(HOST, subject)
     assert not health.is_down(HOST)
-    with asking_about("foobar"):
-        for _ in range(4):
-            health.failed(HOST)
-        assert not health.is_down(HOST)
-        health.failed(HOST)
+    for _ in range(4):
+        health.failed(HOST, "foobar")
+    assert not health.is_down(HOST)
+    health.failed(HOST, "foobar")
     assert health.is_down(HOST)
 
 
 def test_after_a_success_a_subject_counts_anew() -> None:
     health = CircuitBreaker(4)
     for _ in range(4):
-        with asking_about("foo"):
-            health.failed(HOST)
+        health.failed(HOST, "foo")
         health.succeeded(HOST)
     for subject in ("foo", "bar", "baz", "foobar"):
-        with asking_about(subject):
-            health.failed(HOST)
+        health.failed(HOST, subject)
     assert health.is_down(HOST)
 
 

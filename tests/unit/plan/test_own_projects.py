@@ -13,7 +13,7 @@ from tests.support.verifying import verify
 PAGE = '<!DOCTYPE html><html><body><a href="../../packages/own/tool-1.0.tar.gz">tool-1.0.tar.gz</a></body></html>'
 WARNING = "upstream never had tool"
 
-pytestmark = pytest.mark.usefixtures("helped_or_not", "either_kind_of_folder")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not", "either_kind_of_folder")
 
 
 @pytest.fixture(params=["false", "true"], ids=["plain folders", "hash-index"])

@@ -18,7 +18,7 @@ from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
 from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
 DAY, MINUTE = 86_400.0, 60.0
 NOW = 1_800_000_000.0
@@ -39,7 +39,7 @@ class Clock:
         return sorted(each.path.split("/")[2] for each in rig.pypi.page_requests())
 
 
-@pytest.fixture(params=[HURRIED, HELPED], ids=["alone", "with helpers"])
+@pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def clock(rig: Rig, request: pytest.FixtureRequest) -> Clock:
     rig.pace = request.param
     return Clock(rig)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("helped_or_not")
+pytestmark = pytest.mark.usefixtures("in_processes_or_not")
 
 LATEST = "[plugins]\nenabled =\n    latest_release\n[latest_release]\nkeep = 1\n"
 PLATFORMS = "[plugins]\nenabled =\n    exclude_platform\n[blocklist]\nplatforms = py3\n"

@@ -70,7 +70,7 @@ def test_without_a_strong_etag_a_download_begins_anew(pypi: FakePyPI, bench: Ben
     part.write_bytes(uploaded.content[:500_000])
     bench.storage.sweep_all((), [task.path])
     if etag is not None:
-        bench.inventory.note_partial(task.path, etag)
+        bench.sync.partials[task.path] = etag
     bench.sync.sync(task)
     assert [request.headers.get("Range") for request in pypi.file_requests()] == [None]
     assert bench.stored() == {uploaded.filename: uploaded.content}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import MalformedResponseError, NotFoundError, UpstreamError, UpstreamUnavailableError
-from bandersnatch.http.body import Resume
 from bandersnatch.model import ListedProject
-from bandersnatch.upstream.index import MAX_METADATA_BYTES, SIMPLE_JSON, FetchedPage, Upstream
+from bandersnatch.upstream.documents import MAX_METADATA_BYTES, SIMPLE_JSON, FetchedPage
+from bandersnatch.upstream.index import Upstream
 from tests.support.builders import SAMPLE, encoded, make_fetcher, named, wire_page
 from tests.support.fakepypi import Body, Edit, FakePyPI, Fault, SerialHeader, Status
 
@@ -153,44 +153,30 @@ def test_an_etag_that_can_not_be_sent_back_is_an_error_of_upstream(pypi: FakePyP
         upstream.project_page(SAMPLE, '"a\nb"')
 
 
-# Metadata, files, legacy JSON, the root index
+# Metadata, legacy JSON, the root index
+
+
+def metadata_of(upstream: Upstream, url: str, sha256: str) -> bytes:
+    return upstream.finish(upstream.documents.metadata(url, sha256, SAMPLE))
 
 
 def test_core_metadata_is_fetched(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0")
     assert file.metadata is not None
     sha256 = hashlib.sha256(file.metadata).hexdigest()
-    assert upstream.metadata(f"{pypi.url}{file.url_path}", sha256) == file.metadata
+    assert metadata_of(upstream, f"{pypi.url}{file.url_path}", sha256) == file.metadata
 
 
 def test_core_metadata_that_is_not_there_is_not_found(pypi: FakePyPI, upstream: Upstream) -> None:
     file = pypi.add_file("sample", "1.0", kind="sdist")
     with pytest.raises(NotFoundError, match=r"\.metadata: not found$"):
-        upstream.metadata(f"{pypi.url}{file.url_path}", "")
+        metadata_of(upstream, f"{pypi.url}{file.url_path}", "")
 
 
 def test_core_metadata_larger_than_any_is_malformed(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.fault("/x.metadata", Status(200, {}, b"x" * (MAX_METADATA_BYTES + 1)))
     with pytest.raises(MalformedResponseError, match="is larger than"):
-        upstream.metadata(f"{pypi.url}/x", "")
-
-
-def test_a_file_is_read_piece_by_piece(pypi: FakePyPI, upstream: Upstream) -> None:
-    file = pypi.add_file("sample", "1.0", size=300_000)
-    with upstream.file(f"{pypi.url}{file.url_path}", file.size) as body:
-        chunks = list(body.chunks())
-    assert b"".join(chunks) == file.content
-    assert len(chunks) > 1
-
-
-def test_a_file_is_gone_on_with(pypi: FakePyPI, upstream: Upstream) -> None:
-    file = pypi.add_file("sample", "1.0", size=300_000)
-    url = f"{pypi.url}{file.url_path}"
-    with upstream.file(url, file.size) as body:
-        etag = body.etag or ""
-    with upstream.file(url, file.size, Resume(200_000, etag, file.size)) as body:
-        assert body.offset == 200_000
-        assert b"".join(body.chunks()) == file.content[200_000:]
+        metadata_of(upstream, f"{pypi.url}/x", "")
 
 
 def test_the_legacy_json_is_fetched_as_it_is(pypi: FakePyPI, upstream: Upstream) -> None:

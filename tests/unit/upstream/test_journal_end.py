@@ -3,7 +3,7 @@
 import pytest
 
 from bandersnatch.errors import InterruptedRunError, UpstreamError
-from bandersnatch.upstream.journal_end import LEEWAY, JournalEnd, UnaskedError
+from bandersnatch.upstream.journal_end import LEEWAY, JournalEnd
 
 
 class Journal:
@@ -77,10 +77,12 @@ def test_a_run_that_is_to_stop_ends_here_too() -> None:
         end.reaches(2)
 
 
-def test_another_process_knows_the_same_and_asks_nothing() -> None:
+def test_another_process_knows_the_same_and_asks_by_itself() -> None:
     end = JournalEnd(Journal())
     end.learn(100)
-    twin = end.twin()
+    others = Journal(101)
+    twin = end.twin(others)
     assert twin.reaches(100)
-    with pytest.raises(UnaskedError):
-        twin.reaches(101)
+    assert others.asked == 0
+    assert twin.reaches(101)
+    assert others.asked == 1

@@ -24,32 +24,36 @@ def tree_of(legacy: LegacyJson) -> dict[str, Any]:
     return tree
 
 
+def fetched(upstream: Upstream, required_serial: int) -> LegacyJson:
+    return upstream.finish(fetch_legacy_json(upstream.documents, FOO, required_serial))
+
+
 def file(name: str) -> dict[str, str]:
     return {"filename": name}
 
 
 def test_the_bytes_are_those_of_upstream(upstream: Upstream, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
-    tree = tree_of(fetch_legacy_json(upstream, FOO, pypi.project_serial("foo")))
+    tree = tree_of(fetched(upstream, pypi.project_serial("foo")))
     assert (tree["info"]["name"], list(tree["releases"])) == ("foo", ["1.0"])
 
 
 def test_a_document_that_upstream_does_not_have_is_none(upstream: Upstream) -> None:
-    assert fetch_legacy_json(upstream, FOO, 1) == LegacyJson(None)
+    assert fetched(upstream, 1) == LegacyJson(None)
 
 
 def test_one_that_is_older_than_required_is_refused(upstream: Upstream, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     serial = pypi.project_serial("foo")
     with pytest.raises(StaleMetadataError, match=rf"foo: .*\b{serial + 1}\b.*\b{serial}\b"):
-        fetch_legacy_json(upstream, FOO, serial + 1)
+        fetched(upstream, serial + 1)
 
 
 def test_one_that_can_not_be_had_is_an_error(upstream: Upstream, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault("/pypi/foo/json", Status(503), times=None)
     with pytest.raises(UpstreamError):
-        fetch_legacy_json(upstream, FOO, 1)
+        fetched(upstream, 1)
 
 
 def test_dropped_files_go_and_so_do_releases_that_lose_all_of_theirs() -> None:

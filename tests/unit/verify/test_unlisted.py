@@ -3,10 +3,10 @@
 import os
 import re
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from threading import get_ident
 
 import pytest
 from msgspec.structs import replace
@@ -275,12 +275,20 @@ def test_a_dry_run_keeps_no_record_of_its_search(held: Rig) -> None:
 
 
 def verify_for(rig: Rig, ticks: int) -> VerifyReport:
-    """Verify with a clock that goes on by one whenever somebody looks at it, and a budget of so much."""
+    """Verify with a clock that goes on by one whenever this thread looks at it, and a budget of so much."""
+    ticks_so_far, ours = count(), get_ident()
+    last = 0
+
+    def clock() -> float:
+        nonlocal last
+        last = next(ticks_so_far) if get_ident() == ours else last
+        return last
+
     config = Config.load(rig.write_config())
     settings = VerifySettings(delete_unlisted=True, budget_seconds=ticks)
-    with rig.equipment(config) as made, ThreadPoolExecutor(1) as executor:
-        pace = replace(HURRIED, clock=count().__next__)
-        return Verification(config, replace(made, executor=executor), settings, lambda *_: None, pace).run()
+    with rig.equipment(config) as made:
+        pace = replace(HURRIED, clock=clock)
+        return Verification(config, made, settings, lambda *_: None, pace).run()
 
 
 def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_on(held: Rig) -> None:
@@ -290,13 +298,14 @@ def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_o
     for wheel in wheels:
         wheel.write_bytes(b"short")
     made = [path for path in made if path.suffix != ".part"]  # that may be of a wheel that is written anew first
-    first = verify_for(held, 60)
+    first = verify_for(held, 20)
     assert "the search for unlisted files is incomplete" in first.summary()
-    assert (first.is_complete, first.unlisted_sought) == (False, False)
+    assert not first.unlisted_sought
     assert all(path.exists() for path in made)
-    runs = (verify_for(held, 60) for _ in range(30))
+    runs = (verify_for(held, 20) for _ in range(30))
     assert any(run.unlisted_sought and not any(path.read_bytes() == b"short" for path in wheels) for run in runs)
     assert not any(path.exists() for path in made)
+    assert verify_for(held, 100_000).is_complete  # the last one may have left what it was about to touch
     held.assert_matches()
 
 

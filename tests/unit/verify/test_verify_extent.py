@@ -1,10 +1,8 @@
 """``verify``: how far it goes, what stops it, and when it does not come to work."""
 
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from msgspec.structs import replace
 
 from bandersnatch.cli.verify import read_duration
 from bandersnatch.config.config import Config
@@ -46,7 +44,7 @@ def test_interrupted_verification_goes_on_with_the_others(held: Rig, pypi: FakeP
     assert NAMES[3] in others
     pypi.clear_faults()
     pypi.clear_requests()
-    assert verify_here(held, VerifySettings(), threads=1).verified == len(NAMES)
+    assert verify_here(held, VerifySettings(), workers=1).verified == len(NAMES)
     asked = [request.path.split("/")[2] for request in pypi.page_requests()]
     assert asked[: len(others)] == others
     assert set(asked[len(others) :]) == done
@@ -146,11 +144,11 @@ def test_lock_is_honoured_but_by_dry_runs(held: Rig, pypi: FakePyPI) -> None:
         process.communicate()
 
 
-def verify_here(rig: Rig, settings: VerifySettings, threads: int = 4) -> VerifyReport:
-    """Verify in this process, without the waits between attempts; with one thread, in a fixed order."""
-    config = Config.load(rig.write_config())
-    with rig.equipment(config) as equipment, ThreadPoolExecutor(threads) as executor:
-        return Verification(config, replace(equipment, executor=executor), settings, lambda *_: None, HURRIED).run()
+def verify_here(rig: Rig, settings: VerifySettings, workers: int = 4) -> VerifyReport:
+    """Verify in this process, without the waits between attempts; with one request at a time, in a fixed order."""
+    config = Config.load(rig.write_config(workers=str(workers)))
+    with rig.equipment(config) as equipment:
+        return Verification(config, equipment, settings, lambda *_: None, HURRIED).run()
 
 
 def test_index_that_is_down_ends_the_verification(held: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:

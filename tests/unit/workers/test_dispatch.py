@@ -1,191 +1,324 @@
-"""Orders go to helpers in batches, and to packages where helpers leave them; each has one outcome."""
+"""Jobs go to an executor of workers, and each project has one result, however many workers it took."""
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError, StorageError
-from bandersnatch.project.job import Job
+from bandersnatch.errors import InterruptedRunError, StorageError, UpstreamUnavailableError
+from bandersnatch.project.job import Job, Result
 from bandersnatch.project.job_context import JobContext
-from bandersnatch.project.report import Failure, Gone, Outcome, Settled
-from bandersnatch.state.todo import TodoEntry
+from bandersnatch.project.package import SHARED_FILES, failure, work_on_project
+from bandersnatch.project.report import Failure, Settled
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.storage.layout import INVENTORY, StoredPath
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.dispatch import JOBS_TOGETHER, Dispatcher
-from bandersnatch.workers.project_batch import Announced, BatchResult, HelpedJob
+from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.pool import WorkerLostError
+from bandersnatch.workers.scheduler import Schedule
 from tests.support.builders import named
-from tests.support.fakepypi import FakePyPI
-from tests.support.rig import Rig
+from tests.support.fakepypi import Call, FakePyPI, ShortBody, Stall, Status, UploadedFile
+from tests.support.rig import IN_PROCESSES, Rig
+from tests.support.working import pool_of, working_context
 
-MOST_PACKAGES = 5
-Work = Callable[[Sequence[HelpedJob]], BatchResult | None]
-
-
-class Stand:
-    """A dispatcher with helpers that do what the test says, and the outcomes that it reports."""
-
-    def __init__(self, context: JobContext, work: Work, number: int = 2) -> None:
-        self.number, self._work = number, work
-        self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
-        self.batches: list[int] = []
-        self.dispatcher = Dispatcher(self, replace(context, report=self.outcomes.put), MOST_PACKAGES)  # type: ignore[arg-type]
-
-    def work_on_projects(
-        self, jobs: Sequence[HelpedJob], take_note: Callable[[Sequence[Announced]], None]
-    ) -> BatchResult | None:
-        self.batches.append(len(jobs))
-        return self._work(jobs)
-
-    def start(self, number: int) -> set[str]:
-        """Give so many orders; return their projects."""
-        projects = {f"project-{each}" for each in range(number)}
-        for project in projects:
-            self.dispatcher.start(Job(named(project), TodoEntry(project, 1, Expectation.CONTENT)))
-        return projects
-
-    def take(self, number: int) -> list[Outcome]:
-        return [self.outcomes.get(timeout=30) for _ in range(number)]
+CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
+several_cores = pytest.mark.skipif(len(CORES) < 2, reason="worker processes need Linux and two cores")
 
 
-def settle_all(jobs: Sequence[HelpedJob]) -> BatchResult:
-    return BatchResult([Settled(each.job.project, 1, changed=False) for each in jobs])
+@pytest.fixture
+def context(rig: Rig) -> Iterator[JobContext]:
+    with working_context(rig) as context:
+        yield context
 
 
-def settle_half(jobs: Sequence[HelpedJob]) -> BatchResult:
-    return settle_all(jobs[::2])
+@pytest.fixture
+def inventory(rig: Rig) -> Iterator[Inventory]:
+    rig.write_config()
+    with closing(Inventory(rig.directory / INVENTORY)) as inventory:
+        inventory.open()
+        yield inventory
 
 
-def leave_all(_: Sequence[HelpedJob]) -> BatchResult:
-    return BatchResult()
-
-
-def be_dead(_: Sequence[HelpedJob]) -> None:
-    return None
-
-
-class BusyHelper:
-    """Begins a batch, and settles it when it may go on."""
+class Held(Executor):
+    """Keeps jobs until the test says what came of them."""
 
     def __init__(self) -> None:
-        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.given: list[tuple[Job, Future[Result]]] = []
+        self.refuses = False
 
-    def work(self, jobs: Sequence[HelpedJob]) -> BatchResult:
-        self.begun.set()
-        assert self.go_on.wait(30)
-        return settle_all(jobs)
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.refuses:
+            raise RuntimeError("the pool was shut down")
+        future: Future[Any] = Future()
+        self.given.append((args[0], future))
+        return future
 
+    def projects(self) -> list[str]:
+        return [job.project for job, _ in self.given]
 
-@pytest.mark.parametrize("work", [settle_all, settle_half, leave_all, be_dead])
-@pytest.mark.parametrize("number", [1, 5, 3 * JOBS_TOGETHER])
-def test_each_order_has_one_outcome(rig: Rig, pypi: FakePyPI, context: JobContext, work: Work, number: int) -> None:
-    for each in range(number):
-        pypi.add_file(f"project-{each}", "1.0", kind="sdist")
-    stand = Stand(context, work)
-    projects = stand.start(number)
-    outcomes = stand.take(number)
-    assert {outcome.project for outcome in outcomes} == projects
-    assert all(isinstance(outcome, Settled) for outcome in outcomes)
-    assert stand.outcomes.empty()
-    assert max(stand.batches) <= JOBS_TOGETHER
+    def settle(self) -> None:
+        """The first job is done."""
+        job, future = self.given.pop(0)
+        future.set_result(settled(job.project))
 
-
-def test_what_a_helper_does_not_settle_is_settled_by_a_package(rig: Rig, pypi: FakePyPI, context: JobContext) -> None:
-    for each in range(8):
-        pypi.add_file(f"project-{each}", "1.0", kind="sdist")
-    stand = Stand(context, be_dead)
-    stand.start(8)
-    assert {(type(outcome), outcome.changed) for outcome in stand.take(8) if isinstance(outcome, Settled)} == {
-        (Settled, True)
-    }
-    assert len(list((rig.web / "simple").iterdir())) == 8
+    def lose(self) -> None:
+        """The worker that has the first job is lost."""
+        self.given.pop(0)[1].set_exception(WorkerLostError())
 
 
-def test_the_last_orders_are_shared_by_all_helpers(context: JobContext) -> None:
-    helper = BusyHelper()
-    stand = Stand(context, helper.work, number=1)
-    stand.start(1)
-    assert helper.begun.wait(30)
-    stand.number = 4
-    stand.start(8)
-    helper.go_on.set()
-    stand.take(9)
-    assert sorted(stand.batches, reverse=True)[0] <= 2  # a fourth of eight
+def settled(project: str) -> Result:
+    return Result(Settled(named(project), 1, changed=False))
+
+
+def failed(project: NormalizedName, error: Exception) -> Result:
+    return Result(failure(project, error))
+
+
+def schedule_of(*projects: str, expectation: Expectation = Expectation.CONTENT) -> Schedule:
+    todo = TodoList(9, {named(project): TodoEntry(project, 1, expectation) for project in projects})
+    return Schedule(todo, todo, recheck=False, stale_delays=())
+
+
+def dispatcher_of(
+    executor: Executor, inventory: Inventory, is_stopped: Callable[[], bool] = lambda: False
+) -> Dispatcher[Result]:
+    return Dispatcher(executor, work_on_project, failed, inventory, is_stopped)
+
+
+def in_turn(act: Callable[[], object]) -> Callable[[], bool]:
+    """Return what a dispatcher asks each time that it looks for results, whether the run is stopped: it acts, and is not."""
+
+    def is_stopped() -> bool:
+        act()
+        return False
+
+    return is_stopped
+
+
+# One result for each project
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=several_cores)])
+@pytest.mark.parametrize("number", [1, 5, 200])
+def test_each_job_has_one_result(
+    pypi: FakePyPI, context: JobContext, inventory: Inventory, workers: int, number: int
+) -> None:
+    names = [f"project-{each}" for each in range(number)]
+    for name in names:
+        pypi.add_file(name, "1.0", kind="sdist")
+    with pool_of(context, pypi, workers) as pool:
+        work = dispatcher_of(pool, inventory).work(schedule_of(*names), pool.window)
+        results = [result for results in work for result in results]
+    assert sorted(result.outcome.project for result in results) == sorted(names)
+    assert all(isinstance(result.outcome, Settled) and result.outcome.changed for result in results)
+
+
+def test_so_many_projects_are_given_at_a_time_as_the_window_is_wide(inventory: Inventory) -> None:
+    executor, most = Held(), 0
+    names = [f"project-{each}" for each in range(10)]
+
+    def settle_one() -> None:
+        nonlocal most
+        most = max(most, len(executor.given))
+        if executor.given:
+            executor.settle()
+
+    work = dispatcher_of(executor, inventory, in_turn(settle_one)).work(schedule_of(*names), 3)
+    assert sorted(result.outcome.project for results in work for result in results) == names
+    assert most == 3
 
 
 @pytest.mark.parametrize("error", [StorageError("x", "write", "why"), ValueError("a bug of ours")])
-def test_an_error_is_the_outcome_of_all_orders_of_its_batch(context: JobContext, error: Exception) -> None:
-    def work(_: Sequence[HelpedJob]) -> BatchResult:
-        raise error
+def test_an_error_of_a_worker_is_the_outcome_of_its_job(inventory: Inventory, error: Exception) -> None:
+    executor = Held()
 
-    stand = Stand(context, work)
-    stand.start(10)
-    assert [outcome.error for outcome in stand.take(10) if isinstance(outcome, Failure)] == [error] * 10
+    def fail() -> None:
+        while executor.given:
+            executor.given.pop()[1].set_exception(error)
 
-
-def test_what_is_not_begun_when_the_run_ends_has_an_outcome_all_the_same(context: JobContext) -> None:
-    stand = Stand(replace(context, is_stopped=lambda: True), settle_all)
-    stand.start(10)
-    assert {type(outcome.error) for outcome in stand.take(10) if isinstance(outcome, Failure)} == {InterruptedRunError}
-    assert stand.batches == []
+    ((result,),) = dispatcher_of(executor, inventory, in_turn(fail)).work(schedule_of("foo"), 5)
+    assert isinstance(result.outcome, Failure)
+    assert str(error) in str(result.outcome.error)
 
 
-@pytest.mark.parametrize(("is_stopped", "error"), [(True, InterruptedRunError), (False, RuntimeError)])
-def test_a_pool_that_takes_no_task_is_told(context: JobContext, is_stopped: bool, error: type[Exception]) -> None:
-    """It was shut down, or can't start a thread; then the projects have failed, and nobody asked for it."""
-    executor = ThreadPoolExecutor(1)
-    executor.shutdown()
-    stand = Stand(replace(context, executor=executor, is_stopped=lambda: is_stopped), settle_all)
-    stand.start(3)
-    assert {type(outcome.error) for outcome in stand.take(3) if isinstance(outcome, Failure)} == {error}
+def test_a_pool_that_takes_no_job_is_told(inventory: Inventory) -> None:
+    executor = Held()
+    executor.refuses = True
+    ((result,),) = dispatcher_of(executor, inventory).work(schedule_of("foo"), 5)
+    assert isinstance(result.outcome, Failure)
+    assert "the pool was shut down" in str(result.outcome.error)
 
 
-def test_orders_that_wait_can_be_withdrawn_but_for_some(context: JobContext) -> None:
-    helper = BusyHelper()
-    stand = Stand(context, helper.work, number=1)
-    stand.start(1)
-    assert helper.begun.wait(30)
-    for number, expectation in enumerate([Expectation.CONTENT, Expectation.REMOVED, Expectation.LISTED]):
-        stand.dispatcher.start(Job(named(f"waits-{number}"), TodoEntry("x", 1, expectation)))
-    assert stand.dispatcher.withdraw({Expectation.REMOVED}) == 2
-    withdrawn = stand.take(2)
-    assert [outcome.project for outcome in withdrawn] == ["waits-0", "waits-2"]
-    assert {type(outcome.error) for outcome in withdrawn if isinstance(outcome, Failure)} == {InterruptedRunError}
-    helper.go_on.set()
-    assert {outcome.project for outcome in stand.take(2)} == {"project-0", "waits-1"}
+def test_a_run_that_is_asked_to_stop_gives_no_more_jobs(inventory: Inventory) -> None:
+    executor = Held()
+    with pytest.raises(InterruptedRunError):
+        list(dispatcher_of(executor, inventory, lambda: True).work(schedule_of("foo"), 5))
+    assert executor.given == []
 
 
-def test_what_nobody_asked_for_is_no_outcome(context: JobContext) -> None:
-    def work(jobs: Sequence[HelpedJob]) -> BatchResult:
-        return BatchResult([*settle_all(jobs).outcomes, Settled(named("stranger"), 1, changed=False)])
-
-    stand = Stand(context, work)
-    stand.start(3)
-    assert "stranger" not in {outcome.project for outcome in stand.take(3)}
-    assert stand.outcomes.empty()
+# Withdrawn
 
 
-def test_no_more_orders_are_taken_while_too_many_packages_are_under_way(pypi: FakePyPI, context: JobContext) -> None:
-    """Each package may hold a large page; here none of them gets on, until the pool may work on them."""
-    held: SimpleQueue[Callable[[], object]] = SimpleQueue()
+def test_jobs_that_wait_can_be_withdrawn_but_for_some(inventory: Inventory) -> None:
+    executor = Held()
+    expectations = [Expectation.CONTENT, Expectation.REMOVED, Expectation.LISTED, Expectation.CONTENT]
+    entries = {named(f"foo-{number}"): TodoEntry("foo", number, each) for number, each in enumerate(expectations, 1)}
+    schedule = Schedule(TodoList(9, entries), entries, recheck=False, stale_delays=())
+    withdrawn: list[int] = []
 
-    class Held(ThreadPoolExecutor):
-        """Keeps back the tasks of packages."""
+    def withdraw() -> None:
+        if len(executor.given) == 4 and not withdrawn:
+            executor.given[3][1].set_running_or_notify_cancel()  # a worker has it
+            withdrawn.append(dispatcher.withdraw({Expectation.REMOVED}))
+            executor.given[1][1].set_result(settled("foo-2"))
+            executor.given[3][1].set_result(settled("foo-4"))
 
-        def submit(self, task, /, *arguments, **keywords):  # type: ignore[no-untyped-def]
-            if task.__name__ == "_serve":
-                return super().submit(task)
-            held.put(lambda: task(*arguments, **keywords))
-            return None
+    dispatcher = dispatcher_of(executor, inventory, in_turn(withdraw))
+    results = [result for results in dispatcher.work(schedule, 9) for result in results]
+    assert withdrawn == [2]
+    outcomes = {str(result.outcome.project): result.outcome for result in results}
+    assert isinstance(outcomes["foo-2"], Settled)
+    assert isinstance(outcomes["foo-4"], Settled)
+    errors = [each.error for each in outcomes.values() if isinstance(each, Failure)]
+    assert [type(error) for error in errors] == [InterruptedRunError] * 2
 
-    with Held(2) as executor:
-        stand = Stand(replace(context, executor=executor), be_dead, number=1)
-        stand.start(3 * JOBS_TOGETHER)
-        taken = 0
-        while taken < 3 * JOBS_TOGETHER:
-            held.get(timeout=30)()
-            taken += 1
-            assert held.qsize() + 1 <= MOST_PACKAGES + JOBS_TOGETHER
-        assert all(isinstance(outcome, Failure | Gone) for outcome in stand.take(3 * JOBS_TOGETHER))
+
+# Lost
+
+
+@pytest.mark.parametrize(("losses", "is_done"), [(1, True), (2, True), (3, False)])
+def test_a_project_whose_worker_is_lost_is_begun_anew_but_not_for_ever(
+    inventory: Inventory, losses: int, is_done: bool
+) -> None:
+    executor, lost = Held(), 0
+
+    def lose() -> None:
+        nonlocal lost
+        if executor.given and lost < losses:
+            lost += 1
+            executor.lose()
+        elif executor.given:
+            executor.settle()
+
+    ((result,),) = dispatcher_of(executor, inventory, in_turn(lose)).work(schedule_of("foo"), 5)
+    assert isinstance(result.outcome, Settled) == is_done
+    assert lost == losses
+    assert executor.given == []
+
+
+def test_a_project_that_is_begun_anew_knows_what_the_lost_worker_has_left(inventory: Inventory) -> None:
+    executor, seen = Held(), []
+    path = StoredPath("web/packages/aa/foo-1.0.tar.gz")
+
+    def lose() -> None:
+        for job, _ in executor.given:
+            seen.append((job.unsettled, dict(job.partials)))
+        if len(seen) == 1:
+            inventory.note_unsettled([(named("foo"), path)])
+            inventory.note_partial(path, '"etag"')
+            executor.lose()
+        elif executor.given:
+            executor.settle()
+
+    list(dispatcher_of(executor, inventory, in_turn(lose)).work(schedule_of("foo"), 5))
+    assert seen == [(frozenset(), {}), (frozenset({path}), {path: '"etag"'})]
+
+
+# Shared out
+
+
+def add_files(pypi: FakePyPI, number: int) -> list[UploadedFile]:
+    return [pypi.add_file("many", f"{each}.0", kind="sdist") for each in range(number)]
+
+
+def askers(pypi: FakePyPI) -> Counter[int | None]:
+    """Return how many files each process has asked for."""
+    return Counter(request.asker for request in pypi.file_requests())
+
+
+@pytest.mark.slow
+@several_cores
+def test_five_thousand_files_of_one_project_keep_all_workers_busy(rig: Rig, pypi: FakePyPI) -> None:
+    add_files(pypi, 5_000)
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert len(pypi.page_requests()) == 1
+    by_process = askers(pypi)
+    assert by_process.total() == 5_000
+    assert os.getpid() not in by_process
+    assert len(by_process) == min(len(CORES), 2)  # for 4 requests in flight
+    assert min(by_process.values()) > 1_000
+    rig.assert_matches()
+
+
+@several_cores
+@pytest.mark.parametrize("extra", [0, 1])
+def test_each_file_of_a_project_is_asked_for_once_shared_out_or_not(rig: Rig, pypi: FakePyPI, extra: int) -> None:
+    files = add_files(pypi, SHARED_FILES + extra)
+    pypi.add_file("few", "1.0")
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert sorted(request.path for request in pypi.page_requests()) == ["/simple/few/", "/simple/many/"]
+    asked = [request for request in pypi.file_requests() if request.path in {file.url_path for file in files}]
+    assert len(asked) == len(files)
+    rig.assert_matches()
+
+
+@several_cores
+def test_a_share_that_fails_is_one_failure_and_nothing_is_published(rig: Rig, pypi: FakePyPI) -> None:
+    files = add_files(pypi, 3 * SHARED_FILES)
+    pypi.fault(files[40].url_path, Status(503), times=None)
+    report = rig.run(pace=IN_PROCESSES)
+    (failed,) = report.failures
+    assert failed.project == "many"
+    assert isinstance(failed.error, UpstreamUnavailableError)
+    assert not (rig.web / "simple/many").exists()
+    pypi.clear_faults()
+    pypi.clear_requests()
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert [request.path for request in pypi.file_requests()] == [files[40].url_path]
+    rig.assert_matches()
+
+
+@several_cores
+@pytest.mark.parametrize("number", [0, 100, 191])
+def test_a_worker_that_is_lost_in_the_middle_of_a_share_costs_no_file(rig: Rig, pypi: FakePyPI, number: int) -> None:
+    files = add_files(pypi, 3 * SHARED_FILES)
+
+    def kill_asker() -> None:
+        (asker,) = {each.asker for each in pypi.file_requests() if each.path == files[number].url_path}
+        assert asker not in (None, os.getpid())
+        os.kill(asker, signal.SIGKILL)
+
+    pypi.fault(files[number].url_path, Call(kill_asker, Stall()))
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    rig.assert_matches()
+    assert list(rig.directory.rglob("*.reserved")) == []
+    with closing(Inventory(rig.directory / INVENTORY)) as inventory:
+        inventory.open()
+        assert inventory.all_unsettled() == []
+    pypi.clear_requests()
+    rig.run(pace=IN_PROCESSES)
+    assert pypi.file_requests() == []
+
+
+@several_cores
+def test_files_of_a_shared_out_project_that_were_half_written_are_known_to_be(rig: Rig, pypi: FakePyPI) -> None:
+    """They are resumed by the next run."""
+    add_files(pypi, SHARED_FILES)
+    large = pypi.add_file("many", "900.0", kind="sdist", size=2_000_000)
+    pypi.fault(large.url_path, ShortBody(1_500_000))
+    pypi.fault(large.url_path, Status(403), times=None)
+    assert len(rig.run(pace=IN_PROCESSES).failures) == 1
+    pypi.clear_faults()
+    pypi.clear_requests()
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    (request,) = pypi.file_requests()
+    assert request.headers["Range"].startswith("bytes=")
+    rig.assert_matches()

@@ -1,43 +1,45 @@
-"""Helper processes: the mirror is the same with them, and whatever becomes of them."""
+"""Workers in processes: the mirror is the same with them, and whatever becomes of them."""
 
 import itertools
 import logging
 import multiprocessing
 import os
-import resource
-import select
 import signal
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import pytest
-from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.project.equipment import Pace
-from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
-from bandersnatch.state.todo import TodoEntry
+from bandersnatch.project.package import work_on_project
+from bandersnatch.project.report import Failure
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.pool import helping
-from bandersnatch.workers.project_batch import Announced, HelpedJob
+from bandersnatch.workers.pool import WorkerLostError, workers_wanted
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
-from tests.support.rig import HELPED, HURRIED, Rig
+from tests.support.processes import awaited_end, children
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.umask import umask
-from tests.support.waiting_helper import waiting_storage
+from tests.support.waiting_worker import waiting_storage
+from tests.support.working import make_job, pool_of, working_context
 
 CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
-pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need Linux and two cores")
+pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="worker processes need Linux and two cores")
+
+
+@pytest.fixture
+def context(rig: Rig) -> Iterator[JobContext]:
+    with working_context(rig) as context:
+        yield context
 
 
 def add_projects(pypi: FakePyPI) -> list[UploadedFile]:
@@ -56,34 +58,9 @@ def half_written(rig: Rig) -> list[Path]:
     return list(rig.directory.rglob("*.part"))
 
 
-def helpers() -> list[int]:
-    """Return the helpers of a run in this process."""
+def workers() -> list[int]:
+    """Return the worker processes of a run in this process."""
     return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
-
-
-def children(parent: int) -> list[int]:
-    """Return the processes that a process has started."""
-    pids = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            content = path.read_text()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(content.rpartition(")")[2].split()[1]) == parent:
-            pids.append(int(path.parent.name))
-    return pids
-
-
-@contextmanager
-def awaited_end(pids: list[int]) -> Iterator[None]:
-    """Wait, at the end of the block, for the end of processes that run now."""
-    with ExitStack() as stack:
-        descriptors = [os.pidfd_open(pid) for pid in pids]
-        for descriptor in descriptors:
-            stack.callback(os.close, descriptor)
-        yield
-        for descriptor in descriptors:
-            assert select.select([descriptor], [], [], 30)[0], "a helper has not ended"
 
 
 @contextmanager
@@ -96,62 +73,68 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, CORES)
 
 
-@contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """Let this process open nothing further."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+def reserved(rig: Rig) -> list[Path]:
+    """Return what is left of what workers have written down before they touched anything."""
+    return list(rig.directory.rglob("*.reserved"))
 
 
-# Whether there are any
+# How many there are
 
 
-def test_a_run_does_without_helpers_that_can_not_be_started(
-    pypi: FakePyPI, context: JobContext, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("in_flight", "expected"), [(1, 1), (3, 1), (4, 2), (10, min(len(CORES), 4))])
+def test_there_is_a_process_for_each_core_but_none_for_few_requests_in_flight(in_flight: int, expected: int) -> None:
+    assert workers_wanted(in_flight) == expected
+
+
+def test_one_core_is_worth_no_processes() -> None:
+    with one_core():
+        assert workers_wanted(10) == 1
+
+
+def test_one_worker_is_a_thread(pypi: FakePyPI, context: JobContext) -> None:
+    with pool_of(context, pypi, 1) as pool:
+        assert pool.number == 1
+        assert workers() == []
+
+
+def test_several_workers_are_processes_which_end_with_the_pool(pypi: FakePyPI, context: JobContext) -> None:
+    with pool_of(context, pypi, 3) as pool:
+        assert pool.number == len(workers()) == 3
+    assert workers() == []
+
+
+def test_a_run_does_without_processes_that_can_not_be_started(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with no_more_descriptors(), helping(context, HttpConfig(pypi.url)) as found:
-        assert found is None
-        assert helpers() == []
-    assert "a helper process can't be started: [Errno 24] Too many open files" in caplog.text
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    add_projects(pypi)
+    monkeypatch.setattr(os, "fork", refuse)
+    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert pypi.pages_for_others == 0
+    reason = "[Errno 11] Resource temporarily unavailable"
+    assert f"a worker process can't be started: {reason}; the run goes on without it" in caplog.messages
+    rig.assert_matches()
 
 
-@pytest.mark.parametrize(("workers", "expected"), [(1, 0), (3, 0), (4, 2), (10, min(len(CORES), 4))])
-def test_there_is_a_helper_for_each_core_but_none_for_few_workers(
-    pypi: FakePyPI, context: JobContext, workers: int, expected: int
+@pytest.mark.parametrize(("pace", "expected"), [(IN_PROCESSES, 2), (HURRIED, 0)])
+def test_a_long_todo_list_has_processes_and_a_short_one_a_thread(
+    rig: Rig, pypi: FakePyPI, pace: Pace, expected: int
 ) -> None:
-    with helping(context, HttpConfig(pypi.url, workers=workers)) as found:
-        assert len(helpers()) == expected
-        assert (found is None) == (expected == 0)
-    assert helpers() == []
-
-
-def test_there_is_none_where_there_is_one_core(pypi: FakePyPI, context: JobContext) -> None:
-    with one_core(), helping(context, HttpConfig(pypi.url, workers=10)) as found:
-        assert helpers() == []
-        assert found is None
-
-
-@pytest.mark.parametrize(("pace", "expected"), [(HELPED, True), (HURRIED, False)])
-def test_a_long_todo_list_is_helped_and_a_short_one_is_not(
-    rig: Rig, pypi: FakePyPI, pace: Pace, expected: bool
-) -> None:
-    there: list[bool] = []
-    pypi.fault(add_projects(pypi)[3].url_path, Call(lambda: there.append(bool(helpers()))))
+    there: list[int] = []
+    pypi.fault(add_projects(pypi)[3].url_path, Call(lambda: there.append(len(workers()))))
     rig.run(pace=pace)
     assert there == [expected]
-    assert helpers() == []
+    assert workers() == []
 
 
 # What they do
 
 
-def test_the_mirror_is_the_same_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+def test_the_mirror_is_the_same_in_processes(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
-    report = rig.run(pace=HELPED)
+    report = rig.run(pace=IN_PROCESSES)
     assert report.failures == []
     assert (report.files, report.size_bytes) == (len(files), sum(file.size for file in files))
     assert sorted(request.path for request in pypi.file_requests()) == sorted(file.url_path for file in files)
@@ -163,27 +146,27 @@ def test_the_mirror_is_the_same_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
     assert rig.tree() == before
 
 
-def test_a_mirror_is_kept_up_to_date_with_helpers(rig: Rig, pypi: FakePyPI) -> None:
+def test_a_mirror_is_kept_up_to_date_in_processes(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
-    rig.run(pace=HELPED)
+    rig.run(pace=IN_PROCESSES)
     pypi.remove_file("project-1", files[9].filename)
     pypi.add_file("project-2", "9.0", metadata_in_wheel=False)
     pypi.remove_project("project-3")
-    rig.run(pace=HELPED)
+    rig.run(pace=IN_PROCESSES)
     rig.assert_matches()
     stored(rig, files[0]).write_bytes(b"damaged")
     rig.resync()
-    rig.run(pace=HELPED)
+    rig.run(pace=IN_PROCESSES)
     rig.assert_matches()
 
 
 @pytest.mark.parametrize("fault", [Status(404), Status(503), Status(302, {"Location": "/x"}), WrongBytes()])
-def test_what_a_helper_does_not_get_is_fetched_all_the_same(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
+def test_what_a_worker_does_not_get_is_fetched_all_the_same(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
     pypi.fault(add_projects(pypi)[0].url_path, fault)
-    report = rig.run(pace=HELPED)
+    report = rig.run(pace=IN_PROCESSES)
     assert len(report.failures) <= 1  # where another file's turn came first, and the host rested
     if report.failures:
-        rig.run(pace=HELPED)
+        rig.run(pace=IN_PROCESSES)
     rig.assert_matches()
 
 
@@ -191,14 +174,14 @@ def test_metadata_that_is_not_in_the_wheel_is_fetched(rig: Rig, pypi: FakePyPI) 
     for number in range(9):
         pypi.add_file("project", f"{number}.0", metadata_in_wheel=number % 2 == 0)
     pypi.fault(f"{pypi.files('project')[1].url_path}.metadata", Status(503))
-    assert rig.run(pace=HELPED).failures == []
+    assert rig.run(pace=IN_PROCESSES).failures == []
     rig.assert_matches()
 
 
-def test_all_that_helpers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) -> None:
+def test_all_that_workers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
     changes = rig.folder / "changes"
-    rig.run(pace=HELPED, diff_file=str(changes))
+    rig.run(pace=IN_PROCESSES, diff_file=str(changes))
     listed = changes.read_text().splitlines()
     assert sorted(set(listed)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
     assert all(listed.count(str(stored(rig, file))) == 1 for file in files)
@@ -227,17 +210,17 @@ class TellsWhoWrites(logging.FileHandler):
 
 
 def promise_metadata_that_there_is_not(pypi: FakePyPI) -> UploadedFile:
-    """Upload a file of which helpers have to warn."""
+    """Upload a file of which workers have to warn."""
     file = pypi.add_file("project-1", "9.0", metadata_in_wheel=False)
     pypi.fault(f"{file.url_path}.metadata", Status(404), times=None)
     return file
 
 
-def test_what_helpers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyPI) -> None:
+def test_what_workers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyPI) -> None:
     files = [*add_projects(pypi), promise_metadata_that_there_is_not(pypi)]
     path = rig.folder / "log"
     with logging_with(TellsWhoWrites(path)):
-        assert rig.run(pace=HELPED).failures == []
+        assert rig.run(pace=IN_PROCESSES).failures == []
     lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
     assert {writer for writer, _, _ in lines} == {str(os.getpid())}
     assert {process for _, process, _ in lines} > {str(os.getpid())}
@@ -246,13 +229,13 @@ def test_what_helpers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyP
     assert sum("upstream's page promises it" in text for _, _, text in lines) == 1
 
 
-def test_what_the_main_process_has_yet_to_write_is_not_written_by_helpers_too(rig: Rig, pypi: FakePyPI) -> None:
+def test_what_the_main_process_has_yet_to_write_is_not_written_by_workers_too(rig: Rig, pypi: FakePyPI) -> None:
     add_projects(pypi)
     promise_metadata_that_there_is_not(pypi)
     path = rig.folder / "log"
     with closing(logging.FileHandler(path)) as target, logging_with(MemoryHandler(9999, logging.WARNING, target)):
         logging.getLogger("bandersnatch").info("before the fork")
-        rig.run(pace=HELPED)
+        rig.run(pace=IN_PROCESSES)
     assert path.read_text().count("before the fork") == 1
 
 
@@ -260,48 +243,90 @@ def test_what_the_main_process_has_yet_to_write_is_not_written_by_helpers_too(ri
 def test_permissions_are_those_that_the_option_wants(rig: Rig, pypi: FakePyPI, manages: str, mode: int) -> None:
     files = add_projects(pypi)
     with umask(0o077):
-        rig.run(pace=HELPED, storage_filesystem_manage_permissions=manages)
+        rig.run(pace=IN_PROCESSES, storage_filesystem_manage_permissions=manages)
     assert {stat.S_IMODE(stored(rig, file).stat().st_mode) for file in files} == {mode}
 
 
 def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
     with pytest.raises(StorageError, match="would not leave the reserve"):
-        rig.run(pace=HELPED, reserve="1000000T")
+        rig.run(pace=IN_PROCESSES, reserve="1000000T")
     assert not any(stored(rig, file).exists() for file in files)
-    rig.run(pace=HELPED, reserve="1")
+    rig.run(pace=IN_PROCESSES, reserve="1")
     rig.assert_matches()
 
 
 # What becomes of them
 
 
-def test_a_helper_whose_announcement_can_not_be_noted_is_given_up(pypi: FakePyPI, context: JobContext) -> None:
-    """Else it would take the next task for the answer that it waits for, and touch what was never noted."""
-    jobs = []
-    for number in range(4):
-        project = NormalizedName(f"project-{number}")
-        pypi.add_file(project, "1.0", kind="sdist")
-        jobs.append(HelpedJob(Job(project, TodoEntry(project, 1, Expectation.CONTENT)), None, frozenset()))
+def kill_workers() -> None:
+    for pid in workers():
+        os.kill(pid, signal.SIGKILL)
 
-    def fail(_: Sequence[Announced]) -> None:
-        raise StorageError("inventory", "use the inventory", "database is locked")
 
-    with helping(context, HttpConfig(pypi.url, workers=10, allow_non_https=True)) as found:
-        assert found is not None
-        for number in range(found.number, 0, -1):
-            assert found.number == number
-            with pytest.raises(StorageError):
-                found.work_on_projects(jobs, fail)
-            assert len(helpers()) == number - 1
-        assert found.work_on_projects(jobs, fail) is None  # all have ended
-        assert found.digests([StoredPath("web/nothing")]) == [None]
-    assert not list(context.storage.root.rglob("*.tar.gz"))
-    assert not list(context.storage.root.rglob("index.html"))
+def test_a_job_of_a_killed_worker_ends_with_an_error_that_says_so_when_its_traces_are_taken_up(
+    pypi: FakePyPI, context: JobContext
+) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Call(kill_workers, Stall()))
+    taken_up: list[str] = []
+    with pool_of(context, pypi, 2, taken_up.append) as pool:
+        future = pool.submit(work_on_project, make_job(pypi, "foo"))
+        error = future.exception(timeout=30)
+        assert len(taken_up) == 1
+    assert isinstance(error, WorkerLostError)
+
+
+def test_an_error_while_traces_are_taken_up_is_that_of_the_lost_jobs(pypi: FakePyPI, context: JobContext) -> None:
+    refused = StorageError("inventory", "use the inventory", "database is locked")
+
+    def fail(_: str) -> None:
+        raise refused
+
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Call(kill_workers, Stall()))
+    with pool_of(context, pypi, 2, fail) as pool:
+        assert pool.submit(work_on_project, make_job(pypi, "foo")).exception(timeout=30) is refused
+
+
+def test_when_all_processes_are_lost_a_thread_goes_on(pypi: FakePyPI, context: JobContext) -> None:
+    for name in ("foo", "bar"):
+        pypi.add_file(name, "1.0")
+    pypi.fault("/simple/foo/", Call(kill_workers, Stall()))
+    with pool_of(context, pypi, 2) as pool:
+        lost = pool.submit(work_on_project, make_job(pypi, "foo"))
+        assert isinstance(lost.exception(timeout=30), WorkerLostError)
+        while isinstance(
+            error := (job := pool.submit(work_on_project, make_job(pypi, "bar"))).exception(30), WorkerLostError
+        ):
+            pass  # it was given to the other one, of which is not known yet that it is dead
+        assert error is None
+        assert job.result().outcome.changed
+        assert pool.number == 1
+        assert workers() == []
+
+
+def test_a_pool_that_is_shut_down_takes_no_job(pypi: FakePyPI, context: JobContext) -> None:
+    with pool_of(context, pypi, 1) as pool:
+        pool.shutdown()
+        with pytest.raises(RuntimeError, match="the pool was shut down"):
+            pool.submit(work_on_project, None)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_jobs_that_were_given_before_the_end_of_the_pool_are_done(
+    pypi: FakePyPI, context: JobContext, number: int
+) -> None:
+    names = [f"project-{each}" for each in range(100)]
+    for name in names:
+        pypi.add_file(name, "1.0", kind="sdist")
+    with pool_of(context, pypi, number) as pool:
+        futures = [pool.submit(work_on_project, make_job(pypi, name)) for name in names]
+    assert [future.result(timeout=0).outcome.project for future in futures] == names
 
 
 def test_a_folder_that_another_process_deletes_as_empty_is_made_again(storage: FilesystemStorage) -> None:
-    """A helper that publishes "foo" looks whether ``simple/f`` is empty, which is the folder of a project "f"."""
+    """A worker that publishes "foo" looks whether ``simple/f`` is empty, which is the folder of a project "f"."""
     page, other = StoredPath("web/simple/f/index.html"), StoredPath("web/simple/f/foo/index.html")
     (storage.root / "web/simple").mkdir(parents=True)
 
@@ -322,24 +347,20 @@ def test_a_folder_that_another_process_deletes_as_empty_is_made_again(storage: F
         process.join()
 
 
-def kill_helpers() -> None:
-    for pid in helpers():
-        os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.parametrize("number", [0, 17, 34])
-def test_the_run_goes_on_without_helpers_that_were_killed(rig: Rig, pypi: FakePyPI, number: int) -> None:
+def test_the_run_goes_on_without_workers_that_were_killed(rig: Rig, pypi: FakePyPI, number: int) -> None:
     file = add_projects(pypi)[number]
-    pypi.fault(file.url_path, Call(kill_helpers, Stall()))
+    pypi.fault(file.url_path, Call(kill_workers, Stall()))
     changes = rig.folder / "changes"
-    assert rig.run(pace=HELPED, diff_file=str(changes)).failures == []
+    assert rig.run(pace=IN_PROCESSES, diff_file=str(changes)).failures == []
     rig.assert_matches()
+    assert reserved(rig) == []
     assert {str(path) for path in rig.web.rglob("*") if path.is_file()} == set(changes.read_text().splitlines())
 
 
 @contextmanager
 def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
-    """A FIFO, and the thread that ends when a helper has told through it that it waits in the middle of a file."""
+    """A FIFO, and the thread that ends when a worker has told through it that it waits in the middle of a file."""
     fifo = rig.folder / "told"
     os.mkfifo(fifo)
     thread = threading.Thread(target=fifo.read_bytes)
@@ -347,11 +368,11 @@ def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
     try:
         yield fifo, thread
     finally:
-        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # where no helper has come to it
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # where no worker has come to it
         thread.join(30)
 
 
-def test_a_helper_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_others(
+def test_a_worker_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_others(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(20):
@@ -359,43 +380,69 @@ def test_a_helper_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_othe
     held: list[int] = []
 
     def hold_who_works() -> None:
-        held.extend(helpers())
+        held.extend(workers())
         for pid in held:
             os.kill(pid, signal.SIGSTOP)
 
     pypi.fault("/packages/*", Call(hold_who_works))
-    assert rig.run(pace=HELPED).failures == []
+    assert rig.run(pace=IN_PROCESSES).failures == []
     assert held
     assert not any(Path(f"/proc/{pid}").exists() for pid in held), "one that is continued would write again"
-    assert "a helper process is stopped; it is ended, and its work is done by others" in caplog.messages
+    assert "a worker process is stopped; it is ended, and its work is done by others" in caplog.messages
+    assert reserved(rig) == []
     rig.assert_matches()
 
 
-def test_what_a_killed_helper_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
+def test_a_worker_that_was_given_up_and_is_continued_harms_nothing(
+    rig: Rig, pypi: FakePyPI, context: JobContext
+) -> None:
+    """So it is where nobody could kill it: it may have slept on a network filesystem, or on another machine."""
+    file = pypi.add_file("foo", "1.0", kind="sdist", size=200_000)
+
+    def give_up_while_stopped() -> None:
+        pids = workers()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for admitted in rig.directory.rglob("*.writer"):
+            context.storage.give_up(admitted.stem)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    pypi.fault(file.url_path, Call(give_up_while_stopped))
+    with pool_of(context, pypi, 2) as pool:
+        result = pool.submit(work_on_project, make_job(pypi, "foo")).result(timeout=30)
+    assert isinstance(result.outcome, Failure)
+    assert isinstance(result.outcome.error, InterruptedRunError)
+    assert not stored(rig, file).exists()
+    assert half_written(rig) == []
+    assert not (rig.web / "simple").exists()
+
+
+def test_what_a_killed_worker_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
     stop = StopFlag()
     pypi.add_file("project", "1.0", kind="sdist", size=200_000)
     with told(rig) as (fifo, stopped):
         rig.make_storage = waiting_storage(fifo)
 
-        def hold_helpers_and_stop() -> None:
+        def hold_workers_and_stop() -> None:
             stopped.join()
             assert half_written(rig) != []
-            for pid in helpers():
+            for pid in workers():
                 os.kill(pid, signal.SIGSTOP)  # it can't end itself
             stop.set()
 
-        thread = threading.Thread(target=hold_helpers_and_stop)
+        thread = threading.Thread(target=hold_workers_and_stop)
         thread.start()
         with pytest.raises(InterruptedRunError):
-            rig.run(pace=HELPED, stop=stop)
+            rig.run(pace=IN_PROCESSES, stop=stop)
         thread.join()
     assert half_written(rig) == []
     rig.make_storage = FilesystemStorage
-    rig.run(pace=HELPED)
+    rig.run(pace=IN_PROCESSES)
     rig.assert_matches()
 
 
-def test_what_a_helper_had_done_before_the_run_was_stopped_is_listed(rig: Rig, pypi: FakePyPI) -> None:
+def test_what_a_worker_had_done_before_the_run_was_stopped_is_listed(rig: Rig, pypi: FakePyPI) -> None:
     stop, is_over = StopFlag(), threading.Event()
     for number in range(6):
         pypi.add_file("project", f"{number}.0")
@@ -403,7 +450,7 @@ def test_what_a_helper_had_done_before_the_run_was_stopped_is_listed(rig: Rig, p
     pypi.fault("/packages/*", Call(lambda: is_over.wait(30)), Fault(), Fault(), Call(stop.set, Stall()))
     changes = rig.folder / "changes"
     with pytest.raises(InterruptedRunError):
-        rig.run(pace=HELPED, stop=stop, diff_file=str(changes))
+        rig.run(pace=IN_PROCESSES, stop=stop, diff_file=str(changes))
     is_over.set()
     files = {str(path) for path in (rig.web / "packages").rglob("*") if path.is_file()}
     assert files
@@ -415,14 +462,14 @@ def test_what_a_helper_had_done_before_the_run_was_stopped_is_listed(rig: Rig, p
 
 @pytest.fixture
 def many(rig: Rig, pypi: FakePyPI) -> Rig:
-    """A mirror of so many projects that the command has helpers."""
-    for number in range(Pace().helped_projects):
+    """A mirror of so many projects that the command has worker processes."""
+    for number in range(Pace().projects_for_processes):
         pypi.add_file(f"project-{number}", "1.0", kind="wheel" if number % 2 else "sdist")
     rig.options["timeout"] = "60"
     return rig
 
 
-def test_the_command_has_helpers_and_mirrors_all(many: Rig, pypi: FakePyPI) -> None:
+def test_the_command_has_processes_and_mirrors_all(many: Rig, pypi: FakePyPI) -> None:
     seen: list[int] = []
     pypi.fault(pypi.files("project-400")[0].url_path, Call(lambda: seen.extend(children(process.pid))))
     with many.start_command("mirror") as process:
@@ -432,7 +479,7 @@ def test_the_command_has_helpers_and_mirrors_all(many: Rig, pypi: FakePyPI) -> N
     many.assert_matches()
 
 
-def test_helpers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, pypi: FakePyPI) -> None:
+def test_workers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, pypi: FakePyPI) -> None:
     stall = Stall()
     pypi.fault(pypi.files("project-400")[0].url_path, stall, times=None)
     with many.start_command("mirror") as process:
@@ -448,7 +495,7 @@ def test_helpers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, p
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_ends_the_command_and_its_helpers(
+def test_a_signal_ends_the_command_and_its_workers(
     many: Rig, pypi: FakePyPI, number: signal.Signals, status: int
 ) -> None:
     stall = Stall()
@@ -468,10 +515,10 @@ def test_a_signal_ends_the_command_and_its_helpers(
     many.assert_matches()
 
 
-@pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its helpers too, as from a terminal"])
-def test_a_helper_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
+@pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its workers too, as from a terminal"])
+def test_a_worker_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
     pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
-    command = [sys.executable, "-m", "tests.support.waiting_helper"]
+    command = [sys.executable, "-m", "tests.support.waiting_worker"]
     with (
         told(many) as (fifo, stopped),
         subprocess.Popen(

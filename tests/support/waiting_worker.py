@@ -1,4 +1,4 @@
-"""The command, with a helper that waits for ever in the middle of the first file that it writes.
+"""The command, with a worker process that waits for ever in the middle of the first file that it writes.
 
 It tells so through the FIFO in its first argument; the others are the command's.
 """
@@ -16,7 +16,7 @@ from bandersnatch.storage.layout import PACKAGES, StoredPath
 
 
 def waiting_storage(told_through: Path) -> type[FilesystemStorage]:
-    """Return the storage with which helpers wait."""
+    """Return the storage with which the processes of workers wait."""
     main = os.getpid()
 
     class Waiting(FilesystemStorage):

@@ -1,0 +1,149 @@
+"""A project's documents as upstream has them: its page, its legacy JSON, the core metadata of its files.
+
+Each is asked for by steps, so that whoever needs many has many under way.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, shown
+from bandersnatch.http.body import Answer
+from bandersnatch.http.document import Document
+from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.http.request import NOT_MODIFIED, Request, Steps
+from bandersnatch.logs import warn_once
+from bandersnatch.model import (
+    ProjectPage,
+    parse_legacy_serial,
+    parse_project_page,
+    parse_serial,
+)
+from bandersnatch.upstream.journal_end import JournalEnd
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "application/json")
+SERIAL_HEADER = "X-PyPI-Last-Serial"
+MAX_PAGE_BYTES = 32 * 1024 * 1024
+"""Twice as much as PyPI's largest page. With what is read and rendered out of it, this is less than 400 MB."""
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_METADATA_BYTES = 16 * 1024 * 1024
+
+
+class FetchedPage(Struct, frozen=True):
+    """What upstream answered to a request for a project's page; ``page`` is None where ours shall still be right (304).
+
+    Then ``etag`` is that of the answer, or, where it tells none, the one that was asked with.
+    """
+
+    page: ProjectPage | None
+    serial: int | None
+    etag: str | None
+
+
+class Documents(Struct, frozen=True):
+    """The documents of the index at ``base_url``, which has no credentials. A serial beyond ``journal_end`` is refused."""
+
+    base_url: str
+    journal_end: JournalEnd
+
+    def page(self, project: NormalizedName, etag: str | None) -> Steps[FetchedPage]:
+        """Ask for a project's page, unless it still has the given ETag.
+
+        Raises:
+            NotFoundError: there is no such project.
+            UpstreamUnavailableError: no usable answer.
+            MalformedResponseError: the answer is no page of this project.
+            AheadOfJournalError: its serial is beyond the end of the journal.
+        """
+        headers = {"Accept": SIMPLE_JSON}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        receiver = Document(partial(self._read_page, project, etag), MAX_PAGE_BYTES)
+        fetched: FetchedPage = yield Request(f"{self.base_url}/simple/{project}/", receiver, headers, project)
+        return fetched
+
+    def legacy_json(self, project: NormalizedName) -> Steps[tuple[bytes, int]]:
+        """Ask for the legacy JSON of a project, and its serial.
+
+        Raises:
+            NotFoundError: the project has no releases, is quarantined, or there is none.
+            UpstreamUnavailableError: no usable answer.
+            MalformedResponseError: the answer is no JSON of this project.
+        """
+
+        def read(answer: Answer) -> tuple[bytes, int]:
+            parse = partial(parse_legacy_serial, answer.body, project, answer.url)
+            return answer.body, read_json(answer, "JSON of a project", parse)
+
+        url = f"{self.base_url}/pypi/{project}/json"
+        found: tuple[bytes, int] = yield Request(
+            url, Document(read, MAX_JSON_BYTES), {"Accept": "application/json"}, project
+        )
+        return found
+
+    def metadata(self, file_url: str, sha256: str, project: NormalizedName) -> Steps[bytes]:
+        """Ask for the core metadata of a project's file (PEP 658).
+
+        Raises:
+            IntegrityError: it is not the one with that digest.
+            UpstreamError: as ``page`` does.
+        """
+
+        def read(answer: Answer) -> bytes:
+            digest = hashlib.sha256(answer.body).hexdigest()
+            if digest != sha256:
+                raise IntegrityError(answer.url, "SHA-256", sha256, digest)
+            return answer.body
+
+        found: bytes = yield Request(f"{file_url}.metadata", Document(read, MAX_METADATA_BYTES), {}, project)
+        return found
+
+    def _read_page(self, project: NormalizedName, etag: str | None, answer: Answer) -> FetchedPage:
+        header_serial = _serial_header(answer)
+        if header_serial is not None and not self.journal_end.reaches(header_serial):
+            raise AheadOfJournalError(answer.url, header_serial)
+        if answer.status == NOT_MODIFIED:
+            if etag is None:
+                raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
+            return FetchedPage(None, header_serial, answer.headers.get("ETag", etag))
+        page = read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
+        if page.serial is not None and not self.journal_end.reaches(page.serial):
+            raise AheadOfJournalError(answer.url, page.serial)
+        serial = page.serial if page.serial is not None else header_serial
+        return FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
+
+
+def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
+    """Return what ``parse`` makes of an answer that is JSON, whatever type it is said to be of.
+
+    Raises:
+        MalformedResponseError: it is none, and of another type; or what ``parse`` raises.
+    """
+    kind = answer.headers.get("Content-Type", "")
+    if kind.partition(";")[0].strip().lower() in _JSON_TYPES:
+        return parse()
+    said = shown(kind, 80) or "something of no type"
+    try:
+        parsed = parse()
+    except MalformedResponseError as error:
+        if answer.body.lstrip().startswith(b"{"):
+            raise
+        raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
+    host = urlsplit(answer.url).netloc
+    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is accepted anyway", host, said)
+    return parsed
+
+
+def _serial_header(answer: Answer) -> int | None:
+    return parse_serial(answer.headers.get(SERIAL_HEADER, "").strip())

@@ -1,0 +1,33 @@
+"""The processes that a test, a run in it, or a command has started."""
+
+import os
+import select
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started, and that have not ended (proc_pid_stat(5))."""
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            content = path.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        state, its_parent = content.rpartition(")")[2].split()[:2]
+        if int(its_parent) == parent and state != "Z":
+            pids.append(int(path.parent.name))
+    return pids
+
+
+@contextmanager
+def awaited_end(pids: list[int]) -> Iterator[None]:
+    """Wait, at the end of the block, for the end of processes that run now."""
+    with ExitStack() as stack:
+        descriptors = [os.pidfd_open(pid) for pid in pids]
+        for descriptor in descriptors:
+            stack.callback(os.close, descriptor)
+        yield
+        for descriptor in descriptors:
+            assert select.select([descriptor], [], [], 30)[0], "a process has not ended"
