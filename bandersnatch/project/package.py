@@ -6,7 +6,7 @@ whoever gave the job. A project with very many or very large files may be shared
 """
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.preparation import Preparation
 from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Outcome
-from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.layout import Layout, StoredPath, metadata_path
 
 SHARED_FILES = 64
 SHARED_BYTES = 64 * 1024 * 1024
@@ -75,6 +75,10 @@ def work_on_files(context: JobContext, share: FileShare) -> Steps[SharedFiles]:
     files = ProjectFiles(share.project, context, share.partials)
     try:
         _check_stopped(context)
+        # The plan's record has them too, but that is another worker's: of this one, if it is lost, they would not be told.
+        _reserve(
+            context, share.project, (path for task in share.tasks for path in (task.path, metadata_path(task.path)))
+        )
         return SharedFiles((yield from files.sync(share.tasks)), files.partials, _reservations(context))
     except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
         return SharedFiles({}, files.partials, _reservations(context), failure(share.project, error).error)
@@ -82,11 +86,14 @@ def work_on_files(context: JobContext, share: FileShare) -> Steps[SharedFiles]:
 
 def publish_project(context: JobContext, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> Steps[Result]:
     """Publish a project whose files are all in place."""
+    project = prepared.wanted.page.name
     try:
         _check_stopped(context)
-        return (yield from complete(prepared, synced, context))
+        _reserve(context, project, [Layout(context.pages.hash_index).page_folder(project)])
+        result = yield from complete(prepared, synced, context)
     except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
-        return Result(failure(prepared.wanted.page.name, error))
+        result = Result(failure(project, error))
+    return replace(result, reservations=_reservations(context))
 
 
 class Package:
@@ -127,9 +134,8 @@ class Package:
 
     def _reserve(self, prepared: Prepared) -> None:
         """Write down what is about to be touched, so that whatever a killed worker leaves is found."""
-        assert self._context.reservation is not None, "only plans are made without"
         paths = self._preparation.touched(prepared)
-        self._context.reservation.reserve(self._job.project, paths)
+        _reserve(self._context, self._job.project, paths)
         self._reserved = frozenset(paths)
 
 
@@ -176,6 +182,11 @@ def share_of(job: Job, tasks: tuple[FileTask, ...]) -> FileShare:
 def _check_stopped(context: JobContext) -> None:
     if context.is_stopped():
         raise InterruptedRunError
+
+
+def _reserve(context: JobContext, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
+    assert context.reservation is not None, "only plans are made without"
+    context.reservation.reserve(project, paths)
 
 
 def _reservations(context: JobContext) -> tuple[str, ...]:

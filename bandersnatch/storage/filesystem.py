@@ -84,6 +84,7 @@ class FilesystemStorage(StoredTree):
         twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
         twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
         twin._parts = self._parts.twin(twin._folders, token or self.admit())  # noqa: SLF001 - as above
+        twin._room = self._room  # noqa: SLF001 - as above
         return twin
 
     @contextmanager
@@ -155,6 +156,11 @@ class FilesystemStorage(StoredTree):
     def part_beside(self, path: StoredPath) -> str | None:
         """Return the temporary name of a file that is written in its own folder; None if it is written elsewhere."""
         return self._parts.beside(path)
+
+    @property
+    def room(self) -> Room:
+        """The free space, which the processes of a run share."""
+        return self._room
 
     def room_for(self, path: StoredPath, size_bytes: int, reserve_bytes: int) -> AbstractContextManager[None]:
         """Reserve room for a file of that size, on top of all others in progress and of ``reserve_bytes``.

@@ -45,6 +45,7 @@ class Link:
         stop: StopFlag,
     ) -> None:
         self.connection, self.token, self._worker, self._stop = connection, settings.token, worker, stop
+        self.place = settings.place
         self.is_thread = isinstance(worker, threading.Thread)
         self.capacity = min(JOBS_TOGETHER, JOBS_PER_REQUEST * settings.most_in_flight)
         """How many jobs the worker has at a time."""
@@ -110,10 +111,12 @@ class Link:
 def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int) -> list[Link]:
     """Start so many workers, or as many of them as can be had."""
     links: list[Link] = []
+    context.storage.room.share(number)
     for place in range(number):
         share = http.workers // number + (place < http.workers % number)
         token = context.storage.admit()
         settings = _settings(replace(context, workers=number), http, policy.shared_by(number), share, token)
+        settings = replace(settings, place=place + 1)
         try:
             links.append(_start_process(settings))
         except OSError as error:  # no memory or no processes are left; the run itself may well do without

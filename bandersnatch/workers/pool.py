@@ -202,6 +202,8 @@ class WorkerPool(Executor):
     def _lose(self, link: Link) -> None:
         """A worker has ended; if it had jobs, that was before its time. After the last process, a thread goes on."""
         link.kill()
+        if not link.is_thread:
+            self._context.storage.room.give_back(link.place)
         error: Exception = WorkerLostError()
         with self._changed:
             link.is_lost = True

@@ -69,7 +69,10 @@ class Reply(Struct, frozen=True):
 
 
 class WorkerSettings(Struct, frozen=True):
-    """What a worker is made from. ``token`` tells its traces from those of others; ``threads`` hash large files."""
+    """What a worker is made from. ``token`` tells its traces from those of others; ``threads`` hash large files.
+
+    ``place`` is the number of a process among those of its run, from 1 on; a thread has none.
+    """
 
     context: JobContext
     http: HttpConfig
@@ -77,6 +80,7 @@ class WorkerSettings(Struct, frozen=True):
     most_in_flight: int
     threads: int
     token: str
+    place: int = 0
 
 
 class Worker:
@@ -175,6 +179,7 @@ def be_process(settings: WorkerSettings, connection: Connection, parent: int) ->
     kept = keep_records()
     is_stopped = False
     storage = settings.context.storage.twin(settings.token)
+    storage.room.take_place(settings.place)
     with (
         closing(Fetcher(settings.http, settings.policy)) as fetcher,
         closing(Transfer(settings.http, settings.policy, settings.most_in_flight)) as transfer,

@@ -322,11 +322,15 @@ def test_plan_shares_and_page_come_to_the_same_as_one_job(
     assert files_below(rig.web) == []
     synced: dict[str, SyncedFile] = {}
     for tasks in shares_of(planned.prepared.plan.tasks):
+        reservation_of(context).reserved.clear()  # another worker may do it, with a record of its own
         share = upstream.finish(work_on_files(context, share_of(job, tasks)))
         assert share.error is None
+        assert {each.path for each in tasks} <= reservation_of(context).reserved
         synced.update(share.synced)
     assert not (rig.web / "simple").exists()
     result = upstream.finish(publish_project(context, planned.prepared, synced))
+    assert "web/simple/foo" in reservation_of(context).reserved
+    assert result.reservations == ("batch",)
     assert isinstance(result.outcome, Settled)
     assert result.outcome.files == len(files)
     assert len(pypi.page_requests()) == 1

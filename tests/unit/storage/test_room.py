@@ -1,5 +1,6 @@
 """The free space of a filesystem, and what files in progress have of it."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -50,3 +51,27 @@ def test_without_a_reserve_nothing_is_looked_at(tmp_path: Path) -> None:
 def test_a_filesystem_that_can_not_be_looked_at_is_an_error_of_the_disk(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="look at the filesystem"), Room(tmp_path / "missing").hold("x", 1, 1):
         pytest.fail("nobody knows whether there was room")
+
+
+def test_what_processes_promise_counts_until_they_have_ended(tmp_path: Path) -> None:
+    room, size = Room(tmp_path), free_bytes(tmp_path) * 3 // 4
+    room.share(1)
+    forking = multiprocessing.get_context("fork")
+    ours, theirs = forking.Pipe()
+
+    def hold_for_ever() -> None:
+        room.take_place(1)
+        with room.hold("theirs", size, 1):
+            theirs.send(None)
+            theirs.recv()
+
+    process = forking.Process(target=hold_for_ever, daemon=True)
+    process.start()
+    ours.recv()
+    with pytest.raises(StorageError, match="ours"), room.hold("ours", size, 1):
+        pytest.fail("there was no room")
+    process.kill()
+    process.join()
+    room.give_back(1)
+    with room.hold("ours", size, 1):
+        pass
