@@ -17,6 +17,8 @@ from bandersnatch.http.connections import EndlessAnswerError, TimeIsOverError, W
 from bandersnatch.http.decompression import Unpacked
 
 CHUNK_BYTES = 256 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""More than any page has: the largest project page of PyPI is about a quarter of it."""
 _READABLE_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Only gzip is asked for."""
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)

@@ -5,13 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.http.body import Answer
+from bandersnatch.http.body import MAX_BODY_BYTES, Answer
 from bandersnatch.http.request import Head, Receiver
 
 T = TypeVar("T")
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
-"""More than any page has: the largest project page of PyPI is about a quarter of it."""
 
 
 class Document(Receiver[T]):

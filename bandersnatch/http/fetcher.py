@@ -27,8 +27,8 @@ from bandersnatch.errors import (
     shown,
     without_credentials,
 )
-from bandersnatch.http.body import Answer, Body, reason_of
-from bandersnatch.http.request import GONE, NOT_MODIFIED, OK
+from bandersnatch.http.body import MAX_BODY_BYTES, Answer, Body, reason_of
+from bandersnatch.http.request import GONE, MAX_REDIRECTS, NOT_MODIFIED, OK, PROXY_WANTS_PASSWORD, REDIRECTS
 from bandersnatch.http.retries import BudgetedRetry, CircuitBreaker, RetryBudget, RetryPolicy
 from bandersnatch.http.routes import USER_AGENT, Route, Routes, host_of, target_of
 
@@ -37,12 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
-MAX_REDIRECTS = 20
-
 _NO_ANSWER = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
-PROXY_WANTS_PASSWORD = 407
-_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Fetcher:
@@ -143,7 +138,7 @@ class Fetcher:
             if not self._config.may_ask(url):
                 raise RefusedSchemeError(without_credentials(url))
             response = self._ask(method, url, headers, data)
-            location = response.headers.get("Location") if response.status in _REDIRECTS else None
+            location = response.headers.get("Location") if response.status in REDIRECTS else None
             if location is None:
                 return response
             response.close()

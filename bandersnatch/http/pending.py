@@ -23,19 +23,23 @@ from bandersnatch.errors import (
 from bandersnatch.http.curl_errors import NEVER_BETTER, is_of_proxy, reason_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Ended
-from bandersnatch.http.request import GONE, RANGE_NOT_SATISFIABLE, Request
+from bandersnatch.http.request import (
+    GONE,
+    MAX_REDIRECTS,
+    PROXY_WANTS_PASSWORD,
+    RANGE_NOT_SATISFIABLE,
+    REDIRECTS,
+    Request,
+)
 from bandersnatch.http.retries import CircuitBreaker, RetryBudget, RetryPolicy
 from bandersnatch.http.routes import KEPT_ROUTES, host_of, origin_of
 from bandersnatch.http.trust import HostTrust
 
 T = TypeVar("T")
 
-MAX_REDIRECTS = 20
 MOST_BROKEN_BODIES = 3
 """So often a body that can be resumed may break off, but for time limits within which it gets on."""
 GETS_ON_BYTES = 1024 * 1024
-PROXY_WANTS_PASSWORD = 407
-_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 _host_of = lru_cache(KEPT_ROUTES)(host_of)
@@ -173,7 +177,7 @@ class RetryRules:
 
     def _after_status(self, pending: Pending[Any], attempt: CurlHandle) -> Again | None:
         status, location = attempt.status, attempt.fields.get("Location")
-        if status in _REDIRECTS and location is not None:
+        if status in REDIRECTS and location is not None:
             return self._follow(pending, location)
         error = _error_of(attempt)
         retry_after = attempt.fields.get("Retry-After")

@@ -13,6 +13,8 @@ from msgspec import Struct, field
 T = TypeVar("T")
 
 OK, PARTIAL_CONTENT, NOT_MODIFIED, GONE, RANGE_NOT_SATISFIABLE = 200, 206, 304, (404, 410), 416
+REDIRECTS, MAX_REDIRECTS = (301, 302, 303, 307, 308), 20
+PROXY_WANTS_PASSWORD = 407
 
 
 class Head(Struct, frozen=True):

@@ -17,7 +17,7 @@ LITTLE_BYTES = 32 * 1024 * 1024
 
 
 class LocalCheck(Struct, frozen=True):
-    """Looks at what is held of one project, as closely as its order and the rules want.
+    """Looks at what is held of one project, as closely as its job and the rules want.
 
     Where digests are to be checked, nothing on disk is believed that is not proven: the pages by what the inventory says
     that they hash to, and the files by the pages.

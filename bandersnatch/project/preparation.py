@@ -1,4 +1,4 @@
-"""From an order for one project to what is to be done for it: which page it shall have, and what its files need.
+"""From a job for one project to what is to be done for it: which page it shall have, and what its files need.
 
 Upstream is asked for the page, and for the legacy JSON where filters want it, and no more is done.
 """

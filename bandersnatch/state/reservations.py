@@ -1,7 +1,7 @@
 """What workers are about to touch: each writes it down itself, before it touches it, in a record of its own.
 
-There is a record for each batch of jobs, in the folder of half-written files. The main process, which alone writes the
-inventory, deletes it when all jobs of the batch are recorded there. After a worker was lost, and at the start of the next
+There is a record for each job, in the folder of half-written files. The main process, which alone writes the inventory,
+deletes it when the job's result is recorded there. After a worker was lost, and at the start of the next
 command, what is left in such records is *taken up*: it is noted in the inventory, as what an unfinished run may have left.
 
 A line is in the kernel before ``reserve`` returns, and so outlives any end of the process. It is not flushed to the disk: a

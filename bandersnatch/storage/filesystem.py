@@ -88,24 +88,6 @@ class FilesystemStorage(StoredTree):
         return twin
 
     @contextmanager
-    def claimed(self, paths: Iterable[StoredPath]) -> Iterator[None]:
-        """Keep other threads from writing to these paths, which a ``twin`` writes to.
-
-        Raises:
-            PathConflictError: another thread writes one of them.
-            InterruptedRunError: the storage was abandoned.
-        """
-        claimed: list[StoredPath] = []
-        try:
-            for path in paths:
-                self._claim(path)
-                claimed.append(path)
-            yield
-        finally:
-            with self._guard:
-                self._being_written.difference_update(claimed)
-
-    @contextmanager
     def write(
         self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
     ) -> Iterator[FileWriter]:

@@ -26,7 +26,7 @@ from bandersnatch.workers.pool import WorkerLostError
 _LOOK_SECONDS = 0.1
 _MOST_AT_ONCE = 64
 _MOST_LOSSES = 2
-"""A project that ends the worker each time must not end all of them."""
+"""So often a project is tried again whose worker has ended before its time."""
 
 _R = TypeVar("_R")
 

@@ -37,11 +37,11 @@ class Schedule:
         self._stale_attempts: dict[NormalizedName, int] = {}
 
     def is_empty(self) -> bool:
-        """Whether no order is left to give, now or later."""
+        """Whether no job is left to give, now or later."""
         return not self._waiting and not self._postponed
 
     def next_job(self, now: float) -> Job | None:
-        """Return the next order, or None where there is none at this time."""
+        """Return the next job, or None where there is none at this time."""
         if self._waiting:
             return self._job(self._waiting.popleft())
         if self._postponed and self._postponed[0][0] <= now:
@@ -58,13 +58,13 @@ class Schedule:
         return True
 
     def keep(self, expectation: Set[Expectation]) -> None:
-        """Give no more orders but for projects of which one of these is owed."""
+        """Give no more jobs but for projects of which one of these is expected."""
         self._waiting = deque(name for name in self._waiting if self._todo[name].expectation in expectation)
         self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].expectation in expectation]
         heapq.heapify(self._postponed)
 
     def clear(self) -> None:
-        """Give no more orders."""
+        """Give no more jobs."""
         self._waiting.clear()
         self._postponed.clear()
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from bandersnatch.errors import RangeRefusedError
-from bandersnatch.http.body import Answer
-from bandersnatch.http.document import MAX_BODY_BYTES, whole
+from bandersnatch.http.body import MAX_BODY_BYTES, Answer
+from bandersnatch.http.document import whole
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver, Request
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.project.files import Resume
