@@ -153,7 +153,7 @@ class Session(Struct, frozen=True):
         if self.inventory.open():
             if (doubtful := self.inventory.without_files()) is not None:
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
-            if self.inventory.is_as_closed or all(map(self._has_pages, self.inventory.projects())):
+            if self.inventory.is_as_closed or self._records_are_true():
                 return False
             self.inventory.begin_anew("some of its projects have no pages")
         # This order survives a kill: the loss is on record before the new inventory is valid, and hides it.
@@ -161,6 +161,15 @@ class Session(Struct, frozen=True):
         leftovers.record_loss()
         self.inventory.put_all(held_projects(self.storage))
         leftovers.note_pages()
+        return True
+
+    def _records_are_true(self) -> bool:
+        """Whether each recorded project has pages; the record of one whose removal was cut short is dropped."""
+        without = [held.name for held in self.inventory.projects() if not self._has_pages(held)]
+        if not all(map(self.inventory.unsettled, without)):
+            return False
+        for project in without:
+            self.inventory.drop_record(project)
         return True
 
     def _has_pages(self, held: HeldProject) -> bool:

@@ -46,9 +46,13 @@ class Remover(Struct, frozen=True):
         return {path for path in noted if not self._is_listed_elsewhere(project, path)}
 
     def remove(self, project: NormalizedName, *, keep_files: bool) -> int:
-        """Take a project away: its pages, then its files, then its record; return the number of files deleted."""
+        """Take a project away: its pages, then its files, then its record; return the number of files deleted.
+
+        The folders of its pages are noted too: a project that is killed here has a record and no page, which would
+        otherwise mean that the inventory is wrong.
+        """
         doomed = self.files_of(project, keep_listed=keep_files)
-        self.inventory.note_unsettled((project, path) for path in doomed)
+        self.inventory.note_unsettled((project, path) for path in (*doomed, *self._folders(project)))
         for path in json_paths(project):
             self.storage.delete(path)
         for folder in self._folders(project):

@@ -132,11 +132,13 @@ class Inventory(InventoryDatabase):
     def remove(self, project: NormalizedName) -> None:
         """Forget a project that we no longer hold, and settle it."""
         with self._transaction() as cursor:
-            cursor.execute("DELETE FROM project WHERE name = ?", (project,))
-            cursor.execute("UPDATE tally SET projects = projects - ?", (cursor.rowcount,))
-            strangers.note(cursor, project, ())
-            quarantines.note(cursor, project, is_quarantined=False)
+            self._drop(cursor, project)
             self._settle(cursor, project)
+
+    def drop_record(self, project: NormalizedName) -> None:
+        """Forget a project whose pages are gone, but not what its removal may have left."""
+        with self._transaction() as cursor:
+            self._drop(cursor, project)
 
     def forget_etags(self) -> None:
         """Make the next request for every page unconditional."""
@@ -293,6 +295,13 @@ class Inventory(InventoryDatabase):
             strangers.note(cursor, held.name, paths)
         if is_quarantined is not None:
             quarantines.note(cursor, held.name, is_quarantined=is_quarantined)
+
+    @staticmethod
+    def _drop(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
+        cursor.execute("DELETE FROM project WHERE name = ?", (project,))
+        cursor.execute("UPDATE tally SET projects = projects - ?", (cursor.rowcount,))
+        strangers.note(cursor, project, ())
+        quarantines.note(cursor, project, is_quarantined=False)
 
     @staticmethod
     def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:

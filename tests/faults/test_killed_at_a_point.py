@@ -121,3 +121,30 @@ def test_a_file_whose_metadata_did_not_come_is_not_fetched_again(rig: Rig, pypi:
         rig.run()
     assert [request.path for request in pypi.file_requests()].count(file.url_path) == 1
     rig.assert_matches()
+
+
+@pytest.mark.parametrize("comes_back", [False, True], ids=["stays removed", "comes back"])
+def test_a_removal_that_was_cut_short_behind_its_pages_is_finished(
+    rig: Rig, pypi: FakePyPI, *, comes_back: bool
+) -> None:
+    file = pypi.add_file("foo", "1.0")
+    for name in ("bar", "baz", "qux"):
+        pypi.add_file(name, "1.0")
+    rig.options["max-removals"] = "100%"
+    rig.run()
+    pypi.remove_project("foo")
+
+    class Killing(FilesystemStorage):
+        def delete(self, path: StoredPath) -> bool:
+            if path == f"web{file.url_path}":
+                kill_run()
+            return super().delete(path)
+
+    run_until_killed(rig, Killing)
+    assert not (rig.web / "simple/foo").exists()
+    assert (rig.web / file.url_path[1:]).exists()
+    if comes_back:
+        pypi.add_file("foo", "2.0")
+    result = rig.command("--quiet", "mirror")
+    assert (result.returncode, result.stderr) == (0, "")
+    rig.assert_matches()
