@@ -238,7 +238,8 @@ class CurlHandle:
         self._window_begun += paused
         self._body_begun += paused
         self.is_paused = False
-        with suppress(pycurl.error):  # of what was held back; then the transfer has ended, which the loop tells
+        # This call may hand over what was held back (https://curl.se/libcurl/c/curl_easy_pause.html).
+        with suppress(pycurl.error):  # it could not be taken, which the loop tells as the end of the attempt
             self.curl.pause(pycurl.PAUSE_CONT)
 
     def next_look(self, now: float) -> float:

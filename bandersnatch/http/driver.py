@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,11 @@ class Driver:
 
     def __init__(self, transfer: "Transfer", threads: int) -> None:
         self._transfer, self._threads = transfer, threads
-        self._ready: deque[tuple[_Course, Any, Exception | None]] = deque()
+        self._under_way: dict[_Task, None] = {}
+        """The steps that have not ended, in the order of their start."""
+        self._ready: deque[tuple[_Task, Any, Exception | None]] = deque()
         self._aside: ThreadPoolExecutor | None = None
-        self._ended_aside: SimpleQueue[tuple[_Course, Future[Any]]] = SimpleQueue()
+        self._ended_aside: SimpleQueue[tuple[_Task, Future[Any]]] = SimpleQueue()
         self._is_closed = False
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
@@ -36,7 +38,9 @@ class Driver:
 
     def start(self, steps: Steps[Any], done: Done) -> None:
         """Begin to make steps; ``done`` is called by ``advance`` when they have ended."""
-        self._ready.append((_Course(steps, done), None, None))
+        task = _Task(steps, done)
+        self._under_way[task] = None
+        self._ready.append((task, None, None))
 
     def advance(self, seconds: float) -> None:
         """Wait up to so long for what steps need, and make those that can be made; where some end at once, do not wait."""
@@ -45,11 +49,11 @@ class Driver:
         with suppress(BlockingIOError):
             os.read(self._wake_reader, _WAKE_BYTES)
         while not self._ended_aside.empty():
-            course, future = self._ended_aside.get()
+            task, future = self._ended_aside.get()
             error = future.exception()
             if error is not None and not isinstance(error, Exception):
                 raise error
-            self._ready.append((course, None if error else future.result(), error))
+            self._ready.append((task, None if error else future.result(), error))
         self._make_ready()
 
     def finish(self, steps: Steps[T]) -> T:
@@ -71,66 +75,75 @@ class Driver:
                 os.write(self._wake_writer, b"\0")
 
     def close(self) -> None:
-        """Give up all that is under way. The engine is left to whoever made it."""
+        """Give up all that is under way: each generator is closed. The engine is left to whoever made it."""
+        if self._is_closed:
+            return
         if self._aside is not None:
             self._aside.shutdown(wait=True, cancel_futures=True)
         self._is_closed = True
-        self._transfer.unwatch(self._wake_reader)
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
+        with ExitStack() as closing:  # which closes the others, too, where one fails
+            closing.callback(os.close, self._wake_writer)
+            closing.callback(os.close, self._wake_reader)
+            closing.callback(self._transfer.unwatch, self._wake_reader)
+            for task in self._under_way:  # the last one first: what is made together ends before whoever waits for it
+                closing.callback(task.steps.close)
+        self._under_way.clear()
+        self._ready.clear()
 
     def _make_ready(self) -> bool:
         """Make the steps that can be made; return whether some have ended."""
         has_ended = False
         while self._ready:
-            course, value, error = self._ready.popleft()
-            has_ended |= self._go_on(course, value, error)
+            task, value, error = self._ready.popleft()
+            has_ended |= self._go_on(task, value, error)
         return has_ended
 
-    def _go_on(self, course: "_Course", value: Any, error: Exception | None) -> bool:
+    def _go_on(self, task: "_Task", value: Any, error: Exception | None) -> bool:
         """Make steps up to the next thing that they wait for; return whether they have ended."""
         try:
-            wanted = course.steps.throw(error) if error is not None else course.steps.send(value)
+            wanted = task.steps.throw(error) if error is not None else task.steps.send(value)
         except StopIteration as end:
-            course.done(end.value, None)
+            del self._under_way[task]
+            task.done(end.value, None)
         except Exception as failure:  # noqa: BLE001 - it is for whoever started them
-            course.done(None, failure)
+            del self._under_way[task]
+            task.done(None, failure)
         else:
-            self._begin(course, wanted)
+            self._begin(task, wanted)
             return False
         return True
 
-    def _begin(self, course: "_Course", wanted: Request[Any] | Together | Aside) -> None:
+    def _begin(self, task: "_Task", wanted: Request[Any] | Together | Aside) -> None:
         match wanted:
             case Request():
-                self._transfer.start(wanted, lambda value, error: self._ready.append((course, value, error)))
+                self._transfer.start(wanted, lambda value, error: self._ready.append((task, value, error)))
             case Aside(call):
                 if self._aside is None:
                     self._aside = ThreadPoolExecutor(self._threads, thread_name_prefix="aside")
-                self._aside.submit(call).add_done_callback(partial(self._end_aside, course))
+                self._aside.submit(call).add_done_callback(partial(self._end_aside, task))
             case Together(all_steps):
                 results: list[Any] = [None] * len(all_steps)
                 left = _Left(len(all_steps))
                 for place, steps in enumerate(all_steps):
-                    self.start(steps, partial(self._end_one, course, results, left, place))
+                    self.start(steps, partial(self._end_one, task, results, left, place))
                 if not all_steps:
-                    self._ready.append((course, results, None))
+                    self._ready.append((task, results, None))
 
-    def _end_aside(self, course: "_Course", future: Future[Any]) -> None:
+    def _end_aside(self, task: "_Task", future: Future[Any]) -> None:
         if not future.cancelled():
-            self._ended_aside.put((course, future))
+            self._ended_aside.put((task, future))
             self.wake()
 
     def _end_one(
-        self, course: "_Course", results: list[Any], left: "_Left", place: int, value: Any, error: Exception | None
+        self, task: "_Task", results: list[Any], left: "_Left", place: int, value: Any, error: Exception | None
     ) -> None:
         results[place] = value if error is None else error
         left.number -= 1
         if left.number == 0:
-            self._ready.append((course, results, None))
+            self._ready.append((task, results, None))
 
 
-class _Course:
+class _Task:
     """Steps that are being made, and who waits for their end."""
 
     __slots__ = ("done", "steps")

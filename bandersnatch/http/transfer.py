@@ -40,7 +40,7 @@ _LONG_SECONDS = 3600.0
 _CLOCK_SHARE = 0.05
 
 
-class _Way:
+class _Origin:
     """What the requests to one origin share; ``free`` are handles that are set up for it."""
 
     def __init__(self, route: Route, host: str) -> None:
@@ -67,8 +67,8 @@ class Transfer:
         self._later: list[tuple[float, int, Pending[Any]]] = []
         """Requests that are put back, by the time before which they are not made again."""
         self._numbers = itertools.count()
-        self._in_flight: dict[Any, tuple[_Way, CurlHandle, Pending[Any]]] = {}
-        self._ways: dict[str, _Way] = {}
+        self._in_flight: dict[Any, tuple[_Origin, CurlHandle, Pending[Any]]] = {}
+        self._origins: dict[str, _Origin] = {}
         self._ended: deque[Pending[Any]] = deque()
         self._next_look = math.inf
         self._large: Receiver[Any] | None = None
@@ -122,15 +122,17 @@ class Transfer:
     def close(self) -> None:
         """Drop what is under way, and close all connections."""
         error = InterruptedRunError()
-        for way, handle, pending in self._in_flight.values():
+        for origin, handle, pending in self._in_flight.values():
             self._loop.remove(handle.curl)
             pending.break_off(error)
-            way.free.append(handle)
-        for way in self._ways.values():
-            for handle in way.free:
+            origin.free.append(handle)
+        for pending in (*self._waiting, *(pending for _, _, pending in self._later)):
+            pending.break_off(error)  # after a redirect, or where it is asked anew, its attempt has begun
+        for origin in self._origins.values():
+            for handle in origin.free:
                 handle.curl.close()
         self._in_flight.clear()
-        self._ways.clear()
+        self._origins.clear()
         self._waiting.clear()
         self._later.clear()
         self._ended.clear()
@@ -150,9 +152,12 @@ class Transfer:
     def _begin(self, pending: Pending[Any]) -> None:
         try:
             self._check(pending)
-            way = self._way(pending.origin)
-            handle = way.free.pop() if way.free else self._new_handle(way)
+            origin = self._origin(pending.origin)
+            if not origin.free:
+                origin.free.append(self._new_handle(origin))
+            handle = origin.free[-1]  # which stays there if it can't begin
             handle.begin(pending.url, pending.target, pending.request.receiver, pending.begin_attempt())
+            origin.free.pop()
         except _NO_ROUTE as error:
             reason = reason_of(error, self._config.timeout_seconds)
             self._rules.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
@@ -161,8 +166,8 @@ class Transfer:
             self._rules.fail(pending, error)
             self._ended.append(pending)
         else:
-            handle.use_once(pending.is_fresh or not self._rules.trust.has(way.host))
-            self._in_flight[handle.curl] = way, handle, pending
+            handle.use_once(pending.is_fresh or not self._rules.trust.has(origin.host))
+            self._in_flight[handle.curl] = origin, handle, pending
             self._loop.add(handle.curl)
             self._next_look = min(self._next_look, self._clock.now + self._first_look)
 
@@ -174,16 +179,16 @@ class Transfer:
         if not self._config.may_ask(url):
             raise RefusedSchemeError(without_credentials(url))
 
-    def _way(self, origin: str) -> "_Way":
-        way = self._ways.get(origin)
-        if way is None:
-            way = self._ways[origin] = _Way(self._routes.to(origin), host_of(origin))
-            if len(self._ways) > KEPT_ROUTES:  # its handles close when nothing is in flight on them
-                del self._ways[next(iter(self._ways))]
-        return way
+    def _origin(self, url: str) -> "_Origin":
+        origin = self._origins.get(url)
+        if origin is None:
+            origin = self._origins[url] = _Origin(self._routes.to(url), host_of(url))
+            if len(self._origins) > KEPT_ROUTES:  # its handles close when nothing is in flight on them
+                del self._origins[next(iter(self._origins))]
+        return origin
 
-    def _new_handle(self, way: "_Way") -> CurlHandle:
-        handle = CurlHandle(way.route, self._config.timeout_seconds, self._limit_seconds, self._clock)
+    def _new_handle(self, origin: "_Origin") -> CurlHandle:
+        handle = CurlHandle(origin.route, self._config.timeout_seconds, self._limit_seconds, self._clock)
         handle.on_connect(self._loop.forget)
         handle.may_keep_more = self._may_keep_more
         return handle
@@ -204,13 +209,13 @@ class Transfer:
             self._end_attempt(ended)
 
     def _end_attempt(self, ended: Ended) -> None:
-        way, handle, pending = self._in_flight.pop(ended.curl)
+        origin, handle, pending = self._in_flight.pop(ended.curl)
         self._loop.remove(ended.curl)
         again = self._rules.after(pending, handle, ended)
         if logger.isEnabledFor(logging.DEBUG):
             seconds = self._clock.now - handle.begun
             logger.debug("GET %s: %d, %d bytes, %.3f s", handle.url, handle.status, handle.received_bytes, seconds)
-        way.free.append(handle)
+        origin.free.append(handle)
         if again is None:
             self._ended.append(pending)
             return
@@ -243,7 +248,8 @@ class Transfer:
         if self._large is not receiver:
             return
         self._large = None
-        for _, handle, _ in list(self._in_flight.values()):
+        for _, handle, pending in self._in_flight.values():
             if handle.is_paused:
+                self._large = pending.request.receiver  # at once: its attempt may end before it gets another piece
                 handle.resume()
                 return

@@ -3,10 +3,11 @@
 import gzip
 from collections.abc import Callable
 from contextlib import closing
+from threading import Barrier, Event
 
 import pytest
 
-from bandersnatch.errors import MalformedResponseError
+from bandersnatch.errors import BrokenBodyError, MalformedResponseError
 from bandersnatch.http.body import Answer
 from bandersnatch.http.curl_handle import LARGE_BYTES
 from bandersnatch.http.document import Document, whole
@@ -103,6 +104,56 @@ def test_a_paused_document_is_not_taken_for_a_silent_one() -> None:
         while transfer.pending():
             transfer.advance(10)
     assert answers == [LARGE] * 2
+
+
+GZIPPED = gzip.compress(LARGE, 0)  # as large as what is in it
+PAUSED = {
+    "it is taken": (answer(LARGE), None),
+    "compressed": (answer(GZIPPED, "Content-Encoding: gzip"), None),
+    "it breaks off": (answer(LARGE)[:-5], BrokenBodyError),
+    "no gzip": (answer(GZIPPED[:-LARGE_BYTES] + bytes(LARGE_BYTES), "Content-Encoding: gzip"), BrokenBodyError),
+    "it is too large": (answer(LARGE), MalformedResponseError),
+}
+
+
+@pytest.mark.parametrize(("sent", "error"), PAUSED.values(), ids=PAUSED)
+def test_each_document_that_was_paused_has_its_own_end(sent: bytes, error: type[Exception] | None) -> None:
+    """Two wait for the memory of a first one; whatever becomes of one when it goes on, the other goes on, too."""
+    may_end, are_sent = Event(), Barrier(3)
+
+    def serve(line: Line, asked: Asked) -> None:
+        if asked.target == "/first":
+            line.send(answer(LARGE)[: 2 * LARGE_BYTES])
+            assert may_end.wait(30)
+            line.send(LARGE[2 * LARGE_BYTES - len(answer(LARGE)) :])
+            return
+        line.send(sent[: LARGE_BYTES + PIECE_BYTES])
+        are_sent.wait(30)
+        line.send(sent[LARGE_BYTES + PIECE_BYTES :])
+        if error is BrokenBodyError:
+            raise ConnectionAbortedError
+
+    limit_bytes = LARGE_BYTES + 2 * PIECE_BYTES if error is MalformedResponseError else len(LARGE)
+    answers: list[bytes | Exception] = []
+    with scripted(serve) as url, closing(make_transfer()) as transfer:
+        first = whole()
+        transfer.start(Request(f"{url}/first", first), taker(answers))
+        while first.kept_bytes <= LARGE_BYTES:
+            transfer.advance(10)
+        documents = [whole(limit_bytes), whole(limit_bytes)]
+        for document in documents:
+            transfer.start(Request(f"{url}/x", document), taker(answers))
+        while are_sent.n_waiting < 2 or min(document.kept_bytes for document in documents) <= LARGE_BYTES:
+            transfer.advance(0.01)
+        are_sent.wait(30)
+        may_end.set()
+        while transfer.pending():
+            transfer.advance(10)
+    assert answers[0] == LARGE
+    if error is None:
+        assert answers[1:] == [LARGE] * 2
+    else:
+        assert [type(answer) for answer in answers[1:]] == [error] * 2
 
 
 def test_a_document_that_is_read_wrongly_is_an_error_of_whoever_reads_it(pypi: FakePyPI) -> None:

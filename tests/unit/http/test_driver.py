@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from inspect import getgeneratorstate
 from typing import Any
 
 import pytest
@@ -280,3 +281,48 @@ def test_what_is_under_way_is_given_up_when_all_is_closed(pypi: FakePyPI) -> Non
             may_end.set()
         assert ends.ended == []
     assert [type(error).__name__ for error in pieces.errors] == ["InterruptedRunError"]
+
+
+def test_steps_that_are_given_up_are_closed_the_inner_ones_first(pypi: FakePyPI, transfer: Transfer) -> None:
+    (url,) = add_files(pypi, 1)
+    pypi.fault(url.removeprefix(pypi.url), Stall(), times=None)
+    closed: list[str] = []
+
+    def noting(name: str, wanted: Any) -> Steps[None]:
+        with ExitStack() as opened:
+            opened.callback(closed.append, name)
+            yield wanted
+
+    driver, ends = Driver(transfer, 1), Ends()
+    together = Together((noting("first", Request(url, Pieces())), noting("second", Request(url, Pieces()))))
+    driver.start(noting("outer", together), ends)
+    driver.start(without_waiting(7), ends)
+    driver.advance(0)
+    never_begun = noting("never begun", together)
+    driver.start(never_begun, ends)
+    driver.close()
+    driver.close()
+    assert closed == ["second", "first", "outer"]
+    assert getgeneratorstate(never_begun) == "GEN_CLOSED"
+    assert ends.ended == [(7, None)]
+
+
+def test_steps_that_fail_when_they_are_given_up_do_not_keep_others_from_it(pypi: FakePyPI, transfer: Transfer) -> None:
+    (url,) = add_files(pypi, 1)
+    pypi.fault(url.removeprefix(pypi.url), Stall(), times=None)
+    closed: list[int] = []
+
+    def failing_at_the_end(number: int) -> Steps[None]:
+        try:
+            yield Request(url, Pieces())
+        finally:
+            closed.append(number)
+            raise ValueError(number)
+
+    driver = Driver(transfer, 1)
+    for number in range(3):
+        driver.start(failing_at_the_end(number), Ends())
+    driver.advance(0)
+    with pytest.raises(ValueError, match="0"):
+        driver.close()
+    assert closed == [2, 1, 0]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -210,6 +211,45 @@ def test_a_closed_transfer_breaks_off_what_is_under_way(pypi: FakePyPI) -> None:
     assert waiting.errors == []
     assert started.answers == []
     assert transfer.pending() == 0
+
+
+class StoppedError(BaseException):
+    """Comes in the middle of something, like a signal."""
+
+
+class Stopping(Pieces):
+    def end(self) -> bytes:
+        raise StoppedError
+
+
+def test_a_transfer_closed_after_a_redirect_breaks_off_what_waits_to_follow_it() -> None:
+    """Its receiver holds what it has opened, and is to let it go."""
+    are_asked, are_answered, is_redirected = Barrier(3), Barrier(3), Event()
+
+    def serve(line: Line, asked: Asked) -> None:
+        are_asked.wait(30)
+        if asked.target == "/moved":
+            line.send(answer(b"", "Location: /x", status="302 Found"))
+            is_redirected.set()
+        else:
+            assert is_redirected.wait(30)
+            line.send(answer(DATA))
+        are_answered.wait(30)
+
+    receiver, transfer = Pieces(), transfer_with()
+    with scripted(serve) as url:
+        started = Started(transfer)
+        started.start(f"{url}/moved", receiver)
+        started.start(f"{url}/x", Stopping())
+        while are_asked.n_waiting < 2:
+            transfer.advance(0.01)
+        are_asked.wait(30)
+        are_answered.wait(30)
+        with pytest.raises(StoppedError):
+            transfer.advance(30)
+        transfer.close()
+    assert [type(error) for error in receiver.errors] == [InterruptedRunError]
+    assert started.answers == []
 
 
 def test_whoever_is_told_may_close_it(pypi: FakePyPI) -> None:
