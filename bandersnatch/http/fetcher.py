@@ -28,8 +28,9 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.http.body import MAX_BODY_BYTES, Answer, Body, reason_of
+from bandersnatch.http.circuit_breaker import CircuitBreaker
 from bandersnatch.http.request import GONE, MAX_REDIRECTS, NOT_MODIFIED, OK, PROXY_WANTS_PASSWORD, REDIRECTS
-from bandersnatch.http.retries import BudgetedRetry, CircuitBreaker, RetryBudget, RetryPolicy
+from bandersnatch.http.retries import BudgetedRetry, RetryBudget, RetryPolicy
 from bandersnatch.http.routes import USER_AGENT, Route, Routes, host_of, target_of
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from bandersnatch.errors import (
     shown,
     without_credentials,
 )
+from bandersnatch.http.circuit_breaker import CircuitBreaker
 from bandersnatch.http.curl_errors import NEVER_BETTER, is_of_proxy, reason_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Ended
@@ -31,7 +32,7 @@ from bandersnatch.http.request import (
     REDIRECTS,
     Request,
 )
-from bandersnatch.http.retries import CircuitBreaker, RetryBudget, RetryPolicy
+from bandersnatch.http.retries import RetryBudget, RetryPolicy
 from bandersnatch.http.routes import KEPT_ROUTES, host_of, origin_of
 from bandersnatch.http.trust import HostTrust
 

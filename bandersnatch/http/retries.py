@@ -1,4 +1,4 @@
-"""How often and how soon a request is tried again, and when a host is given up for the rest of the run."""
+"""How often and how soon a request is tried again."""
 
 import random
 import re
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
 
-_SUBJECTS_UNTIL_DOWN = 4
 _RETRY_AFTER_STATUSES = (413, 429, 503)
 """RFC 9110, section 10.2.3, as urllib3 reads it."""
 
@@ -127,39 +126,3 @@ class BudgetedRetry(Retry):
             assert _pool is not None, "urllib3 always names the pool"
             raise MaxRetryError(_pool, url or "", error)
         return following
-
-
-class CircuitBreaker:
-    """A circuit breaker for each host: after so many failures in a row, no more is asked of it. Thread-safe.
-
-    A subject counts for a part of that only: the files of one project may all be forbidden, or broken, on a host that is
-    well.
-    """
-
-    def __init__(self, failures_until_down: int) -> None:
-        self._failures_until_down = failures_until_down
-        self._most_of_one = max(1, failures_until_down // _SUBJECTS_UNTIL_DOWN)
-        self._failures: dict[str, int] = {}
-        self._of_subjects: dict[str, dict[str, int]] = {}
-        self._guard = threading.Lock()
-
-    def is_down(self, host: str) -> bool:
-        """Whether the host is given up."""
-        return self._failures.get(host, 0) >= self._failures_until_down
-
-    def succeeded(self, host: str) -> None:
-        """The host gave a usable answer, 404 included; one that is given up stays so."""
-        if self._failures.get(host):
-            with self._guard:
-                if not self.is_down(host):
-                    self._failures[host] = 0
-                    self._of_subjects.pop(host, None)
-
-    def failed(self, host: str, subject: str = "") -> None:
-        """The host gave none, after all attempts, of which one ``subject`` counts for a part only."""
-        with self._guard:
-            known = self._of_subjects.setdefault(host, {})
-            if subject and known.get(subject, 0) >= self._most_of_one:
-                return
-            known[subject] = known.get(subject, 0) + 1
-            self._failures[host] = self._failures.get(host, 0) + 1
