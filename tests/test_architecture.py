@@ -111,7 +111,7 @@ def test_outsiders_have_few_doors(module: str) -> None:
     [
         ("storage.lock", "operations.session"),
         ("operations.disk_options", "operations.session"),
-        ("operations.overlay", "operations.session"),
+        ("operations.dry_storage", "operations.session"),
         ("plan.brake", "plan.removals"),
     ],
 )

@@ -83,7 +83,7 @@ class Session(Struct, frozen=True):
     @classmethod
     def dry(cls, config: Config, stop: StopFlag) -> "Session":
         """Return the session of a command that must not write to the mirror."""
-        from bandersnatch.operations.overlay import DryStorage, InventoryCopy  # noqa: PLC0415 - for dry runs alone
+        from bandersnatch.operations.dry_storage import DryStorage, InventoryCopy  # noqa: PLC0415 - for dry runs alone
 
         directory = config.directory
         return cls(config, DryStorage(directory), InventoryCopy(directory / INVENTORY), stop, is_dry=True)

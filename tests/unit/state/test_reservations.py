@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
-from bandersnatch.operations.overlay import DryStorage
+from bandersnatch.operations.dry_storage import DryStorage
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import Reservation, forget, take_up
 from bandersnatch.storage.filesystem import FilesystemStorage

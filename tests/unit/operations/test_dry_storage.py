@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
-from bandersnatch.operations.overlay import DryStorage, InventoryCopy
+from bandersnatch.operations.dry_storage import DryStorage, InventoryCopy
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.layout import StoredPath
 
