@@ -23,7 +23,7 @@ from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.state.unconfirmed import Unconfirmed
 from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case

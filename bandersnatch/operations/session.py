@@ -26,7 +26,7 @@ from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.reservations import take_up
-from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.saved_state import SavedState, StateStore
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (

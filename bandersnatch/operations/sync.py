@@ -21,7 +21,7 @@ from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
 

@@ -31,7 +31,7 @@ from bandersnatch.plan.allowlisted import allowlisted, tell_missing
 from bandersnatch.plan.index_plan import HeldSerials, plan_from_index
 from bandersnatch.plan.named_projects import look_up, named_projects
 from bandersnatch.state.inventory import HeldProject
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog import is_without_xmlrpc

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.filters.filters import NO_FILTERS, Filters
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.state.inventory import HeldProject
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.expectations import Expectation

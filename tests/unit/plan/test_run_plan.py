@@ -10,7 +10,7 @@ from bandersnatch.errors import InterruptedRunError, MalformedResponseError, Ser
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.plan.run_plan import plan_run
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream

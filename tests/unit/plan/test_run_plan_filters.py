@@ -5,7 +5,7 @@ import re
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import NameMatchesNone, OnlyListed
 from bandersnatch.plan.run_plan import plan_run
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from bandersnatch.errors import UpstreamError
-from bandersnatch.state.state_store import SavedState
+from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream

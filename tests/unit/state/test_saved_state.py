@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bandersnatch.state.state_store import SavedState, StateStore
+from bandersnatch.state.saved_state import SavedState, StateStore
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import LEGACY_STATUS, STATE, TODO
