@@ -26,7 +26,7 @@ from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.reservations import take_up
-from bandersnatch.state.saved_state import SavedState, StateStore
+from bandersnatch.state.saved_state import SavedState, StateFiles
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
@@ -89,9 +89,9 @@ class Session(Struct, frozen=True):
         return cls(config, DryStorage(directory), InventoryCopy(directory / INVENTORY), stop, is_dry=True)
 
     @property
-    def states(self) -> StateStore:
+    def states(self) -> StateFiles:
         """The records of earlier runs."""
-        return StateStore(self.storage)
+        return StateFiles(self.storage)
 
     @property
     def root_index(self) -> RootIndex:

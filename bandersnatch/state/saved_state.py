@@ -34,7 +34,7 @@ class SavedState(Struct, frozen=True):
     """Up to where the changelog was read, if that is less, because later runs had to do without it."""
 
 
-class StateStore:
+class StateFiles:
     """The files ``state`` and ``todo`` of one mirror."""
 
     def __init__(self, storage: FilesystemStorage) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bandersnatch.state.saved_state import SavedState, StateStore
+from bandersnatch.state.saved_state import SavedState, StateFiles
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import LEGACY_STATUS, STATE, TODO
@@ -17,8 +17,8 @@ NOTHING = SavedState(None, None)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> StateStore:
-    return StateStore(FilesystemStorage(tmp_path))
+def store(tmp_path: Path) -> StateFiles:
+    return StateFiles(FilesystemStorage(tmp_path))
 
 
 def todo_list(target: int) -> TodoList:
@@ -28,19 +28,19 @@ def todo_list(target: int) -> TodoList:
 def load(folder: Path, **files: bytes) -> SavedState:
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    return StateStore(FilesystemStorage(folder)).load()
+    return StateFiles(FilesystemStorage(folder)).load()
 
 
-def test_a_new_mirror_has_neither(store: StateStore) -> None:
+def test_a_new_mirror_has_neither(store: StateFiles) -> None:
     assert store.load() == NOTHING
 
 
-def test_a_finished_run_is_loaded(store: StateStore) -> None:
+def test_a_finished_run_is_loaded(store: StateFiles) -> None:
     store.finish(42, "https://index.example abc")
     assert store.load() == SavedState(42, None)
 
 
-def test_the_work_that_is_left_is_loaded(store: StateStore) -> None:
+def test_the_work_that_is_left_is_loaded(store: StateFiles) -> None:
     store.finish(40, "https://index.example abc")
     store.save_todo(todo_list(42))
     saved = store.load()
@@ -49,7 +49,7 @@ def test_the_work_that_is_left_is_loaded(store: StateStore) -> None:
     assert list(saved.todo.to_lines()) == list(todo_list(42).to_lines())
 
 
-def test_a_long_todo_list_is_saved_whole(store: StateStore) -> None:
+def test_a_long_todo_list_is_saved_whole(store: StateFiles) -> None:
     todo = TodoList(30_000)
     for number in range(25_001):
         todo.add(named(f"p{number}"), TodoEntry(f"P{number}", number))
@@ -59,7 +59,7 @@ def test_a_long_todo_list_is_saved_whole(store: StateStore) -> None:
     assert list(saved.to_lines()) == list(todo.to_lines())
 
 
-def test_a_todo_list_is_loaded_without_a_state_too(store: StateStore) -> None:
+def test_a_todo_list_is_loaded_without_a_state_too(store: StateFiles) -> None:
     store.save_todo(todo_list(42))
     saved = store.load()
     assert saved.serial is None
@@ -67,7 +67,7 @@ def test_a_todo_list_is_loaded_without_a_state_too(store: StateStore) -> None:
     assert saved.todo.target_serial == 42
 
 
-def test_finishing_takes_the_todo_list_away(store: StateStore, tmp_path: Path) -> None:
+def test_finishing_takes_the_todo_list_away(store: StateFiles, tmp_path: Path) -> None:
     store.save_todo(todo_list(42))
     store.finish(42, "https://index.example abc")
     assert not (tmp_path / TODO).exists()
@@ -78,7 +78,7 @@ def test_finishing_takes_the_todo_list_away(store: StateStore, tmp_path: Path) -
 @given(serials)
 def test_any_serial_is_loaded_as_it_was_saved(serial: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = StateStore(FilesystemStorage(Path(folder)))
+        store = StateFiles(FilesystemStorage(Path(folder)))
         store.finish(serial, "https://index.example abc")
         assert store.load() == SavedState(serial, None)
 
@@ -144,7 +144,7 @@ def test_the_status_of_another_bandersnatch_is_taken_over(tmp_path: Path) -> Non
 
 def test_it_is_taken_over_once(tmp_path: Path) -> None:
     load(tmp_path, status=b"42")
-    StateStore(FilesystemStorage(tmp_path)).finish(50, "https://index.example abc")
+    StateFiles(FilesystemStorage(tmp_path)).finish(50, "https://index.example abc")
     assert load(tmp_path) == SavedState(50, None)
 
 
@@ -193,7 +193,7 @@ def test_a_status_with_very_many_digits_means_that_everything_is_checked(tmp_pat
 
 
 def test_a_change_of_the_configuration_is_known_until_it_is_done(tmp_path: Path) -> None:
-    store = StateStore(FilesystemStorage(tmp_path))
+    store = StateFiles(FilesystemStorage(tmp_path))
     assert store.load_fingerprints() == (None, None)
     store.finish(1, "before")
     assert store.load_fingerprints() == ("before", None)
