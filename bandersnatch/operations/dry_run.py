@@ -95,7 +95,7 @@ class DryRun:
     def _told_selection(self, *, is_known: bool) -> str | None:
         """Return how the filters' selection differs from that of the program that made the tree, or why it might."""
         filters = self._config.filters
-        if is_known or not filters.shape_pages or not self._inventory.totals()[0]:
+        if is_known or not filters.shape_pages or not self._inventory.project_count():
             return self._selection.told(filters.names)
         may_be = "the filters may select other files than the program that made this tree; --full counts the files"
         return f"{may_be}; {reasons(filters.names)}"

@@ -171,7 +171,7 @@ class Mirror:
         """
         unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
         missing = sum(self._inventory.get(project) is not None for project in unlisted)
-        held, _ = self._inventory.totals()
+        held = self._inventory.project_count()
         if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._policy.allows_all:
             raise LostProjectsError(self._upstream.url, missing, held)
 

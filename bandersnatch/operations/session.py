@@ -196,7 +196,7 @@ class Session(Struct, frozen=True):
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        held, _ = self.inventory.totals()
+        held = self.inventory.project_count()
         hidden = {*gone, *self.inventory.quarantined()}
         lines = held - sum(self.inventory.get(project) is not None for project in hidden)
         record = None if anew else self.inventory.index_record(max(LITTLE_PATCH, lines // LINES_PER_PATCH))

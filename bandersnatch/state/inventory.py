@@ -89,8 +89,13 @@ class Inventory(InventoryDatabase):
         rows = self._rows(tuple[Text, Serial], "SELECT name, serial FROM project")
         return {NormalizedName(name): serial for name, serial in rows}
 
+    def project_count(self) -> int:
+        """Return how many projects we hold: as tallied, since to count hundreds of thousands of rows takes a while."""
+        [(projects,)] = self._rows(tuple[Count], "SELECT projects FROM tally")
+        return projects
+
     def totals(self) -> tuple[int, int]:
-        """Return how many projects and how many files we hold."""
+        """Return how many projects and how many files we hold; all rows are read for it."""
         [(projects, files)] = self._rows(tuple[Count, float], "SELECT count(*), total(files) FROM project")
         return int(projects), int(files)
 

@@ -148,7 +148,7 @@ class Verification:
     def _verify_projects(self, root: RootInspection) -> None:
         moment = time.time()
         self._inventory.begin_verification(moment)
-        self.report.held, _ = self._inventory.totals()
+        self.report.held = self._inventory.project_count()
         progress = self._equipment.progress
         progress.start(self.report.held)
         is_cut_short = False

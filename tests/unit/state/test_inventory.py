@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,26 @@ def test_projects_may_be_changed_while_they_come(inventory: Inventory) -> None:
         inventory.remove(project.name)
     assert inventory.serials() == {}
     assert inventory.totals() == (0, 0)
+
+
+def test_the_tallied_number_of_projects_is_that_of_the_rows(inventory: Inventory) -> None:
+    inventory.put_all([OTHER])
+    for change in (partial(inventory.put, HELD), partial(inventory.put, HELD, OTHER)):
+        change()
+        assert inventory.project_count() == inventory.totals()[0] == 2
+    inventory.drop_record(OTHER.name)
+    assert inventory.project_count() == inventory.totals()[0] == 1
+    for _ in range(2):
+        inventory.remove(HELD.name)
+        assert inventory.project_count() == inventory.totals()[0] == 0
+
+
+def test_a_dropped_record_leaves_what_is_noted_of_its_project(inventory: Inventory) -> None:
+    inventory.put(HELD)
+    inventory.note_unsettled((HELD.name, path) for path in PATHS)
+    inventory.drop_record(HELD.name)
+    assert inventory.get(HELD.name) is None
+    assert inventory.unsettled(HELD.name) == PATHS
 
 
 def test_the_etag_of_a_half_written_file_is_noted_until_its_project_is_settled(inventory: Inventory) -> None:
