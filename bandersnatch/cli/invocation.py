@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec import Struct, field
 
+from bandersnatch.cli import collector
 from bandersnatch.cli.exit_codes import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.cli.signals import STOP_SIGNALS
 from bandersnatch.config.config import DEFAULT_PATH
@@ -74,6 +75,7 @@ class Invocation(Struct, frozen=True):
         from bandersnatch.storage.filesystem import FilesystemStorage
         from bandersnatch.upstream.index import Upstream
 
+        collector.resume()
         require_memory(config.threads)
         stop = StopFlag()
         progress = self._progress()
