@@ -6,15 +6,14 @@ import re
 import runpy
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bandersnatch.cli import completion, config, delete, mirror, sync, verify
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, EXIT_STATUS, LOCK_HELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.cli.invocation import Invocation, how_to_begin
 from bandersnatch.config.config import DEFAULT_PATH
-from bandersnatch.config.example import write_example
 from bandersnatch.errors import (
     ConfigError,
     ConfigMissingError,
@@ -46,17 +45,26 @@ Each command has its own --help, with more of them.
 """
 
 _DAY_SECONDS = 86_400
-_COMMANDS = (mirror, sync, verify, delete, config, completion)
+_COMMANDS = {
+    "mirror": "bring the mirror up to date; run it from cron",
+    "sync": "bring some projects up to date now, by their names",
+    "verify": "compare the whole mirror with upstream, and repair it",
+    "delete": "delete projects from the mirror, by their names",
+    "config": "check the configuration, or explain what its filters do",
+    "completion": "print a script for completion in bash or zsh",
+}
+"""Each is a module of this package, which is imported only for its command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the only place where errors become one."""
-    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser(words)
     # Someone who tries the bare command wants to see the help, and not argparse's error.
-    if not (sys.argv[1:] if argv is None else argv):
+    if not words:
         parser.print_help()
         return DONE
-    arguments = _parse(parser, argv)
+    arguments = _parse(parser, words)
     level = logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet else logging.INFO
     invocation = Invocation(level, _console() if sys.stderr.isatty() else None)
     set_up_logging(level, invocation.console, None)
@@ -104,8 +112,8 @@ def _run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     return status
 
 
-def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    arguments = parser.parse_args(argv)
+def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    arguments = parser.parse_args(words)
     if arguments.debug and arguments.quiet:  # one before the command and one after it
         parser.error("argument --quiet: not allowed with argument --debug")
     return arguments
@@ -128,7 +136,7 @@ class _Parser(argparse.ArgumentParser):
         """Exit with the usage and the error, and a suggestion if there is one."""
         found = re.match(r".*invalid choice: '(.*)' \(choose from (.*)\)$|unrecognized arguments: (-\S+)", message)
         if found and found[3]:
-            message += suggestion(found[3].partition("=")[0], sorted(_option_strings(self)))
+            message += suggestion(found[3].partition("=")[0], sorted(_option_strings(build_parser())))
         elif found:
             message += suggestion(found[1], re.findall(r"[\w-]+", found[2]))
         super().error(message)
@@ -173,8 +181,8 @@ def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path |
     volume.add_argument("--quiet", action="store_true", default=flag, help="log only warnings and errors")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, with all commands."""
+def build_parser(words: Collection[str] = _COMMANDS.keys()) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; it has the arguments of those commands that are among the words."""
     parser = _Parser(
         prog="bandersnatch",
         description="Mirror the Python Package Index, or one that speaks like it, into a folder for any web server.",
@@ -186,9 +194,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_options_of_all_commands(parser, config=DEFAULT_PATH, flag=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
-    for command in _COMMANDS:
-        command.add_parser(commands)
-    parser.set_defaults(parser=parser)
+    for command, summary in _COMMANDS.items():
+        command_parser = commands.add_parser(
+            command, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if command in words:
+            import_module(f"bandersnatch.cli.{command}").add_arguments(command_parser)
     return parser
 
 
@@ -200,6 +211,8 @@ def _console() -> "Console":
 
 def _offer_example(path: Path) -> int:
     """Write the commented example if there is no configuration, and say what to do next."""
+    from bandersnatch.config.example import write_example
+
     try:
         write_example(path)
     except OSError as error:

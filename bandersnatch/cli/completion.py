@@ -16,26 +16,22 @@ itself needs nothing; print it anew after an update of bandersnatch.
 """
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "completion",
-        help="print a script for completion in bash or zsh",
-        description="Print a script with which the shell completes commands and options of bandersnatch.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = "Print a script with which the shell completes commands and options of bandersnatch."
+    parser.epilog = EXAMPLES
     parser.add_argument("shell", choices=("bash", "zsh"), help="the shell to complete for")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:  # noqa: ARG001 - all commands have this signature
     """Print the script and return the exit status."""
+    from bandersnatch.cli.app import build_parser
     from bandersnatch.cli.output import print_line
 
     try:
         import shtab
     except ImportError:
         raise UsageError("completion needs the package shtab: pip install 'bandersnatch[completion]'") from None
-    print_line(shtab.complete(arguments.parser, arguments.shell))
+    print_line(shtab.complete(build_parser(), arguments.shell))
     return DONE

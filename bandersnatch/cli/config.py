@@ -31,15 +31,10 @@ belongs to something dropped is dropped with it.
 """
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "config",
-        help="check the configuration, or explain what its filters do",
-        description="Questions about the configuration file. The mirror is not touched.",
-        epilog=CHECK_EXAMPLES + EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = "Questions about the configuration file. The mirror is not touched."
+    parser.epilog = CHECK_EXAMPLES + EXPLAIN_EXAMPLES + exit_statuses(DONE, BAD_USAGE, STOPPED)
     questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
     check = questions.add_parser(
         "check",

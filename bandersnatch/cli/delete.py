@@ -35,15 +35,10 @@ This deletes pages, JSON, and the files that no other project's page lists.
 SOME_FAILED_MEANS = "the mirror has no project of such a name, or the answer was no"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "delete",
-        help="delete projects from the mirror, by their names",
-        description="Delete the named projects from the mirror: pages, JSON and files. It asks first.",
-        epilog=EXAMPLES + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, some_failed=SOME_FAILED_MEANS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = "Delete the named projects from the mirror: pages, JSON and files. It asks first."
+    parser.epilog = EXAMPLES + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, some_failed=SOME_FAILED_MEANS)
     add_names(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")

@@ -43,15 +43,11 @@ SOME_FAILED_MEANS = (
 )
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "mirror",
-        help="bring the mirror up to date; run it from cron",
-        description="Bring the mirror up to date: everything on the first run, what has changed on later ones.",
-        epilog=EXAMPLES
-        + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = "Bring the mirror up to date: everything on the first run, what has changed on later ones."
+    parser.epilog = EXAMPLES + exit_statuses(
+        DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS
     )
     parser.add_argument(
         "--allow-removals",

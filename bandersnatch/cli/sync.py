@@ -31,15 +31,11 @@ stays, unless the changelog says that it was removed.
 SOME_FAILED_MEANS = "done, but some projects failed, or a filter drops them"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "sync",
-        help="bring some projects up to date now, by their names",
-        description="Bring the named projects up to date now, and mirror those that are new.",
-        epilog=EXAMPLES
-        + exit_statuses(DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = "Bring the named projects up to date now, and mirror those that are new."
+    parser.epilog = EXAMPLES + exit_statuses(
+        DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, some_failed=SOME_FAILED_MEANS
     )
     add_names(parser)
     parser.add_argument(

@@ -49,20 +49,16 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 SOME_FAILED_MEANS = "problems remain, or it was a --dry-run"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments to the command line."""
-    parser = commands.add_parser(
-        "verify",
-        help="compare the whole mirror with upstream, and repair it",
-        description="Compare every project that the mirror holds with upstream. Files that are\n"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = (
+        "Compare every project that the mirror holds with upstream. Files that are\n"
         "missing or wrong are fetched again; pages that differ, and the root index, are\n"
         "rewritten. It starts with what was verified longest ago. Files in the mirror that\n"
-        "filters would drop are verified and kept: only mirror applies filters.",
-        epilog=EXAMPLES
-        + exit_statuses(
-            DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, REPAIRED, some_failed=SOME_FAILED_MEANS
-        ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "filters would drop are verified and kept: only mirror applies filters."
+    )
+    parser.epilog = EXAMPLES + exit_statuses(
+        DONE, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, REPAIRED, some_failed=SOME_FAILED_MEANS
     )
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="compare the sizes of files, without reading them")
