@@ -21,6 +21,7 @@ STORIES = {
     "config.show": f"{UNIT}/cli/test_config.py",
     "filters.facts": f"{UNIT}/filters/test_metadata.py",
     "filters.fingerprint": f"{UNIT}/config/test_fingerprint.py",
+    "filters.name_options": f"{UNIT}/filters/test_settings.py",
     "filters.names": f"{UNIT}/operations/test_explain.py",
     "filters.registry": f"{UNIT}/filters/test_settings.py",
     "filters.selection": f"{UNIT}/filters/test_filters.py",

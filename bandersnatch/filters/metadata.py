@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
-from bandersnatch.filters.names import allowed_names, read_patterns
+from bandersnatch.filters.name_options import allowed_names, read_patterns
 from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry, Settings, metadata_path
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_size

@@ -17,7 +17,7 @@ from bandersnatch.filters.metadata import (
     read_version_range_release_file_metadata,
     read_versions_count_project_metadata,
 )
-from bandersnatch.filters.names import read_allowlist_project, read_blocklist_project, read_regex_project
+from bandersnatch.filters.name_options import read_allowlist_project, read_blocklist_project, read_regex_project
 from bandersnatch.filters.platforms import read_exclude_platform
 from bandersnatch.filters.releases import (
     read_allowlist_release,

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import Release
-from bandersnatch.filters.names import read_patterns, read_requirement, searches
+from bandersnatch.filters.name_options import read_patterns, read_requirement, searches
 from bandersnatch.filters.settings import Settings
 
 Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bandersnatch.errors import shown, without_credentials
-from bandersnatch.filters.names import parse_requirement
+from bandersnatch.filters.name_options import parse_requirement
 from bandersnatch.refusals import reason_of
 
 _BOMS = (
