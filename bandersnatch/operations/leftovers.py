@@ -9,17 +9,20 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, UnreadablePageError
-from bandersnatch.operations.unlisted import UnlistedFiles
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoFormatError, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import FINGERPRINT, LEFTOVERS, TODO, UNLISTED, Layout, StoredPath
+
+if TYPE_CHECKING:
+    from bandersnatch.operations.unlisted import UnlistedFiles
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,8 @@ class Leftovers:
             InterruptedRunError: the run was asked to stop. The next one continues.
             StorageError: the disk refused.
         """
+        from bandersnatch.operations.unlisted import UnlistedFiles  # noqa: PLC0415 - after such a loss alone
+
         logger.info("the inventory was lost while a run was unfinished: looking for files that no page lists")
         deadline = time.monotonic() + seconds
         kept_at = self._storage.root / UNLISTED
@@ -89,7 +94,7 @@ class Leftovers:
             found.forget()
         self._storage.delete(LEFTOVERS)
 
-    def _delete_found(self, found: UnlistedFiles, policy: RemovalPolicy) -> None:
+    def _delete_found(self, found: "UnlistedFiles", policy: RemovalPolicy) -> None:
         number, last = 0, ""
         for path in filter(_UPSTREAMS.fullmatch, found.paths()):
             if path != f"{last}.metadata":  # core metadata counts with its file

@@ -3,7 +3,6 @@
 Only "not supported" counts here: a disk that is full or fails is always an error.
 """
 
-import ctypes
 import errno
 import logging
 import os
@@ -95,6 +94,8 @@ class _Once:
 
 
 def _syncfs(folder: int) -> None:
+    import ctypes  # noqa: PLC0415 - a run that writes nothing flushes nothing
+
     # Python has no os.syncfs, and not every system has the function.
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:

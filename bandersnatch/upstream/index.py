@@ -11,7 +11,6 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import MalformedResponseError, without_credentials
-from bandersnatch.http.driver import Driver
 from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.http.request import Steps
 from bandersnatch.http.retries import RetryPolicy
@@ -122,5 +121,7 @@ class Upstream:
 
     def finish(self, steps: Steps[_T]) -> _T:
         """Make steps that need documents, over an engine of their own; return their result or raise their error."""
+        from bandersnatch.http.driver import Driver  # noqa: PLC0415 - a run with nothing new has no use for it
+
         with closing(self._fetcher.new_transfer()) as transfer, closing(Driver(transfer, 1)) as driver:
             return driver.finish(steps)
