@@ -61,4 +61,8 @@ def read(transfer: Transfer, url: str) -> bytes:
 
 
 every_way = pytest.mark.parametrize("fetch", [get, read])
+every_way_one_quick = pytest.mark.parametrize(
+    "fetch", [get, pytest.param(read, marks=[pytest.mark.slow, pytest.mark.measured])]
+)
+"""For what must wait for a time limit, or for many bytes."""
 Way = Callable[[Transfer, str], bytes]

@@ -40,7 +40,6 @@ def test_help_tells_the_exit_status() -> None:
     assert "143" in result.stdout
 
 
-@pytest.mark.parametrize("module", ["bandersnatch", "bandersnatch.main"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -56,12 +55,11 @@ def test_help_tells_the_exit_status() -> None:
     ids=" ".join,
 )
 def test_configuration_file_may_be_named_anywhere_and_by_the_names_of_other_versions(
-    tmp_path: Path, module: str, arguments: tuple[str, ...]
+    tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     path = tmp_path / "some.conf"
     path.write_text("[mirror]\ndirectory = no/absolute/path\n")
-    words = [argument.replace("FILE", str(path)) for argument in arguments]
-    result = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, timeout=60)
+    result = bandersnatch(*(argument.replace("FILE", str(path)) for argument in arguments))
     assert result.returncode == 2
     assert f"{path}: line 2: [mirror] directory = no/absolute/path" in result.stderr
 
@@ -243,6 +241,8 @@ def test_failed_project_is_status_1_and_named(rig: Rig, pypi: FakePyPI) -> None:
     assert "0 updated, 0 removed, 1 failed" in last
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI) -> None:
     result = rig.command("mirror", master="http://127.0.0.1:9")
     assert result.returncode == 4
@@ -262,7 +262,10 @@ def test_directory_that_cannot_be_made_is_status_4(rig: Rig, pypi: FakePyPI) -> 
 
 
 def test_debug_tells_where_an_error_came_from(rig: Rig, pypi: FakePyPI) -> None:
-    assert "Traceback" in rig.command("--debug", "mirror", master="http://127.0.0.1:9").stderr
+    (rig.folder / "file").write_text("")
+    result = rig.command("--debug", "mirror", "--init", directory=str(rig.folder / "file" / "mirror"))
+    assert result.returncode == 4
+    assert "Traceback" in result.stderr
 
 
 def test_second_run_says_who_holds_the_lock(rig: Rig, pypi: FakePyPI) -> None:

@@ -97,8 +97,8 @@ def test_a_reference_that_never_ends_is_an_error(path: Path, text: str, problem:
 
 
 def test_references_that_grow_without_end_are_an_error(path: Path) -> None:
-    lines = ["[mirror]", "directory = /srv/pypi", f"a0 = {'x' * 100}"]
-    lines += [f"a{number} = {f'%(a{number - 1})s' * 100}" for number in range(1, 4)]
+    lines = ["[mirror]", "directory = /srv/pypi", f"a0 = {'x' * 2000}"]
+    lines += [f"a{number} = {f'%(a{number - 1})s' * 10}" for number in range(1, 4)]
     problems = problems_of(path, "\n".join([*lines, "root_uri = https://%(a3)s", ""]))
     assert problems[-1] == (
         "line 7: [mirror] root_uri: expected no more than 1,000,000 characters in a value, references included"

@@ -13,7 +13,7 @@ from bandersnatch.errors import BrokenBodyError, MalformedResponseError, Upstrea
 from tests.support.builders import make_transfer
 from tests.support.fetching import DATA
 from tests.support.scripted import Line, answer, scripted
-from tests.support.transferring import Way, ask, every_way
+from tests.support.transferring import Way, ask, every_way, every_way_one_quick
 
 Pieces = Callable[[], Iterable[bytes]]
 TIMEOUT = 0.5
@@ -51,7 +51,7 @@ BODIES = {
 }
 
 
-@every_way
+@every_way_one_quick
 @pytest.mark.parametrize("pieces", HEADS.values(), ids=HEADS)
 def test_a_head_that_drips_is_given_up(fetch: Way, pieces: Pieces) -> None:
     with (
@@ -62,7 +62,7 @@ def test_a_head_that_drips_is_given_up(fetch: Way, pieces: Pieces) -> None:
         fetch(transfer, f"{url}/x")
 
 
-@every_way
+@every_way_one_quick
 @pytest.mark.parametrize("pieces", BODIES.values(), ids=BODIES)
 def test_a_body_that_drips_is_given_up(fetch: Way, pieces: Pieces) -> None:
     with (
@@ -79,7 +79,7 @@ AROUND_BODIES = {
 }
 
 
-@every_way
+@every_way_one_quick
 @pytest.mark.parametrize("pieces", AROUND_BODIES.values(), ids=AROUND_BODIES)
 def test_what_drips_around_a_body_is_given_up(fetch: Way, pieces: Pieces) -> None:
     with (
@@ -107,7 +107,7 @@ def test_interim_answers_have_a_bound_however_fast_they_come(fetch: Way) -> None
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how much has come")
-@every_way
+@every_way_one_quick
 def test_extensions_of_chunks_have_a_bound(fetch: Way) -> None:
     block = b"".join([b"1;", b"x" * 10_000, b"\r\ny\r\n"]) * 100
     with (

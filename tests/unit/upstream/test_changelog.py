@@ -93,6 +93,8 @@ def test_the_recorded_journal_of_pypi_is_read(pypi: FakePyPI, changelog: Changel
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_more_than_one_answer_can_hold_is_read_to_the_end(pypi: FakePyPI, changelog: Changelog) -> None:
     for _ in range(50_003):
         pypi.write_journal("sample", "1.0", "new release", 0)
