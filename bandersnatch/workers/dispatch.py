@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.memory import scarcity
 from bandersnatch.project.files import SyncedFile
 from bandersnatch.project.job import Job
@@ -21,14 +21,22 @@ from bandersnatch.project.package import Planned, SharedFiles, publish_project, 
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.pool import WorkerLostError
+from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
 
 _LOOK_SECONDS = 0.1
 _MOST_AT_ONCE = 64
-_MOST_LOSSES = 2
-"""So often a project is tried again whose worker has ended before its time."""
 
 _R = TypeVar("_R")
+
+
+class LethalProjectError(MirrorError):
+    """The worker of a project has ended before its time, and it was that project, as far as can be known."""
+
+    def __init__(self, project: NormalizedName, *, is_sure: bool) -> None:
+        sure = "the worker process that works on it ends before its time, also if it works on nothing else"
+        unsure = "a worker process that worked on it, too, has ended before its time, and none is left to try it alone"
+        super().__init__(f"{project}: {sure if is_sure else unsure}; the next run tries it again")
+        self.project, self.is_sure = project, is_sure
 
 
 class Jobs(Protocol):
@@ -59,7 +67,10 @@ class Dispatcher(Generic[_R]):
         self._jobs: dict[NormalizedName, Job] = {}
         self._given_up: dict[NormalizedName, list[_SharedProject]] = {}
         """Shared-out projects that were begun anew."""
-        self._losses: dict[NormalizedName, int] = {}
+        self._suspects: dict[NormalizedName, Job] = {}
+        """Projects that were under way when a worker was lost. One of them may have ended it: each is tried again, alone."""
+        self._alone: NormalizedName | None = None
+        self._are_suspects_tried = True
 
     def work(self, jobs: Jobs, window: int) -> Iterator[list[_R]]:
         """Yield results as they come, until no job is left; whoever takes one may postpone or clear jobs.
@@ -71,8 +82,11 @@ class Dispatcher(Generic[_R]):
         """
         while self._jobs or not jobs.is_empty():
             self._check_stopped()
-            while len(self._jobs) < window and (job := jobs.next_job(time.monotonic())) is not None:
-                self._start(job)
+            if self._suspects:
+                self._try_alone()
+            else:
+                while len(self._jobs) < window and (job := jobs.next_job(time.monotonic())) is not None:
+                    self._start(job)
             if results := list(self._take()):
                 yield results
         self._check_stopped()
@@ -86,12 +100,24 @@ class Dispatcher(Generic[_R]):
         job = self._jobs[job.project] = job.with_facts(self._inventory)
         self._under_way[job.project] = self._submit(job, None, self._function, job)
 
+    def _try_alone(self) -> None:
+        """Start a suspect when nothing else is under way; but never in the main process, which it might end."""
+        project, job = next(iter(self._suspects.items()))
+        waiting = self._under_way[project]
+        if self._alone is not None or len(self._suspects) < len(self._jobs) or waiting.cancelled():
+            return
+        self._alone = project
+        if self._are_suspects_tried:
+            self._start(job)
+        else:
+            waiting.set_exception(LethalProjectError(project, is_sure=False))
+
     def _submit(
         self, job: Job, shared: "_SharedProject | None", function: Callable[..., Any], *arguments: Any
     ) -> Future[Any]:
         try:
             future = self._executor.submit(function, *arguments)
-        except RuntimeError as error:  # the pool was shut down: the run is being stopped; or no worker is left
+        except RuntimeError as error:  # the pool was shut down: the run is being stopped
             future = Future()
             future.set_exception(InterruptedRunError() if self._is_stopped() else scarcity(error) or error)
         future.add_done_callback(lambda ended: self._ended.put((job, ended, shared)))
@@ -112,6 +138,8 @@ class Dispatcher(Generic[_R]):
         error = InterruptedRunError() if future.cancelled() else future.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
+        if isinstance(error, NoWorkerLeftError):
+            raise error  # it is not the project's
         value: Any = future.result() if error is None else None
         if isinstance(value, Planned):
             self._share_out(job, value)
@@ -124,9 +152,12 @@ class Dispatcher(Generic[_R]):
             if error is None:
                 self._submit(job, shared, publish_project, shared.prepared, shared.synced)
                 return None
-        if isinstance(error, WorkerLostError) and self._losses.get(job.project, 0) < _MOST_LOSSES:
-            self._begin_anew(job, shared)
-            return None
+        if isinstance(error, WorkerLostError):
+            self._are_suspects_tried = self._are_suspects_tried and not error.is_last
+            if job.project != self._alone:
+                self._suspect(job, shared)
+                return None
+            error = LethalProjectError(job.project, is_sure=True)
         return self._end(job, shared, value if error is None else self._failed(job.project, error))
 
     def _share_out(self, job: Job, planned: Planned) -> None:
@@ -136,16 +167,19 @@ class Dispatcher(Generic[_R]):
         for share in shares:
             self._submit(job, shared, work_on_files, share)
 
-    def _begin_anew(self, job: Job, shared: "_SharedProject | None") -> None:
-        """Work on a project once more, whose worker, or one of them, was lost; the others have ended."""
-        self._losses[job.project] = self._losses.get(job.project, 0) + 1
+    def _suspect(self, job: Job, shared: "_SharedProject | None") -> None:
+        """Let a project wait to be tried alone, whose worker, or one of them, was lost; the others have ended."""
         if shared is not None:
             self._given_up.setdefault(job.project, []).append(shared)
-        self._start(job)
+        self._suspects[job.project] = job
+        waiting = self._under_way[job.project] = Future()
+        waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))  # it may be withdrawn
 
     def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
         """Return the result of a project with what all work on it has left."""
         del self._jobs[job.project], self._under_way[job.project]
+        if self._suspects.pop(job.project, None) is not None and self._alone == job.project:
+            self._alone = None
         for each in (*self._given_up.pop(job.project, ()), *([shared] if shared is not None else ())):
             found = each.complete(found)
         return found

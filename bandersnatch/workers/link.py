@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -16,9 +17,11 @@ from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.stop import StopFlag
-from bandersnatch.workers.worker import Reply, WorkerSettings, be_process, be_thread
+from bandersnatch.workers.worker import Reply, Share, WorkerSettings, be_process, be_thread
 
 logger = logging.getLogger(__name__)
+
+WORKER, SPARE = "worker", "spare worker"
 
 JOBS_TOGETHER = 32
 """So many jobs a worker has at a time, or fewer, if it may have few requests in flight."""
@@ -26,6 +29,8 @@ JOBS_PER_REQUEST = 4
 """So many jobs a worker has for each request that it may have in flight: waiting jobs cost memory."""
 HASHERS = 4
 """So many threads of a worker hash large files, or wait for the disk to read them."""
+SPARE_PROCESSES = 3
+"""So many workers that are lost are replaced: by processes that were forked with the others, since later is too late."""
 END_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 MOST_LOOKS_STOPPED = 10
@@ -35,28 +40,37 @@ as by Ctrl-Z and ``fg``, none is: the main process does not look meanwhile.
 
 
 class Link:
-    """One worker and the connection to it; ``under_way`` are the futures of what it has been given."""
+    """One worker and the connection to it; ``under_way`` are the futures of what it has been given.
+
+    It has no ``share`` until it is needed.
+    """
 
     def __init__(
         self,
         connection: Connection,
-        settings: WorkerSettings,
         worker: "BaseProcess | threading.Thread",
         stop: StopFlag,
+        share: Share | None = None,
     ) -> None:
-        self.connection, self.token, self._worker, self._stop = connection, settings.token, worker, stop
-        self.place = settings.place
+        self.connection, self._worker, self._stop, self.share = connection, worker, stop, share
         self.is_thread = isinstance(worker, threading.Thread)
-        self.capacity = min(JOBS_TOGETHER, JOBS_PER_REQUEST * settings.most_in_flight)
-        """How many jobs the worker has at a time."""
         self.under_way: dict[int, Future[Any]] = {}
         self.is_lost = False
         self._threads: list[threading.Thread] = []
 
+    @property
+    def capacity(self) -> int:
+        """How many jobs the worker has at a time."""
+        return 0 if self.share is None else min(JOBS_TOGETHER, JOBS_PER_REQUEST * self.share.most_in_flight)
+
     def begin(self, feed: Callable[["Link"], None], listen: Callable[["Link"], None]) -> None:
-        """Start the threads that talk to the worker."""
+        """Tell the worker its share, and start the threads that talk to it."""
         if isinstance(self._worker, threading.Thread):
             self._worker.start()
+        else:
+            self._worker.name = WORKER
+        with suppress(OSError):  # whoever listens notices
+            self.connection.send(self.share)
         self._threads = [threading.Thread(target=each, args=(self,), daemon=True) for each in (feed, listen)]
         for thread in self._threads:
             thread.start()
@@ -109,18 +123,19 @@ class Link:
 
 
 def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int) -> list[Link]:
-    """Start so many workers, or as many of them as can be had."""
+    """Start so many workers, and some that wait, without a share, until one is lost; or as many as can be had."""
     links: list[Link] = []
     context.storage.room.share(number)
-    for place in range(number):
-        share = http.workers // number + (place < http.workers % number)
-        token = context.storage.admit()
-        settings = _settings(replace(context, workers=number), http, policy.shared_by(number), share, token)
-        settings = replace(settings, place=place + 1)
-        try:
+    settings = WorkerSettings(context, http, min(http.workers, HASHERS))
+    try:
+        while len(links) < number + SPARE_PROCESSES:
             links.append(_start_process(settings))
-        except OSError as error:  # no memory or no processes are left; the run itself may well do without
-            logger.warning("a worker process can't be started: %s; the run goes on without it", error)
+    except OSError as error:  # no memory or no processes are left; the run itself may well do without
+        logger.warning("a worker process can't be started: %s; the run goes on without it", error)
+    number = min(number, len(links))
+    for place, link in enumerate(links[:number]):
+        in_flight = http.workers // number + (place < http.workers % number)
+        link.share = Share(context.storage.admit(), policy.shared_by(number), in_flight, number, place + 1)
     return links
 
 
@@ -129,22 +144,16 @@ def thread_link(context: JobContext, http: HttpConfig, policy: RetryPolicy) -> L
     stop = StopFlag()
     is_stopped = context.is_stopped
     own = replace(context, is_stopped=lambda: stop.is_set() or is_stopped())
-    settings = _settings(own, http, policy, http.workers, context.storage.unfinished.token)
+    settings = WorkerSettings(own, http, min(http.workers, HASHERS))
     ours, theirs = multiprocessing.Pipe()
-    thread = threading.Thread(target=be_thread, args=(settings, theirs), name="worker", daemon=True)
-    return Link(ours, settings, thread, stop)
-
-
-def _settings(
-    context: JobContext, http: HttpConfig, policy: RetryPolicy, most_in_flight: int, token: str
-) -> WorkerSettings:
-    return WorkerSettings(context, http, policy, most_in_flight, min(http.workers, HASHERS), token)
+    thread = threading.Thread(target=be_thread, args=(settings, theirs), name=WORKER, daemon=True)
+    return Link(ours, thread, stop, Share(context.storage.unfinished.token, policy, http.workers))
 
 
 def _start_process(settings: WorkerSettings) -> Link:
     forking = multiprocessing.get_context("fork")
     ours, theirs = forking.Pipe()
-    process = forking.Process(target=be_process, args=(settings, theirs, os.getpid()), daemon=True)
+    process = forking.Process(target=be_process, args=(settings, theirs, os.getpid()), name=SPARE, daemon=True)
     process.start()
     theirs.close()  # the process has its own; so that we notice when that one is closed
-    return Link(ours, settings, process, StopFlag())
+    return Link(ours, process, StopFlag())

@@ -17,6 +17,8 @@ from itertools import count
 from pickle import UnpicklingError
 from typing import Any
 
+from msgspec.structs import replace
+
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.http.retries import RetryPolicy
@@ -24,7 +26,7 @@ from bandersnatch.logs import log_kept
 from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.workers.link import Link, start_processes, thread_link
-from bandersnatch.workers.worker import Reply, Task
+from bandersnatch.workers.worker import Reply, Share, Task
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +37,23 @@ LINGER_SECONDS = 0.002
 
 
 class WorkerLostError(MirrorError):
-    """The worker that had a job has ended before its time; what it has left is noted."""
+    """The worker that had a job has ended before its time; what it has left is noted.
+
+    It ``is_last`` if no other process can try the job again.
+    """
+
+    def __init__(self, *, is_last: bool = False) -> None:
+        super().__init__("the worker has ended before its time")
+        self.is_last = is_last
+
+
+class NoWorkerLeftError(MirrorError):
+    """All workers have ended before their time, the one in the main process, too: a bug of ours."""
+
+    stops_run = True
 
     def __init__(self) -> None:
-        super().__init__("the worker has ended before its time")
+        super().__init__("no worker is left: the last one has ended before its time; the next run goes on from here")
 
 
 def workers_wanted(most_in_flight: int) -> int:
@@ -78,11 +93,13 @@ class WorkerPool(Executor):
     def __init__(
         self,
         links: list[Link],
-        spare: Callable[[], Link],
+        thread: Callable[[], Link],
         context: JobContext,
         take_up: Callable[[str], None],
     ) -> None:
-        self._links, self._spare, self._context, self._take_up = links or [spare()], spare, context, take_up
+        self._thread, self._context, self._take_up = thread, context, take_up
+        self._links = [link for link in links if link.share is not None] or [thread()]
+        self._spares = deque(link for link in links if link.share is None)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Task, Future[Any]]] = deque()
         self._numbers = count()
@@ -98,13 +115,15 @@ class WorkerPool(Executor):
     @property
     def window(self) -> int:
         """How many jobs are worth to be submitted at a time: those that are worked on, and as many that wait."""
-        return sum(2 * link.capacity for link in self._links)
+        return sum(2 * link.capacity for link in self._links if not link.is_lost)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have steps made by a worker: ``fn(context, *args)``, which must be a function of a module.
 
         Raises:
-            RuntimeError: the pool was shut down, or no worker is left.
+            RuntimeError: the pool was shut down.
+            InterruptedRunError: the run is being stopped.
+            NoWorkerLeftError: there is no worker for it.
         """
         assert not kwargs, "jobs are told by position"
         future: Future[Any] = Future()
@@ -112,7 +131,7 @@ class WorkerPool(Executor):
             if self._is_shut_down:
                 raise RuntimeError("the pool was shut down")
             if not self.number:
-                raise RuntimeError("no worker is left")
+                raise InterruptedRunError if self._context.is_stopped() else NoWorkerLeftError
             self._waiting.append((Task(next(self._numbers), fn, args), future))
             self._changed.notify_all()
         return future
@@ -133,11 +152,13 @@ class WorkerPool(Executor):
 
     def end(self) -> None:
         """See to it that no worker works any more; one that does not end by itself is killed."""
+        for link in self._spares:
+            link.kill()
         for link in self._links:
             link.stop()
         for link in self._links:
-            if link.end():
-                self._context.storage.give_up(link.token)
+            if link.end() and link.share is not None:
+                self._context.storage.give_up(link.share.token)
 
     def _feed(self, link: Link) -> None:
         """Give jobs to a worker, until there are no more; the life of a thread."""
@@ -200,29 +221,30 @@ class WorkerPool(Executor):
                 future.set_result(ended.value)
 
     def _lose(self, link: Link) -> None:
-        """A worker has ended; if it had jobs, that was before its time. After the last process, a thread goes on."""
+        """A worker has ended; if it had jobs, that was before its time."""
         link.kill()
+        assert link.share is not None, "it had begun"
         if not link.is_thread:
-            self._context.storage.room.give_back(link.place)
-        error: Exception = WorkerLostError()
+            self._context.storage.room.give_back(link.share.place)
+        waiting: list[Future[Any]] = []
         with self._changed:
             link.is_lost = True
             lost, link.under_way = link.under_way, {}
             is_ending = self._context.is_stopped() or self._is_shut_down
-            waiting = []
-            if not self.number and (is_ending or link.is_thread):
+            if not is_ending and not link.is_thread:
+                self._replace(link.share)
+            if not self.number:
                 waiting = [future for _, future in self._waiting]
                 self._waiting.clear()
-            elif not self.number:
-                self._links.append(self._spare())
-                self._links[-1].begin(self._feed, self._listen)
+            is_last = all(each.is_thread for each in self._links if not each.is_lost)
             self._changed.notify_all()
+        error: Exception = NoWorkerLeftError() if link.is_thread else WorkerLostError(is_last=is_last)
         if is_ending:
             error = InterruptedRunError()
         elif lost:
             logger.warning("a worker has ended before its time; its work is done by others")
             try:
-                self._take_up(link.token)
+                self._take_up(link.share.token)
             except Exception as refused:  # noqa: BLE001 - it becomes the end of the jobs, which would have none else
                 error = scarcity(refused) or refused
         for future in lost.values():
@@ -230,3 +252,15 @@ class WorkerPool(Executor):
         for future in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
+
+    def _replace(self, share: Share) -> None:
+        """Let a process that waits have the share of one that is lost; when all are lost, a thread goes on."""
+        if self._spares:
+            link = self._spares.popleft()
+            link.share = replace(share, token=self._context.storage.admit())
+        elif not self.number:
+            link = self._thread()
+        else:
+            return
+        self._links.append(link)
+        link.begin(self._feed, self._listen)

@@ -69,26 +69,32 @@ class Reply(Struct, frozen=True):
 
 
 class WorkerSettings(Struct, frozen=True):
-    """What a worker is made from. ``token`` tells its traces from those of others; ``threads`` hash large files.
-
-    ``place`` is the number of a process among those of its run, from 1 on; a thread has none.
-    """
+    """What a worker is made from; ``threads`` hash large files."""
 
     context: JobContext
     http: HttpConfig
+    threads: int
+
+
+class Share(Struct, frozen=True):
+    """A worker's part of what all ``workers`` of a run may do: the first that it is told.
+
+    ``token`` tells its traces from those of others. ``place`` is the number of a process, from 1 on; a thread has none.
+    """
+
+    token: str
     policy: RetryPolicy
     most_in_flight: int
-    threads: int
-    token: str
+    workers: int = 1
     place: int = 0
 
 
 class Worker:
     """Works on the tasks that come over a connection, until that is closed or the run is stopped."""
 
-    def __init__(self, settings: WorkerSettings, connection: Connection, driver: Driver) -> None:
-        self._context = replace(settings.context, received=self._count)
-        self._token, self._connection, self._driver = settings.token, connection, driver
+    def __init__(self, context: JobContext, token: str, connection: Connection, driver: Driver) -> None:
+        self._context = replace(context, received=self._count)
+        self._token, self._connection, self._driver = token, connection, driver
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._active = self._received_bytes = self._reservations = 0
@@ -157,18 +163,21 @@ class Worker:
 
 def be_thread(settings: WorkerSettings, connection: Connection) -> None:
     """Be a worker in a thread of the main process."""
+    share: Share = connection.recv()
     with (
         closing(connection),
-        closing(Transfer(settings.http, settings.policy, settings.most_in_flight)) as transfer,
+        closing(Transfer(settings.http, share.policy, share.most_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
         with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is to be ended
-            Worker(settings, connection, driver).work()
+            Worker(settings.context, share.token, connection, driver).work()
 
 
 def be_process(settings: WorkerSettings, connection: Connection, parent: int) -> None:
-    """Be a worker in a process of its own, which was forked from the main one."""
+    """Be a worker in a process of its own, which was forked from the main one, and waits until it is needed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever types it means the main process, which ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(
@@ -176,16 +185,21 @@ def be_process(settings: WorkerSettings, connection: Connection, parent: int) ->
         )  # the next run must not meet the workers of a dead one
     if os.getppid() != parent:
         return
+    try:
+        share: Share = connection.recv()
+    except (EOFError, OSError):
+        return
     kept = keep_records()
     is_stopped = False
-    storage = settings.context.storage.twin(settings.token)
-    storage.room.take_place(settings.place)
+    storage = settings.context.storage.twin(share.token)
+    storage.room.take_place(share.place)
     with (
-        closing(Fetcher(settings.http, settings.policy)) as fetcher,
-        closing(Transfer(settings.http, settings.policy, settings.most_in_flight)) as transfer,
+        closing(Fetcher(settings.http, share.policy)) as fetcher,
+        closing(Transfer(settings.http, share.policy, share.most_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
-        context = _own_context(settings.context, fetcher, settings.http, storage, lambda: is_stopped)
+        context = replace(settings.context, workers=share.workers)
+        context = _own_context(context, fetcher, settings.http, storage, lambda: is_stopped)
 
         def stop(_number: int, _frame: object) -> None:
             nonlocal is_stopped
@@ -194,7 +208,7 @@ def be_process(settings: WorkerSettings, connection: Connection, parent: int) ->
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        worker = Worker(replace(settings, context=context), connection, driver)
+        worker = Worker(context, share.token, connection, driver)
         worker.kept = kept
         storage.tell_changes(worker.changed.append)
         _watch(transfer, connection)

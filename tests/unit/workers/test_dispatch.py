@@ -21,7 +21,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import INVENTORY, StoredPath
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.dispatch import Dispatcher, LethalProjectError
 from bandersnatch.workers.pool import WorkerLostError
 from bandersnatch.workers.scheduler import Schedule
 from tests.support.builders import named
@@ -194,24 +194,45 @@ def test_jobs_that_wait_can_be_withdrawn_but_for_some(inventory: Inventory) -> N
 # Lost
 
 
-@pytest.mark.parametrize(("losses", "is_done"), [(1, True), (2, True), (3, False)])
-def test_a_project_whose_worker_is_lost_is_begun_anew_but_not_for_ever(
-    inventory: Inventory, losses: int, is_done: bool
-) -> None:
-    executor, lost = Held(), 0
+def test_only_a_project_that_ends_a_worker_when_it_is_alone_has_failed(inventory: Inventory) -> None:
+    executor, names = Held(), [f"project-{each}" for each in range(6)]
+    alone: list[list[str]] = []
 
     def lose() -> None:
-        nonlocal lost
-        if executor.given and lost < losses:
-            lost += 1
+        if executor.projects() == names[:4]:
+            while executor.given:  # the worker of all four is lost
+                executor.lose()
+        elif executor.given:
+            alone.append(executor.projects())
+            executor.lose() if alone[-1] == names[:1] else executor.settle()
+
+    work = dispatcher_of(executor, inventory, in_turn(lose)).work(schedule_of(*names), 4)
+    outcomes = {result.outcome.project: result.outcome for results in work for result in results}
+    assert alone[:4] == [[name] for name in names[:4]]
+    assert sorted(outcomes) == names
+    (bad,) = [each for each in outcomes.values() if isinstance(each, Failure)]
+    assert isinstance(bad.error, LethalProjectError)
+    assert (bad.project, bad.error.is_sure) == (names[0], True)
+
+
+def test_projects_that_wait_to_be_tried_alone_can_be_withdrawn(inventory: Inventory) -> None:
+    executor, names = Held(), ["bar", "foo"]
+    withdrawn: list[int] = []
+
+    def lose() -> None:
+        if executor.projects() == names:
+            executor.lose()
             executor.lose()
         elif executor.given:
-            executor.settle()
+            withdrawn.append(dispatcher.withdraw({Expectation.REMOVED}))
+            executor.settle() if executor.given[0][1].set_running_or_notify_cancel() else executor.given.pop()
 
-    ((result,),) = dispatcher_of(executor, inventory, in_turn(lose)).work(schedule_of("foo"), 5)
-    assert isinstance(result.outcome, Settled) == is_done
-    assert lost == losses
-    assert executor.given == []
+    dispatcher = dispatcher_of(executor, inventory, in_turn(lose))
+    results = [result for results in dispatcher.work(schedule_of(*names), 2) for result in results]
+    assert withdrawn == [2]
+    assert [type(each.outcome.error) for each in results if isinstance(each.outcome, Failure)] == [
+        InterruptedRunError
+    ] * 2
 
 
 def test_a_project_that_is_begun_anew_knows_what_the_lost_worker_has_left(inventory: Inventory) -> None:
@@ -221,7 +242,7 @@ def test_a_project_that_is_begun_anew_knows_what_the_lost_worker_has_left(invent
     def lose() -> None:
         for job, _ in executor.given:
             seen.append((job.unsettled, dict(job.partials)))
-        if len(seen) == 1:
+        if len(seen) == 1 and executor.given:
             inventory.note_unsettled([(named("foo"), path)])
             inventory.note_partial(path, '"etag"')
             executor.lose()

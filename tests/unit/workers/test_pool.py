@@ -24,6 +24,7 @@ from bandersnatch.project.report import Failure
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
+from bandersnatch.workers.link import JOBS_TOGETHER, SPARE_PROCESSES, WORKER
 from bandersnatch.workers.pool import WorkerLostError, workers_wanted
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.support.processes import awaited_end, children
@@ -59,8 +60,9 @@ def half_written(rig: Rig) -> list[Path]:
 
 
 def workers() -> list[int]:
-    """Return the worker processes of a run in this process."""
-    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+    """Return the worker processes of a run in this process, but for those that wait to replace one."""
+    children = multiprocessing.active_children()
+    return [process.pid for process in children if process.pid is not None and process.name == WORKER]
 
 
 @contextmanager
@@ -264,6 +266,12 @@ def kill_workers() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_all() -> None:
+    """Kill the workers, and those that wait to replace them."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
 def test_a_job_of_a_killed_worker_ends_with_an_error_that_says_so_when_its_traces_are_taken_up(
     pypi: FakePyPI, context: JobContext
 ) -> None:
@@ -289,10 +297,40 @@ def test_an_error_while_traces_are_taken_up_is_that_of_the_lost_jobs(pypi: FakeP
         assert pool.submit(work_on_project, make_job(pypi, "foo")).exception(timeout=30) is refused
 
 
+def test_workers_that_are_lost_are_replaced_with_all_that_they_may_do(pypi: FakePyPI, context: JobContext) -> None:
+    pypi.add_file("foo", "1.0")
+    pypi.fault("/simple/foo/", Call(kill_workers, Stall()))
+    with pool_of(context, pypi, 2) as pool:
+        before, window = workers(), pool.window
+        assert isinstance(pool.submit(work_on_project, make_job(pypi, "foo")).exception(timeout=30), WorkerLostError)
+        while (error := pool.submit(work_on_project, make_job(pypi, "foo")).exception(30)) is not None:
+            assert isinstance(error, WorkerLostError)  # it was given to the other one
+        assert (pool.number, pool.window) == (2, window)
+        assert len(set(workers()) - set(before)) == 2
+    assert multiprocessing.active_children() == []
+
+
+def test_where_few_processes_can_be_started_they_share_all_requests(
+    pypi: FakePyPI, context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, left = os.fork, [1]
+
+    def fork_once() -> int:
+        if not left:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        left.pop()
+        return fork()
+
+    monkeypatch.setattr(os, "fork", fork_once)
+    with pool_of(context, pypi, 2) as pool:
+        assert pool.number == len(workers()) == 1
+        assert pool.window == 2 * JOBS_TOGETHER
+
+
 def test_when_all_processes_are_lost_a_thread_goes_on(pypi: FakePyPI, context: JobContext) -> None:
     for name in ("foo", "bar"):
         pypi.add_file(name, "1.0")
-    pypi.fault("/simple/foo/", Call(kill_workers, Stall()))
+    pypi.fault("/simple/foo/", Call(kill_all, Stall()))
     with pool_of(context, pypi, 2) as pool:
         lost = pool.submit(work_on_project, make_job(pypi, "foo"))
         assert isinstance(lost.exception(timeout=30), WorkerLostError)
@@ -475,7 +513,7 @@ def test_the_command_has_processes_and_mirrors_all(many: Rig, pypi: FakePyPI) ->
     with many.start_command("mirror") as process:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
-    assert len(seen) == 2
+    assert len(seen) == 2 + SPARE_PROCESSES
     many.assert_matches()
 
 
@@ -485,7 +523,7 @@ def test_workers_of_a_killed_command_end_and_the_next_one_mends_all(many: Rig, p
     with many.start_command("mirror") as process:
         assert stall.started.wait(30)
         pids = children(process.pid)
-        assert len(pids) == 2
+        assert len(pids) == 2 + SPARE_PROCESSES
         with awaited_end(pids):
             process.kill()
         process.communicate(timeout=30)

@@ -19,7 +19,7 @@ from bandersnatch.http.request import Aside, Request, Steps, Together
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
-from bandersnatch.workers.worker import Ended, Reply, Task, WorkerSettings, be_process, be_thread
+from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, be_process, be_thread
 from tests.support.builders import named
 from tests.support.fakepypi import Call, FakePyPI, Stall
 from tests.support.processes import awaited_end
@@ -65,7 +65,8 @@ def working(context: JobContext, pypi: FakePyPI, *, is_process: bool) -> Iterato
     """A worker, which ends with the block."""
     ours, theirs = multiprocessing.Pipe()
     token = context.storage.admit()
-    settings = WorkerSettings(context, http_config(pypi), IMPATIENT, 5, 2, token)
+    settings = WorkerSettings(context, http_config(pypi), 2)
+    ours.send(Share(token, IMPATIENT, 5))
     worker: threading.Thread | multiprocessing.process.BaseProcess
     if is_process:
         forking = multiprocessing.get_context("fork")
