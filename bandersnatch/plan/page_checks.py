@@ -1,4 +1,7 @@
-"""What a page may not do, given what we hold and what the changelog said: pure rules that accept or raise."""
+"""What a page may not do, given what we hold and what the changelog said: pure rules that accept or raise.
+
+Whether the page is new enough is in ``stale_pages``.
+"""
 
 from collections.abc import Mapping
 

@@ -9,15 +9,16 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, StaleMetadataError
+from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError
 from bandersnatch.filters.verdict import Verdict
-from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
+from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import Aside, Steps
 from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
+from bandersnatch.plan.stale_pages import RequiredAge, doubt_about_unchanged
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
@@ -134,8 +135,8 @@ class Preparation:
             ProjectNotFoundError: there is no page, although nothing said that the project was removed.
             StaleMetadataError: the page is older than it must be.
         """
-        entry, expectation, record = self._entry, self._entry.expectation, self._record
-        unchanged = Settled(self._project, record.serial if record else entry.serial, changed=False)
+        expectation, record = self._entry.expectation, self._record
+        unchanged = Settled(self._project, record.serial if record else self._entry.serial, changed=False)
         try:
             fetched = yield from self._context.documents.page(self._project, etag)
             if etag is not None and fetched.page is None and (doubt := self._doubt_about(fetched, etag)):
@@ -149,20 +150,13 @@ class Preparation:
             if expectation is Expectation.ROLES:
                 return unchanged
             raise ProjectNotFoundError(self._project, error.url) from error
-        required = 0 if expectation is Expectation.ROLES else entry.serial
         serial = fetched.serial if fetched.serial is not None else 0
         if fetched.page is None and fetched.serial is None and record is not None:
             serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
-        if expectation is Expectation.REMOVED and serial < required:
-            return Gone(self._project)  # a cache has the page from before the removal, of which the changelog is sure
-        demanded = self._demanded_serial()
-        if serial < demanded:
-            if expectation is Expectation.ROLES:
-                return unchanged
-            raise StaleMetadataError(self._project, max(required, demanded), fetched.serial)
-        if serial < required and not (expectation is Expectation.LISTED and self._job.is_last_attempt):
-            raise StaleMetadataError(self._project, required, fetched.serial)
-        return fetched
+        required = RequiredAge(self._project, self._entry, self._job.is_last_attempt, self._job.is_resync)
+        if required.is_from_before_removal(serial):
+            return Gone(self._project)
+        return fetched if required.is_met(serial, self._believed_serial(), fetched.serial) else unchanged
 
     def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
         """Return the page with the sizes that only the held page tells, which has them of files that were checked."""
@@ -174,16 +168,10 @@ class Preparation:
 
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
         """Return why an answer of 304 can't be about the page that is held, or None where nothing speaks against it."""
-        held = self._record.serial if self._record is not None else 0
-        if self._held is not None and held > 0:  # a page beyond the root index is recorded at that one's serial
-            held = max(held, self._held.serial)
-        if unchanged.etag is not None and not are_of_one_page(unchanged.etag, etag):
-            return "for another page than the one that was asked about"
-        if unchanged.serial is not None and unchanged.serial > held > 0:
-            return f"with serial {unchanged.serial}, and the page here has {held}"
-        if unchanged.serial is None and self._entry.expectation is not Expectation.ROLES and self._entry.serial > held:
-            return f"without a serial, and the page must have {self._entry.serial}"
-        return None
+        held_serial = self._record.serial if self._record is not None else 0
+        if self._held is not None and held_serial > 0:  # a page beyond the root index is recorded at that one's serial
+            held_serial = max(held_serial, self._held.serial)
+        return doubt_about_unchanged(unchanged, etag, self._entry, held_serial)
 
     def _without_strays(self, page: ProjectPage) -> ProjectPage:
         """Return the page without the files that have no place here, which are told; it is no page if that is all of them.
@@ -210,17 +198,11 @@ class Preparation:
             logger.warning("%s: %d more files are left out", self._project, len(errors) - MOST_TOLD)
         return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
 
-    def _demanded_serial(self) -> int:
-        """Return the serial that a page must have because of the one that is held.
-
-        A record that upstream's journal does not bear out is not believed. And in a resync the held page may be what
-        upstream had before it was restored from a backup: where its list has the project at a lower serial too, an older
-        page is taken in the end.
-        """
+    def _believed_serial(self) -> int:
+        """Return the serial of the held page, or 0 if upstream's journal does not bear it out."""
         if self._record is None or not self._context.documents.journal_end.reaches(self._record.serial):
             return 0
-        may_be_older = self._job.is_resync and self._job.is_last_attempt
-        return min(self._record.serial, self._entry.serial) if may_be_older else self._record.serial
+        return self._record.serial
 
     def _settle_quarantined(self, serial: int | None) -> Outcome:
         """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""
