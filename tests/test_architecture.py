@@ -39,6 +39,8 @@ OPTIONAL = {
     "inifile.readers": {"socks"},
     "cli.completion": {"shtab"},
     "http.decompression": {"brotli", "backports", "compression"},
+    "serving.channel": {"waitress"},
+    "serving.server": {"waitress"},
 }
 
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))

@@ -63,6 +63,7 @@ STORIES = {
     "project.preparation": f"{UNIT}/project/test_package.py",
     "project.prepared": f"{UNIT}/project/test_package.py",
     "project.shrinking": f"{FAULTS}/test_04_removals.py",
+    "serving.channel": f"{UNIT}/serving/test_app.py",
     "state.awaited": f"{SYNC}/test_awaited.py",
     "state.database_errors": f"{UNIT}/state/test_inventory.py",
     "state.index_record": f"{UNIT}/pages/test_root_index.py",

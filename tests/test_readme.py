@@ -90,7 +90,7 @@ def test_links_of_readme_lead_somewhere(name: str) -> None:
     assert (REPOSITORY / name).is_file()
 
 
-@pytest.mark.parametrize("page", ["commands.md", "configuration.md", "filters.md", "moving-in.md"])
+@pytest.mark.parametrize("page", ["commands.md", "configuration.md", "filters.md", "moving-in.md", "serving.md"])
 def test_links_of_other_pages_lead_somewhere(page: str) -> None:
     text = (REPOSITORY / "docs" / page).read_text("utf-8")
     for name, anchor in re.findall(r"\]\((?!http)([^)#]+)(?:#([^)]+))?\)", text):

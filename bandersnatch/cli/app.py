@@ -38,6 +38,7 @@ examples:
   bandersnatch -c pypi.conf mirror --dry-run  # say what that would do
   bandersnatch sync requests                  # one project, now
   bandersnatch verify --budget 2h             # compare, and repair
+  bandersnatch serve                          # to installers of this machine
   bandersnatch config check --show            # mistakes, and what is in force
   bandersnatch config explain numpy           # which filter keeps or drops it
 
@@ -50,6 +51,7 @@ _COMMANDS = {
     "sync": "bring some projects up to date now, by their names",
     "verify": "compare the whole mirror with upstream, and repair it",
     "delete": "delete projects from the mirror, by their names",
+    "serve": "serve the mirror to installers, with a small web server",
     "config": "check the configuration, or explain what its filters do",
     "completion": "print a script for completion in bash or zsh",
 }

@@ -40,7 +40,7 @@ def completed(bash_script: Path, *words: str) -> set[str]:
 
 
 def test_bash_completes_commands(bash_script: Path) -> None:
-    assert completed(bash_script, "") >= {"mirror", "sync", "verify", "delete", "config", "completion"}
+    assert completed(bash_script, "") >= {"mirror", "sync", "verify", "delete", "serve", "config", "completion"}
     assert completed(bash_script, "ver") == {"verify"}
 
 
@@ -52,6 +52,7 @@ def test_bash_completes_commands(bash_script: Path) -> None:
         (("sync", "--sk"), {"--skip-simple-root"}),
         (("verify", "--b"), {"--budget"}),
         (("delete", "--y"), {"--yes"}),
+        (("serve", "--"), {"--bind", "--port", "--help"}),
         (("config", "ch"), {"check"}),
         (("config", "ex"), {"explain"}),
         (("config", "check", "--s"), {"--show"}),
@@ -102,6 +103,7 @@ def test_missing_package_is_named() -> None:
         ["sync"],
         ["verify"],
         ["delete"],
+        ["serve"],
         ["config"],
         ["config", "check"],
         ["config", "explain"],

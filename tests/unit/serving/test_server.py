@@ -1,0 +1,221 @@
+"""What bounds a client: connections that are kept, requests that are too large, and clients that are slow or idle."""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bandersnatch.errors import UsageError
+from bandersnatch.serving import server
+from bandersnatch.serving.server import MOST_CONNECTIONS, THREADS, Limits, SlowClients, listening
+from bandersnatch.serving.site import Site
+from bandersnatch.storage.layout import Layout
+from tests.support.serving import LOOPBACK, WHEEL, WHEEL_BYTES, Client, make_web, needs_waitress, send_raw, server_of
+
+pytestmark = needs_waitress
+
+HURRIED = Limits(idle_seconds=1, request_seconds=1.0, reading_seconds=1.0)
+GET = f"GET /{WHEEL} HTTP/1.1\r\nHost: x\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(make_web(tmp_path_factory.mktemp("site") / "web"), Layout())
+
+
+@pytest.fixture(scope="module")
+def port(site: Site) -> Iterator[int]:
+    with server_of(site) as port:
+        yield port
+
+
+def status_of(answer: bytes) -> int:
+    version, status, _ = answer.split(b" ", 2)
+    assert version in (b"HTTP/1.0", b"HTTP/1.1")
+    return int(status)
+
+
+def test_connection_is_kept(port: int) -> None:
+    with closing(Client(port)) as client:
+        client.connection.connect()
+        connection = client.connection.sock
+        assert [client.ask(path).status for path in ("/simple/", f"/{WHEEL}", "/nothing", "/simple/f")] == [
+            200,
+            200,
+            404,
+            301,
+        ]
+        assert client.connection.sock is connection
+
+
+def test_requests_may_be_sent_before_the_answers(port: int) -> None:
+    answers = send_raw(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(WHEEL_BYTES) == 2
+
+
+@pytest.mark.parametrize("last", [b"Connection: close\r\n\r\n", b"Connection: close\r\nIf-None-Match: *\r\n\r\n"])
+def test_client_may_ask_for_the_end_of_the_connection(port: int, last: bytes) -> None:
+    assert b"Connection: close" in send_raw(port, GET + last)
+
+
+def test_http_1_0_has_one_answer(port: int) -> None:
+    answer = send_raw(port, f"GET /{WHEEL} HTTP/1.0\r\n\r\n".encode())
+    assert status_of(answer) == 200
+    assert answer.endswith(WHEEL_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"a" * 17_000 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\nContent-Length: 70000\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11171\r\n" + b"a" * 70_001 + b"\r\n0\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    ],
+    ids=["line", "headers", "length", "chunks", "coding", "nonsense", "negative", "two lengths"],
+)
+def test_request_that_is_too_large_or_wrong_is_refused(port: int, request_: bytes, status: int) -> None:
+    assert status_of(send_raw(port, request_)) == status
+
+
+@pytest.fixture
+def large(site: Site, tmp_path: Path) -> Iterator[int]:
+    """A server with short limits, for a site with a file that fits into no buffer of the system."""
+    web = make_web(tmp_path / "web")
+    with (web / "packages/large.whl").open("wb") as file:
+        file.truncate(100_000_000)
+    with server_of(Site(web, Layout()), HURRIED) as port:
+        yield port
+
+
+LARGE = b"GET /packages/large.whl HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\n\r\n"], ids=["nothing", "half", "a whole"])
+def test_idle_connection_is_closed(large: int, sent: bytes) -> None:
+    send_raw(large, sent)  # it returns
+
+
+def test_request_that_comes_byte_by_byte_is_given_up(large: int) -> None:
+    with socket.create_connection((LOOPBACK, large), timeout=0.2) as connection, suppress(ConnectionError):
+        while True:
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                if not connection.recv(1):
+                    break
+
+
+def test_clients_that_do_not_read_occupy_no_thread_and_are_given_up(large: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * THREADS):
+            connection = stack.enter_context(socket.create_connection((LOOPBACK, large), timeout=30))
+            connection.sendall(LARGE)
+        with closing(Client(large)) as client:
+            assert client.ask(f"/{WHEEL}").body == WHEEL_BYTES
+        assert soon(lambda: open_files("large.whl") == 0)
+
+
+def open_files(name: str) -> int:
+    """Return how often a file of that name is open in this process, in which the server is, too."""
+    number = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            number += path.readlink().name == name
+    return number
+
+
+def soon(is_true: Callable[[], bool]) -> bool:
+    """Ask until the answer is yes, for half a minute at most."""
+    end = time.monotonic() + 30
+    while not (is_so := is_true()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return is_so
+
+
+def test_large_file_arrives_whole(large: int) -> None:
+    with closing(Client(large)) as client:
+        answer = client.ask("/packages/large.whl", Range="bytes=10-")
+    assert (answer.status, len(answer.body)) == (206, 99_999_990)
+
+
+def channel(left: int, request: object = None) -> Any:
+    """What the server knows of a connection: how much of an answer is left to send, and a request that is incomplete."""
+    made = SimpleNamespace(total_outbufs_len=left, request=request, is_closed=False)
+    made.handle_close = lambda: setattr(made, "is_closed", True)
+    return made
+
+
+def looked_at(steps: list[tuple[float, dict[int, Any]]]) -> None:
+    watch = SlowClients(Limits(request_seconds=30.0, reading_seconds=60.0, reading_bytes=1000))
+    for now, channels in steps:
+        watch.look(channels, now)
+
+
+def test_request_must_be_complete_in_time() -> None:
+    slow, quick = channel(0, object()), channel(0, object())
+    looked_at([(1.0, {4: slow, 5: quick}), (30.0, {4: slow, 5: quick})])
+    assert not slow.is_closed
+    quick.request = None
+    looked = [(1.0, {4: slow}), (31.0, {4: slow, 5: quick})]
+    looked_at(looked)
+    assert (slow.is_closed, quick.is_closed) == (True, False)
+
+
+@pytest.mark.parametrize(("lefts", "is_closed"), [([5000, 4500], True), ([5000, 3900], False), ([500, 9000], False)])
+def test_answer_must_be_read_fast_enough(lefts: list[int], is_closed: bool) -> None:
+    reader = channel(lefts[0])
+    watch = SlowClients(Limits(reading_seconds=60.0, reading_bytes=1000))
+    for now, left in zip((1.0, 61.0), lefts, strict=True):
+        reader.total_outbufs_len = left
+        watch.look({4: reader}, now)
+    assert reader.is_closed is is_closed
+
+
+def test_another_connection_of_the_same_number_has_its_own_time() -> None:
+    one, other = channel(0, object()), channel(0, object())
+    looked_at([(1.0, {4: one}), (40.0, {4: other}), (50.0, {4: other})])
+    assert not other.is_closed
+
+
+def test_few_open_files_are_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = {(1024, 1024): 480, (1024, 100_000): MOST_CONNECTIONS, (20, 20): 1, (-1, -1): MOST_CONNECTIONS}
+    for limits, connections in allowed.items():
+        monkeypatch.setattr(resource, "getrlimit", lambda _, limits=limits: limits)
+        monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+        assert server._allowed_connections() == connections
+
+
+def test_address_in_use_is_an_error() -> None:
+    in_use = pytest.raises(UsageError, match=r"can't listen on .*: Address already")
+    with listening(LOOPBACK, 0) as listener, in_use, listening(LOOPBACK, listener.getsockname()[1]):
+        pass
+
+
+def test_address_that_is_none_is_an_error() -> None:
+    with pytest.raises(UsageError, match=r"--bind 1\.2\.3\.4\.5"), listening("1.2.3.4.5", 0):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_2000_idle_clients_do_not_hurt(port: int) -> None:
+    threads = threading.active_count()
+    with ExitStack() as stack:
+        for _ in range(2000):
+            stack.enter_context(socket.create_connection((LOOPBACK, port), timeout=30))
+        with closing(Client(port)) as client:
+            for _ in range(100):
+                assert client.ask("/simple/foo-bar/").status == 200
+            assert client.ask(f"/{WHEEL}").body == WHEEL_BYTES
+        assert threading.active_count() == threads
