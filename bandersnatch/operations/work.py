@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import islice
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -120,8 +121,7 @@ class Work:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
         self._awaited = self._inventory.awaited_serials().keys()
-        is_long = len(plan.todo) >= self._pace.projects_for_processes
-        workers = workers_wanted(self._config.http.workers) if is_long else 1
+        workers = workers_wanted(self._config.http.workers) if self._is_much(plan.todo) else 1
         with self._pool(plan, workers) as pool:
             dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._equipment.stop.is_set)
             self._withdraw = dispatcher.withdraw
@@ -135,6 +135,15 @@ class Work:
                 self.report.withheld = self._removing.withhold(plan.reconfigured)
             if self.removals and not self._failures.ended_early:
                 work_on(list(self.removals.files), may_remove=True)
+
+    def _is_much(self, todo: TodoList) -> bool:
+        """Whether the work is worth several processes."""
+        pace = self._pace
+        new = (project for project in todo if self._inventory.get(project) is None)
+        return (
+            len(todo) >= pace.projects_for_processes
+            or len(list(islice(new, pace.new_projects_for_processes))) == pace.new_projects_for_processes
+        )
 
     def _pool(self, plan: RunPlan, workers: int) -> AbstractContextManager[WorkerPool]:
         """Start so many workers for the plan, and stop them at the end of the block."""

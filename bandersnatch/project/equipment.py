@@ -17,7 +17,9 @@ class Pace(Struct, frozen=True):
     """The times and numbers of a run that have no option."""
 
     projects_for_processes: int = 500
-    """For fewer projects, to start worker processes costs more than they bring."""
+    """For fewer projects, to start worker processes costs more than they bring, ..."""
+    new_projects_for_processes: int = 16
+    """... but where so many have nothing here yet, all their files have to come, and these may be large."""
     stale_delays_seconds: tuple[float, ...] = (1.0, 2.0, 4.0)
     """Caches of PyPI are purged within seconds of a change."""
     checkpoint_seconds: float = 10.0

@@ -20,7 +20,7 @@ from bandersnatch.errors import StorageError
 from bandersnatch.project.equipment import Pace
 from tests.faults.failing_storage import FailingStorage
 from tests.support.fakepypi import Call, FakePyPI
-from tests.support.rig import Rig
+from tests.support.rig import Rig, start_on_one_core
 
 ALL = bool(os.environ.get("BANDERSNATCH_ALL_FAULTS"))
 KILLS, KILLS_IN_PROCESSES = (200, 200) if ALL else (21, 6)
@@ -69,6 +69,14 @@ def assert_pages_are_true(web: Path) -> None:
                 assert hashlib.sha256(metadata).hexdigest() == file["core-metadata"]["sha256"]
     for page in (web / "simple").glob("*/index.html"):
         assert b"</html>" in page.read_bytes()
+
+
+def rig_with(pypi: FakePyPI, folder: Path, projects: int) -> Rig:
+    rig = Rig(pypi, folder)
+    rig.options["max-removals"] = "100%"
+    if projects != PROJECTS_IN_PROCESSES:
+        rig.start = start_on_one_core
+    return rig
 
 
 class Killer:
@@ -125,13 +133,11 @@ def test_killed_runs_are_mended_by_one_plain_run(
     chance = random.Random(20261123)
     killer = Killer(chance)
     build_world(pypi, projects)
-    rig = Rig(pypi, tmp_path)
-    rig.options["max-removals"] = "100%"
+    rig = rig_with(pypi, tmp_path, projects)
     for turn in range(20 * kills):
         kind = kinds[turn % len(kinds)]
         if kind == "first":
-            rig = Rig(pypi, tmp_path / str(turn))
-            rig.options["max-removals"] = "100%"
+            rig = rig_with(pypi, tmp_path / str(turn), projects)
             rig.folder.mkdir()
         elif kind == "resync":
             rig.resync()

@@ -25,10 +25,19 @@ from tests.support.fakepypi import FakePyPI
 from tests.support.mirror_check import assert_mirror_matches
 
 IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
-HURRIED = Pace(stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0)
+HURRIED = Pace(
+    new_projects_for_processes=sys.maxsize, stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0
+)
+"""With one worker, in a thread, unless the todo list is very long."""
 IN_PROCESSES = replace(HURRIED, projects_for_processes=1)
 """With workers in processes of their own, however short the todo list is."""
 WITH_UNDERSCORES = ("root_uri", "digest_name", "keep_index_versions")
+
+
+def start_on_one_core(command: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a command that has one core, and therefore one worker, in a thread."""
+    (core, *_) = os.sched_getaffinity(0)
+    return start_process(["taskset", "--cpu-list", str(core), *command])
 
 
 class Rig:
