@@ -46,7 +46,6 @@ STORIES = {
     "operations.removal_work": f"{FAULTS}/test_04_removals.py",
     "operations.unlisted": f"{UNIT}/verify/test_unlisted.py",
     "operations.unlisted_database": f"{UNIT}/verify/test_unlisted.py",
-    "operations.work": f"{SYNC}/test_sync_setbacks.py",
     "pages.publisher": f"{UNIT}/verify/test_verification.py",
     "pages.remover": f"{FAULTS}/test_04_removals.py",
     "plan.forecast": f"{SYNC}/test_forecast_comes_true.py",

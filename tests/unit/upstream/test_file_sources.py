@@ -95,9 +95,9 @@ def test_what_is_there_is_asked_of_nobody(rig: Rig, pypi: FakePyPI, other: FakeP
 def test_a_drip_ends(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", content=b"x" * 5000, kind="sdist")
     pypi.fault(file.url_path, Drip(), times=None)
-    (failure,) = rig.run(global_timeout="0.1").failures
+    (failure,) = rig.run(global_timeout="0.5").failures
     assert isinstance(failure.error, TimeLimitError)
-    assert str(failure.error).endswith(": incomplete after 0.1 s, the global-timeout")
+    assert str(failure.error).endswith(": incomplete after 0.5 s, the global-timeout")
     assert len(pypi.file_requests()) == 3
     pypi.clear_faults()
     assert rig.run(global_timeout="0").failures == []
@@ -107,7 +107,7 @@ def test_a_drip_ends(rig: Rig, pypi: FakePyPI) -> None:
 def test_a_page_that_drips_ends_too(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault("/simple/foo/", Drip(), times=None)
-    (failure,) = rig.run(global_timeout="0.1").failures
+    (failure,) = rig.run(global_timeout="0.5").failures
     assert isinstance(failure.error, TimeLimitError)
 
 
