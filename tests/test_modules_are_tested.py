@@ -79,7 +79,6 @@ STORIES = {
     "verify.project_check": f"{UNIT}/verify/test_verification.py",
     "verify.tally": f"{UNIT}/verify/test_verification.py",
     "workers.link": f"{UNIT}/workers/test_pool.py",
-    "workers.losses": f"{UNIT}/workers/test_dispatch.py",
     "verify.unlisted_deletion": f"{UNIT}/verify/test_unlisted.py",
 }
 """Modules without a test module of their name, and the test module whose tests cover them."""

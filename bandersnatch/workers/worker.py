@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import os
+import secrets
 import select
 import signal
 import sys
@@ -94,7 +95,9 @@ class Worker:
 
     def __init__(self, context: JobContext, token: str, connection: Connection, driver: Driver) -> None:
         self._context = replace(context, received=self._count)
-        self._token, self._connection, self._driver = token, connection, driver
+        # A worker of an earlier pool of this process may have left records under the same token.
+        self._name = f"{token}-{secrets.token_hex(8)}"
+        self._connection, self._driver = connection, driver
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._active = self._received_bytes = self._reservations = 0
@@ -128,7 +131,7 @@ class Worker:
     def _start(self, task: Task) -> None:
         self._active += 1
         self._reservations += 1
-        reservation = Reservation(self._context.storage, f"{self._token}-{self._reservations}")
+        reservation = Reservation(self._context.storage, f"{self._name}-{self._reservations}")
         context = replace(self._context, reservation=reservation)
 
         def end(value: Any, error: Exception | None) -> None:

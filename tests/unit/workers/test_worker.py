@@ -25,7 +25,7 @@ from tests.support.fakepypi import Call, FakePyPI, Stall
 from tests.support.processes import awaited_end
 from tests.support.rig import IMPATIENT, Rig
 from tests.support.transferring import Pieces
-from tests.support.working import http_config, make_job, working_context
+from tests.support.working import http_config, make_job, pool_of, working_context
 
 logger = logging.getLogger("bandersnatch.tests")
 
@@ -218,6 +218,15 @@ def test_each_task_has_a_record_of_its_own_for_what_it_reserves(stand: Stand) ->
     names = {ended.value for ended in stand.take(3).values()}
     assert len(names) == 3
     assert len({name.rpartition("-")[0] for name in names}) == 1  # the worker's token
+
+
+def test_workers_of_one_process_never_give_a_record_the_same_name(pypi: FakePyPI, context: JobContext) -> None:
+    """One that a crash has left is still there."""
+    names = set()
+    for _ in range(2):
+        with pool_of(context, pypi, 1) as pool:
+            names.add(pool.submit(reservation_name).result(timeout=30))
+    assert len(names) == 2
 
 
 def test_a_project_is_worked_on(rig: Rig, pypi: FakePyPI, stand: Stand) -> None:
