@@ -6,8 +6,8 @@ progress.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Set
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import islice
 
@@ -18,6 +18,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import (
     AheadOfJournalError,
     InterruptedRunError,
+    MirrorError,
     StaleMetadataError,
 )
 from bandersnatch.inifile.option import ApiMethod, CompareMethod
@@ -71,6 +72,7 @@ class Work:
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Expectation]], int] = lambda _: 0
+        self._ended: Callable[[], Sequence[Result]] = tuple
         self.notes_etags = True
         """Whether the next request for each page that is published may be conditional."""
         self.report = Report()
@@ -89,8 +91,10 @@ class Work:
         """
         try:
             self._work(plan)
-        except BaseException:
-            self._equipment.unwind(self._pace.unwind_seconds)  # the todo list stays as it was saved last
+        except BaseException as error:
+            if isinstance(error, MirrorError):
+                self._record_ended(plan.todo)
+            self._equipment.unwind(self._pace.unwind_seconds)
             raise
         finally:
             self._progress.stop()
@@ -124,7 +128,7 @@ class Work:
         workers = workers_wanted(self._config.http.workers) if self._is_much(plan.todo) else 1
         with self._pool(plan, workers) as pool:
             dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._equipment.stop.is_set)
-            self._withdraw = dispatcher.withdraw
+            self._withdraw, self._ended = dispatcher.withdraw, dispatcher.ended
             work_on = partial(self._work_on, partial(dispatcher.work, window=pool.window), plan)
             self._progress.start(len(plan.todo))
             work_on(list(plan.todo), may_remove=self._policy.allows_all)
@@ -204,9 +208,19 @@ class Work:
         )
         self.report.untried += len(projects)
         for results in work(schedule):
-            for outcome in self._recorder.record(results):
+            # One failure may end the run; what the others have come to is taken before.
+            for outcome in sorted(self._recorder.record(results), key=lambda each: isinstance(each, Failure)):
                 self._take(outcome, plan.todo, schedule)
             self._checkpoint(plan.todo)
+
+    def _record_ended(self, todo: TodoList) -> None:
+        """Record what workers had done when the run was stopped, so that the next one need not look at it again."""
+        with suppress(MirrorError):  # the error that ends the run is the one to be told
+            for outcome in self._recorder.record(self._ended()):
+                if isinstance(outcome, Settled):
+                    self._take_settled(outcome, todo)
+            self._next_checkpoint = 0.0
+            self._checkpoint(todo)
 
     def _is_ending(self) -> bool:
         """Whether the workers should drop what they have not started."""
@@ -215,12 +229,8 @@ class Work:
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Record the outcome of a project."""
         match outcome:
-            case Settled(project):
-                self._take_settled(outcome)
-                self._note_awaited(outcome, todo[project])
-                self.selection.note(project, dropped=outcome.filtered_files, added=outcome.added_files)
-                self.removals.files.pop(project, None)
-                todo.discard(project)
+            case Settled():
+                self._take_settled(outcome, todo)
             case Gone():
                 self._take_gone(outcome, todo)
             case Shrinks(project, files, filtered):
@@ -250,10 +260,14 @@ class Work:
             self.selection.note(project, dropped=held.files if held is not None else 0)
             self.report.excluded += 1
 
-    def _take_settled(self, settled: Settled) -> None:
+    def _take_settled(self, settled: Settled, todo: TodoList) -> None:
         self.report.count(settled)
         self.report.excluded += settled.excluded_by is not None
         tell_settled(settled, is_named=self._policy.are_named)
+        self._note_awaited(settled, todo[settled.project])
+        self.selection.note(settled.project, dropped=settled.filtered_files, added=settled.added_files)
+        self.removals.files.pop(settled.project, None)
+        todo.discard(settled.project)
 
     def _note_awaited(self, settled: Settled, entry: TodoEntry) -> None:
         """Record that upstream has not yet served all that it announced, or that an awaited project was asked for again."""

@@ -91,6 +91,14 @@ class Dispatcher(Generic[_R]):
                 yield results
         self._check_stopped()
 
+    def ended(self) -> list[_R]:
+        """Return what has ended since results were yielded last, for a run that ends; work goes on with none of it."""
+        results: list[_R] = []
+        while not self._ended.empty():
+            if (result := self._settle(*self._ended.get())) is not None:
+                results.append(result)
+        return results
+
     def withdraw(self, keeps: Set[Expectation]) -> int:
         """Take back the jobs that no worker has yet, but for those of which one of these is expected; return how many."""
         waiting = [job for name, job in self._jobs.items() if name in self._under_way]

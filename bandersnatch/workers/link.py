@@ -113,6 +113,9 @@ class Link:
         self._worker.join(END_SECONDS)
         is_killed = not isinstance(self._worker, threading.Thread) and self._worker.is_alive()
         self.kill()
+        if not self._worker.is_alive():
+            for thread in self._threads:
+                thread.join(END_SECONDS)  # it may still take what the worker has sent
         return is_killed
 
     def kill(self) -> None:

@@ -1,8 +1,13 @@
 """What fails, or is older than it must be, holds nobody back and is made up for."""
 
-import pytest
+import time
 
-from tests.support.fakepypi import Call, FakePyPI, Status
+import pytest
+from msgspec.structs import replace
+
+from bandersnatch.errors import InterruptedRunError
+from bandersnatch.stop import StopFlag
+from tests.support.fakepypi import Call, FakePyPI, Stall, Status
 from tests.support.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("in_processes_or_not")
@@ -162,4 +167,30 @@ def test_missing_page_without_a_removal_is_a_failure_and_deletes_nothing(rig: Ri
     }
     pypi.clear_faults()
     rig.run()
+    rig.assert_matches()
+
+
+@EACH_WAY
+def test_what_was_done_when_the_run_is_stopped_is_not_asked_for_again(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(30):
+        pypi.add_file(f"foo-{number}", "1.0")
+    stop = StopFlag()
+
+    def are_others_done() -> bool:
+        pages = len(list((rig.web / "simple").glob("foo-*/index.html")))
+        return pages == 29 and not list(rig.directory.rglob("*.reserved"))
+
+    def stop_when_others_are_done() -> None:
+        end = time.monotonic() + 20
+        while not are_others_done() and time.monotonic() < end:
+            stop.wait(0.01)
+        stop.set()
+
+    pypi.fault("/simple/foo-17/", Call(stop_when_others_are_done, Stall()))
+    with pytest.raises(InterruptedRunError):
+        rig.run(stop=stop, pace=replace(rig.pace, checkpoint_seconds=1_000.0))
+    pypi.clear_faults()
+    pypi.clear_requests()
+    assert rig.run().failures == []
+    assert [request.path for request in pypi.page_requests()] == ["/simple/foo-17/"]
     rig.assert_matches()

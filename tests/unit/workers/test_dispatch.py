@@ -164,6 +164,23 @@ def test_a_run_that_is_asked_to_stop_gives_no_more_jobs(inventory: Inventory) ->
     assert executor.given == []
 
 
+def test_what_ended_when_the_run_was_asked_to_stop_can_be_had(inventory: Inventory) -> None:
+    executor, names = Held(), ["foo-1", "foo-2", "foo-3"]
+
+    def is_stopped() -> bool:
+        if len(executor.given) < len(names):
+            return False
+        executor.settle()
+        executor.given.pop()[1].cancel()
+        return True
+
+    dispatcher = dispatcher_of(executor, inventory, is_stopped)
+    with pytest.raises(InterruptedRunError):
+        list(dispatcher.work(schedule_of(*names), 5))
+    outcomes = {result.outcome.project: type(result.outcome) for result in dispatcher.ended()}
+    assert outcomes == {"foo-1": Settled, "foo-3": Failure}
+
+
 # Withdrawn
 
 
