@@ -16,8 +16,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 
-INDEX, FORM = "the index", "options about what is published"
-_WORDS = (INDEX, FORM, "filters of metadata, releases and files", "filters of project names")
+INDEX, FORM, NAMES = "the index", "options about what is published", "filters of project names"
+_WORDS = (INDEX, FORM, "filters of metadata, releases and files", NAMES)
 _VERSIONS = {"form": 1, "pages": 1, "names": 1}
 
 
@@ -46,6 +46,6 @@ def renewed(fingerprint: str, today: str, before: Callable[[], str]) -> str:
 
 
 def changed_between(fingerprint: str, other: str) -> tuple[str, ...]:
-    """Return descriptions of what differs between two configurations; ``INDEX`` and ``FORM`` are two of them."""
+    """Return descriptions of what differs between two configurations; ``INDEX``, ``FORM``, ``NAMES`` are three of them."""
     both = zip_longest(fingerprint.split(" "), other.split(" "), fillvalue="")
     return tuple(words for words, (one, another) in zip(_WORDS, both, strict=False) if one != another)

@@ -18,6 +18,7 @@ from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.reconfiguration import Reconfiguration, reconfiguration
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan, plan_run
@@ -115,7 +116,7 @@ class Mirror:
 
     def _plan(self, saved: SavedState) -> RunPlan:
         self._states.renew_fingerprints(self._config.renewed)
-        differs = self._configuration_differs(saved)
+        differs = self._forget_what_another_configuration_made(saved)
         plan = plan_run(
             saved,
             self._upstream,
@@ -175,23 +176,20 @@ class Mirror:
         if missing >= _MANY and 2 * missing > held and INDEX not in plan.reconfigured and not self._policy.allows_all:
             raise LostProjectsError(self._upstream.url, missing, held)
 
-    def _configuration_differs(self, saved: SavedState) -> bool:
-        """Whether the pages were made with other options, filters or another index, and no todo list is changing that."""
-        wanted = self._config.fingerprint
+    def _forget_what_another_configuration_made(self, saved: SavedState) -> bool:
+        """Let no page count as unchanged that another configuration made; return whether every project is looked at."""
         before, changing_to = self._states.load_fingerprints()
-        if wanted == (changing_to or before) and (changing_to is None or saved.todo is not None):
-            return False
-        if before is None and changing_to is None and saved.serial is None:
-            return False  # no pages yet, or the operator asked for a resync
-        known = [each.split(" ") for each in (before, changing_to) if each is not None]
-        if known:  # otherwise the pages are another program's
+        change = reconfiguration(self._config.fingerprint, before, changing_to, saved)
+        if change not in (None, Reconfiguration.OTHER_PROGRAM):
             logger.info("the configuration has changed since the pages were written")
-        index_and_pages = wanted.split(" ")[:3]
-        if any(words[0] != index_and_pages[0] for words in known):
-            self._inventory.forget_serials()
-        elif not known or any(words[:3] != index_and_pages for words in known):
-            self._inventory.forget_etags()  # otherwise only name filters differ, and held pages are right
-        return True
+        match change:
+            case Reconfiguration.OTHER_INDEX:
+                self._inventory.forget_serials()
+            case Reconfiguration.OTHER_PAGES | Reconfiguration.OTHER_PROGRAM:
+                self._inventory.forget_etags()
+            case Reconfiguration.OTHER_NAMES | None:
+                pass
+        return change is not None
 
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and should start fast

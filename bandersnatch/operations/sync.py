@@ -17,6 +17,7 @@ from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.work import Work
+from bandersnatch.plan.reconfiguration import may_have_other_filters
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.equipment import Equipment, Pace
@@ -68,7 +69,7 @@ class Sync:
         with self._session.opened(Foreign.REFUSE, self._check_configuration) as is_rebuilt:
             saved = self._session.saved_state(is_rebuilt=is_rebuilt)
             todo = self._todo(projects, saved)
-            has_other_filters = self._has_other_filters()
+            has_other_filters = may_have_other_filters(self._config.fingerprint, *self._states.load_fingerprints())
             if has_other_filters:
                 # Pages that have not changed upstream were shaped by the old filters, so fetch them unconditionally. And
                 # what this command writes, however far it gets, must not count as unchanged for a run with the new filters.
@@ -91,11 +92,6 @@ class Sync:
             raise OtherIndexError(self._config.directory, self._states.load_index(), self._upstream.url)
         if FORM in changed:
             raise ChangedConfigurationError(self._config.directory, [FORM])
-
-    def _has_other_filters(self) -> bool:
-        """Whether any page here may have been written with other filters than this command's."""
-        known = [each.split(" ")[2:] for each in self._states.load_fingerprints() if each is not None]
-        return not known or any(words != self._config.fingerprint.split(" ")[2:] for words in known)
 
     def _todo(self, projects: Collection[NormalizedName], saved: SavedState) -> TodoList:
         """Return this run's todo list: existing expectations stay; otherwise any page no older than ours will do."""
