@@ -115,7 +115,7 @@ def test_a_large_file_on_a_slow_line_gets_there_piece_by_piece(rig: Rig, pypi: F
     """Each attempt brings more than a part that is worth going on with, and four of them are more than broke off."""
     file = pypi.add_file("foo", "1.0", content=b"x" * (6 * RESUME_MIN_BYTES), kind="sdist")
     pypi.fault(file.url_path, Drip(RESUME_MIN_BYTES + 1000), times=4)
-    assert rig.run(global_timeout="0.3").failures == []
+    assert rig.run(global_timeout="0.5").failures == []
     rig.assert_matches()
     ranges = [request.headers.get("Range", "bytes=0-") for request in pypi.file_requests()]
     begins = [int(text.removeprefix("bytes=").partition("-")[0]) for text in ranges]
@@ -126,7 +126,7 @@ def test_a_large_file_on_a_slow_line_gets_there_piece_by_piece(rig: Rig, pypi: F
 def test_what_came_in_time_is_not_fetched_again_by_the_next_run(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", content=b"x" * LARGE, kind="sdist")
     pypi.fault(file.url_path, Drip(RESUME_MIN_BYTES), Drip(1), Drip(1), Drip(1))
-    assert len(rig.run(global_timeout="0.2").failures) == 1
+    assert len(rig.run(global_timeout="0.5").failures) == 1
     pypi.clear_faults()
     pypi.clear_requests()
     assert rig.run().failures == []
