@@ -110,6 +110,28 @@ def reserved_paths(storage: FilesystemStorage, names: Iterable[str]) -> set[Stor
     return found
 
 
+class ReservedPaths:
+    """What records say, each line of them read once. Used by one thread."""
+
+    def __init__(self, storage: FilesystemStorage) -> None:
+        self._folder = storage.unfinished
+        self._read: dict[str, _Reading] = {}
+
+    def among(self, paths: Collection[StoredPath], own: Collection[str]) -> set[StoredPath]:
+        """Return those of the paths that are written down in records at this time, but for one's own."""
+        names = self._folder.records()
+        self._read = {name: self._read.get(name) or _Reading() for name in names}
+        found: set[StoredPath] = set()
+        for name in set(names).difference(own):
+            reading = self._read[name]
+            if self._folder.record_size(name) > reading.size:
+                with suppress(OSError), open(self._folder.open_record(name), "rb") as stream:
+                    stream.seek(reading.size)
+                    reading.paths.update(path for _, path in reading.unsettled(stream))
+            found.update(reading.paths.intersection(paths))
+        return found
+
+
 def take_up(storage: FilesystemStorage, inventory: Inventory, names: Collection[str] | None = None) -> bool:
     """Note in the inventory what records tell, those of all lost workers or of these batches, and delete them.
 
@@ -149,13 +171,16 @@ class _Reading:
 
     def __init__(self) -> None:
         self.partial: dict[StoredPath, str] = {}
-        self.refused = 0
+        self.refused = self.size = 0
+        self.paths: set[StoredPath] = set()
+        """For those who keep them."""
 
     def unsettled(self, stream: BinaryIO) -> Iterator[tuple[NormalizedName, StoredPath]]:
         """Yield the files that were about to be touched."""
         while data := stream.readline(_MOST_LINE_BYTES):
             if not data.endswith(b"\n") and len(data) < _MOST_LINE_BYTES:
                 return  # torn: the worker ended before it touched anything of it
+            self.size += len(data)
             line = _parsed(data)
             if line is None:
                 self.refused += 1

@@ -215,6 +215,12 @@ class PartsFolder:
             raise PermissionError(errno.EACCES, "others may have written it")
         return descriptor
 
+    def record_size(self, name: str) -> int:
+        """Return the size of a record in bytes, 0 where it can't be had."""
+        with suppress(OSError, StorageError):
+            return os.stat(f"{name}{_RECORD}", dir_fd=self.open(), follow_symlinks=False).st_size
+        return 0
+
     def records(self) -> list[str]:
         """Return the names of all records, without looking whether anybody else has made them; nothing is changed."""
         names: list[str] = []

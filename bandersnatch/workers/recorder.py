@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
@@ -11,17 +10,17 @@ from bandersnatch.pages.remover import Remover
 from bandersnatch.project.job import Result
 from bandersnatch.project.report import Failure, Outcome, Settled
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.reservations import forget, reserved_paths
+from bandersnatch.state.reservations import ReservedPaths, forget
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 
 
-class Recorder(Struct, frozen=True):
+class Recorder:
     """Records results, and deletes what pages no longer list. Used by one thread."""
 
-    storage: FilesystemStorage
-    inventory: Inventory
-    remover: Remover
+    def __init__(self, storage: FilesystemStorage, inventory: Inventory, remover: Remover) -> None:
+        self._storage, self._inventory, self._remover = storage, inventory, remover
+        self._reserved = ReservedPaths(storage)
 
     def record(self, results: Sequence[Result]) -> list[Outcome]:
         """Record results; return their outcomes, which hold from then on.
@@ -32,13 +31,13 @@ class Recorder(Struct, frozen=True):
         deleted = [self._with_deletions(result, results) for result in results]
         unsettled = [each for result in deleted for each in _unsettled(result)]
         if unsettled:
-            self.inventory.note_unsettled(unsettled)
+            self._inventory.note_unsettled(unsettled)
         for result in deleted:
             for path, etag in result.partials.items() if result.record is None else ():
-                self.inventory.note_partial(path, etag)
+                self._inventory.note_partial(path, etag)
         if records := [result.record for result in deleted if result.record is not None]:
-            self.inventory.put(*records)
-        forget(self.storage, [name for result in deleted for name in result.reservations])
+            self._inventory.put(*records)
+        forget(self._storage, [name for result in deleted for name in result.reservations])
         return [result.outcome for result in deleted]
 
     def _with_deletions(self, result: Result, batch: Sequence[Result]) -> Result:
@@ -51,11 +50,10 @@ class Recorder(Struct, frozen=True):
         if not result.deletions or not isinstance(outcome, Settled):
             return result
         try:
-            names = set(self.storage.unfinished.records()).difference(result.reservations)
-            others = reserved_paths(self.storage, names).difference(
-                *(each.deletions for each in batch if each is not result)
-            )
-            is_changed = self.remover.delete_unlisted(outcome.project, result.deletions - others)
+            others = self._reserved.among(result.deletions, result.reservations)
+            if others:
+                others.difference_update(*(each.deletions for each in batch if each is not result))
+            is_changed = self._remover.delete_unlisted(outcome.project, result.deletions - others)
         except MirrorError as error:
             failed = Failure(outcome.project, error)
             return replace(result, outcome=failed, record=None, unsettled=result.unsettled | result.deletions)

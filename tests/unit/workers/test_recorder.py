@@ -1,5 +1,6 @@
 """What workers have done is recorded: deletions first, and the reservations go last."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -174,6 +175,38 @@ def test_a_file_of_a_page_that_is_not_recorded_yet_is_not_deleted(
     storage.write_bytes(file_path(file), b"content")
     recorder.record([settled(f"other-than-{SAMPLE}", deletions=frozenset({file_path(file)}))])
     assert storage.stat(file_path(file)) is not None
+
+
+def test_what_is_reserved_is_read_once_and_what_comes_later_counts(
+    storage: FilesystemStorage, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    open_record = storage.unfinished.open_record
+
+    def open_counted(name: str) -> int:
+        read[name] += 1
+        return open_record(name)
+
+    def drop(number: int) -> None:
+        file = StoredPath(f"web/packages/dd/{number}.tar.gz")
+        storage.write_bytes(file, b"old")
+        reserve(storage, f"foo-{number}", file, name=f"own-{number}")
+        recorder.record([settled(f"foo-{number}", deletions=frozenset({file}), reservations=(f"own-{number}",))])
+        assert storage.stat(file) is None
+
+    monkeypatch.setattr(storage.unfinished, "open_record", open_counted)
+    for number in range(20):
+        reserve(storage, f"other-{number}", NEW, name=f"other-{number}")
+    with closing(Reservation(storage, "growing")) as growing:
+        growing.reserve(named("bar"), [NEW])
+        for number in range(20):
+            drop(number)
+        assert read == dict.fromkeys([*(f"other-{number}" for number in range(20)), "growing"], 1)
+        growing.reserve(named("bar"), [OLD])
+        storage.write_bytes(OLD, b"old")
+        recorder.record([settled("foo", deletions=frozenset({OLD, NEW}))])
+    assert storage.stat(OLD) is not None
+    assert read["growing"] == 2
 
 
 def test_a_file_that_two_projects_give_up_at_once_goes(storage: FilesystemStorage, recorder: Recorder) -> None:
