@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher, make_transfer
+from tests.support.builders import make_conversation, make_transfer
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -108,17 +108,17 @@ def storage(tmp_path: Path) -> FilesystemStorage:
 
 
 @pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
+def conversation() -> Iterator[Conversation]:
     """Tries three times, without waiting."""
-    with closing(make_fetcher(attempts=3)) as fetcher:
-        yield fetcher
+    with closing(make_conversation(attempts=3)) as conversation:
+        yield conversation
 
 
 @pytest.fixture
 def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
     """The fake PyPI as a run sees it, which tries once."""
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, pypi.url, lambda _: False)
+    with closing(make_conversation()) as conversation:
+        yield Upstream(conversation, pypi.url, lambda _: False)
 
 
 @pytest.fixture

@@ -22,17 +22,15 @@ FOR_EVERYONE = {"msgspec", "packaging"}
 OUTSIDERS = {
     "filelock": {"storage.lock"},
     "pycurl": {"http.curl_errors", "http.curl_handle", "http.curl_loop", "http.curl_settings", "http.transfer"},
-    "requests": {"http.curl_settings", "http.fetcher", "http.routes", "http.transfer"},
+    "requests": {"http.curl_settings", "http.routes"},
     "rich": {"cli.app", "cli.invocation", "cli.output", "logs", "progress"},
     "six": {"upstream.changelog"},
     "urllib3": {
-        "http.body",
-        "http.connections",
+        "http.bounded_connection",
+        "http.conversation",
         "http.curl_settings",
-        "http.fetcher",
-        "http.retries",
+        "http.reasons",
         "http.routes",
-        "http.transfer",
     },
 }
 OPTIONAL = {

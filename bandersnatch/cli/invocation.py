@@ -68,7 +68,7 @@ class Invocation(Struct, frozen=True):
     @contextmanager
     def equipment(self, config: "Config") -> "Iterator[Equipment]":
         """Give what a run works with, for a block that signals can stop within two seconds."""
-        from bandersnatch.http.fetcher import Fetcher
+        from bandersnatch.http.conversation import Conversation
         from bandersnatch.inifile.option import ApiMethod
         from bandersnatch.project.equipment import Equipment
         from bandersnatch.stop import StopFlag
@@ -80,9 +80,11 @@ class Invocation(Struct, frozen=True):
         stop = StopFlag()
         progress = self._progress()
         storage = FilesystemStorage(config.directory)
-        with closing(Fetcher(config.http)) as fetcher, self._stopped_by_signals(stop, storage, progress):
+        with closing(Conversation(config.http)) as conversation, self._stopped_by_signals(stop, storage, progress):
             has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
-            upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
+            upstream = Upstream(
+                conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog
+            )
             yield Equipment(upstream, storage, progress, stop)
 
     def tell_stopped(self) -> int:

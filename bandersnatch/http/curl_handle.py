@@ -7,41 +7,27 @@ from typing import Any
 
 import pycurl
 
-from bandersnatch.errors import (
-    BrokenBodyError,
-    MalformedResponseError,
-    TimeLimitError,
-    UpstreamUnavailableError,
-    shown,
-    without_credentials,
-)
+from bandersnatch.errors import BrokenBodyError, TimeLimitError, UpstreamUnavailableError, without_credentials
+from bandersnatch.http.attempt import Attempt
+from bandersnatch.http.bounds import LEAST_BYTES_PER_SECOND, MOST_FRAMING_BYTES, MOST_FRAMING_TIMES, MOST_HEAD_BYTES
 from bandersnatch.http.curl_loop import Clock
 from bandersnatch.http.curl_settings import set_up, written_url
-from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, ERRORS, Unpacker, unpacker_of
+from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, Decoder, decoder_of
 from bandersnatch.http.entity_tags import is_told_again
 from bandersnatch.http.head_fields import HeadFields
 from bandersnatch.http.request import NOT_MODIFIED, Head, Receiver
 from bandersnatch.http.routes import Route
 from bandersnatch.http.tcp_bytes import received_bytes
 
-LEAST_BYTES_PER_SECOND = 1000
-"""On average over a time-out. Twenty workers on a line of 160 kbit/s have that each."""
-MOST_HEAD_BYTES = 256 * 1024
-"""Interim answers included; PyPI's heads have about 2 KB."""
-MOST_FRAMING_BYTES = 16 * 1024 * 1024
-MOST_FRAMING_TIMES = 8
-"""Within a time-out, what comes around a body may be so many times as much, and so many bytes more."""
 LARGE_BYTES = 8 * 1024 * 1024
 SHORT_BODY_BYTES = 16 * 1024
 """A body that nobody wants is received up to this size, since a new connection costs more."""
-_MOST_BYTES_FOR_NOTHING = 1024 * 1024
-"""So much may come compressed beyond what has come out of it; gzip itself holds back 32 KB."""
 _NO_SENT_VALUE = re.compile(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]")
 _NO_FIELDS = HeadFields()
 _ABORT = -1
 
 
-class CurlHandle:
+class CurlHandle(Attempt):
     """Makes one attempt after the other, to one host. ``curl`` is libcurl's handle."""
 
     may_keep_more: Callable[[Receiver[Any]], bool]
@@ -56,7 +42,7 @@ class CurlHandle:
         self._lines: list[bytes] = []
         self.curl.setopt(pycurl.HEADERFUNCTION, self._line_taker())
         self.curl.setopt(pycurl.WRITEFUNCTION, self._take_piece)
-        self._sent: dict[str, str] = {}
+        self.sent = {}
         self._raw_bytes: int | None = None
         self._is_fresh = self._may_wait = self._waits = False
 
@@ -78,9 +64,9 @@ class CurlHandle:
         """
         accepted = ACCEPTED_ENCODINGS if receiver.accepts_compressed else "identity"
         sent = {**self.route.headers, "Accept-Encoding": accepted, **headers}
-        if sent != self._sent:
+        if sent != self.sent:
             self.curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in {"Accept": "", **sent}.items()])
-            self._sent = sent
+            self.sent = sent
         if self._may_wait and not self._waits:
             # Where there is HTTP/2, one new connection is enough for all. Elsewhere, libcurl would wait for whole answers.
             self._waits = True
@@ -89,16 +75,15 @@ class CurlHandle:
         self.url = without_credentials(url) if "@" in url else url
         self.receiver = receiver
         self.begun = self._clock.now
-        self.error: Exception | None = None
+        self.error = None
         self.status = 0
         self.reason = ""
         self.fields = _NO_FIELDS
         self.is_later = self.is_paused = self.is_of_proxy = self._is_new = self.is_tunnel_open = False
-        self.takes_body = False
-        """Whether the body is the receiver's."""
+        self.takes_body = self.is_hopeless = False
         self.received_bytes = self.body_bytes = self._head_bytes = 0
         self._lines.clear()
-        self._unpacked: Unpacker | None = None
+        self._decoder: Decoder | None = None
 
     def use_once(self, is_fresh: bool) -> None:
         """Whether the attempt gets a connection of its own."""
@@ -108,14 +93,9 @@ class CurlHandle:
             self.curl.setopt(pycurl.FORBID_REUSE, int(is_fresh))
 
     @property
-    def sent(self) -> Mapping[str, str]:
-        """The header fields of the request."""
-        return self._sent
-
-    @property
     def is_unproven(self) -> bool:
         """Whether the answer says that the document is the known one, without the tag that was asked with."""
-        return self.status == NOT_MODIFIED and not is_told_again(self.fields, self._sent)
+        return self.status == NOT_MODIFIED and not is_told_again(self.fields, self.sent)
 
     # What comes. libcurl calls these, and can carry no error of Python's.
 
@@ -164,7 +144,8 @@ class CurlHandle:
             # A connection that may have sent the answer to another request is closed.
             return _ABORT if status == 101 or (self.is_later and not 300 <= status < 400) or self.is_unproven else None
         self.takes_body = True
-        self._unpack()
+        if status != NOT_MODIFIED and self.receiver.accepts_compressed:
+            self._decoder = decoder_of(self.url, fields.content_encodings)
         self.receiver.begin(Head(self.url, status, self.fields, self.is_later))
         return None
 
@@ -173,22 +154,12 @@ class CurlHandle:
             case 200:
                 return True
             case 304:
-                is_asked = "If-None-Match" in self._sent or "If-Modified-Since" in self._sent
+                is_asked = "If-None-Match" in self.sent or "If-Modified-Since" in self.sent
                 return is_asked and not (self.is_later and self.is_unproven)
             case 206:
-                return "Range" in self._sent
+                return "Range" in self.sent
             case _:
                 return False
-
-    def _unpack(self) -> None:
-        if not self.receiver.accepts_compressed or self.status == NOT_MODIFIED:
-            return
-        encoding = self.fields.content_encodings
-        if encoding in ("", "identity"):
-            return
-        self._unpacked = unpacker_of(encoding)
-        if self._unpacked is None:
-            raise BrokenBodyError(self.url, f"compressed in a way that was not asked for: {shown(encoding)}")
 
     def _take_piece(self, piece: bytes) -> int | None:
         receiver = self.receiver
@@ -203,31 +174,22 @@ class CurlHandle:
         self.received_bytes += len(piece)
         self._heard = self._clock.now
         try:
-            if self._unpacked is None:
+            if self._decoder is None:
                 self.body_bytes = self.received_bytes
                 receiver.write(piece)
-            else:
-                self._write_unpacked(self._unpacked, piece)
-        except ERRORS as error:
-            self.error = BrokenBodyError(self.url, f"the body can't be decompressed: {error}")
-            return _ABORT
+                return None
+            for part in self._decoder.pieces(piece):
+                self.body_bytes += len(part)
+                receiver.write(part)
         except Exception as error:  # noqa: BLE001 - it is handed on by whoever started the transfer
             self.error = error
             return _ABORT
         return None
 
-    def _write_unpacked(self, unpacked: Unpacker, piece: bytes) -> None:
-        for part in unpacked.pieces(piece):
-            self.body_bytes += len(part)
-            self.receiver.write(part)
-        if self.received_bytes > self.body_bytes + _MOST_BYTES_FOR_NOTHING:
-            reason = f"of {self.received_bytes} compressed bytes, only {self.body_bytes} came"
-            raise MalformedResponseError(self.url, reason)
-
     @property
     def is_cut_short(self) -> bool:
         """Whether a compressed body has ended before its end."""
-        return self._unpacked is not None and not self._unpacked.is_whole and self.received_bytes > 0
+        return self._decoder is not None and self._decoder.is_cut_short
 
     # Whether it comes in time
 

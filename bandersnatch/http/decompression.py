@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
+from bandersnatch.errors import BrokenBodyError, MalformedResponseError, shown
+
 PIECE_BYTES = 256 * 1024
+_MOST_BYTES_FOR_NOTHING = 1024 * 1024
+"""So much may come compressed beyond what has come out of it; gzip itself holds back 32 KB."""
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _MOST_ZSTD_WINDOW_LOG = 23
 """8 MB, which is all that HTTP allows (RFC 9659). A hostile body could ask for 128 MB else."""
@@ -129,3 +133,48 @@ def unpacker_of(encoding: str) -> Unpacker | None:
     """Return what decompresses a body, or None where that is not known here."""
     found = _UNPACKERS.get(encoding)
     return found() if found is not None else None
+
+
+class Decoder:
+    """Decompresses the body of an answer."""
+
+    def __init__(self, url: str, unpacker: Unpacker) -> None:
+        self._url, self._unpacker = url, unpacker
+        self._came = self._held = 0
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the body has ended before its end, if it has ended."""
+        return not self._unpacker.is_whole and self._came > 0
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield what the next bytes hold.
+
+        Raises:
+            BrokenBodyError: they are nothing compressed.
+            MalformedResponseError: far too little comes out of them.
+        """
+        self._came += len(data)
+        try:
+            for piece in self._unpacker.pieces(data):
+                self._held += len(piece)
+                yield piece
+        except ERRORS as error:
+            raise BrokenBodyError(self._url, f"the body can't be decompressed: {error}") from error
+        if self._came > self._held + _MOST_BYTES_FOR_NOTHING:
+            raise MalformedResponseError(self._url, f"of {self._came} compressed bytes, only {self._held} came")
+
+
+def decoder_of(url: str, encoding: str) -> Decoder | None:
+    """Return what decompresses an answer, or None if it is not compressed.
+
+    Raises:
+        BrokenBodyError: it is compressed in another way than those that are asked for.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    unpacker = unpacker_of(encoding)
+    if unpacker is None:
+        raise BrokenBodyError(url, f"compressed in a way that was not asked for: {shown(encoding)}")
+    return Decoder(url, unpacker)

@@ -1,14 +1,27 @@
 """A receiver of whole documents: keeps the body in memory, and hands the answer to whoever reads it."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from msgspec import Struct
+
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.http.body import MAX_BODY_BYTES, Answer
 from bandersnatch.http.request import Head, Receiver
 
 T = TypeVar("T")
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""More than any page has: the largest project page of PyPI is about a quarter of it."""
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer of upstream: 200, or 304 without a body."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Document(Receiver[T]):

@@ -7,6 +7,7 @@ from urllib.parse import urldefrag, urljoin
 
 from msgspec import Struct
 
+from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,
@@ -20,10 +21,8 @@ from bandersnatch.errors import (
     shown,
     without_credentials,
 )
+from bandersnatch.http.attempt import Attempt
 from bandersnatch.http.circuit_breaker import CircuitBreaker
-from bandersnatch.http.curl_errors import NEVER_BETTER, is_of_proxy, reason_of
-from bandersnatch.http.curl_handle import CurlHandle
-from bandersnatch.http.curl_loop import Ended
 from bandersnatch.http.request import (
     GONE,
     MAX_REDIRECTS,
@@ -49,7 +48,7 @@ _host_of = lru_cache(KEPT_ROUTES)(host_of)
 class Pending(Generic[T]):
     """A request that is not done yet."""
 
-    def __init__(self, request: Request[T], done: Callable[[T | None, Exception | None], None]) -> None:
+    def __init__(self, request: Request[T], done: Callable[[T | None, Exception | None], None] | None = None) -> None:
         self.request, self._done = request, done
         self.go_to(request.url)
         self.host = _host_of(self.origin)
@@ -87,8 +86,9 @@ class Pending(Generic[T]):
         return error
 
     def finish(self) -> None:
-        """Tell whoever started it."""
-        self._done(self.value, self.error)
+        """Tell whoever started it, unless they have waited for it."""
+        if self._done is not None:
+            self._done(self.value, self.error)
 
 
 class Again(Struct, frozen=True):
@@ -100,56 +100,59 @@ class Again(Struct, frozen=True):
 class RetryRules:
     """Decides what becomes of a request after an attempt. Its methods return None where the request is done."""
 
-    def __init__(self, policy: RetryPolicy, timeout_seconds: float, may_ask: Callable[[str], bool]) -> None:
-        self._policy, self._timeout, self._may_ask = policy, timeout_seconds, may_ask
+    def __init__(self, policy: RetryPolicy, config: HttpConfig) -> None:
+        self._policy, self._may_ask = policy, config.may_ask
+        self._index_host = host_of(config.upstream_url)
         self._budget = RetryBudget(policy.retries_per_run)
-        self.breaker = CircuitBreaker(policy.failures_until_down)
+        self._breaker = CircuitBreaker(policy.failures_until_down)
         self.trust = HostTrust()
 
-    def after(self, pending: Pending[Any], attempt: CurlHandle, ended: Ended) -> Again | None:
+    def check(self, pending: Pending[Any]) -> None:
+        """Check that the next attempt may be made.
+
+        Raises:
+            HostDownError: the host is given up.
+            RefusedSchemeError: nothing is asked there.
+        """
+        url, host = pending.url, pending.host
+        if self._breaker.is_down(host):
+            reason = f"{host} gave no usable answer to {self._policy.failures_until_down} requests in a row"
+            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
+        if not self._may_ask(url):
+            raise RefusedSchemeError(without_credentials(url))
+
+    def after(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
         """Return whether another attempt is to be made, now that one has ended."""
         if attempt.status and pending.doubted_status not in (None, attempt.status):
             self.trust.lose(host_of(pending.origin))
         pending.doubted_status = None
         if attempt.takes_body:
-            error = attempt.error or self._broken(attempt, ended)
+            error = attempt.error
             return self._after_body(pending, attempt, error) if error is not None else self._read(pending, attempt)
-        if attempt.error is None and attempt.status:
+        if attempt.error is None:
             return self._after_status(pending, attempt)
-        error = attempt.error or UpstreamUnavailableError(attempt.url, self._reason(attempt, ended))
-        if ended.code in NEVER_BETTER and attempt.error is None:
-            return self.fail(pending, error)
-        return self._retry(pending, error, None)
+        if attempt.is_hopeless:
+            return self.fail(pending, attempt.error)
+        return self._retry(pending, attempt.error, None)
 
     def fail(self, pending: Pending[Any], error: Exception) -> Again | None:
         """The request is done, and has no answer."""
         pending.error = pending.break_off(error)
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
-            self.breaker.failed(pending.host, pending.request.subject)
+            self._breaker.failed(pending.host, pending.request.subject)
         return None
-
-    def _broken(self, attempt: CurlHandle, ended: Ended) -> Exception | None:
-        if ended.code:
-            return BrokenBodyError(attempt.url, self._reason(attempt, ended))
-        return BrokenBodyError(attempt.url, "the body broke off") if attempt.is_cut_short else None
-
-    def _reason(self, attempt: CurlHandle, ended: Ended) -> str:
-        reason = reason_of(attempt.curl, ended.code, ended.message, self._timeout)
-        proxy = attempt.route.proxy
-        is_at_proxy = proxy and not attempt.status and (is_of_proxy(ended.code) or not attempt.is_tunnel_open)
-        return f"the proxy {proxy}: {reason}" if is_at_proxy else reason
 
     # After a body
 
-    def _read(self, pending: Pending[Any], attempt: CurlHandle) -> Again | None:
+    def _read(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
         try:
             pending.value = pending.request.receiver.end()
         except Exception as error:  # noqa: BLE001 - whoever started the request is told
             return self._after_body(pending, attempt, error)
-        self.breaker.succeeded(pending.host)
+        self._breaker.succeeded(pending.host)
         return None
 
-    def _after_body(self, pending: Pending[Any], attempt: CurlHandle, error: Exception) -> Again | None:
+    def _after_body(self, pending: Pending[Any], attempt: Attempt, error: Exception) -> Again | None:
         error, pending.failures = pending.break_off(error), 0
         match error:
             case BrokenBodyError():
@@ -162,7 +165,7 @@ class RetryRules:
             case _:
                 return self.fail(pending, error)
 
-    def _after_broken_body(self, pending: Pending[Any], attempt: CurlHandle, error: BrokenBodyError) -> Again | None:
+    def _after_broken_body(self, pending: Pending[Any], attempt: Attempt, error: BrokenBodyError) -> Again | None:
         can_resume, is_late = pending.request.receiver.can_resume, isinstance(error, TimeLimitError)
         # A large file on a slow line takes as many time limits as it needs, if it gets on in each of them.
         gets_on = can_resume and is_late and attempt.body_bytes >= GETS_ON_BYTES
@@ -176,7 +179,7 @@ class RetryRules:
 
     # After an answer that is no document
 
-    def _after_status(self, pending: Pending[Any], attempt: CurlHandle) -> Again | None:
+    def _after_status(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
         status, location = attempt.status, attempt.fields.get("Location")
         if status in REDIRECTS and location is not None:
             return self._follow(pending, location)
@@ -191,7 +194,7 @@ class RetryRules:
         if may_pass:
             return self._retry(pending, error, retry_after, status)
         if isinstance(error, NotFoundError):
-            self.breaker.succeeded(pending.host)
+            self._breaker.succeeded(pending.host)
         return self.fail(pending, error)
 
     def _follow(self, pending: Pending[Any], location: str) -> Again | None:
@@ -221,7 +224,7 @@ class RetryRules:
         return Again(self._policy.pause_seconds(pending.failures, status, retry_after))
 
 
-def _error_of(attempt: CurlHandle) -> Exception:
+def _error_of(attempt: Attempt) -> Exception:
     status, proxy = attempt.status, attempt.route.proxy
     if status in GONE and not attempt.is_of_proxy:
         return NotFoundError(attempt.url)

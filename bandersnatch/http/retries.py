@@ -5,17 +5,9 @@ import re
 import threading
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
-from urllib3.exceptions import MaxRetryError
-from urllib3.util.retry import Retry
-
-if TYPE_CHECKING:
-    from urllib3.connectionpool import ConnectionPool
-    from urllib3.response import BaseHTTPResponse
-
 
 _RETRY_AFTER_STATUSES = (413, 429, 503)
 """RFC 9110, section 10.2.3, as urllib3 reads it."""
@@ -83,46 +75,3 @@ class RetryBudget:
         with self._guard:
             self._left -= 1
             return self._left >= 0
-
-
-class BudgetedRetry(Retry):
-    """urllib3's retries, which also draw on the budget of the run."""
-
-    def __init__(self, *args: Any, budget: RetryBudget, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._budget = budget
-
-    @classmethod
-    def of(cls, policy: RetryPolicy, budget: RetryBudget) -> Self:
-        """Return the policy as urllib3 wants it."""
-        return cls(
-            budget=budget,
-            total=policy.attempts - 1,
-            status_forcelist=policy.statuses,
-            backoff_factor=policy.backoff_seconds,
-            backoff_jitter=policy.backoff_seconds,
-            backoff_max=policy.longest_backoff_seconds,
-            allowed_methods=None,
-            raise_on_status=False,
-            retry_after_max=policy.longest_retry_after_seconds,
-        )
-
-    def new(self, **changes: Any) -> Self:
-        """Return a copy with changes; urllib3 makes one for each attempt."""
-        return super().new(budget=self._budget, **changes)
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: "BaseHTTPResponse | None" = None,
-        error: Exception | None = None,
-        _pool: "ConnectionPool | None" = None,
-        _stacktrace: Any = None,
-    ) -> Self:
-        """Count an attempt; raises urllib3's ``MaxRetryError`` where there may be no other."""
-        following = super().increment(method, url, response, error, _pool, _stacktrace)
-        if not self._budget.take():
-            assert _pool is not None, "urllib3 always names the pool"
-            raise MaxRetryError(_pool, url or "", error)
-        return following

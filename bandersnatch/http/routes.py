@@ -10,21 +10,24 @@ import re
 import threading
 from collections.abc import Mapping
 from functools import cache
+from http.client import HTTPException
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 import requests
+import urllib3
 from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy, should_bypass_proxies
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.util import parse_url
-from urllib3.util.retry import Retry
 
 from bandersnatch import __version__
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.http.connections import Watched, watched
+from bandersnatch.errors import UpstreamUnavailableError, without_credentials
+from bandersnatch.http.bounded_connection import BoundedConnection, bounded
+from bandersnatch.http.reasons import reason_of
 from bandersnatch.inifile.readers import NEEDS_SOCKS, lacks_socks
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ KEPT_CONNECTIONS = 100
 PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
 """``SOCKS5_PROXY`` and so on. As in other bandersnatch versions, the first that is set counts, for all hosts and schemes."""
 _ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
+_NO_ROUTE = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
 KEPT_ROUTES = 32
 """Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
 
@@ -69,16 +73,16 @@ class Route(Struct, frozen=True):
 class Routes:
     """The ways to all hosts, each found out once. Thread-safe."""
 
-    def __init__(self, config: HttpConfig, retries: Retry, headers: Mapping[str, str]) -> None:
-        self._limit_seconds = config.global_timeout_seconds or math.inf
+    def __init__(self, config: HttpConfig) -> None:
+        self._timeout_seconds, self._limit_seconds = config.timeout_seconds, config.global_timeout_seconds or math.inf
         self._proxy = _with_names_resolved_there(config.proxy or proxy_of_environment())
         parts = urlsplit(config.upstream_url)
         self._index = _server_of(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._session = requests.Session()
         self._session.headers.clear()
-        self._session.headers.update(headers)
-        adapter = HTTPAdapter(max_retries=retries, pool_maxsize=KEPT_CONNECTIONS)
+        self._session.headers["User-Agent"] = USER_AGENT
+        adapter = HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._routes: dict[str, Route] = {}
@@ -88,15 +92,16 @@ class Routes:
         """Return the way to the host of a URL.
 
         Raises:
-            requests.RequestException, ValueError, OSError: there can be none, for what the URL or the environment says.
+            UpstreamUnavailableError: there can be none, for what the URL or the environment says.
         """
         origin = origin_of(url)
         route = self._routes.get(origin)
         if route is None:
-            with self._guard:
-                route = self._routes.setdefault(origin, self._find(origin))
-                if len(self._routes) > KEPT_ROUTES:  # the connections of the oldest close when their answers are read
-                    del self._routes[next(iter(self._routes))]
+            try:
+                route = self._learn(origin)
+            except _NO_ROUTE as error:
+                reason = reason_of(error, self._timeout_seconds)
+                raise UpstreamUnavailableError(without_credentials(url), reason) from error
         return route
 
     def close(self) -> None:
@@ -106,6 +111,13 @@ class Routes:
                 route.pool.close()
             self._routes.clear()
         self._session.close()
+
+    def _learn(self, origin: str) -> Route:
+        with self._guard:
+            route = self._routes.setdefault(origin, self._find(origin))
+            if len(self._routes) > KEPT_ROUTES:  # the connections of the oldest close when their answers are read
+                del self._routes[next(iter(self._routes))]
+            return route
 
     def _find(self, origin: str) -> Route:
         session = self._session
@@ -119,7 +131,7 @@ class Routes:
         pool = adapter.get_connection_with_tls_context(request, verify, proxies, cert)
         assert isinstance(pool, HTTPConnectionPool), "there is no pool of another kind"
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
-        self._watch(pool)
+        self._bound(pool)
         wants_whole_urls = "://" in adapter.request_url(request, proxies)
         return Route(
             pool,
@@ -130,12 +142,12 @@ class Routes:
             verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH,
         )
 
-    def _watch(self, pool: HTTPConnectionPool) -> None:
-        """Have all connections of a pool watched; the pool of a proxy may serve several hosts."""
+    def _bound(self, pool: HTTPConnectionPool) -> None:
+        """Have bounds for all answers on a pool's connections; the pool of a proxy may serve several hosts."""
         kind = pool.ConnectionCls
         assert issubclass(kind, HTTPConnection), "there is no connection of another kind"
-        if not issubclass(kind, Watched):
-            pool.ConnectionCls = watched(kind, self._limit_seconds)
+        if not issubclass(kind, BoundedConnection):
+            pool.ConnectionCls = bounded(kind, self._limit_seconds)
 
     def _may_know_password(self, origin: str) -> bool:
         """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""
@@ -197,11 +209,6 @@ def origin_of(url: str) -> str:
     found = _ORIGIN.match(url)
     assert found is not None, "it matches nothing at all, too"
     return found[0]
-
-
-def target_of(url: str) -> str:
-    """Return what follows the host in a URL."""
-    return url[len(origin_of(url)) :]
 
 
 def host_of(url: str) -> str:

@@ -7,35 +7,24 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from http.client import HTTPException
 from typing import Any, TypeVar
 
 import pycurl
-import requests
-import urllib3
-from urllib3.util.retry import Retry
 
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.errors import (
-    HostDownError,
-    InterruptedRunError,
-    RefusedSchemeError,
-    UpstreamUnavailableError,
-    without_credentials,
-)
-from bandersnatch.http.body import reason_of
+from bandersnatch.errors import InterruptedRunError, UpstreamUnavailableError, shown, without_credentials
+from bandersnatch.http.curl_errors import failure_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Clock, CurlLoop, Ended
 from bandersnatch.http.pending import Pending, RetryRules
 from bandersnatch.http.request import Receiver, Request
 from bandersnatch.http.retries import RetryPolicy
-from bandersnatch.http.routes import KEPT_ROUTES, USER_AGENT, Route, Routes, host_of
+from bandersnatch.http.routes import KEPT_ROUTES, Route, Routes, host_of
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NO_ROUTE = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
 _LONG_SECONDS = 3600.0
 _CLOCK_SHARE = 0.05
 
@@ -54,13 +43,12 @@ class Transfer:
     def __init__(
         self, config: HttpConfig, policy: RetryPolicy | None = None, most_in_flight: int | None = None
     ) -> None:
-        self._config, self._policy = config, policy or RetryPolicy()
+        self._config = config
         self._most_in_flight = most_in_flight or config.workers
         self._limit_seconds = config.global_timeout_seconds or math.inf
         self._first_look = min(config.timeout_seconds, self._limit_seconds)
-        self._routes = Routes(config, Retry(0), {"User-Agent": USER_AGENT})
-        self._rules = RetryRules(self._policy, config.timeout_seconds, config.may_ask)
-        self._index_host = host_of(config.upstream_url)
+        self._routes = Routes(config)
+        self._rules = RetryRules(policy or RetryPolicy(), config)
         self._clock = Clock(config.timeout_seconds * _CLOCK_SHARE)
         self._loop = CurlLoop(self._clock)
         self._waiting: deque[Pending[Any]] = deque()
@@ -151,15 +139,15 @@ class Transfer:
 
     def _begin(self, pending: Pending[Any]) -> None:
         try:
-            self._check(pending)
+            self._rules.check(pending)
             origin = self._origin(pending.origin)
             if not origin.free:
                 origin.free.append(self._new_handle(origin))
             handle = origin.free[-1]  # which stays there if it can't begin
             handle.begin(pending.url, pending.target, pending.request.receiver, pending.begin_attempt())
             origin.free.pop()
-        except _NO_ROUTE as error:
-            reason = reason_of(error, self._config.timeout_seconds)
+        except ValueError as error:  # of a header that can't be sent, or such a URL
+            reason = shown(without_credentials(str(error)))
             self._rules.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
             self._ended.append(pending)
         except Exception as error:  # noqa: BLE001 - of the receiver, or ours; whoever started the request is told
@@ -170,14 +158,6 @@ class Transfer:
             self._in_flight[handle.curl] = origin, handle, pending
             self._loop.add(handle.curl)
             self._next_look = min(self._next_look, self._clock.now + self._first_look)
-
-    def _check(self, pending: Pending[Any]) -> None:
-        url, host = pending.url, pending.host
-        if self._rules.breaker.is_down(host):
-            reason = f"{host} gave no usable answer to {self._policy.failures_until_down} requests in a row"
-            raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
-        if not self._config.may_ask(url):
-            raise RefusedSchemeError(without_credentials(url))
 
     def _origin(self, url: str) -> "_Origin":
         origin = self._origins.get(url)
@@ -211,7 +191,8 @@ class Transfer:
     def _end_attempt(self, ended: Ended) -> None:
         origin, handle, pending = self._in_flight.pop(ended.curl)
         self._loop.remove(ended.curl)
-        again = self._rules.after(pending, handle, ended)
+        handle.error = handle.error or failure_of(handle, ended, self._config.timeout_seconds)
+        again = self._rules.after(pending, handle)
         if logger.isEnabledFor(logging.DEBUG):
             seconds = self._clock.now - handle.begun
             logger.debug("GET %s: %d, %d bytes, %.3f s", handle.url, handle.status, handle.received_bytes, seconds)

@@ -25,7 +25,7 @@ from bandersnatch.errors import (
     shown,
     without_credentials,
 )
-from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
 from bandersnatch.upstream.expectations import Expectation, owed_after
 from bandersnatch.upstream.project_list import read_project_list
@@ -74,12 +74,12 @@ class Changelog:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        conversation: Conversation,
         upstream_url: str,
         wait: Callable[[float], bool],
         longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
-        self._fetcher, self._wait, self._longest_wait_seconds = fetcher, wait, longest_wait_seconds
+        self._conversation, self._wait, self._longest_wait_seconds = conversation, wait, longest_wait_seconds
         self._url = f"{without_credentials(upstream_url)}/pypi"
 
     def last_serial(self) -> int:
@@ -205,7 +205,7 @@ class Changelog:
     ) -> object:
         request = xmlrpc_client.dumps(args, method).encode()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            answer = self._fetcher.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
+            answer = self._conversation.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
             try:
                 return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:

@@ -14,8 +14,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, shown
-from bandersnatch.http.body import Answer
-from bandersnatch.http.document import Document
+from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import NOT_MODIFIED, Request, Steps
 from bandersnatch.logs import warn_once

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import MalformedResponseError, without_credentials
-from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import Steps
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name, parse_root_index
@@ -36,16 +36,16 @@ class Upstream:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        conversation: Conversation,
         upstream_url: str,
         wait: Callable[[float], bool],
         journal_end: JournalEnd | None = None,
         *,
         has_only_changelog: bool = False,
     ) -> None:
-        self._fetcher, self._base_url = fetcher, without_credentials(upstream_url)
+        self._conversation, self._base_url = conversation, without_credentials(upstream_url)
         longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
-        self._changelog = Changelog(fetcher, upstream_url, wait, longest_wait_seconds)
+        self._changelog = Changelog(conversation, upstream_url, wait, longest_wait_seconds)
         self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
         self.documents = Documents(self._base_url, self.journal_end)
 
@@ -57,7 +57,7 @@ class Upstream:
     @property
     def policy(self) -> RetryPolicy:
         """How patient requests are."""
-        return self._fetcher.policy
+        return self._conversation.policy
 
     def last_serial(self) -> int:
         """Return the newest serial of the journal; 0 if it is empty."""
@@ -94,7 +94,7 @@ class Upstream:
         Raises:
             UpstreamError: there is no such index, or it has no serials.
         """
-        answer = self._fetcher.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
+        answer = self._conversation.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
         serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
         if serial is None:
             raise MalformedResponseError(answer.url, "the root index has no serials")
@@ -123,5 +123,5 @@ class Upstream:
         """Make steps that need documents, over an engine of their own; return their result or raise their error."""
         from bandersnatch.http.driver import Driver  # noqa: PLC0415 - a run with nothing new has no use for it
 
-        with closing(self._fetcher.new_transfer()) as transfer, closing(Driver(transfer, 1)) as driver:
+        with closing(self._conversation.new_transfer()) as transfer, closing(Driver(transfer, 1)) as driver:
             return driver.finish(steps)

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.driver import Driver
-from bandersnatch.http.fetcher import Fetcher
 from bandersnatch.http.request import Steps
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.transfer import Transfer
@@ -197,12 +197,12 @@ def be_process(settings: WorkerSettings, connection: Connection, parent: int) ->
     storage = settings.context.storage.twin(share.token)
     storage.room.take_place(share.place)
     with (
-        closing(Fetcher(settings.http, share.policy)) as fetcher,
+        closing(Conversation(settings.http, share.policy)) as conversation,
         closing(Transfer(settings.http, share.policy, share.most_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         context = replace(settings.context, workers=share.workers)
-        context = _own_context(context, fetcher, settings.http, storage, lambda: is_stopped)
+        context = _own_context(context, conversation, settings.http, storage, lambda: is_stopped)
 
         def stop(_number: int, _frame: object) -> None:
             nonlocal is_stopped
@@ -225,10 +225,10 @@ def _watch(transfer: Transfer, connection: Connection) -> None:
 
 
 def _own_context(
-    context: JobContext, fetcher: Fetcher, http: HttpConfig, storage: Any, is_stopped: Callable[[], bool]
+    context: JobContext, conversation: Conversation, http: HttpConfig, storage: Any, is_stopped: Callable[[], bool]
 ) -> JobContext:
     """Return what a process works with: as the main process does, but with storage and connections of its own."""
-    upstream = Upstream(fetcher, http.upstream_url, lambda _: False)
+    upstream = Upstream(conversation, http.upstream_url, lambda _: False)
     documents = replace(context.documents, journal_end=context.documents.journal_end.twin(upstream.journal_end.ask))
     return replace(
         context,

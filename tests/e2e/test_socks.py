@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_conversation
 from tests.support.fakepypi import FakePyPI
 from tests.support.fetching import DATA, get, ok
 
@@ -92,6 +92,6 @@ def test_requests_go_through_a_socks_server(
             proxy = proxy.replace("socks://", "socks5://") if "://" in proxy else f"socks5://{proxy}"
         else:
             monkeypatch.setenv("SOCKS_PROXY", proxy)
-        with closing(make_fetcher(proxy=proxy if is_configured else "")) as fetcher:
-            assert get(fetcher, f"http://{host}/x") == DATA
+        with closing(make_conversation(proxy=proxy if is_configured else "")) as conversation:
+            assert get(conversation, f"http://{host}/x") == DATA
     assert server.asked == [asked]

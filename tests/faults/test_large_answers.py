@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 from bandersnatch.errors import MalformedResponseError
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_conversation
 from tests.support.fakepypi import Body, FakePyPI
 from tests.support.fetching import ok
 from tests.support.rig import Rig
@@ -49,26 +49,29 @@ def test_a_document_that_decompresses_to_more_than_it_may_be_is_refused(
     pypi: FakePyPI, encoding: str, mib: int
 ) -> None:
     pypi.fault("/x", ok(packed(b"", b" ", mib, encoding), Content_Encoding=encoding))
-    with closing(make_fetcher()) as fetcher, pytest.raises(MalformedResponseError, match="larger than 1000000 bytes"):
-        fetcher.get(f"{pypi.url}/x", {}, 1_000_000)
+    with (
+        closing(make_conversation()) as conversation,
+        pytest.raises(MalformedResponseError, match="larger than 1000000 bytes"),
+    ):
+        conversation.get(f"{pypi.url}/x", {}, 1_000_000)
 
 
 def test_members_of_gzip_count_together(pypi: FakePyPI) -> None:
     pypi.fault("/x", ok(in_members(b"0123456789", 10), Content_Encoding="gzip"), times=None)
-    with closing(make_fetcher()) as fetcher:
-        assert fetcher.get(f"{pypi.url}/x", {}, 100).body == b"0123456789" * 10
+    with closing(make_conversation()) as conversation:
+        assert conversation.get(f"{pypi.url}/x", {}, 100).body == b"0123456789" * 10
         with pytest.raises(MalformedResponseError, match="larger than 99 bytes"):
-            fetcher.get(f"{pypi.url}/x", {}, 99)
+            conversation.get(f"{pypi.url}/x", {}, 99)
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
 def test_what_was_not_asked_for_is_not_decompressed(pypi: FakePyPI, encoding: str) -> None:
     pypi.fault("/x", ok(b"x", Content_Encoding=encoding))
     with (
-        closing(make_fetcher()) as fetcher,
+        closing(make_conversation()) as conversation,
         pytest.raises(Exception, match="compressed in a way that was not asked for"),
     ):
-        fetcher.get(f"{pypi.url}/x", {})
+        conversation.get(f"{pypi.url}/x", {})
 
 
 def peak_kb_of_run(rig: Rig, **options: str) -> int:

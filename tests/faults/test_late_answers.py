@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from bandersnatch.project.equipment import Pace
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_conversation
 from tests.support.fetching import DATA, get
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.scripted import Asked, Line, Relay, answer, scripted
@@ -73,8 +73,8 @@ def test_a_connection_on_which_something_has_come_is_not_used_again() -> None:
     def serve(line: Line, _: Asked) -> None:
         line.send(answer(DATA) + GONE)
 
-    with scripted(serve) as url, closing(make_fetcher()) as fetcher:
-        assert [get(fetcher, f"{url}/x") for _ in range(5)] == [DATA] * 5
+    with scripted(serve) as url, closing(make_conversation()) as conversation:
+        assert [get(conversation, f"{url}/x") for _ in range(5)] == [DATA] * 5
 
 
 def test_what_is_gone_is_so_after_it_was_asked_on_a_new_connection(rig: Rig) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.model import DistributionFile, ProjectPage, filename_problem
@@ -100,11 +100,11 @@ def encoded(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def make_fetcher(attempts: int = 1, **fields: Any) -> Fetcher:
-    """Return a fetcher that neither waits before it tries again, nor insists on https://."""
+def make_conversation(attempts: int = 1, **fields: Any) -> Conversation:
+    """Return conversations that neither waits before it tries again, nor insists on https://."""
     values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
     policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
-    return Fetcher(HttpConfig(**values | fields), policy)
+    return Conversation(HttpConfig(**values | fields), policy)
 
 
 def make_transfer(attempts: int = 1, **fields: Any) -> Transfer:

@@ -14,7 +14,7 @@ from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath, file_path
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher, named
+from tests.support.builders import make_conversation, named
 from tests.support.fakepypi import FakePyPI, UploadedFile
 
 
@@ -86,8 +86,8 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
     path = folder.parent / "bandersnatch.conf"
     path.write_text(f"[mirror]\ndirectory = {folder}\nmaster = {pypi.url}\nallow-non-https = true\n")
     config = Config.load(path)
-    with closing(make_fetcher()) as fetcher:
-        upstream = Upstream(fetcher, pypi.url, lambda _: False)
+    with closing(make_conversation()) as conversation:
+        upstream = Upstream(conversation, pypi.url, lambda _: False)
         context = build_context(
             config, upstream.documents, storage, check_digests=False, is_stopped=is_stopped, received=progress.received
         )

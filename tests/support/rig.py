@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
-from bandersnatch.http.fetcher import Fetcher
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.mirror import Mirror
@@ -155,9 +155,9 @@ class Rig:
 @contextmanager
 def equipment(config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy) -> Iterator[Equipment]:
     """What a run works with."""
-    with closing(Fetcher(config.http, policy)) as fetcher:
+    with closing(Conversation(config.http, policy)) as conversation:
         has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
-        upstream = Upstream(fetcher, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
+        upstream = Upstream(conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
         yield Equipment(upstream, storage, SilentProgress(), stop)
 
 

@@ -1,12 +1,9 @@
-"""The ways to ask Transfer for a document, for tests that hold for each of them."""
+"""Asks a Transfer for documents."""
 
-from collections.abc import Callable, Mapping
-
-import pytest
+from collections.abc import Mapping
 
 from bandersnatch.errors import RangeRefusedError
-from bandersnatch.http.body import MAX_BODY_BYTES, Answer
-from bandersnatch.http.document import whole
+from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver, Request
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.project.files import Resume
@@ -58,11 +55,3 @@ def get(transfer: Transfer, url: str) -> bytes:
 
 def read(transfer: Transfer, url: str) -> bytes:
     return transfer.fetch(Request(url, Pieces()))
-
-
-every_way = pytest.mark.parametrize("fetch", [get, read])
-every_way_one_quick = pytest.mark.parametrize(
-    "fetch", [get, pytest.param(read, marks=[pytest.mark.slow, pytest.mark.measured])]
-)
-"""For what must wait for a time limit, or for many bytes."""
-Way = Callable[[Transfer, str], bytes]

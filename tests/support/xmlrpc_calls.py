@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from packaging.utils import NormalizedName
 
 from bandersnatch.upstream.changelog import Changelog
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_conversation
 from tests.support.fakepypi import Body
 
 LAST = "rpc:changelog_last_serial"
@@ -33,8 +33,8 @@ class Waits:
 
 @contextmanager
 def connected(url: str, waits: Waits | None = None) -> Iterator[Changelog]:
-    with closing(make_fetcher()) as fetcher:
-        yield Changelog(fetcher, url, waits or Waits())
+    with closing(make_conversation()) as conversation:
+        yield Changelog(conversation, url, waits or Waits())
 
 
 def response(value: object) -> Body:

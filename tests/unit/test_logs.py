@@ -245,7 +245,7 @@ def test_what_upstream_wrote_is_as_harmless_in_a_log_that_a_file_configures(tmp_
         f"handlers = file\n[handler_file]\nclass = FileHandler\nargs = ({str(log)!r},)\n"
     )
     set_up_logging(logging.INFO, None, config)
-    logger = logging.getLogger("bandersnatch.http.fetcher")
+    logger = logging.getLogger("bandersnatch.http.conversation")
     logger.warning("upstream answered 500 %s", f"\x1b[2J\n{FORGED}")
     logger.error("%s", "a", exc_info=raised(ValueError("\x1b[2J")))
     logging.getLogger().handlers[0].close()

@@ -8,9 +8,8 @@ from threading import Barrier, Event
 import pytest
 
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError
-from bandersnatch.http.body import Answer
 from bandersnatch.http.curl_handle import LARGE_BYTES
-from bandersnatch.http.document import Document, whole
+from bandersnatch.http.document import Answer, Document, whole
 from bandersnatch.http.request import Request
 from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, ShortBody, Status

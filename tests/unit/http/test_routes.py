@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from urllib3.util.retry import Retry
+from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.http.routes import KEPT_ROUTES, Routes, host_of, target_of
+from bandersnatch.http.document import whole
+from bandersnatch.http.pending import Pending
+from bandersnatch.http.request import Request
+from bandersnatch.http.routes import KEPT_ROUTES, Routes, host_of
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def routes() -> Iterator[Routes]:
 
 
 def routes_from(upstream_url: str) -> Routes:
-    return Routes(HttpConfig(upstream_url, allow_non_https=True), Retry(0), {"User-Agent": "test"})
+    return Routes(HttpConfig(upstream_url, allow_non_https=True))
 
 
 @pytest.fixture(autouse=True)
@@ -83,4 +86,40 @@ def test_all_connections_are_closed(routes: Routes) -> None:
     ],
 )
 def test_a_url_is_host_and_target(url: str, host: str, target: str) -> None:
-    assert (host_of(url), target_of(url)) == (host, target)
+    pending = Pending(Request(url, whole()))
+    assert (host_of(url), pending.target) == (host, target)
+
+
+VARIABLES = ("SOCKS5_PROXY", "SOCKS4_PROXY", "SOCKS_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("in_small_letters", [False, True])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("count", range(1, len(VARIABLES) + 1))
+def test_of_the_variables_that_are_set_the_first_one_counts(
+    monkeypatch: pytest.MonkeyPatch, count: int, scheme: str, in_small_letters: bool
+) -> None:
+    """As docs/configuration.md and other bandersnatch versions have it: for all hosts and for both schemes."""
+    for number, name in enumerate(VARIABLES[-count:]):
+        monkeypatch.setenv(name.lower() if in_small_letters else name, f"http://proxy-{number}.example:1")
+    config = HttpConfig("https://index.example", allow_non_https=True)
+    with closing(Routes(config)) as routes:
+        assert routes.to(f"{scheme}://index.example/").proxy == "http://proxy-0.example:1"
+        monkeypatch.setenv("NO_PROXY", "other.example")
+        assert routes.to(f"{scheme}://other.example/").proxy == ""
+    with closing(Routes(replace(config, proxy="http://ours.example:1"))) as routes:
+        assert routes.to(f"{scheme}://index.example/").proxy == "http://ours.example:1"
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_it_is_said_once_that_http_proxy_counts_for_https(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@once.example:1")
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            Routes(HttpConfig("https://index.example")).close()
+    assert caplog.text.count("HTTPS_PROXY is not set: requests to https:// go through the proxy of HTTP_PROXY") == 1
+    assert "once.example:1" in caplog.text
+    assert "secret" not in caplog.text

@@ -21,7 +21,7 @@ from bandersnatch.http.curl_settings import written_url
 from bandersnatch.http.document import whole
 from bandersnatch.http.request import Request
 from bandersnatch.http.routes import Route
-from tests.support.builders import make_fetcher, make_transfer, unhurried
+from tests.support.builders import make_conversation, make_transfer, unhurried
 from tests.support.fetching import CLOSED_PORT, DATA
 from tests.support.scripted import Asked, Line, answer, scripted
 from tests.support.socks_proxy import Visit, socks_proxy
@@ -40,8 +40,8 @@ def no_settings(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_requests(url: str, **config: Any) -> bytes:
-    with closing(make_fetcher(**config)) as fetcher:
-        return fetcher.get(url, {}).body
+    with closing(make_conversation(**config)) as conversation:
+        return conversation.get(url, {}).body
 
 
 def by_libcurl(url: str, **config: Any) -> bytes:

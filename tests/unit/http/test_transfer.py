@@ -2,18 +2,15 @@
 
 import gzip
 import ssl
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
-from bandersnatch import __version__
-from bandersnatch.config.config import HttpConfig
-from bandersnatch.errors import IntegrityError, NotFoundError, UpstreamError, UpstreamUnavailableError
-from bandersnatch.http.body import Answer
-from bandersnatch.http.decompression import ACCEPTED_ENCODINGS
-from bandersnatch.http.document import whole
+from bandersnatch.errors import IntegrityError, StorageError, UpstreamUnavailableError
+from bandersnatch.http.document import Answer, whole
 from bandersnatch.http.request import Request
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.project.files import Resume
@@ -21,87 +18,9 @@ from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.fetching import DATA, ok
 from tests.support.scripted import Asked, Line, answer, scripted
-from tests.support.transferring import Pieces, Way, ask, every_way, get, read
-
-
-@pytest.fixture
-def url(pypi: FakePyPI) -> str:
-    """Return the URL of a document that only faults answer."""
-    return f"{pypi.url}/x"
-
+from tests.support.transferring import Pieces, ask, get, read
 
 # Answers
-
-
-@every_way
-def test_a_document_is_fetched(pypi: FakePyPI, transfer: Transfer, url: str, fetch: Way) -> None:
-    pypi.fault("/x", ok())
-    assert fetch(transfer, url) == DATA
-
-
-@every_way
-def test_an_empty_document_is_a_document(pypi: FakePyPI, transfer: Transfer, url: str, fetch: Way) -> None:
-    pypi.fault("/x", ok(b""))
-    assert fetch(transfer, url) == b""
-
-
-@every_way
-@pytest.mark.parametrize("number", [1, 5])
-@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Other"])
-def test_interim_answers_are_passed_over(status: str, number: int, fetch: Way) -> None:
-    interim = f"HTTP/1.1 {status}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode()
-    with (
-        scripted(lambda line, _: line.send(interim * number + answer(DATA))) as url,
-        closing(make_transfer()) as transfer,
-    ):
-        assert [fetch(transfer, f"{url}/x") for _ in range(2)] == [DATA] * 2
-
-
-@every_way
-def test_a_change_of_protocol_is_no_answer(fetch: Way) -> None:
-    changed = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"
-    with (
-        scripted(lambda line, _: line.send(changed + answer(DATA))) as url,
-        closing(make_transfer()) as transfer,
-        pytest.raises(UpstreamUnavailableError, match="upstream answered 101 Switching Protocols"),
-    ):
-        fetch(transfer, f"{url}/x")
-
-
-def test_an_answer_has_status_headers_and_url(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
-    pypi.fault("/x", ok(X_Test="yes"))
-    answer = ask(transfer, url, {})
-    assert (answer.url, answer.status, answer.headers["x-test"]) == (url, 200, "yes")
-
-
-@every_way
-def test_each_request_names_the_tool_its_version_and_a_contact(
-    pypi: FakePyPI, transfer: Transfer, url: str, fetch: Way
-) -> None:
-    pypi.fault("/x", ok())
-    fetch(transfer, url)
-    (request,) = pypi.requests
-    assert request.headers["User-Agent"].startswith(f"bandersnatch/{__version__} (+https://")
-
-
-def test_our_headers_are_sent(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
-    pypi.fault("/x", ok())
-    ask(transfer, url, {"Accept": "application/json"})
-    assert pypi.requests[0].headers["Accept"] == "application/json"
-
-
-def test_a_conditional_request_is_answered_with_304(pypi: FakePyPI, transfer: Transfer) -> None:
-    pypi.create_project("sample")
-    headers = {"Accept": "application/vnd.pypi.simple.v1+json"}
-    first = ask(transfer, f"{pypi.url}/simple/sample/", headers)
-    second = ask(transfer, f"{pypi.url}/simple/sample/", {**headers, "If-None-Match": first.headers["ETag"]})
-    assert (second.status, second.body) == (304, b"")
-
-
-def test_whole_documents_may_come_compressed(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
-    pypi.fault("/x", ok(gzip.compress(DATA), Content_Encoding="gzip"))
-    assert get(transfer, url) == DATA
-    assert pypi.requests[0].headers["Accept-Encoding"] == ACCEPTED_ENCODINGS
 
 
 def test_files_are_asked_for_as_they_are(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
@@ -110,32 +29,11 @@ def test_files_are_asked_for_as_they_are(pypi: FakePyPI, transfer: Transfer, url
     assert pypi.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-def test_a_redirect_is_followed(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
-    pypi.fault("/x", Status(301, {"Location": "/y"}))
-    pypi.fault("/y", ok())
-    assert get(transfer, url) == DATA
-
-
-@every_way
-def test_a_part_that_nobody_asked_for_is_an_error(pypi: FakePyPI, transfer: Transfer, url: str, fetch: Way) -> None:
-    pypi.fault("/x", Status(206, {"Content-Range": "bytes 0-9999/10000"}, DATA))
-    with pytest.raises(UpstreamError, match="upstream answered 206"):
-        fetch(transfer, url)
-
-
 def test_a_transfer_that_was_closed_can_be_closed_again(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
     pypi.fault("/x", ok())
     get(transfer, url)
     transfer.close()
     transfer.close()
-
-
-def test_a_request_that_fails_makes_way_for_the_next(pypi: FakePyPI, url: str) -> None:
-    pypi.fault("/x", Status(404), Status(200, {}, DATA))
-    with closing(Transfer(HttpConfig(pypi.url, allow_non_https=True, workers=1))) as transfer:
-        with pytest.raises(NotFoundError):
-            get(transfer, url)
-        assert get(transfer, url) == DATA
 
 
 def test_many_documents_come_at_a_time(pypi: FakePyPI) -> None:
@@ -235,3 +133,32 @@ def test_requests_do_not_wait_for_each_other(tls: list[str] | None, monkeypatch:
         while transfer.pending():
             transfer.advance(10)
     assert answers == [DATA] * 8
+
+
+# Errors of receivers
+
+
+class Full(Pieces):
+    """Has no room for what it is to ask for."""
+
+    def headers(self) -> Mapping[str, str]:
+        raise StorageError("file", "write", "the disk is full")
+
+
+def test_an_error_of_a_receiver_before_its_request_is_that_of_the_request_alone(
+    pypi: FakePyPI, transfer: Transfer
+) -> None:
+    path = pypi.add_file("foo", "1.0", kind="sdist").url_path
+    full = Full()
+    with pytest.raises(StorageError, match="the disk is full"):
+        transfer.fetch(Request(f"{pypi.url}{path}", full))
+    assert full.errors == []  # no attempt has begun
+    assert read(transfer, f"{pypi.url}{path}") == pypi.files("foo")[0].content
+
+
+def test_a_receiver_learns_that_it_is_not_asked_for_after_a_redirect(pypi: FakePyPI, transfer: Transfer) -> None:
+    pypi.fault("/moved", Status(302, {"Location": "ftp://127.0.0.1/file"}))
+    pieces = Pieces()
+    with pytest.raises(UpstreamUnavailableError) as raised:
+        transfer.fetch(Request(f"{pypi.url}/moved", pieces))
+    assert pieces.errors == [raised.value]

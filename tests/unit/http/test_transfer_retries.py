@@ -13,7 +13,6 @@ from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,
     InterruptedRunError,
-    NotFoundError,
     StorageError,
     TimeLimitError,
     UpstreamError,
@@ -23,7 +22,7 @@ from bandersnatch.http.request import Head, Request
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import make_transfer
-from tests.support.fakepypi import Drip, FakePyPI, Fault, Reset, ShortBody, Stall, Status
+from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.support.fetching import DATA, ok
 from tests.support.scripted import Asked, Line, answer, scripted
 from tests.support.transferring import Pieces, get
@@ -62,18 +61,6 @@ def started(transfer: Transfer) -> Started:
 # Hosts that are given up
 
 
-@pytest.mark.parametrize("fault", [Status(503), Reset(), ShortBody(3)])
-def test_a_host_that_is_down_is_not_asked_any_more(pypi: FakePyPI, fault: Fault) -> None:
-    pypi.fault("/simple/", fault, times=None)
-    with closing(transfer_with(attempts=1, failures_until_down=2)) as transfer:
-        for _ in range(2):
-            with pytest.raises(UpstreamUnavailableError):
-                get(transfer, f"{pypi.url}/simple/")
-        with pytest.raises(HostDownError, match="gave no usable answer to 2 requests in a row"):
-            get(transfer, f"{pypi.url}/simple/")
-    assert len(pypi.requests) == 2
-
-
 def test_one_subject_counts_for_a_quarter_at_the_most(pypi: FakePyPI) -> None:
     pypi.fault("/x", Status(403), times=None)
     with closing(transfer_with(attempts=1, failures_until_down=8)) as transfer:
@@ -89,15 +76,6 @@ def test_one_subject_counts_for_a_quarter_at_the_most(pypi: FakePyPI) -> None:
         assert isinstance(started.finish()[-1], HostDownError)
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_an_answer_that_says_no_is_an_answer(pypi: FakePyPI, status: int) -> None:
-    pypi.fault("/x", Status(status), times=None)
-    with closing(transfer_with(attempts=1, failures_until_down=2)) as transfer:
-        for _ in range(5):
-            with pytest.raises(NotFoundError):
-                get(transfer, f"{pypi.url}/x")
-
-
 def test_what_waits_is_not_asked_when_its_host_is_given_up(pypi: FakePyPI) -> None:
     pypi.fault("/x", Status(503), times=None)
     with closing(transfer_with(workers=1, attempts=1, failures_until_down=2)) as transfer:
@@ -110,15 +88,6 @@ def test_what_waits_is_not_asked_when_its_host_is_given_up(pypi: FakePyPI) -> No
 
 
 # Retries
-
-
-def test_when_the_budget_is_spent_errors_are_final(pypi: FakePyPI) -> None:
-    pypi.fault("/x", Status(503), times=None)
-    with closing(transfer_with(attempts=3, retries_per_run=3)) as transfer:
-        for _ in range(3):
-            with pytest.raises(UpstreamUnavailableError, match=f"^{pypi.url}/x: "):
-                get(transfer, f"{pypi.url}/x")
-    assert len(pypi.requests) == 3 + 2 + 1
 
 
 def test_what_is_put_back_holds_no_place_in_flight(pypi: FakePyPI) -> None:
@@ -166,14 +135,6 @@ def test_a_body_that_always_breaks_off_is_asked_for_a_few_times(
     with closing(transfer_with()) as transfer, pytest.raises(BrokenBodyError, match="the body broke off"):
         transfer.fetch(Request(f"{pypi.url}/simple/", taker))
     assert len(pypi.requests) == len(taker.heads) == len(taker.errors) == requests
-
-
-def test_the_time_limit_is_final_for_what_does_not_go_on(pypi: FakePyPI) -> None:
-    file = pypi.add_file("foo", "1.0", kind="sdist", size=100_000)
-    pypi.fault(file.url_path, Drip(1000), times=None)
-    with closing(make_transfer(attempts=4, global_timeout_seconds=0.2)) as transfer, pytest.raises(TimeLimitError):
-        get(transfer, f"{pypi.url}{file.url_path}")
-    assert len(pypi.requests) == 1
 
 
 def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> None:

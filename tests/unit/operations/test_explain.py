@@ -10,7 +10,7 @@ import pytest
 from bandersnatch.config.config import Config
 from bandersnatch.operations.explain import Target, UnknownTargetError, explain
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher, named
+from tests.support.builders import make_conversation, named
 from tests.support.fakepypi import Edit, FakePyPI
 
 FILTERS = """\
@@ -39,8 +39,8 @@ def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
         pypi.add_file("Sample", version)
     pypi.add_file("Sample", "2.0", python_tag="cp39", platform_tag="win_amd64")
     pypi.add_file("other", "1.0")
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, pypi.url, lambda _: False)
+    with closing(make_conversation()) as conversation:
+        yield Upstream(conversation, pypi.url, lambda _: False)
 
 
 def told(tmp_path: Path, upstream: Upstream, target: str) -> list[str]:

@@ -14,7 +14,7 @@ from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher
+from tests.support.builders import make_conversation
 from tests.support.fakepypi import Call, FakePyPI, RateLimited
 from tests.support.planning import NEW, A, B, Held, expectation, plan, saved_todo
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, response
@@ -200,8 +200,8 @@ def test_an_upstream_that_lost_its_journal_is_refused(upstream: Upstream) -> Non
 
 def test_a_run_that_is_asked_to_stop_asks_nothing_more(pypi: FakePyPI) -> None:
     pypi.fault(LAST, RateLimited(60), times=None)
-    with closing(make_fetcher()) as fetcher, pytest.raises(InterruptedRunError):
-        plan(Upstream(fetcher, pypi.url, lambda _: True))
+    with closing(make_conversation()) as conversation, pytest.raises(InterruptedRunError):
+        plan(Upstream(conversation, pypi.url, lambda _: True))
     assert len(pypi.requests) == 1
 
 

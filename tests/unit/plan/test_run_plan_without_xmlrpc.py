@@ -10,7 +10,7 @@ from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import make_fetcher, named
+from tests.support.builders import make_conversation, named
 from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.support.fetching import CLOSED_PORT
 from tests.support.planning import A, B, expectation, plan, saved_todo, without_rpc
@@ -125,13 +125,13 @@ def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO)
     url = pypi.url.replace("://", "://user:secret@")
     pypi.create_project("a")
-    with closing(make_fetcher()) as fetcher:
-        plan(Upstream(fetcher, url, lambda _: False))
+    with closing(make_conversation()) as conversation:
+        plan(Upstream(conversation, url, lambda _: False))
         without_rpc(pypi)
-        plan(Upstream(fetcher, url, lambda _: False))
+        plan(Upstream(conversation, url, lambda _: False))
         pypi.clear_faults()
         with pytest.raises(UpstreamError) as caught:
-            plan(Upstream(fetcher, url, lambda _: False), SavedState(50, None))
+            plan(Upstream(conversation, url, lambda _: False), SavedState(50, None))
     assert "secret" not in caplog.text
     assert "secret" not in str(caught.value)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, MAX_ATTEMPTS, Changelog
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import json_values, make_fetcher, unhurried
+from tests.support.builders import json_values, make_conversation, unhurried
 from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, Waits, connected, everything, response
 
@@ -83,8 +83,8 @@ def test_where_nothing_can_take_its_place_every_rate_limit_is_waited_for(
 ) -> None:
     waits = Waits()
     pypi.fault(LAST, XmlFault(-32500, f"HTTPTooManyRequests: Limit may reset in {told} seconds."))
-    with closing(make_fetcher()) as fetcher:
-        assert Upstream(fetcher, pypi.url, waits, has_only_changelog=True).last_serial() == 0
+    with closing(make_conversation()) as conversation:
+        assert Upstream(conversation, pypi.url, waits, has_only_changelog=True).last_serial() == 0
     assert waits.seconds == [waited]
 
 

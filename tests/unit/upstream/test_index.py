@@ -12,7 +12,7 @@ from bandersnatch.errors import MalformedResponseError, NotFoundError, UpstreamE
 from bandersnatch.model import ListedProject
 from bandersnatch.upstream.documents import MAX_METADATA_BYTES, SIMPLE_JSON, FetchedPage
 from bandersnatch.upstream.index import Upstream
-from tests.support.builders import SAMPLE, encoded, make_fetcher, named, wire_page
+from tests.support.builders import SAMPLE, encoded, make_conversation, named, wire_page
 from tests.support.fakepypi import Body, Edit, FakePyPI, Fault, SerialHeader, Status
 
 PAGE = "/simple/sample/"
@@ -22,8 +22,8 @@ HTML = b"<!DOCTYPE html><html><body>Welcome</body></html>"
 
 @contextmanager
 def connected(url: str) -> Iterator[Upstream]:
-    with closing(make_fetcher()) as fetcher:
-        yield Upstream(fetcher, url, lambda _: False)
+    with closing(make_conversation()) as conversation:
+        yield Upstream(conversation, url, lambda _: False)
 
 
 @pytest.fixture

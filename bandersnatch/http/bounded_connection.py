@@ -1,13 +1,11 @@
-"""Connections of requests whose answers come to an end.
+"""Connections for one answer each, which comes to an end: its head has a deadline, and its body a least speed.
 
 A time-out of a socket counts from one byte to the next, so a server that never falls silent holds a request for as long
-as it likes. Here the head of an answer has a deadline, and its body a least speed. ``http.client`` and urllib3 read
-through ``_Reader``, so that this holds for status lines, interim answers, headers, chunks and trailers alike.
+as it likes. ``http.client`` and urllib3 read through ``_Reader``, so that its bounds hold for status lines, interim answers,
+headers, chunks and trailers alike.
 """
 
 import io
-import logging
-import math
 import socket
 import time
 from http.client import HTTPResponse, parse_headers
@@ -15,19 +13,11 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection
 
-logger = logging.getLogger(__name__)
-
-LEAST_BYTES_PER_SECOND = 1000
-"""On average over a time-out. Twenty workers on a line of 160 kbit/s have that each."""
-MOST_HEAD_BYTES = 256 * 1024
-"""Interim answers included; PyPI's heads have about 2 KB."""
-MOST_FRAMING_BYTES = 16 * 1024 * 1024
-MOST_FRAMING_TIMES = 8
-"""What comes around the body, such as the sizes of its chunks, may be so many times as much, and so many bytes more."""
+from bandersnatch.http.bounds import LEAST_BYTES_PER_SECOND, MOST_FRAMING_BYTES, MOST_FRAMING_TIMES, MOST_HEAD_BYTES
 
 
-class EndlessAnswerError(TimeoutError):
-    """An answer keeps coming, and would hardly ever be whole."""
+class EndlessAnswerError(Exception):
+    """An answer keeps coming, and would hardly ever be whole. To urllib3 it means nothing, so it comes through unchanged."""
 
 
 class TimeIsOverError(EndlessAnswerError):
@@ -54,7 +44,7 @@ class LeastSpeed:
             self._waited, self._came = 0.0, 0
 
 
-class Watched(HTTPConnection):
+class BoundedConnection(HTTPConnection):
     """What is put before urllib3's classes of connections."""
 
     limit_seconds: float
@@ -68,22 +58,23 @@ class Watched(HTTPConnection):
     def response_class(  # type: ignore[override]  # it is called, and no more
         self, sock: socket.socket, *args: Any, **kwargs: Any
     ) -> HTTPResponse:
-        """Return an answer that is read with a deadline; ``http.client`` calls this, for the answer of a proxy too."""
-        response = _WatchedResponse(sock, *args, **kwargs)
-        response.reader = self.reader = _Reader(sock, self.limit_seconds)
-        assert response.fp is not None, "it was just opened"
-        response.fp.close()
-        response.fp = io.BufferedReader(self.reader)
-        return response
+        """Return an answer within bounds; ``http.client`` calls this, for the answer of a proxy too."""
+        self.reader = _Reader(sock, self.limit_seconds)
+        return _Response(self.reader, sock, *args, **kwargs)
 
 
-def watched(kind: type[HTTPConnection], limit_seconds: float) -> type[Watched]:
-    """Return a class of connections, of urllib3 or made of its classes, that watches over what comes."""
-    return type(f"Watched{kind.__name__}", (Watched, kind), {"limit_seconds": limit_seconds})
+def bounded(kind: type[HTTPConnection], limit_seconds: float) -> type[BoundedConnection]:
+    """Return a class of connections, of urllib3 or made of its classes, whose answers have bounds."""
+    return type(f"Bounded{kind.__name__}", (BoundedConnection, kind), {"limit_seconds": limit_seconds})
 
 
-class _WatchedResponse(HTTPResponse):
-    reader: "_Reader"
+class _Response(HTTPResponse):
+    def __init__(self, reader: "_Reader", *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reader = reader
+        assert self.fp is not None, "it was just opened"
+        self.fp.close()
+        self.fp = io.BufferedReader(reader)
 
     def _read_status(self) -> tuple[str, int, str]:
         """Pass over interim answers, such as 103 Early Hints; of these ``http.client`` knows 100 only.
@@ -98,27 +89,26 @@ class _WatchedResponse(HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        self.reader.end_head()
+        self._reader.begin_body()
 
 
 class _Reader(io.RawIOBase):
     """The bytes of one answer as they come."""
 
     def __init__(self, sock: socket.socket, limit_seconds: float) -> None:
-        self._socket = sock
+        timeout = sock.gettimeout()
+        assert timeout is not None, "each request has a time-out"
+        self._socket, self._timeout, self._limit_seconds = sock, timeout, limit_seconds
         self._raw = sock.makefile("rb", buffering=0)
-        self._timeout: float = sock.gettimeout() or math.inf
         self._begun = time.monotonic()
-        self._limit_seconds = limit_seconds
         self._speed: LeastSpeed | None = None
         self._received = 0
         self.body_bytes = 0
         """How much of that was the body, as far as whoever reads it tells."""
 
-    def end_head(self) -> None:
-        """All of the head is there; what follows is the body."""
-        self._speed = LeastSpeed(self._timeout)
-        self._begun = time.monotonic()
+    def begin_body(self) -> None:
+        """All of the head is there."""
+        self._speed, self._begun = LeastSpeed(self._timeout), time.monotonic()
 
     def readable(self) -> bool:
         return True
@@ -135,8 +125,7 @@ class _Reader(io.RawIOBase):
             raise late
         if self._received > MOST_HEAD_BYTES:
             raise EndlessAnswerError(f"it begins with more than {MOST_HEAD_BYTES} bytes of headers")
-        if math.isfinite(left):
-            self._socket.settimeout(left)
+        self._socket.settimeout(left)
         try:
             return self._raw.readinto(buffer) or 0
         except TimeoutError:
@@ -144,7 +133,7 @@ class _Reader(io.RawIOBase):
                 raise  # it is silent, which has words of its own
             raise late from None
         finally:
-            self._socket.settimeout(self._timeout if math.isfinite(left) else None)
+            self._socket.settimeout(self._timeout)
 
     def _read_body(self, speed: LeastSpeed, buffer: Any) -> int:
         begun = time.monotonic()

@@ -3,7 +3,7 @@
 import pytest
 import urllib3
 
-from bandersnatch.http.body import reason_of
+from bandersnatch.http.reasons import reason_of
 
 
 @pytest.mark.parametrize(

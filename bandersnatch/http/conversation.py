@@ -1,0 +1,150 @@
+"""HTTP for conversations, over requests: the journal, and the list of all projects. ``transfer`` has all other documents.
+
+Few requests are made here, and much hangs on each. So each has a connection of its own, and a late answer to another
+request can't be taken for its own. What is tried again, and how often, is decided in ``pending``, for both.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.errors import (
+    BrokenBodyError,
+    MirrorError,
+    TimeLimitError,
+    UpstreamUnavailableError,
+    without_credentials,
+)
+from bandersnatch.http.attempt import Attempt
+from bandersnatch.http.bounded_connection import BoundedConnection, EndlessAnswerError, TimeIsOverError
+from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, decoder_of
+from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
+from bandersnatch.http.pending import Again, Pending, RetryRules
+from bandersnatch.http.reasons import reason_of
+from bandersnatch.http.request import NOT_MODIFIED, OK, Head, Receiver, Request
+from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.routes import Route, Routes
+
+if TYPE_CHECKING:
+    from bandersnatch.http.transfer import Transfer
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 256 * 1024
+_NO_ANSWER = (EndlessAnswerError, urllib3.exceptions.HTTPError, HTTPException, ValueError, OSError)
+
+
+class Conversation:
+    """Asks upstream, and waits for the answer. Thread-safe."""
+
+    def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
+        self._config, self.policy = config, policy or RetryPolicy()
+        self._routes = Routes(config)
+        self._rules = RetryRules(self.policy, config)
+        self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._routes.close()
+
+    def new_transfer(self) -> "Transfer":
+        """Return an engine for one thread, which has settings and patience as this has."""
+        from bandersnatch.http.transfer import Transfer  # noqa: PLC0415 - a run with nothing new shall import little
+
+        return Transfer(self._config, self.policy)
+
+    def get(self, url: str, headers: Mapping[str, str], limit_bytes: int = MAX_BODY_BYTES) -> Answer:
+        """Fetch a whole document.
+
+        Raises:
+            NotFoundError: upstream answered 404 or 410.
+            UpstreamUnavailableError: no usable answer after all attempts.
+            MalformedResponseError: the document is larger than ``limit_bytes``.
+        """
+        return self._whole("GET", None, Request(url, whole(limit_bytes), headers))
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, limit_bytes: int) -> Answer:
+        """Post ``body`` and fetch the whole answer; raises what ``get`` raises."""
+        return self._whole("POST", body, Request(url, whole(limit_bytes), headers))
+
+    def _whole(self, method: str, body: bytes | None, request: Request[Answer]) -> Answer:
+        pending = Pending(request)
+        again: Again | None = Again()
+        while again is not None:
+            time.sleep(again.pause_seconds)
+            try:
+                self._rules.check(pending)
+                route = self._routes.to(pending.url)
+            except UpstreamUnavailableError as error:
+                again = self._rules.fail(pending, error)
+            else:
+                again = self._rules.after(pending, self._attempt(method, body, pending, route))
+        if pending.error is not None:
+            raise pending.error
+        assert pending.value is not None, "it is there if there is no error"
+        return pending.value
+
+    def _attempt(self, method: str, body: bytes | None, pending: Pending[Answer], route: Route) -> Attempt:
+        attempt, begun = Attempt(), time.monotonic()
+        attempt.url, attempt.route = without_credentials(pending.url), route
+        target = pending.target if pending.target.startswith("/") else f"/{pending.target}"
+        attempt.sent = {**route.headers, "Accept-Encoding": ACCEPTED_ENCODINGS, **pending.begin_attempt()}
+        try:
+            response = route.pool.urlopen(
+                method,
+                pending.url if route.wants_whole_urls else target,
+                body=body,
+                headers=attempt.sent,
+                retries=False,
+                timeout=self._timeout,
+                redirect=False,  # each one is checked first
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            with closing(response):
+                _receive(response, attempt, pending.request.receiver)
+        except MirrorError as error:
+            attempt.error = error
+        except _NO_ANSWER as error:
+            attempt.error = self._error_of(attempt, error)
+            attempt.is_hopeless = isinstance(error, ValueError)
+        seconds = time.monotonic() - begun
+        logger.debug(
+            "%s %s: %d, %d bytes, %.3f s", method, attempt.url, attempt.status, attempt.received_bytes, seconds
+        )
+        return attempt
+
+    def _error_of(self, attempt: Attempt, error: Exception) -> Exception:
+        if isinstance(error, TimeIsOverError):
+            return TimeLimitError(attempt.url, self._config.global_timeout_seconds)
+        reason = reason_of(error, self._config.timeout_seconds, attempt.route.proxy)
+        if isinstance(error, EndlessAnswerError):
+            reason = f"no end of the answer: {error}"
+        return (BrokenBodyError if attempt.takes_body else UpstreamUnavailableError)(attempt.url, reason)
+
+
+def _receive(response: urllib3.BaseHTTPResponse, attempt: Attempt, receiver: Receiver[Any]) -> None:
+    """Take an answer as it comes; hand the body of a document to its receiver."""
+    attempt.status, attempt.reason, attempt.fields = response.status, response.reason or "", response.headers
+    if attempt.status != OK and not (attempt.status == NOT_MODIFIED and "If-None-Match" in attempt.sent):
+        return
+    attempt.takes_body = True
+    receiver.begin(Head(attempt.url, attempt.status, attempt.fields))
+    connection = response.connection
+    decoder = decoder_of(attempt.url, attempt.fields.get("Content-Encoding", ""))
+    # What has come so far is read at once, so that no byte waits for those behind it.
+    while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
+        attempt.received_bytes += len(chunk)
+        if isinstance(connection, BoundedConnection):
+            connection.reader.body_bytes += len(chunk)
+        for piece in decoder.pieces(chunk) if decoder is not None else (chunk,):
+            receiver.write(piece)
+    if decoder is not None and decoder.is_cut_short:
+        raise BrokenBodyError(attempt.url, "the body broke off")
