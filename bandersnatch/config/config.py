@@ -49,6 +49,7 @@ class HttpConfig(Struct, frozen=True):
     timeout_seconds: float = 10.0
     global_timeout_seconds: float = 1800.0
     proxy: str = ""
+    client_cert: Path | None = None
     allow_non_https: bool = False
     download_mirror: str = ""
     has_download_fallback: bool = True
@@ -243,6 +244,7 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             timeout_seconds=value("timeout", float),
             global_timeout_seconds=value("global-timeout", float),
             proxy=value("proxy", str),
+            client_cert=path("client-cert"),
             allow_non_https=value("allow-non-https", bool),
             download_mirror=value("download-mirror", str),
             has_download_fallback=not value("download-mirror-no-fallback", bool),

@@ -8,6 +8,7 @@ from bandersnatch.inifile.option import PUBLIC_PYPI, Option
 from bandersnatch.inifile.readers import (
     read_api_method,
     read_bool,
+    read_client_cert,
     read_compare_method,
     read_count,
     read_deleted,
@@ -39,6 +40,13 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
         read_proxy,
         "4.3",
         "a proxy for all requests, else SOCKS5_PROXY, HTTPS_PROXY and the like; NO_PROXY counts",
+    ),
+    Option(
+        "client-cert",
+        "",
+        read_client_cert,
+        "new",
+        "a PEM file: with which certificate and key to meet servers that want one",
     ),
     Option("timeout", "10", read_seconds, "1.0", "seconds that upstream may be silent"),
     Option(

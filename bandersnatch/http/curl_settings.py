@@ -53,6 +53,10 @@ def _set_certificates(curl: Any, route: Route) -> None:
     is_folder = os.path.isdir(route.authorities)
     for place in (pycurl.CAPATH, pycurl.PROXY_CAPATH) if is_folder else (pycurl.CAINFO, pycurl.PROXY_CAINFO):
         curl.setopt(place, route.authorities)
+    if route.client_cert:  # one file for both, as in requests
+        curl.setopt(pycurl.SSLCERT, route.client_cert)
+        curl.setopt(pycurl.SSLKEY, route.client_cert)
+        curl.setopt(pycurl.KEYPASSWD, "")  # else a key with a password would ask the terminal for it
 
 
 def written_url(target: str, route: Route) -> str:

@@ -57,6 +57,8 @@ class Route(Struct, frozen=True):
     """The proxy with its credentials, of whatever kind; nothing where there is none."""
     authorities: str = ""
     """The file or the folder of the certificates that are trusted."""
+    client_cert: str = ""
+    """The file of our own certificate and its key, for servers that want one; nothing where there is none."""
 
     @property
     def wants_tunnel(self) -> bool:
@@ -80,6 +82,8 @@ class Routes:
         self._index = _server_of(config.upstream_url)
         self._credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._session = requests.Session()
+        self._client_cert = str(config.client_cert or "")
+        self._session.cert = self._client_cert or None
         self._session.headers.clear()
         self._session.headers["User-Agent"] = USER_AGENT
         adapter = HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS)
@@ -140,6 +144,7 @@ class Routes:
             _address_of(url),
             _full_proxy_url(url, proxies),
             verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH,
+            self._client_cert,
         )
 
     def _bound(self, pool: HTTPConnectionPool) -> None:

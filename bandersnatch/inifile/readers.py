@@ -99,6 +99,24 @@ def read_log_config(text: str) -> Path | None:
     return path
 
 
+def read_client_cert(text: str) -> Path | None:
+    """Read the path of a PEM file with a certificate of ours and its private key, or nothing; both must be usable."""
+    if not text:
+        return None
+    path = read_directory(text)
+    import ssl  # noqa: PLC0415 - takes long, and few have such a certificate
+
+    wanted = "expected a PEM file with a certificate and its private key, without password"
+    try:
+        # An empty password, because nobody is there to type one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path, password="")
+    except ssl.SSLError as error:
+        raise OptionError(f"{wanted}: one of them is missing, damaged, or not that") from error
+    except OSError as error:
+        raise OptionError(f"{wanted}: {error.strerror}") from error
+    return path
+
+
 def read_upstream_url(text: str) -> str:
     """Read the base URL of an index, without ``/simple``."""
     url = _read_url(text, ("http", "https"), "https://")

@@ -15,6 +15,9 @@ LIMIT_SECONDS = "expected a number of seconds, such as 1800, or 0 for no limit"
 LIMIT = "expected a number, a percentage, or both, such as 5% or 1000"
 DIRECTORY = "expected an absolute path, such as /srv/pypi"
 URL = "expected a URL with http or https, such as https://host.example"
+CLIENT_CERT = "expected a PEM file with a certificate and its private key, without password"
+DAMAGED_CERT = Path(__file__)
+"""No certificate at all."""
 PROXY = "expected a URL with http or https or socks4 or socks4a or socks5 or socks5h, such as http://host.example"
 
 
@@ -106,6 +109,10 @@ def path(tmp_path: Path) -> Path:
             ("digest_name", value, f"expected one of {DIGESTS}: pip and uv both know no others")
             for value in ("shake_128", "crc32", "blake2b_256", "blake2b", "sha1", "sha224", "sha3_256")
         ),
+        ("client-cert", "/no/such/file", f"{CLIENT_CERT}: No such file or directory"),
+        ("client-cert", "/", f"{CLIENT_CERT}: Is a directory"),
+        ("client-cert", str(DAMAGED_CERT), f"{CLIENT_CERT}: one of them is missing, damaged, or not that"),
+        ("client-cert", "here.pem", "expected an absolute path, such as /srv/pypi"),
         ("log-config", "/no/such/file", "expected the path of a logging configuration, there is no such file"),
         ("log-config", "/", "expected the path of a logging configuration, there is no such file"),
         ("log-config", "a\0b", "expected the path of a logging configuration, there is no such file"),

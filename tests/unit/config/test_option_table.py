@@ -206,6 +206,11 @@ def test_every_truth_value_of_the_table_is_tested() -> None:
     assert set(BOOLEANS) == {option.name for option in MIRROR_OPTIONS if option.default in ("true", "false")}
 
 
+def test_the_path_of_a_certificate_with_its_key_is_read(path: Path) -> None:
+    certificate = Path(__file__).parents[2] / "data" / "loopback.pem"
+    assert load_option(path, "client-cert", str(certificate)).http.client_cert == certificate
+
+
 def test_the_path_of_a_logging_configuration_is_read(path: Path, tmp_path: Path) -> None:
     (tmp_path / "logging.conf").write_text("")
     config = load_option(path, "log-config", str(tmp_path / "logging.conf"))

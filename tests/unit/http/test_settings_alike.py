@@ -251,6 +251,28 @@ def test_no_others_are(ask: Ask, seen: Seen, variable: str | None, monkeypatch: 
     assert seen.asked == []
 
 
+@contextmanager
+def wanting_certificate(seen: Seen) -> Iterator[str]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(CERTIFICATE))
+    context.load_cert_chain(CERTIFICATE)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with scripted(seen, context) as url:
+        yield url
+
+
+def test_a_server_that_wants_a_certificate_gets_ours(ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
+    with wanting_certificate(seen) as url:
+        assert ask(f"{url}/x", client_cert=CERTIFICATE) == DATA
+
+
+def test_without_one_it_refuses(ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
+    with wanting_certificate(seen) as url, pytest.raises(UpstreamUnavailableError, match=re.escape(f"{url}/x: ")):
+        ask(f"{url}/x")
+    assert seen.asked == []
+
+
 def test_a_file_of_certificates_that_is_missing_is_an_error(
     ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
