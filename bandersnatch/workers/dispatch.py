@@ -25,6 +25,8 @@ from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
 
 _LOOK_SECONDS = 0.1
 _MOST_AT_ONCE = 64
+MOST_TASKS = 20_000
+"""While more files of shared-out projects are held, no project is begun: each takes about a kilobyte, and its page, too."""
 
 _R = TypeVar("_R")
 
@@ -67,6 +69,8 @@ class Dispatcher(Generic[_R]):
         self._jobs: dict[NormalizedName, Job] = {}
         self._given_up: dict[NormalizedName, list[_SharedProject]] = {}
         """Shared-out projects that were begun anew."""
+        self._shared: dict[NormalizedName, int] = {}
+        """How many files each shared-out project has."""
         self._suspects: dict[NormalizedName, Job] = {}
         """Projects that were under way when a worker was lost. One of them may have ended it: each is tried again, alone."""
         self._alone: NormalizedName | None = None
@@ -85,7 +89,7 @@ class Dispatcher(Generic[_R]):
             if self._suspects:
                 self._try_alone()
             else:
-                while len(self._jobs) < window and (job := jobs.next_job(time.monotonic())) is not None:
+                while self._is_room(window) and (job := jobs.next_job(time.monotonic())) is not None:
                     self._start(job)
             if results := list(self._take()):
                 yield results
@@ -107,6 +111,9 @@ class Dispatcher(Generic[_R]):
     def _start(self, job: Job) -> None:
         job = self._jobs[job.project] = job.with_facts(self._inventory)
         self._under_way[job.project] = self._submit(job, None, self._function, job)
+
+    def _is_room(self, window: int) -> bool:
+        return len(self._jobs) < window and sum(self._shared.values()) <= MOST_TASKS
 
     def _try_alone(self) -> None:
         """Start a suspect when nothing else is under way; but never in the main process, which it might end."""
@@ -172,6 +179,7 @@ class Dispatcher(Generic[_R]):
         """Have several workers bring the files of a project."""
         shares = [share_of(job, tasks) for tasks in shares_of(planned.prepared.plan.tasks)]
         shared = _SharedProject(planned, len(shares))
+        self._shared[job.project] = len(planned.prepared.plan.tasks)
         for share in shares:
             self._submit(job, shared, work_on_files, share)
 
@@ -186,6 +194,7 @@ class Dispatcher(Generic[_R]):
     def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
         """Return the result of a project with what all work on it has left."""
         del self._jobs[job.project], self._under_way[job.project]
+        self._shared.pop(job.project, None)
         if self._suspects.pop(job.project, None) is not None and self._alone == job.project:
             self._alone = None
         for each in (*self._given_up.pop(job.project, ()), *([shared] if shared is not None else ())):

@@ -25,6 +25,7 @@ from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.logs import log_kept
 from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
+from bandersnatch.project.package import publish_project, work_on_files
 from bandersnatch.workers.link import Link, start_processes, thread_link
 from bandersnatch.workers.worker import Reply, Share, Task
 
@@ -132,7 +133,9 @@ class WorkerPool(Executor):
                 raise RuntimeError("the pool was shut down")
             if not self.number:
                 raise InterruptedRunError if self._context.is_stopped() else NoWorkerLeftError
-            self._waiting.append((Task(next(self._numbers), fn, args), future))
+            # What goes on with a project that was shared out is first: such a project costs memory until it has ended.
+            add = self._waiting.appendleft if fn in (work_on_files, publish_project) else self._waiting.append
+            add((Task(next(self._numbers), fn, args), future))
             self._changed.notify_all()
         return future
 

@@ -7,27 +7,40 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UpstreamUnavailableError
+from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.project.job import Job, Result
 from bandersnatch.project.job_context import JobContext
-from bandersnatch.project.package import SHARED_FILES, failure, work_on_project
+from bandersnatch.project.package import (
+    SHARED_FILES,
+    FileShare,
+    Planned,
+    SharedFiles,
+    failure,
+    work_on_files,
+    work_on_project,
+)
+from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Settled
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.storage.layout import INVENTORY, StoredPath
+from bandersnatch.storage.layout import INVENTORY, StoredPath, file_path
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.dispatch import Dispatcher, LethalProjectError
+from bandersnatch.workers.dispatch import MOST_TASKS, Dispatcher, LethalProjectError
+from bandersnatch.workers.link import JOBS_TOGETHER
 from bandersnatch.workers.pool import WorkerLostError
 from bandersnatch.workers.scheduler import Schedule
-from tests.support.builders import named
+from tests.support.builders import make_file, named
 from tests.support.fakepypi import Call, FakePyPI, ShortBody, Stall, Status, UploadedFile
 from tests.support.rig import IN_PROCESSES, Rig
-from tests.support.working import pool_of, working_context
+from tests.support.working import make_job, pool_of, working_context
 
 CORES = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
 several_cores = pytest.mark.skipif(len(CORES) < 2, reason="worker processes need Linux and two cores")
@@ -51,7 +64,7 @@ class Held(Executor):
     """Keeps jobs until the test says what came of them."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[Job, Future[Result]]] = []
+        self.given: list[tuple[Any, Future[Any]]] = []
         self.refuses = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -271,6 +284,61 @@ def test_a_project_that_is_begun_anew_knows_what_the_lost_worker_has_left(invent
 
 
 # Shared out
+
+
+def planned(project: str, tasks: int) -> Planned:
+    """What comes of a project with so many files, which all are the same."""
+    file = make_file()
+    task = FileTask(file, file_path(file), FileWork.FETCH, wants_metadata=False)
+    plan = FilePlan((task,) * tasks, frozenset())
+    prepared = Prepared(None, plan, None, project, 1, None, None, Expectation.CONTENT)  # type: ignore[arg-type]  # no page is needed
+    return Planned(named(project), prepared, frozenset(), ())
+
+
+@pytest.mark.parametrize(("tasks", "waits"), [(MOST_TASKS, False), (MOST_TASKS + 1, True)])
+def test_no_project_is_begun_while_many_files_of_others_are_held(inventory: Inventory, tasks: int, waits: bool) -> None:
+    executor, begun = Held(), []
+
+    def settle() -> None:
+        for what, future in executor.given:
+            match what:
+                case Job(project="foo-1"):
+                    future.set_result(planned("foo-1", tasks))
+                case Job(project=project):
+                    begun.append(str(project))
+                    future.set_result(settled(project))
+                case FileShare() if len(begun) >= 2 - waits:
+                    begun.append("share")
+                    future.set_result(SharedFiles({}, {}, ()))
+                case Prepared():
+                    future.set_result(settled("foo-1"))
+                case _:
+                    pass
+        executor.given = [(what, future) for what, future in executor.given if not future.done()]
+
+    work = dispatcher_of(executor, inventory, in_turn(settle)).work(schedule_of("foo-1", "foo-2", "foo-3"), 2)
+    assert sorted(result.outcome.project for results in work for result in results) == ["foo-1", "foo-2", "foo-3"]
+    assert begun[0] == "foo-2"
+    assert (begun[-1] == "foo-3") == waits
+
+
+def test_shares_go_before_projects_that_wait(pypi: FakePyPI, context: JobContext) -> None:
+    (file,) = add_files(pypi, 1)
+    pages, task = [f"foo-{number}" for number in range(2 * JOBS_TOGETHER)], planned("many", 1).prepared.plan.tasks[0]
+    stall = Stall(Event())
+    for name in pages:
+        pypi.add_file(name, "1.0")
+        pypi.fault(f"/simple/{name}/", stall)
+    share = FileShare(named("many"), (replace(task, file=replace(task.file, url=pypi.url + file.url_path)),), {})
+    with pool_of(context, pypi, 1) as pool:
+        for name in pages:
+            pool.submit(work_on_project, make_job(pypi, name))
+        assert stall.started.wait(30)
+        pool.submit(work_on_files, share)
+        assert stall.event is not None
+        stall.event.set()
+    paths = [request.path for request in pypi.requests]
+    assert paths.index(file.url_path) < paths.index(f"/simple/{pages[-1]}/")
 
 
 def add_files(pypi: FakePyPI, number: int) -> list[UploadedFile]:
