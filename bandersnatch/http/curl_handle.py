@@ -68,7 +68,8 @@ class CurlHandle(Attempt):
             self.curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in {"Accept": "", **sent}.items()])
             self.sent = sent
         if self._may_wait and not self._waits:
-            # Where there is HTTP/2, one new connection is enough for all. Elsewhere, libcurl would wait for whole answers.
+            # With HTTP/2, requests wait for one connection and share it (https://curl.se/libcurl/c/CURLOPT_PIPEWAIT.html).
+            # Without it they would wait for each other's answers, so this is set when HTTP/2 has been seen.
             self._waits = True
             self.curl.setopt(pycurl.PIPEWAIT, 1)
         self.curl.setopt(pycurl.URL, written_url(target, self.route))
@@ -86,7 +87,7 @@ class CurlHandle(Attempt):
         self._decoder: Decoder | None = None
 
     def use_once(self, is_fresh: bool) -> None:
-        """Whether the attempt gets a connection of its own."""
+        """Whether the attempt gets a new connection, which no other attempt gets after it."""
         if is_fresh != self._is_fresh:
             self._is_fresh = is_fresh
             self.curl.setopt(pycurl.FRESH_CONNECT, int(is_fresh))
@@ -94,13 +95,13 @@ class CurlHandle(Attempt):
 
     @property
     def is_unproven(self) -> bool:
-        """Whether the answer says that the document is the known one, without the tag that was asked with."""
+        """Whether it is a 304 without the entity tag that was asked with: it may be the answer to another request."""
         return self.status == NOT_MODIFIED and not is_told_again(self.fields, self.sent)
 
-    # What comes. libcurl calls these, and can carry no error of Python's.
+    # What comes. libcurl calls these. An error that they raised would only be printed, so it is kept in ``error``.
 
     def _line_taker(self) -> Callable[[bytes], int | None]:
-        """Return a function that takes the lines of heads; it runs ten times for each document."""
+        """Return a function that takes the lines of heads. It runs ten times for each document, so it looks up little."""
         lines = self._lines
         append = lines.append
 

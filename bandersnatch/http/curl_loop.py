@@ -30,9 +30,9 @@ class Ended(NamedTuple):
 
 
 class Clock:
-    """The time in which somebody waited for answers, in seconds.
+    """Counts the seconds in which this process waited for answers.
 
-    Work in between counts for little. Else a host would seem to be silent while this process hashes a large file.
+    Its own work in between counts up to a bound. Else a host would seem silent while this process hashes a large file.
     """
 
     def __init__(self, most_seconds_between: float) -> None:
@@ -53,7 +53,11 @@ class Clock:
 
 
 class CurlLoop:
-    """libcurl's multi interface, driven by what the selector tells."""
+    """libcurl's multi interface, driven by what the selector tells.
+
+    libcurl says which sockets and which timer it waits for, and is told by ``socket_action`` what has come
+    (https://curl.se/libcurl/c/curl_multi_socket_action.html).
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -66,6 +70,7 @@ class CurlLoop:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._want)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        # By default four for each handle in use, which would be few at the end of a run, and too many in its middle.
         self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_KEPT_CONNECTIONS)
 
     def add(self, curl: Any) -> None:
@@ -77,7 +82,7 @@ class CurlLoop:
         self._multi.remove_handle(curl)
 
     def kick(self) -> None:
-        """Do what libcurl need not wait for; once, since there is always more where data comes fast."""
+        """Do what libcurl's timer asks for, if it is due. Only once: where data comes fast, it is due again at once."""
         if self._timer <= time.monotonic():
             self._timer = _NEVER
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -115,7 +120,7 @@ class CurlLoop:
         self._selector.unregister(descriptor)
 
     def forget(self, descriptor: int) -> None:
-        """A new socket has this number: what the selector was told of an older one with the same number is over."""
+        """Drop what the selector knows of a descriptor: the old socket is closed, and a new one has its number."""
         if self._registered.pop(descriptor, None) is not None:
             self._selector.unregister(descriptor)
 

@@ -1,4 +1,7 @@
-"""Sets up a handle of libcurl for one host, by what ``routes`` has found out, so that libcurl looks for nothing itself."""
+"""Sets up a handle of libcurl for one host, by what ``routes`` has found out, so that libcurl looks for nothing itself.
+
+Each option has a page: https://curl.se/libcurl/c/CURLOPT_NOSIGNAL.html, and so on.
+"""
 
 import os
 import re
@@ -20,14 +23,14 @@ _PLAIN_TARGET = re.compile(r"/[\w~!$&'()*+,;=:@/.-]*", re.ASCII)
 
 def set_up(curl: Any, route: Route, timeout_seconds: float) -> None:
     """Set what all requests to one host have in common."""
-    curl.setopt(pycurl.NOSIGNAL, 1)
-    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-    curl.setopt(pycurl.PATH_AS_IS, 1)
+    curl.setopt(pycurl.NOSIGNAL, 1)  # else it may set signal handlers, which are the program's
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)  # else a page could name file:///etc/passwd
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)  # HTTP/2 without TLS would cost an upgrade
+    curl.setopt(pycurl.PATH_AS_IS, 1)  # /a/../b is asked for as it stands, as requests does
     curl.setopt(pycurl.FOLLOWLOCATION, 0)  # each redirect is checked first
-    curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
-    curl.setopt(pycurl.BUFFERSIZE, RECEIVE_BYTES)
-    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout_seconds * 1000)))
+    curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)  # requests has read it, and the route has its password
+    curl.setopt(pycurl.BUFFERSIZE, RECEIVE_BYTES)  # each piece calls Python; the default is 16 KB
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout_seconds * 1000)))  # 0 would mean 300 s
     _set_proxy(curl, route)
     _set_certificates(curl, route)
 

@@ -1,4 +1,4 @@
-"""Makes steps, many at a time, in one thread: it asks for what they yield, and goes on with each when that has come."""
+"""Runs many steps at a time in one thread: it asks for what they yield, and resumes each when that has come."""
 
 import os
 from collections import deque
@@ -43,7 +43,7 @@ class Driver:
         self._ready.append((task, None, None))
 
     def advance(self, seconds: float) -> None:
-        """Wait up to so long for what steps need, and make those that can be made; where some end at once, do not wait."""
+        """Make the steps that can be made, and wait up to so many seconds for what others need; not if some have ended."""
         has_ended = self._make_ready()
         self._transfer.advance(0.0 if has_ended else seconds)
         with suppress(BlockingIOError):

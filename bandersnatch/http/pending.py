@@ -38,7 +38,7 @@ from bandersnatch.http.trust import HostTrust
 T = TypeVar("T")
 
 MOST_BROKEN_BODIES = 3
-"""So often a body that can be resumed may break off, but for time limits within which it gets on."""
+"""How often a body that can be resumed may break off. A time limit does not count where enough has come before it."""
 GETS_ON_BYTES = 1024 * 1024
 
 
@@ -52,7 +52,7 @@ class Pending(Generic[T]):
         self.request, self._done = request, done
         self.go_to(request.url)
         self.host = _host_of(self.origin)
-        """Which the circuit breaker counts for, wherever that redirects to."""
+        """The host that the circuit breaker counts for; it stays the same after redirects."""
         self.headers: Mapping[str, str] | None = None
         """The header fields of this attempt; None before it begins."""
         self.is_fresh = False
@@ -136,7 +136,7 @@ class RetryRules:
         return self._retry(pending, attempt.error, None)
 
     def fail(self, pending: Pending[Any], error: Exception) -> Again | None:
-        """The request is done, and has no answer."""
+        """End the request with an error."""
         pending.error = pending.break_off(error)
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
             self._breaker.failed(pending.host, pending.request.subject)

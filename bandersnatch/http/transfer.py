@@ -90,7 +90,7 @@ class Transfer:
         return value  # type: ignore[return-value]  # a value of T, which may be None
 
     def advance(self, seconds: float) -> None:
-        """Wait until something has come, up to so long, and see to it; calls ``done`` for what has ended."""
+        """Wait for answers, up to so many seconds, and take what has come; calls ``done`` of each request that has ended."""
         self._launch()
         self._collect()
         self._loop.wait(0.0 if self._ended else min(seconds, self._seconds_to_next()))
@@ -108,7 +108,7 @@ class Transfer:
             self._give_back_memory(pending.request.receiver)
 
     def close(self) -> None:
-        """Drop what is under way, and close all connections."""
+        """Give up all requests without calling ``done``, and close all connections."""
         error = InterruptedRunError()
         for origin, handle, pending in self._in_flight.values():
             self._loop.remove(handle.curl)
