@@ -38,6 +38,7 @@ OPTIONAL = {
     "cli.completion": {"shtab"},
     "http.decompression": {"brotli", "backports", "compression"},
     "serving.channel": {"waitress"},
+    "serving.loop": {"waitress"},
     "serving.server": {"waitress"},
 }
 

@@ -1,7 +1,11 @@
-"""waitress's connections, changed in one point: they stay open after an answer without a body.
+"""waitress's connections, changed in two points.
 
-After status 304 waitress closes the connection, since such an answer has no ``Content-Length``; RFC 9112, section 6.3
-says that it ends with its headers. Installers ask most of their questions conditionally.
+They stay open after status 304. waitress closes them, since such an answer has no ``Content-Length``; RFC 9112, section
+6.3 says that it ends with its headers. Installers ask most of their questions conditionally.
+
+Of several requests that a client sends at once, the first one is answered, and then the connection is closed; RFC 9112,
+section 9.3.2 tells clients to repeat the others. No installer does that. Otherwise one client could open hundreds of
+files, or let a thread wait until it has read the first answer.
 """
 
 from typing import Any
@@ -13,6 +17,11 @@ def kept_channels() -> Any:
     from waitress.task import WSGITask  # noqa: PLC0415
 
     class KeptTask(WSGITask):  # type: ignore[misc]  # waitress has no types
+        def start(self) -> None:
+            super().start()
+            if len(self.channel.requests) > 1:
+                self.set_close_on_finish()
+
         def set_close_on_finish(self) -> None:
             wants_close = self.request.headers.get("CONNECTION", "").lower() == "close"
             if self.has_body or self.version != "1.1" or wants_close:

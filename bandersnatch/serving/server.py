@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from bandersnatch.errors import UsageError
 from bandersnatch.serving.channel import kept_channels
+from bandersnatch.serving.loop import Connections, Loop
 from bandersnatch.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def serve(app: "WSGIApplication", listener: socket.socket, stop: StopFlag, limit
     limits = limits or Limits()
     # It warns of each request that waits for a thread, and of clients that go away.
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    connections: dict[int, Any] = {}
+    connections = Connections()
     server = create_server(
         app,
         connections,
@@ -99,15 +100,15 @@ def serve(app: "WSGIApplication", listener: socket.socket, stop: StopFlag, limit
         ident="bandersnatch",
     )
     server.channel_class = kept_channels()
-    watch = SlowClients(limits)
+    watch, loop = SlowClients(limits), Loop(connections)
     try:
         while not stop.is_set():
-            # Not select(), which knows no more than 1,024 descriptors.
-            wasyncore.loop(_LOOK_SECONDS, use_poll=True, map=connections, count=1)
+            loop.turn(_LOOK_SECONDS)
             watch.look(server.active_channels, time.monotonic())
     finally:
         server.task_dispatcher.shutdown(timeout=_STOP_SECONDS)
         wasyncore.close_all(connections, ignore_all=True)
+        loop.close()
 
 
 class _Watched(Struct):

@@ -55,9 +55,10 @@ def test_connection_is_kept(port: int) -> None:
         assert client.connection.sock is connection
 
 
-def test_requests_may_be_sent_before_the_answers(port: int) -> None:
-    answers = send_raw(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")
-    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(WHEEL_BYTES) == 2
+def test_of_requests_sent_at_once_the_first_is_answered(port: int) -> None:
+    answers = send_raw(port, (GET + b"\r\n") * 100)
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(WHEEL_BYTES) == 1
+    assert b"Connection: close" in answers
 
 
 @pytest.mark.parametrize("last", [b"Connection: close\r\n\r\n", b"Connection: close\r\nIf-None-Match: *\r\n\r\n"])
@@ -214,8 +215,8 @@ def test_2000_idle_clients_do_not_hurt(port: int) -> None:
     with ExitStack() as stack:
         for _ in range(2000):
             stack.enter_context(socket.create_connection((LOOPBACK, port), timeout=30))
-        with closing(Client(port)) as client:
-            for _ in range(100):
+        for _ in range(10):
+            with closing(Client(port)) as client:
                 assert client.ask("/simple/foo-bar/").status == 200
-            assert client.ask(f"/{WHEEL}").body == WHEEL_BYTES
+                assert client.ask(f"/{WHEEL}").body == WHEEL_BYTES
         assert threading.active_count() == threads
