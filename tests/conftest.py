@@ -81,7 +81,7 @@ def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
 @pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def in_processes_or_not(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> Iterator[None]:
     """Let runs have one thread, and worker processes, which must have asked for something where they are meant."""
-    rig.pace = request.param
+    rig.tuning = request.param
     yield
     if request.param is IN_PROCESSES and request.node.get_closest_marker("without_processes") is None:
         assert pypi.pages_for_others > 0, (

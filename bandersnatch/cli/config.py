@@ -78,8 +78,8 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
     if arguments.online:
         from bandersnatch.plan.allowlisted import ask_for
 
-        with invocation.equipment(config) as equipment:
-            ask_for(config.filters, equipment.upstream, config.http.api_method)
+        with invocation.resources(config) as resources:
+            ask_for(config.filters, resources.upstream, config.http.api_method)
     if arguments.show:
         from bandersnatch.config.show import effective_lines
 
@@ -115,8 +115,8 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
     targets = [Target.parse(text) for text in arguments.targets]
     config = invocation.load_config(arguments.config)
-    with invocation.equipment(config) as equipment:
+    with invocation.resources(config) as resources:
         for target in targets:
-            for line in explain(target, config.filters, equipment.upstream):
+            for line in explain(target, config.filters, resources.upstream):
                 print_line(line)
     return DONE

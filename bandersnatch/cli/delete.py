@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
     # The prompt is outside both blocks, so that Ctrl-C ends the command; inside, it would only set a flag.
-    with invocation.equipment(config) as equipment:
-        doomed = Deletion(config, equipment).preview(projects)
+    with invocation.resources(config) as resources:
+        doomed = Deletion(config, resources).preview(projects)
     status = _tell_missing(projects, doomed)
     if not arguments.yes:
         _show(doomed)
@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     if not arguments.yes and not _is_confirmed(_amount(doomed)):
         logger.warning("nothing was deleted")
         return SOME_FAILED
-    with invocation.equipment(config) as equipment:
-        Deletion(config, equipment).run([each.project for each in doomed])
+    with invocation.resources(config) as resources:
+        Deletion(config, resources).run([each.project for each in doomed])
     logger.info("%s", COMES_BACK)
     return status
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bandersnatch.config.config import Config
+    from bandersnatch.operations.run_resources import RunResources
     from bandersnatch.progress import Progress
-    from bandersnatch.project.equipment import Equipment
     from bandersnatch.project.report import Report
     from bandersnatch.stop import StopFlag
     from bandersnatch.storage.filesystem import FilesystemStorage
@@ -66,11 +66,11 @@ class Invocation(Struct, frozen=True):
         return config
 
     @contextmanager
-    def equipment(self, config: "Config") -> "Iterator[Equipment]":
+    def resources(self, config: "Config") -> "Iterator[RunResources]":
         """Give what a run works with, for a block that signals can stop within two seconds."""
         from bandersnatch.http.conversation import Conversation
         from bandersnatch.inifile.option import ApiMethod
-        from bandersnatch.project.equipment import Equipment
+        from bandersnatch.operations.run_resources import RunResources
         from bandersnatch.stop import StopFlag
         from bandersnatch.storage.filesystem import FilesystemStorage
         from bandersnatch.upstream.index import Upstream
@@ -85,7 +85,7 @@ class Invocation(Struct, frozen=True):
             upstream = Upstream(
                 conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog
             )
-            yield Equipment(upstream, storage, progress, stop)
+            yield RunResources(upstream, storage, progress, stop)
 
     def tell_stopped(self) -> int:
         """Log which signal stopped the command, and return its exit status."""

@@ -93,9 +93,9 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         logger.warning("%s", warning)
     from bandersnatch.operations.mirror import Mirror
 
-    with invocation.equipment(config) as equipment:
+    with invocation.resources(config) as resources:
         mirror = Mirror(
-            config, equipment, allow_removals=arguments.allow_removals, must_check_all=arguments.force_check
+            config, resources, allow_removals=arguments.allow_removals, must_check_all=arguments.force_check
         )
         report = mirror.run()
     return tell_report(report, report.summary(), "bandersnatch mirror --allow-removals")
@@ -114,8 +114,8 @@ def _plan(arguments: argparse.Namespace, invocation: Invocation, config: "Config
     from bandersnatch.cli.output import print_json
     from bandersnatch.operations.dry_run import DryRun
 
-    with invocation.equipment(config) as equipment:
-        dry_run = DryRun(config, equipment, must_check_all=arguments.force_check)
+    with invocation.resources(config) as resources:
+        dry_run = DryRun(config, resources, must_check_all=arguments.force_check)
         forecast = dry_run.run(fetch_pages=arguments.full, may_be_new=arguments.init)
     for project, reason in forecast.failures.items():
         logger.error("%s: it is not known what to do: %s", project, reason)

@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
     projects = read_names(arguments.names)
     config = invocation.load_config(arguments.config)
-    with invocation.equipment(config) as equipment:
-        sync = Sync(config, equipment, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
+    with invocation.resources(config) as resources:
+        sync = Sync(config, resources, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)
     names = " ".join(projects)
     excluded = len(sync.excluded) + report.excluded

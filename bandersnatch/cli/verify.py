@@ -126,8 +126,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
             if arguments.json:
                 kept.write(json.dumps(finding.to_json(remedy)) + "\n")
 
-        with invocation.equipment(config) as equipment:
-            report = Verification(config, equipment, settings, keep).run()
+        with invocation.resources(config) as resources:
+            report = Verification(config, resources, settings, keep).run()
         if arguments.json:
             _print_json(report, kept)
     status = _status(report)

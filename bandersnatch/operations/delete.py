@@ -9,9 +9,9 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.remover import Remover
-from bandersnatch.project.equipment import Equipment
 from bandersnatch.storage.layout import StoredPath, is_metadata
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class DoomedProject(Struct, frozen=True):
 class Deletion:
     """One call of ``bandersnatch delete``."""
 
-    def __init__(self, config: Config, equipment: Equipment) -> None:
-        self._config, self._equipment = config, equipment
+    def __init__(self, config: Config, resources: RunResources) -> None:
+        self._config, self._resources = config, resources
 
     def preview(self, projects: Collection[NormalizedName]) -> list[DoomedProject]:
         """Return what would be deleted of those projects that exist; it takes no lock and writes nothing.
@@ -38,7 +38,7 @@ class Deletion:
         Raises:
             StorageError: the mirror can't be read.
         """
-        session = Session.dry(self._config, self._equipment.stop)
+        session = Session.dry(self._config, self._resources.stop)
         with session.opened(Foreign.READ):
             remover = Remover(session.storage, session.inventory, self._config.pages)
             doomed = (_look_at(project, remover) for project in projects)
@@ -53,13 +53,13 @@ class Deletion:
             StorageError: the disk refused.
             InterruptedRunError: the command was asked to stop; the root index no longer lists what was deleted by then.
         """
-        session = Session.of(self._config, self._equipment.storage, self._equipment.stop)
+        session = Session.of(self._config, self._resources.storage, self._resources.stop)
         with session.opened(Foreign.REFUSE):
             saved = session.states.load()
             session.write_root_index(saved.serial or 0, set(projects))
             remover = Remover(session.storage, session.inventory, self._config.pages)
             for project in projects:
-                if self._equipment.stop.is_set():
+                if self._resources.stop.is_set():
                     raise InterruptedRunError
                 files = remover.remove(project, keep_files=False)
                 logger.info("%s: deleted, with %s", project, count_of(files, "file"))

@@ -10,7 +10,9 @@ from bandersnatch.errors import AheadOfJournalError, HostDownError, MirrorError,
 from bandersnatch.inifile.option import CompareMethod, DeletedPolicy
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.removal_work import RemovalWork
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.pages.publisher import Publication, Publisher
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.plan.file_plan import FileWork
@@ -19,7 +21,6 @@ from bandersnatch.plan.removals import RemovalPolicy, Totals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges, reasons
 from bandersnatch.project.completion import selected_otherwise
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.package import failure, plan_project
 from bandersnatch.project.preparation import dropped_files
@@ -37,12 +38,12 @@ class DryRun:
     """One dry run. With ``fetch_pages`` it requests every page that a run would request."""
 
     def __init__(
-        self, config: Config, equipment: Equipment, pace: Pace | None = None, *, must_check_all: bool = False
+        self, config: Config, resources: RunResources, tuning: Tuning | None = None, *, must_check_all: bool = False
     ) -> None:
-        self._config, self._pace = config, pace or Pace()
-        self._session = Session.dry(config, equipment.stop)
+        self._config, self._tuning = config, tuning or Tuning()
+        self._session = Session.dry(config, resources.stop)
         self._storage, self._inventory = self._session.storage, self._session.inventory
-        self._equipment = replace(equipment, storage=self._storage)
+        self._resources = replace(resources, storage=self._storage)
         self._must_check_all = must_check_all
         self._policy = RemovalPolicy.of(config.removals)
         self._more_files = self._new_projects = 0
@@ -56,13 +57,13 @@ class DryRun:
             StorageError: the mirror can't be read.
             InterruptedRunError: the run was asked to stop.
         """
-        mirror = Mirror(self._config, self._equipment, must_check_all=self._must_check_all, session=self._session)
+        mirror = Mirror(self._config, self._resources, must_check_all=self._must_check_all, session=self._session)
         with self._session.opened(Foreign.TAKE_OVER, may_be_new=may_be_new) as is_rebuilt:
             plan = mirror.preview(is_rebuilt=is_rebuilt)
             saved = self._session.states.load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
-            refresh = mirror.plan_refresh(self._pace.wall_clock(), goes_by_index=plan.goes_by_index).todo
+            refresh = mirror.plan_refresh(self._tuning.wall_clock(), goes_by_index=plan.goes_by_index).todo
             for project in plan.todo:
                 refresh.discard(project)
             self._look_ahead(forecast, plan)
@@ -78,7 +79,7 @@ class DryRun:
 
     def _look_ahead(self, forecast: Forecast, plan: RunPlan) -> None:
         """Add what the run would do for one todo list; the run's own functions decide what it would remove."""
-        removing = RemovalWork(self._config, self._equipment, self._inventory, self._policy)
+        removing = RemovalWork(self._config, self._resources, self._inventory, self._policy)
         if forecast.is_full:
             self._fetch_pages(forecast, plan, removing)
         else:
@@ -118,33 +119,33 @@ class DryRun:
 
     def _fetch_pages(self, forecast: Forecast, plan: RunPlan, removing: RemovalWork) -> None:
         """Ask for all pages, and let packages plan what to do with them."""
-        equipment, config = self._equipment, self._config
+        resources, config = self._resources, self._config
         context = build_context(
             config,
-            equipment.upstream.documents,
+            resources.upstream.documents,
             self._storage,
             check_digests=plan.recheck and config.compare_method is CompareMethod.HASH,
-            is_stopped=equipment.stop.is_set,
+            is_stopped=resources.stop.is_set,
         )
         context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
-        delays = self._pace.stale_delays_seconds
+        delays = self._tuning.stale_delays_seconds
         schedule = Schedule(
             plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, is_resync=plan.is_resync, stale_delays=delays
         )
-        equipment.progress.start(len(plan.todo))
+        resources.progress.start(len(plan.todo))
         try:
-            with worker_pool(context, config.http, equipment.upstream.policy, 1, lambda _: None) as pool:
+            with worker_pool(context, config.http, resources.upstream.policy, 1, lambda _: None) as pool:
                 dispatcher = Dispatcher[Prepared | Outcome](
-                    pool, plan_project, failure, self._inventory, equipment.stop.is_set
+                    pool, plan_project, failure, self._inventory, resources.stop.is_set
                 )
                 for outcomes in dispatcher.work(schedule, pool.window):
                     for outcome in outcomes:
                         self._take_any(forecast, outcome, plan, schedule, removing)
         except BaseException:
-            equipment.unwind(self._pace.unwind_seconds)
+            resources.unwind(self._tuning.unwind_seconds)
             raise
         finally:
-            equipment.progress.stop()
+            resources.progress.stop()
 
     def _take_any(
         self, forecast: Forecast, outcome: Prepared | Outcome, plan: RunPlan, schedule: Schedule, removing: RemovalWork
@@ -155,7 +156,7 @@ class DryRun:
             self._take_gone(forecast, outcome, plan.todo[outcome.project], removing)
         elif not self._take(forecast, outcome, schedule):
             return
-        self._equipment.progress.project_done()
+        self._resources.progress.project_done()
 
     def _take(self, forecast: Forecast, outcome: Outcome, schedule: Schedule) -> bool:
         """Record an outcome; return whether it is the project's last."""
@@ -217,7 +218,7 @@ class DryRun:
         of_json = json_paths(page.name) if config.legacy_json else ()
         if not all(self._storage.stat(path) for path in of_json):
             return True
-        journal_end, is_stopped = self._equipment.upstream.journal_end, self._equipment.stop.is_set
+        journal_end, is_stopped = self._resources.upstream.journal_end, self._resources.stop.is_set
         publisher = Publisher(self._storage, replace(config, legacy_json=False), journal_end, is_stopped)
         publication = Publication(page, page.name, None, held, frozenset(), frozenset())
         return any(path not in of_json for path in publisher.differing_pages(publication, old_ones_too=True))

@@ -16,13 +16,14 @@ from bandersnatch.config.fingerprint import INDEX, changed_between
 from bandersnatch.errors import LostProjectsError
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.reconfiguration import Reconfiguration, reconfiguration
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan, plan_run
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
@@ -47,16 +48,16 @@ class Mirror:
     def __init__(
         self,
         config: Config,
-        equipment: Equipment,
-        pace: Pace | None = None,
+        resources: RunResources,
+        tuning: Tuning | None = None,
         *,
         allow_removals: bool = False,
         must_check_all: bool = False,
         session: Session | None = None,
     ) -> None:
-        self._config, self._storage, self._stop = config, equipment.storage, equipment.stop
-        self._upstream, self._equipment, self._pace = equipment.upstream, equipment, pace or Pace()
-        self._session = session or Session.of(config, self._storage, self._stop, self._pace.wall_clock)
+        self._config, self._storage, self._stop = config, resources.storage, resources.stop
+        self._upstream, self._resources, self._tuning = resources.upstream, resources, tuning or Tuning()
+        self._session = session or Session.of(config, self._storage, self._stop, self._tuning.wall_clock)
         self._inventory, self._states = self._session.inventory, self._session.states
         self._policy, self._must_check_all = (
             RemovalPolicy.of(config.removals, allows_all=allow_removals),
@@ -76,7 +77,7 @@ class Mirror:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop; the todo list has what is left.
         """
-        begun, started, now = datetime.now(UTC), time.monotonic(), self._pace.wall_clock()
+        begun, started, now = datetime.now(UTC), time.monotonic(), self._tuning.wall_clock()
         with self._session.opened(Foreign.TAKE_OVER) as is_rebuilt:
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
@@ -194,7 +195,7 @@ class Mirror:
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and should start fast
 
-        work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy, self._states.save_todo)
+        work = Work(self._config, self._resources, self._inventory, self._tuning, self._policy, self._states.save_todo)
         work.carry_out(plan)
         is_first = (
             self._states.load_fingerprints()[0] is None
@@ -226,7 +227,7 @@ class Mirror:
         logger.info("projects to check again, although nothing says that they have changed: %d", len(refresh.todo))
         asked = dict.fromkeys(refresh.todo)
         before = {each.name: each for each in filter(None, map(self._inventory.get, asked))}
-        work = Work(self._config, self._equipment, self._inventory, self._pace, self._policy)
+        work = Work(self._config, self._resources, self._inventory, self._tuning, self._policy)
         work.carry_out(RunPlan(refresh.todo, recheck=False, is_new=True, keeps_held=True))
         gone = set(work.removals.projects)
         not_done = {*refresh.todo} - gone

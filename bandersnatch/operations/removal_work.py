@@ -12,10 +12,10 @@ from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.inifile.option import ApiMethod, DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
-from bandersnatch.project.equipment import Equipment
 from bandersnatch.project.report import Failure, Gone
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 class RemovalWork:
     """The removals of one run, or of a part of it with its own todo list."""
 
-    def __init__(self, config: Config, equipment: Equipment, inventory: Inventory, policy: RemovalPolicy) -> None:
-        self._config, self._equipment, self._inventory, self._policy = config, equipment, inventory, policy
-        self._own = OwnProjects(equipment.storage, inventory)
+    def __init__(self, config: Config, resources: RunResources, inventory: Inventory, policy: RemovalPolicy) -> None:
+        self._config, self._resources, self._inventory, self._policy = config, resources, inventory, policy
+        self._own = OwnProjects(resources.storage, inventory)
         self.removals = Removals()
         self.failures: list[Failure] = []
         """Projects that we lack the permission to remove."""
@@ -57,7 +57,7 @@ class RemovalWork:
             return 0
         asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
         excluded = 0
-        for project in self._own.find(candidates, self._equipment.upstream, asks_journal=asks_journal):
+        for project in self._own.find(candidates, self._resources.upstream, asks_journal=asks_journal):
             excluded += project in self.removals.excluded
             self.removals.keep(project)
             todo.discard(project)
@@ -79,7 +79,7 @@ class RemovalWork:
         excess = self.excess(Totals(), is_reconfigured=bool(reconfigured))
         if excess is None:
             return None
-        self._equipment.storage.write_bytes(REMOVALS, self.removals.listing().encode())
+        self._resources.storage.write_bytes(REMOVALS, self.removals.listing().encode())
         self.removals = Removals()
         why = f"since the configuration has changed ({', '.join(reconfigured)}), " if reconfigured else ""
         return (
@@ -96,10 +96,10 @@ class RemovalWork:
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
         """
-        remover = Remover(self._equipment.storage, self._inventory, self._config.pages)
+        remover = Remover(self._resources.storage, self._inventory, self._config.pages)
         removed = 0
         for project in self.removals.projects:
-            if self._equipment.stop.is_set():
+            if self._resources.stop.is_set():
                 raise InterruptedRunError
             was_held = self._inventory.get(project) is not None
             verdict = self.removals.excluded.get(project)

@@ -15,12 +15,13 @@ from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.operations.work import Work
 from bandersnatch.plan.reconfiguration import may_have_other_filters
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
@@ -35,19 +36,19 @@ class Sync:
     def __init__(
         self,
         config: Config,
-        equipment: Equipment,
-        pace: Pace | None = None,
+        resources: RunResources,
+        tuning: Tuning | None = None,
         *,
         allow_removals: bool = False,
         ignore_filters: bool = False,
     ) -> None:
         config = replace(config, filters=NO_FILTERS) if ignore_filters else config
-        self._config, self._storage = config, equipment.storage
-        self._upstream = equipment.upstream
-        self._session = Session.of(config, self._storage, equipment.stop)
+        self._config, self._storage = config, resources.storage
+        self._upstream = resources.upstream
+        self._session = Session.of(config, self._storage, resources.stop)
         self._inventory, self._states = self._session.inventory, self._session.states
         policy = RemovalPolicy.of(config.removals, allows_all=allow_removals, are_named=True)
-        self._work = Work(config, equipment, self._inventory, pace or Pace(), policy)
+        self._work = Work(config, resources, self._inventory, tuning or Tuning(), policy)
         self.excluded: list[NormalizedName] = []
         """The projects that the filters drop; they were left as they are."""
 

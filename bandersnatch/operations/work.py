@@ -27,11 +27,12 @@ from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_behind, tell_settled
 from bandersnatch.operations.removal_work import RemovalWork
+from bandersnatch.operations.run_resources import RunResources
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.removals import RemovalPolicy, Removals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.selection_changes import SelectionChanges
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job import Result
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.package import failure as failed_with
@@ -60,14 +61,14 @@ class Work:
     def __init__(
         self,
         config: Config,
-        equipment: Equipment,
+        resources: RunResources,
         inventory: Inventory,
-        pace: Pace,
+        tuning: Tuning,
         policy: RemovalPolicy,
         save_todo: Callable[[TodoList], object] | None = None,
     ) -> None:
-        self._config, self._equipment, self._inventory, self._pace = config, equipment, inventory, pace
-        self._upstream, self._storage, self._progress = equipment.upstream, equipment.storage, equipment.progress
+        self._config, self._resources, self._inventory, self._tuning = config, resources, inventory, tuning
+        self._upstream, self._storage, self._progress = resources.upstream, resources.storage, resources.progress
         self._policy, self._save_todo = policy, save_todo
         self._next_checkpoint = 0.0
         self._awaited: Set[NormalizedName] = frozenset()
@@ -78,7 +79,7 @@ class Work:
         self.report = Report()
         self.selection = SelectionChanges()
         self._failures = Failures(config, inventory, self.report, are_named=policy.are_named)
-        self._removing = RemovalWork(config, equipment, inventory, policy)
+        self._removing = RemovalWork(config, resources, inventory, policy)
         self._recorder = Recorder(self._storage, inventory, Remover(self._storage, inventory, config.pages))
         self._shrinking = Shrinking()
 
@@ -94,7 +95,7 @@ class Work:
         except BaseException as error:
             if isinstance(error, MirrorError):
                 self._record_ended(plan.todo)
-            self._equipment.unwind(self._pace.unwind_seconds)
+            self._resources.unwind(self._tuning.unwind_seconds)
             raise
         finally:
             self._progress.stop()
@@ -123,11 +124,11 @@ class Work:
 
     def _work(self, plan: RunPlan) -> None:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
-        self._next_checkpoint = time.monotonic() + self._pace.checkpoint_seconds
+        self._next_checkpoint = time.monotonic() + self._tuning.checkpoint_seconds
         self._awaited = self._inventory.awaited_serials().keys()
         workers = workers_wanted(self._config.http.workers) if self._is_much(plan.todo) else 1
         with self._pool(plan, workers) as pool:
-            dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._equipment.stop.is_set)
+            dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._resources.stop.is_set)
             self._withdraw, self._ended = dispatcher.withdraw, dispatcher.ended
             work_on = partial(self._work_on, partial(dispatcher.work, window=pool.window), plan)
             self._progress.start(len(plan.todo))
@@ -142,11 +143,11 @@ class Work:
 
     def _is_much(self, todo: TodoList) -> bool:
         """Whether the work is worth several processes."""
-        pace = self._pace
+        tuning = self._tuning
         new = (project for project in todo if self._inventory.get(project) is None)
         return (
-            len(todo) >= pace.projects_for_processes
-            or len(list(islice(new, pace.new_projects_for_processes))) == pace.new_projects_for_processes
+            len(todo) >= tuning.projects_for_processes
+            or len(list(islice(new, tuning.new_projects_for_processes))) == tuning.new_projects_for_processes
         )
 
     def _pool(self, plan: RunPlan, workers: int) -> AbstractContextManager[WorkerPool]:
@@ -196,7 +197,7 @@ class Work:
         *,
         may_remove: bool,
     ) -> None:
-        delays = self._pace.stale_delays_seconds
+        delays = self._tuning.stale_delays_seconds
         schedule = Schedule(
             plan.todo,
             projects,
@@ -224,7 +225,7 @@ class Work:
 
     def _is_ending(self) -> bool:
         """Whether the workers should drop what they have not started."""
-        return self._equipment.stop.is_set() or self._failures.is_index_down
+        return self._resources.stop.is_set() or self._failures.is_index_down
 
     def _take(self, outcome: Outcome, todo: TodoList, schedule: Schedule) -> None:
         """Record the outcome of a project."""
@@ -286,7 +287,7 @@ class Work:
         self._storage.flush()
         self._save_todo(todo)
         spent = time.monotonic() - begin
-        pause = max(self._pace.checkpoint_seconds, spent / self._pace.checkpoint_share)
+        pause = max(self._tuning.checkpoint_seconds, spent / self._tuning.checkpoint_share)
         self._next_checkpoint = time.monotonic() + pause
 
 

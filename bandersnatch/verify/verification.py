@@ -26,12 +26,13 @@ from bandersnatch.errors import (
 )
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.plan.run_plan import removed_since
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
@@ -57,16 +58,16 @@ class Verification:
     def __init__(
         self,
         config: Config,
-        equipment: Equipment,
+        resources: RunResources,
         settings: VerifySettings,
         tell: Callable[[Finding, Remedy], object],
-        pace: Pace | None = None,
+        tuning: Tuning | None = None,
     ) -> None:
-        self._config, self._settings, self._pace = config, settings, pace or Pace()
-        self._stop = stop = equipment.stop
-        self._session = Session.dry(config, stop) if settings.dry_run else Session.of(config, equipment.storage, stop)
+        self._config, self._settings, self._tuning = config, settings, tuning or Tuning()
+        self._stop = stop = resources.stop
+        self._session = Session.dry(config, stop) if settings.dry_run else Session.of(config, resources.storage, stop)
         self._storage, self._inventory = self._session.storage, self._session.inventory
-        self._states, self._equipment = self._session.states, replace(equipment, storage=self._storage)
+        self._states, self._resources = self._session.states, replace(resources, storage=self._storage)
         self._own = OwnProjects(self._storage, self._inventory)
         self._end = float("inf")
         self._policy = RemovalPolicy.of(config.removals, allows_all=settings.allow_removals)
@@ -92,14 +93,14 @@ class Verification:
         """
         begun = time.monotonic()
         if self._settings.budget_seconds is not None:
-            self._end = self._pace.clock() + self._settings.budget_seconds
+            self._end = self._tuning.clock() + self._settings.budget_seconds
         with self._session.opened(Foreign.REFUSE, self._check_configuration):
             root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
                 self._verify(root)
             except BaseException:
-                self._equipment.unwind(self._pace.unwind_seconds)
+                self._resources.unwind(self._tuning.unwind_seconds)
                 raise
             self._tally.close()
             self._storage.flush()
@@ -121,9 +122,9 @@ class Verification:
 
     def _delete_unlisted(self, deletion: UnlistedDeletion, share: float) -> None:
         """Search for files that no page lists, for that share of the rest of the budget."""
-        now = self._pace.clock()
+        now = self._tuning.clock()
         end = now + share * (self._end - now)
-        deletion.work(lambda: self._stop.is_set() or self._pace.clock() >= end)
+        deletion.work(lambda: self._stop.is_set() or self._tuning.clock() >= end)
         if self._stop.is_set():
             raise InterruptedRunError
 
@@ -134,22 +135,22 @@ class Verification:
         made_with = changing_to or before
         changed = changed_between(made_with or "", self._config.fingerprint)
         if made_with is None or INDEX in changed:
-            raise OtherIndexError(self._config.directory, self._states.load_index(), self._equipment.upstream.url)
+            raise OtherIndexError(self._config.directory, self._states.load_index(), self._resources.upstream.url)
         if changed:
             raise ChangedConfigurationError(self._config.directory, changed)
 
     def _is_over(self) -> bool:
-        return self._stop.is_set() or self._pace.clock() >= self._end
+        return self._stop.is_set() or self._tuning.clock() >= self._end
 
     def _is_out_of_time(self) -> bool:
         """Whether nobody is waited for any longer; workers have had a moment to stop on their own."""
-        return self._stop.is_set() or self._pace.clock() >= self._end + self._pace.unwind_seconds
+        return self._stop.is_set() or self._tuning.clock() >= self._end + self._tuning.unwind_seconds
 
     def _verify_projects(self, root: RootInspection) -> None:
         moment = time.time()
         self._inventory.begin_verification(moment)
         self.report.held = self._inventory.project_count()
-        progress = self._equipment.progress
+        progress = self._resources.progress
         progress.start(self.report.held)
         is_cut_short = False
         try:
@@ -166,7 +167,7 @@ class Verification:
         if self._has_changed_projects:
             root.follow()
         if is_cut_short:
-            self._equipment.unwind(0)  # the budget is used up, and some still wait for upstream
+            self._resources.unwind(0)  # the budget is used up, and some still wait for upstream
         self.report.is_complete = not self._is_over() and self.report.outage is None
 
     def _of_upstream(self, moment: float) -> Iterator[HeldProject]:
@@ -182,18 +183,18 @@ class Verification:
         """Inspect projects, some at a time."""
         context = build_context(
             self._config,
-            self._equipment.upstream.documents,
+            self._resources.upstream.documents,
             self._storage,
             check_digests=self._settings.check_digests,
             is_stopped=self._is_over,
-            received=self._equipment.progress.received,
+            received=self._resources.progress.received,
         )
         notes_etags = self._config.filters == NO_FILTERS  # pages may have what the next run's filters drop
         context = replace(context, publisher=replace(context.publisher, notes_etags=notes_etags))
         jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
         recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
         inspect = partial(inspect_project, repairs=not self._settings.dry_run)
-        http, policy = self._config.http, self._equipment.upstream.policy
+        http, policy = self._config.http, self._resources.upstream.policy
         with worker_pool(context, http, policy, 1, lambda _: None) as pool:
             dispatcher = Dispatcher(pool, inspect, not_compared, self._inventory, self._is_out_of_time)
             for all_inspected in dispatcher.work(jobs, pool.window):
@@ -240,14 +241,14 @@ class Verification:
         else:
             self._tally.fail(failure)
         self._tally.count(inspected.findings, is_repaired=False)
-        self._equipment.progress.project_done()
+        self._resources.progress.project_done()
 
     def _end_project(self, project: NormalizedName) -> None:
         self._waiting.pop(project, None)
         self._removals.files.pop(project, None)
         self._done.append(project)
         self.report.verified += 1
-        self._equipment.progress.project_done()
+        self._resources.progress.project_done()
 
     def _mark(self) -> None:
         """Record what was verified, so that the next verification begins with the rest."""
@@ -268,7 +269,7 @@ class Verification:
         self._tally.withhold(too_much, [self._removals.listing()])
         for findings in self._waiting.values():
             self._tally.count(findings, is_repaired=False)
-            self._equipment.progress.project_done()
+            self._resources.progress.project_done()
 
     def _explain(self) -> None:
         """Ask the changelog about projects that upstream seems to have removed, or emptied, a moment ago."""
@@ -276,11 +277,11 @@ class Verification:
             return
         api_method = self._config.http.api_method
         missing = [project for project, failure in self._doubtful.items() if _has_no_page(failure)]
-        own = self._own.find(missing, self._equipment.upstream, asks_journal=api_method is not ApiMethod.SIMPLE)
+        own = self._own.find(missing, self._resources.upstream, asks_journal=api_method is not ApiMethod.SIMPLE)
         for project in own:
             del self._doubtful[project]
             self._end_project(project)
-        explained = removed_since(self._states.load(), self._equipment.upstream, api_method)
+        explained = removed_since(self._states.load(), self._resources.upstream, api_method)
         for project, failure in self._doubtful.items():
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror checks it", project)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import StorageError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.faults.failing_storage import FailingStorage
 from tests.support.fakepypi import Call, FakePyPI
 from tests.support.rig import Rig, start_on_one_core
@@ -27,7 +27,7 @@ KILLS, KILLS_IN_PROCESSES = (200, 200) if ALL else (21, 6)
 EVERY_WHICH_OPERATION = 1 if ALL else 5
 KINDS = ("first", "news", "removals", "news", "removals", "resync")
 KINDS_IN_PROCESSES = ("first", "resync")
-PROJECTS, PROJECTS_IN_PROCESSES = 200, Pace().projects_for_processes + 20
+PROJECTS, PROJECTS_IN_PROCESSES = 200, Tuning().projects_for_processes + 20
 
 
 def build_world(pypi: FakePyPI, projects: int) -> None:

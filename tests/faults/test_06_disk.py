@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import OversizedFileError, StorageError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.faults.failing_storage import FailingStorage
 from tests.faults.test_05_kills import assert_pages_are_true
 from tests.support.fakepypi import Edit, FakePyPI
@@ -176,9 +176,9 @@ def without_size(page: Any) -> Any:
 
 @needs_root
 @pytest.mark.parametrize(("size", "reserve"), [("24m", "0"), ("60m", "40M")], ids=["full", "reserve"])
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
-    pypi: FakePyPI, mount: Mount, size: str, reserve: str, pace: Pace
+    pypi: FakePyPI, mount: Mount, size: str, reserve: str, tuning: Tuning
 ) -> None:
     disk = mount(f"size={size}")
     rig = Rig(pypi, disk)
@@ -186,7 +186,7 @@ def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
     pypi.add_file("endless", "1.0", content=b"x" * 30_000_000, kind="sdist")
     pypi.fault("/simple/endless/", Edit(without_size), times=None)
     world(pypi)
-    report = rig.run(pace=pace)
+    report = rig.run(tuning=tuning)
     (failure,) = report.failures
     assert (failure.project, type(failure.error)) == ("endless", OversizedFileError)
     assert "gives no size for this file, which gets too large: " in str(failure.error)
@@ -195,5 +195,5 @@ def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
     assert not list(disk.rglob("*.part"))
     assert_pages_are_true(rig.web)
     remount(disk, "size=200m")
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     assert (rig.web / "simple/endless/index.html").exists()

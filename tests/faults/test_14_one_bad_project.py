@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import PathConflictError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.files import FILES_IN_VAIN, FILES_TOGETHER
 from tests.support.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
-in_both_ways = pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+in_both_ways = pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 CONTENT = b"x" * 4096  # as large as an empty folder is, on many filesystems
 
 
@@ -22,15 +22,17 @@ def add_others(pypi: FakePyPI, number: int) -> None:
 
 @in_both_ways
 @pytest.mark.parametrize("fault", [Status(403), Status(500), ShortBody(3)], ids=str)
-def test_a_project_whose_files_all_fail_takes_no_host_down(rig: Rig, pypi: FakePyPI, fault: Fault, pace: Pace) -> None:
+def test_a_project_whose_files_all_fail_takes_no_host_down(
+    rig: Rig, pypi: FakePyPI, fault: Fault, tuning: Tuning
+) -> None:
     for number in range(150):
         pypi.fault(pypi.add_file("bad", f"{number}.0", kind="sdist").url_path, fault, times=None)
     add_others(pypi, 150)
-    report = rig.run(pace=pace)
+    report = rig.run(tuning=tuning)
     assert ([failure.project for failure in report.failures], report.outage) == (["bad"], None)
     assert report.updated == 150
     pypi.clear_faults()
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
 
 
@@ -67,38 +69,40 @@ PLACES = {
 @pytest.mark.parametrize("size", [None, len(CONTENT)])
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_a_file_in_the_place_of_another_fails_its_project_in_each_run(
-    rig: Rig, pypi: FakePyPI, place: Any, size: int | None, pace: Pace
+    rig: Rig, pypi: FakePyPI, place: Any, size: int | None, tuning: Tuning
 ) -> None:
     victim = pypi.add_file("victim", "1.0")
     add_others(pypi, 3)
-    rig.run(pace=pace)
+    rig.run(tuning=tuning)
     pypi.add_file("evil", "1.0", kind="sdist")
     told = file_at(pypi.url + place(victim), size)
     pypi.fault("/simple/evil/", Edit(lambda page: page | {"files": [told]}), times=None)
     pypi.fault(place(victim), Status(200, body=CONTENT), times=None)
     for version in ("2.0", "3.0"):
         pypi.add_file("good-1", version, kind="sdist")
-        report = rig.run(pace=pace)
+        report = rig.run(tuning=tuning)
         assert [failure.project for failure in report.failures] == ["evil"]
         assert report.updated == 1
     pypi.clear_faults()
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
 
 
 @in_both_ways
-def test_a_file_whose_place_is_taken_by_a_folder_fails_its_project_only(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+def test_a_file_whose_place_is_taken_by_a_folder_fails_its_project_only(
+    rig: Rig, pypi: FakePyPI, tuning: Tuning
+) -> None:
     victim = pypi.add_file("victim", "1.0")
     taken = rig.web / victim.url_path[1:]
     for place in (taken, taken.with_name(f"{taken.name}.metadata")):
         (place / "x").mkdir(parents=True)
         add_others(pypi, 3)
-        report = rig.run(pace=pace)
+        report = rig.run(tuning=tuning)
         assert [failure.project for failure in report.failures] == ["victim"]
         assert isinstance(report.failures[0].error, PathConflictError)
         (place / "x").rmdir()
         place.rmdir()
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
 
 

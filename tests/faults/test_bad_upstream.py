@@ -15,7 +15,7 @@ from bandersnatch.errors import (
     UpstreamError,
 )
 from bandersnatch.model import MOST_TOLD
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.support.fakepypi import (
     Body,
     Edit,
@@ -173,10 +173,10 @@ def test_new_file_whose_url_leads_elsewhere_is_left_out_alone(
     assert sorted(path for path in rig.folder.rglob("*") if rig.directory not in path.parents) == before
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("wrong", [{"filename": ".{}"}, {"url": "/elsewhere/{}"}, {"url": "ftp://x/{}"}], ids=str)
 def test_of_very_many_files_of_no_use_some_are_told(
-    rig: Rig, changed: FakePyPI, wrong: dict[str, str], pace: Pace, caplog: pytest.LogCaptureFixture
+    rig: Rig, changed: FakePyPI, wrong: dict[str, str], tuning: Tuning, caplog: pytest.LogCaptureFixture
 ) -> None:
     def add(page: Page) -> None:
         for number in range(500):
@@ -185,7 +185,7 @@ def test_of_very_many_files_of_no_use_some_are_told(
             page["files"].append(page["files"][0] | {"filename": name} | told)
 
     changed.fault("/simple/foo/", edit_page(add))
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     assert caplog.text.count("left out") == MOST_TOLD + 1
     assert ": 490 more files are left out" in caplog.text
     rig.assert_matches()

@@ -5,7 +5,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.scripted import Asked, Line, Relay, scripted
 
@@ -23,12 +23,12 @@ def body() -> Iterable[bytes]:
     return chain([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], repeat(b"x"))
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("pieces", [head, body], ids=["heads", "bodies"])
 @pytest.mark.parametrize(
     ("what", "failed"), [("/pypi", set()), ("/simple/foo/", {"foo"}), ("/packages/", {"foo", "bar"})]
 )
-def test_a_run_ends_whatever_drips(rig: Rig, what: str, failed: set[str], pieces: Pieces, pace: Pace) -> None:
+def test_a_run_ends_whatever_drips(rig: Rig, what: str, failed: set[str], pieces: Pieces, tuning: Tuning) -> None:
     for name in ("foo", "bar"):
         rig.pypi.add_file(name, "1.0")
     relay = Relay(rig.pypi.url)
@@ -39,5 +39,5 @@ def test_a_run_ends_whatever_drips(rig: Rig, what: str, failed: set[str], pieces
         line.send(relay.answer(asked))
 
     with scripted(serve) as relay.url:
-        report = rig.run(master=relay.url, timeout=str(TIMEOUT), pace=pace)
+        report = rig.run(master=relay.url, timeout=str(TIMEOUT), tuning=tuning)
     assert {failure.project for failure in report.failures} == failed

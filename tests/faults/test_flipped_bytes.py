@@ -19,7 +19,7 @@ class Clock:
 
     def __init__(self, rig: Rig) -> None:
         self.now = 1_800_000_000.0
-        rig.pace = replace(rig.pace, wall_clock=lambda: self.now)
+        rig.tuning = replace(rig.tuning, wall_clock=lambda: self.now)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.support.builders import make_conversation
 from tests.support.fetching import DATA, get
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
@@ -25,10 +25,10 @@ LATE = {
 NAMES = [f"p{number}" for number in range(12)]
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("pause", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
-def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, pause: float, pace: Pace) -> None:
+def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, pause: float, tuning: Tuning) -> None:
     for name in NAMES:
         rig.pypi.add_file(name, "1.0", core_metadata=True, metadata_in_wheel=False)
         rig.pypi.add_file(name, "2.0", kind="sdist")
@@ -40,14 +40,14 @@ def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, p
         line.send(late)
 
     with scripted(serve) as relay.url:
-        report = rig.run(master=relay.url, workers="2", pace=pace)
+        report = rig.run(master=relay.url, workers="2", tuning=tuning)
     assert report.failures == []
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("tag", [[], ['ETag: "of another page"']], ids=["without a tag", "with another's tag"])
-def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[str], pace: Pace) -> None:
+def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[str], tuning: Tuning) -> None:
     relay, is_late, unconditional = Relay(rig.pypi.url), threading.Event(), []
 
     def serve(line: Line, asked: Asked) -> None:
@@ -63,7 +63,7 @@ def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[
         for version in ("1.0", "2.0"):
             for name in NAMES:
                 rig.pypi.add_file(name, version, kind="sdist")
-            assert rig.run(master=relay.url, workers="2", pace=pace).failures == []
+            assert rig.run(master=relay.url, workers="2", tuning=tuning).failures == []
             is_late.set()
     rig.assert_matches()
     assert unconditional == []

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import RefusedPlaceError, StorageError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.report import Report
 from tests.support.fakepypi import FakePyPI
 from tests.support.other_user import NOBODY, as_nobody, folder_for_others, start_as_nobody
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
-in_both_ways = pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+in_both_ways = pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of two users")
 
 
@@ -38,9 +38,9 @@ def give_away(folder: Path) -> None:
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
-def run(rig: Rig, pace: Pace) -> Report:
+def run(rig: Rig, tuning: Tuning) -> Report:
     with as_nobody():
-        return rig.run(pace=pace, allow_removals=True)
+        return rig.run(tuning=tuning, allow_removals=True)
 
 
 def take(path: Path, mode: int) -> Path:
@@ -50,12 +50,12 @@ def take(path: Path, mode: int) -> Path:
     return path
 
 
-def held(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
+def held(rig: Rig, pypi: FakePyPI, tuning: Tuning) -> None:
     """Have a mirror of nobody's with ten projects; the run imports what that user may not be able to."""
     for number in range(9):
         pypi.add_file(f"good-{number}", "1.0", kind="sdist")
     pypi.add_file("bad", "1.0", kind="wheel")
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     give_away(rig.folder)
     pypi.clear_requests()
 
@@ -91,15 +91,15 @@ PLACES: dict[str, tuple[Callable[[Rig], Path], bool]] = {
 @needs_root
 @in_both_ways
 @pytest.mark.parametrize("place", PLACES)
-def test_a_place_of_another_user_fails_its_project_alone(rig: Rig, pypi: FakePyPI, place: str, pace: Pace) -> None:
-    held(rig, pypi, pace)
+def test_a_place_of_another_user_fails_its_project_alone(rig: Rig, pypi: FakePyPI, place: str, tuning: Tuning) -> None:
+    held(rig, pypi, tuning)
     change_all(pypi)
     refuse, is_html = PLACES[place]
     if is_html:
         (rig.web / "simple/bad/index.v1_json").unlink()  # else nobody reads the other form
     refused = refuse(rig)
     before = rig.directory.joinpath("state").read_text()
-    report = run(rig, pace)
+    report = run(rig, tuning)
     assert [failure.project for failure in report.failures] == ["bad"]
     assert report.updated == 9
     mode, error = f"{refused.stat().st_mode & 0o7777:04o}", report.failures[0].error
@@ -108,39 +108,39 @@ def test_a_place_of_another_user_fails_its_project_alone(rig: Rig, pypi: FakePyP
         raise error
     assert "bad " in (rig.directory / "todo").read_text()
     assert (rig.directory / "state").read_text() == before
-    assert any(not request.is_from_this_process for request in pypi.page_requests()) == (pace is IN_PROCESSES)
+    assert any(not request.is_from_this_process for request in pypi.page_requests()) == (tuning is IN_PROCESSES)
     give_away(rig.folder)
-    assert run(rig, pace).failures == []
+    assert run(rig, tuning).failures == []
     rig.assert_matches()
     assert not (rig.directory / "todo").exists()
 
 
 @needs_root
 @in_both_ways
-def test_a_right_file_of_another_user_is_no_failure(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
-    held(rig, pypi, pace)
+def test_a_right_file_of_another_user_is_no_failure(rig: Rig, pypi: FakePyPI, tuning: Tuning) -> None:
+    held(rig, pypi, tuning)
     change_all(pypi)
     file = take(next((rig.web / "packages").rglob("bad-1.0*.whl")), 0o644)
     os.utime(file, (1, 1))  # which only its owner can mend
-    report = run(rig, pace)
+    report = run(rig, tuning)
     assert (report.failures, report.updated) == ([], 10)
     rig.assert_matches(times=False)
 
 
 @needs_root
 @in_both_ways
-def test_a_project_that_can_not_be_removed_stays_on_the_list(rig: Rig, pypi: FakePyPI, pace: Pace) -> None:
-    held(rig, pypi, pace)
+def test_a_project_that_can_not_be_removed_stays_on_the_list(rig: Rig, pypi: FakePyPI, tuning: Tuning) -> None:
+    held(rig, pypi, tuning)
     pypi.remove_project("bad")
     pypi.remove_project("good-1")
     folder = take(rig.web / "simple/bad", 0o755)
-    report = run(rig, pace)
+    report = run(rig, tuning)
     assert [failure.project for failure in report.failures] == ["bad"]
     assert f"{folder} belongs to root (mode 0755)" in str(report.failures[0].error)
     assert report.removed == 1
     assert "bad " in (rig.directory / "todo").read_text()
     give_away(rig.folder)
-    assert run(rig, pace).failures == []
+    assert run(rig, tuning).failures == []
     rig.assert_matches()
     assert not (rig.directory / "todo").exists()
 
@@ -148,17 +148,17 @@ def test_a_project_that_can_not_be_removed_stays_on_the_list(rig: Rig, pypi: Fak
 @needs_root
 @in_both_ways
 @pytest.mark.parametrize("place", ["web/simple", "web/packages", "web", "state", "."])
-def test_a_place_that_all_need_ends_the_run(rig: Rig, pypi: FakePyPI, place: str, pace: Pace) -> None:
-    held(rig, pypi, pace)
+def test_a_place_that_all_need_ends_the_run(rig: Rig, pypi: FakePyPI, place: str, tuning: Tuning) -> None:
+    held(rig, pypi, tuning)
     change_all(pypi)
     pypi.add_file("new", "1.0", kind="sdist")
     refused = rig.directory / place
     take(refused, 0o600 if refused.is_file() else 0o700)
     with pytest.raises(StorageError, match="belongs to root") as raised:
-        run(rig, pace)
+        run(rig, tuning)
     assert raised.value.stops_run
     give_away(rig.folder)
-    assert run(rig, pace).failures == []
+    assert run(rig, tuning).failures == []
     rig.assert_matches()
 
 

@@ -123,7 +123,7 @@ def _break_off(index: EarlierIndex, rig: Rig) -> None:
         index.fault(f"/simple/{name}/", Stall())
     saves_each_time = replace(HURRIED, checkpoint_share=1e9)
     process = multiprocessing.get_context("fork").Process(
-        target=lambda: rig.run(pace=saves_each_time, timeout="60", workers="3")
+        target=lambda: rig.run(tuning=saves_each_time, timeout="60", workers="3")
     )
     process.start()
     deadline = time.monotonic() + 20

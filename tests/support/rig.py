@@ -15,8 +15,9 @@ from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.mirror import Mirror
+from bandersnatch.operations.run_resources import RunResources
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.progress import SilentProgress
-from bandersnatch.project.equipment import Equipment, Pace
 from bandersnatch.project.report import Report
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -25,7 +26,7 @@ from tests.support.fakepypi import FakePyPI
 from tests.support.mirror_check import assert_mirror_matches
 
 IMPATIENT = RetryPolicy(attempts=2, backoff_seconds=0)
-HURRIED = Pace(
+HURRIED = Tuning(
     new_projects_for_processes=sys.maxsize, stale_delays_seconds=(0.0, 0.0), checkpoint_seconds=0.0, unwind_seconds=5.0
 )
 """With one worker, in a thread, unless the todo list is very long."""
@@ -50,7 +51,7 @@ class Rig:
         self.make_storage: Callable[[Path], FilesystemStorage] = FilesystemStorage
         self.start: Callable[[Sequence[str]], subprocess.Popen[str]] = start_process
         """How a command is started; see ``refusing_kernel.py``."""
-        self.pace = HURRIED
+        self.tuning = HURRIED
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
         self.filters = ""
         """The sections of the configuration that are about filters."""
@@ -73,21 +74,21 @@ class Rig:
         self,
         *,
         stop: StopFlag | None = None,
-        pace: Pace | None = None,
+        tuning: Tuning | None = None,
         policy: RetryPolicy = IMPATIENT,
         allow_removals: bool = False,
         **options: str,
     ) -> Report:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
-        with self.equipment(config, stop or StopFlag(), policy) as equipment:
-            return Mirror(config, equipment, pace or self.pace, allow_removals=allow_removals).run()
+        with self.resources(config, stop or StopFlag(), policy) as resources:
+            return Mirror(config, resources, tuning or self.tuning, allow_removals=allow_removals).run()
 
-    def equipment(
+    def resources(
         self, config: Config, stop: StopFlag | None = None, policy: RetryPolicy = IMPATIENT
-    ) -> AbstractContextManager[Equipment]:
+    ) -> AbstractContextManager[RunResources]:
         """What a run works with, for commands that are run in this process."""
-        return equipment(config, self.make_storage(config.directory), stop or StopFlag(), policy)
+        return resources(config, self.make_storage(config.directory), stop or StopFlag(), policy)
 
     def start_command(self, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         """Start ``bandersnatch -c FILE ...`` as a user does."""
@@ -153,18 +154,20 @@ class Rig:
 
 
 @contextmanager
-def equipment(config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy) -> Iterator[Equipment]:
+def resources(
+    config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy
+) -> Iterator[RunResources]:
     """What a run works with."""
     with closing(Conversation(config.http, policy)) as conversation:
         has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
         upstream = Upstream(conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
-        yield Equipment(upstream, storage, SilentProgress(), stop)
+        yield RunResources(upstream, storage, SilentProgress(), stop)
 
 
 def run_in_processes(path: Path) -> Report:
     """Run the mirror of a configuration with workers in processes, for a process of its own."""
     config = Config.load(path)
-    with equipment(config, FilesystemStorage(config.directory), StopFlag(), IMPATIENT) as equipped:
+    with resources(config, FilesystemStorage(config.directory), StopFlag(), IMPATIENT) as equipped:
         return Mirror(config, equipped, IN_PROCESSES).run()
 
 

@@ -24,9 +24,9 @@ from tests.support.rig import IMPATIENT, Rig
 def working_context(rig: Rig, is_stopped: Callable[[], bool] = lambda: False, **options: str) -> Iterator[JobContext]:
     """What jobs for the mirror work with, as a run of its configuration makes it."""
     config = Config.load(rig.write_config(**options))
-    with rig.equipment(config) as equipment:
+    with rig.resources(config) as resources:
         yield build_context(
-            config, equipment.upstream.documents, equipment.storage, check_digests=False, is_stopped=is_stopped
+            config, resources.upstream.documents, resources.storage, check_digests=False, is_stopped=is_stopped
         )
 
 

@@ -22,7 +22,7 @@ class Clock:
 
     def __init__(self, rig: Rig) -> None:
         self._rig, self.now = rig, NOW
-        rig.pace = replace(rig.pace, wall_clock=lambda: self.now)
+        rig.tuning = replace(rig.tuning, wall_clock=lambda: self.now)
 
     def run_after(self, seconds: float) -> int:
         """Run after that time; return how many pages were asked for."""

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
 from bandersnatch.operations.dry_run import DryRun
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.plan.forecast import FileCount, Forecast
-from bandersnatch.project.equipment import Pace
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.layout import INVENTORY
 from tests.support.builders import unhurried
@@ -41,10 +41,10 @@ def tell(pypi: FakePyPI, project: str, event: str) -> None:
             pass
 
 
-def forecast(rig: Rig, pace: Pace = HURRIED) -> Forecast:
+def forecast(rig: Rig, tuning: Tuning = HURRIED) -> Forecast:
     config = Config.load(rig.write_config())
-    with rig.equipment(config) as equipment:
-        return DryRun(config, equipment, pace).run(fetch_pages=True)
+    with rig.resources(config) as resources:
+        return DryRun(config, resources, tuning).run(fetch_pages=True)
 
 
 def held(rig: Rig) -> set[str]:
@@ -118,4 +118,4 @@ def test_a_removal_that_only_its_page_tells_of_is_said_too(rig: Rig, pypi: FakeP
     later = replace(HURRIED, wall_clock=lambda: time.time() + 40 * 86_400)
     told = forecast(rig, later)
     assert [each.project for each in told.removals] == ["suspect"]
-    assert rig.run(pace=later).removed == 1
+    assert rig.run(tuning=later).removed == 1

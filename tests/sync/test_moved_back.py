@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from bandersnatch.errors import SerialMovedBackError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -91,17 +91,17 @@ def test_a_removal_after_the_list_was_made_is_no_reason_to_refuse(rig: Rig, pypi
 
 
 @pytest.mark.parametrize("how", ["delete state and todo", "force a check"])
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
-def test_after_the_documented_recovery_the_mirror_follows(rig: Rig, pypi: FakePyPI, how: str, pace: Pace) -> None:
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+def test_after_the_documented_recovery_the_mirror_follows(rig: Rig, pypi: FakePyPI, how: str, tuning: Tuning) -> None:
     go_back(rig, pypi)
     if how == "force a check":
         assert rig.command("mirror", "--force-check").returncode == 0
     else:
         rig.resync()
-        assert rig.run(pace=pace).failures == []
+        assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
     pypi.add_file("foo", "3.0")
-    assert rig.run(pace=pace).failures == []
+    assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
 
 

@@ -116,7 +116,7 @@ def test_what_does_not_fit_into_memory_is_asked_for_again(
 
 def test_what_has_failed_is_not_looked_at_again_in_the_same_run(rig: Rig, pypi: FakePyPI) -> None:
     now = time.time()
-    rig.pace = replace(rig.pace, wall_clock=lambda: now)
+    rig.tuning = replace(rig.tuning, wall_clock=lambda: now)
     rig.run()
     for number in range(PROJECTS):
         pypi.add_file(f"project-{number}", "3.0")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from bandersnatch.errors import InterruptedRunError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.stop import StopFlag
 from tests.support.fakepypi import Call, FakePyPI, Reset, ShortBody, Status, WrongBytes
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
@@ -153,9 +153,9 @@ class MirrorMachine(RuleBasedStateMachine):
         self.rig.run()
         self.pypi.clear_faults()
 
-    @rule(pace=st.sampled_from([HURRIED, IN_PROCESSES]))
-    def let_runs_have_processes_or_not(self, pace: Pace) -> None:
-        self.rig.pace = pace
+    @rule(tuning=st.sampled_from([HURRIED, IN_PROCESSES]))
+    def let_runs_have_processes_or_not(self, tuning: Tuning) -> None:
+        self.rig.tuning = tuning
 
     @rule()
     def resync(self) -> None:

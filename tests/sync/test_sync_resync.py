@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.local_check import LITTLE_FILES
 from bandersnatch.storage.lock import run_lock
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
@@ -91,9 +91,11 @@ def test_resync_hashes_files_where_the_configuration_says_so(rig: Rig, pypi: Fak
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("what", ["", ".metadata"], ids=["file", "metadata"])
-def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: FakePyPI, what: str, pace: Pace) -> None:
+def test_only_what_fails_a_check_of_digests_costs_a_whole_page(
+    rig: Rig, pypi: FakePyPI, what: str, tuning: Tuning
+) -> None:
     file = pypi.add_file("rotten", "1.0")
     for name in ("fresh", "firm"):
         pypi.add_file(name, "1.0")
@@ -103,7 +105,7 @@ def test_only_what_fails_a_check_of_digests_costs_a_whole_page(rig: Rig, pypi: F
     spoil(stored)
     pypi.clear_requests()
     rig.resync()
-    assert rig.run(pace=pace, compare_method="hash").failures == []
+    assert rig.run(tuning=tuning, compare_method="hash").failures == []
     answered = [(request.path, request.status) for request in pypi.page_requests()]
     assert sorted(answered) == [
         ("/simple/firm/", 304), ("/simple/fresh/", 304), ("/simple/rotten/", 200), ("/simple/rotten/", 304),

@@ -188,7 +188,7 @@ def test_what_was_done_when_the_run_is_stopped_is_not_asked_for_again(rig: Rig, 
 
     pypi.fault("/simple/foo-17/", Call(stop_when_others_are_done, Stall()))
     with pytest.raises(InterruptedRunError):
-        rig.run(stop=stop, pace=replace(rig.pace, checkpoint_seconds=1_000.0))
+        rig.run(stop=stop, tuning=replace(rig.tuning, checkpoint_seconds=1_000.0))
     pypi.clear_faults()
     pypi.clear_requests()
     assert rig.run().failures == []

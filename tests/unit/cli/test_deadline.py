@@ -17,10 +17,10 @@ from bandersnatch.cli.invocation import Invocation
 from bandersnatch.operations.mirror import Mirror
 invocation = Invocation(logging.INFO)
 config = Config.load(Path(sys.argv[1]))
-with invocation.equipment(config) as equipment:
+with invocation.resources(config) as resources:
     (deadline,) = [thread for thread in threading.enumerate() if thread.name == "stop-deadline"]
     try:
-        Mirror(config, equipment).run()
+        Mirror(config, resources).run()
     finally:
         deadline.join()  # a busy disk, for which the end of a run waits longer than its deadline allows
 """

@@ -16,7 +16,7 @@ from msgspec import Struct
 from bandersnatch.config.config import Config
 from bandersnatch.main import main
 from bandersnatch.operations.mirror import Mirror
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -277,9 +277,9 @@ def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFix
     assert [part for part, line in zip(expected, lines, strict=True) if part not in line] == [], lines
 
 
-@pytest.mark.parametrize("pace", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 @pytest.mark.parametrize("name", GOOD)
-def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
+def test_what_the_run_selects(name: str, tuning: Tuning, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
     tell_the_world(pypi)
     # As an operator tries it out: another place, and another index.
     text = text_of(name).replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}")
@@ -292,8 +292,8 @@ def test_what_the_run_selects(name: str, pace: Pace, rig: Rig, pypi: FakePyPI, c
     conf.write_text(text, newline="")
     rig.directory.mkdir()
     config = Config.load(conf)
-    with rig.equipment(config) as equipment:
-        report = Mirror(config, equipment, pace).run()
+    with rig.resources(config) as resources:
+        report = Mirror(config, resources, tuning).run()
     assert report.failures == []
     packages = rig.web / "packages"
     files = {path.name for path in packages.rglob("*") if path.is_file() and path.suffix != ".metadata"}

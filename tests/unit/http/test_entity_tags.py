@@ -91,7 +91,7 @@ def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     pypi.add_file("foo", "2.0", kind="sdist")
     told = {name: value.format(serial=pypi.serial) for name, value in headers.items()}
     # Alone, the connection is one that was used before, on which such an answer is doubted for that alone.
-    pypi.fault("/simple/foo/", Status(304, headers=told), times=1 if rig.pace is IN_PROCESSES else 2)
+    pypi.fault("/simple/foo/", Status(304, headers=told), times=1 if rig.tuning is IN_PROCESSES else 2)
     pypi.clear_requests()
     caplog.set_level(logging.WARNING)
     assert rig.run().failures == []

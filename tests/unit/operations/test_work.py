@@ -2,13 +2,13 @@
 
 import pytest
 
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.workers.pool import workers_wanted
 from tests.support.fakepypi import Call, FakePyPI
 from tests.support.processes import children
 from tests.support.rig import Rig
 
-NEW = Pace().new_projects_for_processes
+NEW = Tuning().new_projects_for_processes
 
 
 @pytest.mark.skipif(workers_wanted(4) == 1, reason="with one core, there is always one worker")

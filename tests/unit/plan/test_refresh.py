@@ -29,7 +29,7 @@ class Clock:
 
     def __init__(self, rig: Rig) -> None:
         self.now = NOW
-        rig.pace = replace(rig.pace, wall_clock=lambda: self.now)
+        rig.tuning = replace(rig.tuning, wall_clock=lambda: self.now)
 
     def days_later(self, rig: Rig, days: float) -> list[str]:
         """Run after so many days; return which projects were asked for."""
@@ -41,7 +41,7 @@ class Clock:
 
 @pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
 def clock(rig: Rig, request: pytest.FixtureRequest) -> Clock:
-    rig.pace = request.param
+    rig.tuning = request.param
     return Clock(rig)
 
 

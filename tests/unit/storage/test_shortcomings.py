@@ -118,10 +118,10 @@ def test_parts_beside_their_place_need_no_hard_links(rig: Rig, pypi: FakePyPI, t
     assert not list(rig.directory.rglob("*.part"))
 
 
-@pytest.mark.parametrize("pace", ["in one thread", "in processes"])
+@pytest.mark.parametrize("tuning", ["in one thread", "in processes"])
 @pytest.mark.parametrize("code", ["ENAMETOOLONG", "EILSEQ"])
 def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
-    rig: Rig, pypi: FakePyPI, code: str, pace: str
+    rig: Rig, pypi: FakePyPI, code: str, tuning: str
 ) -> None:
     world(pypi)
     pypi.add_file("awkward", "1.0")
@@ -134,7 +134,7 @@ def test_name_that_the_filesystem_can_not_have_fails_its_project_alone(
     names = ("newfstatat", "openat", "renameat", "rename", "mkdir")
     with refusing_kernel(*(Refusal(name, number, is_awkward) for name in names)) as kernel:
         rig.start = kernel.start
-        if pace == "in one thread":
+        if tuning == "in one thread":
             result = rig.command("mirror")
             assert result.returncode == 1
             assert f"the filesystem does not allow this name: {os.strerror(number)}" in result.stderr

@@ -286,9 +286,9 @@ def verify_for(rig: Rig, ticks: int) -> VerifyReport:
 
     config = Config.load(rig.write_config())
     settings = VerifySettings(delete_unlisted=True, budget_seconds=ticks)
-    with rig.equipment(config) as made:
-        pace = replace(HURRIED, clock=clock)
-        return Verification(config, made, settings, lambda *_: None, pace).run()
+    with rig.resources(config) as made:
+        tuning = replace(HURRIED, clock=clock)
+        return Verification(config, made, settings, lambda *_: None, tuning).run()
 
 
 def test_a_small_budget_is_shared_so_that_both_the_search_and_the_projects_get_on(held: Rig) -> None:

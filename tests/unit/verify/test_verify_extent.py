@@ -147,8 +147,8 @@ def test_lock_is_honoured_but_by_dry_runs(held: Rig, pypi: FakePyPI) -> None:
 def verify_here(rig: Rig, settings: VerifySettings, workers: int = 4) -> VerifyReport:
     """Verify in this process, without the waits between attempts; with one request at a time, in a fixed order."""
     config = Config.load(rig.write_config(workers=str(workers)))
-    with rig.equipment(config) as equipment:
-        return Verification(config, equipment, settings, lambda *_: None, HURRIED).run()
+    with rig.resources(config) as resources:
+        return Verification(config, resources, settings, lambda *_: None, HURRIED).run()
 
 
 def test_index_that_is_down_ends_the_verification(held: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:

@@ -60,9 +60,9 @@ def verify(
 ) -> VerifyReport:
     """Verify in this process."""
     config = Config.load(rig.write_config(**options))
-    with rig.equipment(config, stop) as made:
-        equipment = replace(made, progress=progress)
-        return Verification(config, equipment, settings or VerifySettings(), lambda *_: None, HURRIED).run()
+    with rig.resources(config, stop) as made:
+        resources = replace(made, progress=progress)
+        return Verification(config, resources, settings or VerifySettings(), lambda *_: None, HURRIED).run()
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -354,7 +354,7 @@ def askers(pypi: FakePyPI) -> Counter[int | None]:
 @several_cores
 def test_five_thousand_files_of_one_project_keep_all_workers_busy(rig: Rig, pypi: FakePyPI) -> None:
     add_files(pypi, 5_000)
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert len(pypi.page_requests()) == 1
     by_process = askers(pypi)
     assert by_process.total() == 5_000
@@ -369,7 +369,7 @@ def test_five_thousand_files_of_one_project_keep_all_workers_busy(rig: Rig, pypi
 def test_each_file_of_a_project_is_asked_for_once_shared_out_or_not(rig: Rig, pypi: FakePyPI, extra: int) -> None:
     files = add_files(pypi, SHARED_FILES + extra)
     pypi.add_file("few", "1.0")
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert sorted(request.path for request in pypi.page_requests()) == ["/simple/few/", "/simple/many/"]
     asked = [request for request in pypi.file_requests() if request.path in {file.url_path for file in files}]
     assert len(asked) == len(files)
@@ -380,14 +380,14 @@ def test_each_file_of_a_project_is_asked_for_once_shared_out_or_not(rig: Rig, py
 def test_a_share_that_fails_is_one_failure_and_nothing_is_published(rig: Rig, pypi: FakePyPI) -> None:
     files = add_files(pypi, 3 * SHARED_FILES)
     pypi.fault(files[40].url_path, Status(503), times=None)
-    report = rig.run(pace=IN_PROCESSES)
+    report = rig.run(tuning=IN_PROCESSES)
     (failed,) = report.failures
     assert failed.project == "many"
     assert isinstance(failed.error, UpstreamUnavailableError)
     assert not (rig.web / "simple/many").exists()
     pypi.clear_faults()
     pypi.clear_requests()
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert [request.path for request in pypi.file_requests()] == [files[40].url_path]
     rig.assert_matches()
 
@@ -403,14 +403,14 @@ def test_a_worker_that_is_lost_in_the_middle_of_a_share_costs_no_file(rig: Rig, 
         os.kill(asker, signal.SIGKILL)
 
     pypi.fault(files[number].url_path, Call(kill_asker, Stall()))
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     rig.assert_matches()
     assert list(rig.directory.rglob("*.reserved")) == []
     with closing(Inventory(rig.directory / INVENTORY)) as inventory:
         inventory.open()
         assert inventory.all_unsettled() == []
     pypi.clear_requests()
-    rig.run(pace=IN_PROCESSES)
+    rig.run(tuning=IN_PROCESSES)
     assert pypi.file_requests() == []
 
 
@@ -421,10 +421,10 @@ def test_files_of_a_shared_out_project_that_were_half_written_are_known_to_be(ri
     large = pypi.add_file("many", "900.0", kind="sdist", size=2_000_000)
     pypi.fault(large.url_path, ShortBody(1_500_000))
     pypi.fault(large.url_path, Status(403), times=None)
-    assert len(rig.run(pace=IN_PROCESSES).failures) == 1
+    assert len(rig.run(tuning=IN_PROCESSES).failures) == 1
     pypi.clear_faults()
     pypi.clear_requests()
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     (request,) = pypi.file_requests()
     assert request.headers["Range"].startswith("bytes=")
     rig.assert_matches()

@@ -61,12 +61,12 @@ def test_a_project_that_ends_its_workers_fails_alone(rig: Rig, pypi: FakePyPI, n
     bad = [f"lethal-{each}" for each in range(number)]
     add_projects(pypi, *bad)
     poison(pypi, *bad)
-    failures = rig.run(pace=IN_PROCESSES).failures
+    failures = rig.run(tuning=IN_PROCESSES).failures
     assert sorted(failure.project for failure in failures) == bad
     assert all("ends before its time, also if it works on nothing else" in str(each.error) for each in failures)
     pypi.clear_faults()
     pypi.clear_requests()
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert sorted(request.path for request in pypi.page_requests()) == [f"/simple/{name}/" for name in bad]
     rig.assert_matches()
 
@@ -76,7 +76,7 @@ def test_a_project_that_may_have_ended_a_worker_is_not_tried_in_the_main_process
     bad = [f"lethal-{each}" for each in range(2 + SPARE_PROCESSES)]
     add_projects(pypi, *bad)
     poison(pypi, *bad)
-    failures = rig.run(pace=IN_PROCESSES).failures
+    failures = rig.run(tuning=IN_PROCESSES).failures
     assert set(bad) <= {failure.project for failure in failures}
     assert all(isinstance(failure.error, LethalProjectError) for failure in failures)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import InterruptedRunError, StorageError
-from bandersnatch.project.equipment import Pace
+from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Failure
@@ -113,20 +113,20 @@ def test_a_run_does_without_processes_that_can_not_be_started(
 
     add_projects(pypi)
     monkeypatch.setattr(os, "fork", refuse)
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert pypi.pages_for_others == 0
     reason = "[Errno 11] Resource temporarily unavailable"
     assert f"a worker process can't be started: {reason}; the run goes on without it" in caplog.messages
     rig.assert_matches()
 
 
-@pytest.mark.parametrize(("pace", "expected"), [(IN_PROCESSES, 2), (HURRIED, 0)])
+@pytest.mark.parametrize(("tuning", "expected"), [(IN_PROCESSES, 2), (HURRIED, 0)])
 def test_a_long_todo_list_has_processes_and_a_short_one_a_thread(
-    rig: Rig, pypi: FakePyPI, pace: Pace, expected: int
+    rig: Rig, pypi: FakePyPI, tuning: Tuning, expected: int
 ) -> None:
     there: list[int] = []
     pypi.fault(add_projects(pypi)[3].url_path, Call(lambda: there.append(len(workers()))))
-    rig.run(pace=pace)
+    rig.run(tuning=tuning)
     assert there == [expected]
     assert workers() == []
 
@@ -136,7 +136,7 @@ def test_a_long_todo_list_has_processes_and_a_short_one_a_thread(
 
 def test_the_mirror_is_the_same_in_processes(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
-    report = rig.run(pace=IN_PROCESSES)
+    report = rig.run(tuning=IN_PROCESSES)
     assert report.failures == []
     assert (report.files, report.size_bytes) == (len(files), sum(file.size for file in files))
     assert sorted(request.path for request in pypi.file_requests()) == sorted(file.url_path for file in files)
@@ -144,31 +144,31 @@ def test_the_mirror_is_the_same_in_processes(rig: Rig, pypi: FakePyPI) -> None:
     rig.assert_matches()
     before = rig.tree()
     rig.resync()
-    rig.run(pace=HURRIED)
+    rig.run(tuning=HURRIED)
     assert rig.tree() == before
 
 
 def test_a_mirror_is_kept_up_to_date_in_processes(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
-    rig.run(pace=IN_PROCESSES)
+    rig.run(tuning=IN_PROCESSES)
     pypi.remove_file("project-1", files[9].filename)
     pypi.add_file("project-2", "9.0", metadata_in_wheel=False)
     pypi.remove_project("project-3")
-    rig.run(pace=IN_PROCESSES)
+    rig.run(tuning=IN_PROCESSES)
     rig.assert_matches()
     stored(rig, files[0]).write_bytes(b"damaged")
     rig.resync()
-    rig.run(pace=IN_PROCESSES)
+    rig.run(tuning=IN_PROCESSES)
     rig.assert_matches()
 
 
 @pytest.mark.parametrize("fault", [Status(404), Status(503), Status(302, {"Location": "/x"}), WrongBytes()])
 def test_what_a_worker_does_not_get_is_fetched_all_the_same(rig: Rig, pypi: FakePyPI, fault: Fault) -> None:
     pypi.fault(add_projects(pypi)[0].url_path, fault)
-    report = rig.run(pace=IN_PROCESSES)
+    report = rig.run(tuning=IN_PROCESSES)
     assert len(report.failures) <= 1  # where another file's turn came first, and the host rested
     if report.failures:
-        rig.run(pace=IN_PROCESSES)
+        rig.run(tuning=IN_PROCESSES)
     rig.assert_matches()
 
 
@@ -176,14 +176,14 @@ def test_metadata_that_is_not_in_the_wheel_is_fetched(rig: Rig, pypi: FakePyPI) 
     for number in range(9):
         pypi.add_file("project", f"{number}.0", metadata_in_wheel=number % 2 == 0)
     pypi.fault(f"{pypi.files('project')[1].url_path}.metadata", Status(503))
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     rig.assert_matches()
 
 
 def test_all_that_workers_have_written_is_listed_once(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
     changes = rig.folder / "changes"
-    rig.run(pace=IN_PROCESSES, diff_file=str(changes))
+    rig.run(tuning=IN_PROCESSES, diff_file=str(changes))
     listed = changes.read_text().splitlines()
     assert sorted(set(listed)) == sorted(str(path) for path in rig.web.rglob("*") if path.is_file())
     assert all(listed.count(str(stored(rig, file))) == 1 for file in files)
@@ -222,7 +222,7 @@ def test_what_workers_log_is_written_by_the_main_process(rig: Rig, pypi: FakePyP
     files = [*add_projects(pypi), promise_metadata_that_there_is_not(pypi)]
     path = rig.folder / "log"
     with logging_with(TellsWhoWrites(path)):
-        assert rig.run(pace=IN_PROCESSES).failures == []
+        assert rig.run(tuning=IN_PROCESSES).failures == []
     lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
     assert {writer for writer, _, _ in lines} == {str(os.getpid())}
     assert {process for _, process, _ in lines} > {str(os.getpid())}
@@ -237,7 +237,7 @@ def test_what_the_main_process_has_yet_to_write_is_not_written_by_workers_too(ri
     path = rig.folder / "log"
     with closing(logging.FileHandler(path)) as target, logging_with(MemoryHandler(9999, logging.WARNING, target)):
         logging.getLogger("bandersnatch").info("before the fork")
-        rig.run(pace=IN_PROCESSES)
+        rig.run(tuning=IN_PROCESSES)
     assert path.read_text().count("before the fork") == 1
 
 
@@ -245,16 +245,16 @@ def test_what_the_main_process_has_yet_to_write_is_not_written_by_workers_too(ri
 def test_permissions_are_those_that_the_option_wants(rig: Rig, pypi: FakePyPI, manages: str, mode: int) -> None:
     files = add_projects(pypi)
     with umask(0o077):
-        rig.run(pace=IN_PROCESSES, storage_filesystem_manage_permissions=manages)
+        rig.run(tuning=IN_PROCESSES, storage_filesystem_manage_permissions=manages)
     assert {stat.S_IMODE(stored(rig, file).stat().st_mode) for file in files} == {mode}
 
 
 def test_the_reserve_is_kept(rig: Rig, pypi: FakePyPI) -> None:
     files = add_projects(pypi)
     with pytest.raises(StorageError, match="would not leave the reserve"):
-        rig.run(pace=IN_PROCESSES, reserve="1000000T")
+        rig.run(tuning=IN_PROCESSES, reserve="1000000T")
     assert not any(stored(rig, file).exists() for file in files)
-    rig.run(pace=IN_PROCESSES, reserve="1")
+    rig.run(tuning=IN_PROCESSES, reserve="1")
     rig.assert_matches()
 
 
@@ -390,7 +390,7 @@ def test_the_run_goes_on_without_workers_that_were_killed(rig: Rig, pypi: FakePy
     file = add_projects(pypi)[number]
     pypi.fault(file.url_path, Call(kill_workers, Stall()))
     changes = rig.folder / "changes"
-    assert rig.run(pace=IN_PROCESSES, diff_file=str(changes)).failures == []
+    assert rig.run(tuning=IN_PROCESSES, diff_file=str(changes)).failures == []
     rig.assert_matches()
     assert reserved(rig) == []
     assert {str(path) for path in rig.web.rglob("*") if path.is_file()} == set(changes.read_text().splitlines())
@@ -423,7 +423,7 @@ def test_a_worker_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_othe
             os.kill(pid, signal.SIGSTOP)
 
     pypi.fault("/packages/*", Call(hold_who_works))
-    assert rig.run(pace=IN_PROCESSES).failures == []
+    assert rig.run(tuning=IN_PROCESSES).failures == []
     assert held
     assert not any(Path(f"/proc/{pid}").exists() for pid in held), "one that is continued would write again"
     assert "a worker process is stopped; it is ended, and its work is done by others" in caplog.messages
@@ -472,11 +472,11 @@ def test_what_a_killed_worker_has_half_written_is_deleted(rig: Rig, pypi: FakePy
         thread = threading.Thread(target=hold_workers_and_stop)
         thread.start()
         with pytest.raises(InterruptedRunError):
-            rig.run(pace=IN_PROCESSES, stop=stop)
+            rig.run(tuning=IN_PROCESSES, stop=stop)
         thread.join()
     assert half_written(rig) == []
     rig.make_storage = FilesystemStorage
-    rig.run(pace=IN_PROCESSES)
+    rig.run(tuning=IN_PROCESSES)
     rig.assert_matches()
 
 
@@ -488,7 +488,7 @@ def test_what_a_worker_had_done_before_the_run_was_stopped_is_listed(rig: Rig, p
     pypi.fault("/packages/*", Call(lambda: is_over.wait(30)), Fault(), Fault(), Call(stop.set, Stall()))
     changes = rig.folder / "changes"
     with pytest.raises(InterruptedRunError):
-        rig.run(pace=IN_PROCESSES, stop=stop, diff_file=str(changes))
+        rig.run(tuning=IN_PROCESSES, stop=stop, diff_file=str(changes))
     is_over.set()
     files = {str(path) for path in (rig.web / "packages").rglob("*") if path.is_file()}
     assert files
@@ -501,7 +501,7 @@ def test_what_a_worker_had_done_before_the_run_was_stopped_is_listed(rig: Rig, p
 @pytest.fixture
 def many(rig: Rig, pypi: FakePyPI) -> Rig:
     """A mirror of so many projects that the command has worker processes."""
-    for number in range(Pace().projects_for_processes):
+    for number in range(Tuning().projects_for_processes):
         pypi.add_file(f"project-{number}", "1.0", kind="wheel" if number % 2 else "sdist")
     rig.options["timeout"] = "60"
     return rig

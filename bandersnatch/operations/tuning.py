@@ -1,19 +1,12 @@
-"""What a run works with, and at which pace."""
+"""The times and numbers of a run that are not options; tests have runs with others."""
 
 import time
 from collections.abc import Callable
 
 from msgspec import Struct
 
-from bandersnatch.progress import Progress
-from bandersnatch.stop import StopFlag
-from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.upstream.index import Upstream
 
-_LOOK_SECONDS = 0.01
-
-
-class Pace(Struct, frozen=True):
+class Tuning(Struct, frozen=True):
     """The times and numbers of a run that have no option."""
 
     projects_for_processes: int = 500
@@ -31,20 +24,3 @@ class Pace(Struct, frozen=True):
     """By what a budget is measured."""
     wall_clock: Callable[[], float] = time.time
     """By what it is told which projects were longest not looked at."""
-
-
-class Equipment(Struct, frozen=True):
-    """What a run works with: the index, the disk, the display, the flag that stops it."""
-
-    upstream: Upstream
-    storage: FilesystemStorage
-    progress: Progress
-    stop: StopFlag
-
-    def unwind(self, seconds: float) -> None:
-        """End the workers after an error, and leave nothing half-written; they have so many seconds to end by themselves."""
-        self.stop.set()
-        end = time.monotonic() + seconds
-        while self.storage.is_writing() and time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS)
-        self.storage.abandon()
