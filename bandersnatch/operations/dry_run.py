@@ -129,9 +129,7 @@ class DryRun:
         )
         context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
         delays = self._tuning.stale_delays_seconds
-        schedule = Schedule(
-            plan.todo, plan.todo, recheck=plan.recheck, may_remove=True, is_resync=plan.is_resync, stale_delays=delays
-        )
+        schedule = Schedule(plan, plan.todo, may_remove=True, stale_delays=delays)
         resources.progress.start(len(plan.todo))
         try:
             with worker_pool(context, config.http, resources.upstream.policy, 1, lambda _: None) as pool:

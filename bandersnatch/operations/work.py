@@ -198,15 +198,7 @@ class Work:
         may_remove: bool,
     ) -> None:
         delays = self._tuning.stale_delays_seconds
-        schedule = Schedule(
-            plan.todo,
-            projects,
-            recheck=plan.recheck,
-            may_remove=may_remove,
-            is_resync=plan.is_resync,
-            prepared=self._shrinking.take,
-            stale_delays=delays,
-        )
+        schedule = Schedule(plan, projects, may_remove=may_remove, prepared=self._shrinking.take, stale_delays=delays)
         self.report.untried += len(projects)
         for results in work(schedule):
             # One failure may end the run; what the others have come to is taken before.

@@ -6,31 +6,28 @@ from collections.abc import Callable, Iterable, Set
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job
 from bandersnatch.project.prepared import Prepared
-from bandersnatch.state.todo import TodoList
 from bandersnatch.upstream.expectations import Expectation
 
 
 class Schedule:
-    """Orders for projects of a todo list that are not yet given, by their serials. Times are those of ``time.monotonic``.
+    """Jobs for projects of a run's plan that are not yet given, by their serials. Times are those of ``time.monotonic``.
 
     ``prepared`` returns what was prepared for a project before.
     """
 
     def __init__(
         self,
-        todo: TodoList,
+        plan: RunPlan,
         projects: Iterable[NormalizedName],
         *,
-        recheck: bool,
         may_remove: bool = False,
-        is_resync: bool = False,
         prepared: Callable[[NormalizedName], Prepared | None] = lambda _: None,
         stale_delays: tuple[float, ...],
     ) -> None:
-        self._todo = todo
-        self._recheck, self._may_remove, self._is_resync = recheck, may_remove, is_resync
+        self._plan, self._todo, self._may_remove = plan, plan.todo, may_remove
         self._prepared, self._stale_delays = prepared, stale_delays
         self._waiting = deque(sorted(projects, key=self._serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
@@ -75,9 +72,9 @@ class Schedule:
         return Job(
             project=project,
             entry=self._todo[project],
-            recheck=self._recheck,
+            recheck=self._plan.recheck,
             is_last_attempt=self._stale_attempts.get(project, 0) == len(self._stale_delays),
             may_remove=self._may_remove,
-            is_resync=self._is_resync,
+            is_resync=self._plan.is_resync,
             prepared=self._prepared(project),
         )

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError, UpstreamUnavailableError
 from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
+from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job, Result
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import (
@@ -97,7 +98,7 @@ def failed(project: NormalizedName, error: Exception) -> Result:
 
 def schedule_of(*projects: str, expectation: Expectation = Expectation.CONTENT) -> Schedule:
     todo = TodoList(9, {named(project): TodoEntry(project, 1, expectation) for project in projects})
-    return Schedule(todo, todo, recheck=False, stale_delays=())
+    return Schedule(RunPlan(todo, recheck=False, is_new=True), todo, stale_delays=())
 
 
 def dispatcher_of(
@@ -201,7 +202,7 @@ def test_jobs_that_wait_can_be_withdrawn_but_for_some(inventory: Inventory) -> N
     executor = Held()
     expectations = [Expectation.CONTENT, Expectation.REMOVED, Expectation.LISTED, Expectation.CONTENT]
     entries = {named(f"foo-{number}"): TodoEntry("foo", number, each) for number, each in enumerate(expectations, 1)}
-    schedule = Schedule(TodoList(9, entries), entries, recheck=False, stale_delays=())
+    schedule = Schedule(RunPlan(TodoList(9, entries), recheck=False, is_new=True), entries, stale_delays=())
     withdrawn: list[int] = []
 
     def withdraw() -> None:

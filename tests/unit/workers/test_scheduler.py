@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
+from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.workers.scheduler import Schedule
@@ -16,7 +17,11 @@ DELAYS = (1.0, 2.0)
 
 def schedule(*, recheck: bool = False, stale_delays: tuple[float, ...] = DELAYS, **serials: int) -> Schedule:
     todo = todo_list(serials)
-    return Schedule(todo, todo, recheck=recheck, stale_delays=stale_delays)
+    return Schedule(plan_of(todo, recheck=recheck), todo, stale_delays=stale_delays)
+
+
+def plan_of(todo: TodoList, *, recheck: bool = False) -> RunPlan:
+    return RunPlan(todo, recheck=recheck, is_new=True)
 
 
 def todo_list(serials: dict[str, int]) -> TodoList:
@@ -38,13 +43,13 @@ def test_an_empty_schedule_gives_no_order() -> None:
 @pytest.mark.parametrize("may_remove", [False, True])
 def test_an_order_says_what_is_asked(recheck: bool, may_remove: bool) -> None:
     todo = TodoList(5, {SAMPLE: ENTRY})
-    jobs = Schedule(todo, [SAMPLE], recheck=recheck, may_remove=may_remove, stale_delays=DELAYS)
+    jobs = Schedule(plan_of(todo, recheck=recheck), [SAMPLE], may_remove=may_remove, stale_delays=DELAYS)
     job = Job(SAMPLE, ENTRY, recheck=recheck, is_last_attempt=False, may_remove=may_remove)
     assert jobs.next_job(0.0) == job
 
 
 def test_only_the_projects_asked_for_come() -> None:
-    jobs = Schedule(todo_list({"a": 1, "b": 2, "c": 3}), [named("c"), named("a")], recheck=False, stale_delays=DELAYS)
+    jobs = Schedule(plan_of(todo_list({"a": 1, "b": 2, "c": 3})), [named("c"), named("a")], stale_delays=DELAYS)
     assert [next_project(jobs, 0.0) for _ in range(3)] == ["a", "c", None]
 
 
@@ -124,7 +129,7 @@ def test_every_project_is_given_once_and_once_more_for_each_time_it_was_stale(
     serials: dict[str, int], staleness: list[bool]
 ) -> None:
     todo = todo_list(serials)
-    jobs = Schedule(todo, todo, recheck=False, stale_delays=DELAYS)
+    jobs = Schedule(plan_of(todo), todo, stale_delays=DELAYS)
     now, given_orders, postponed = 0.0, 0, 0
     stale = iter(staleness)
     while not jobs.is_empty():
