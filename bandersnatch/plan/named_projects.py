@@ -67,7 +67,7 @@ def _look_up(documents: Documents, name: NormalizedName) -> Steps[ListedProject 
     except NotFoundError:
         return None
     display_name = parse_display_name(body)
-    is_believed = serial > 0 and documents.journal_end.reaches(serial)
+    is_believed = serial > 0 and (yield from documents.reaches(serial))
     return ListedProject(
         display_name if parse_project_name(display_name) == name else name, serial if is_believed else 0
     )

@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, shown
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.http.request import NOT_MODIFIED, Request, Steps
+from bandersnatch.http.request import NOT_MODIFIED, Aside, Request, Steps
 from bandersnatch.logs import warn_once
 from bandersnatch.model import (
     ProjectPage,
@@ -68,9 +68,19 @@ class Documents(Struct, frozen=True):
         headers = {"Accept": SIMPLE_JSON}
         if etag is not None:
             headers["If-None-Match"] = etag
-        receiver = Document(partial(self._read_page, project, etag), MAX_PAGE_BYTES)
-        fetched: FetchedPage = yield Request(f"{self.base_url}/simple/{project}/", receiver, headers, project)
-        return fetched
+        url = f"{self.base_url}/simple/{project}/"
+        receiver = Document(partial(_read_page, project, etag), MAX_PAGE_BYTES)
+        fetched: tuple[FetchedPage, int] = yield Request(url, receiver, headers, project)
+        page, highest = fetched
+        if not (yield from self.reaches(highest)):
+            raise AheadOfJournalError(url, highest)
+        return page
+
+    def reaches(self, serial: int) -> Steps[bool]:
+        """Find out whether the journal reaches a serial; where upstream must be asked, other requests go on meanwhile."""
+        if self.journal_end.must_ask(serial):
+            return bool((yield Aside(partial(self.journal_end.reaches, serial))))
+        return self.journal_end.reaches(serial)
 
     def legacy_json(self, project: NormalizedName) -> Steps[tuple[bytes, int]]:
         """Ask for the legacy JSON of a project, and its serial.
@@ -108,20 +118,6 @@ class Documents(Struct, frozen=True):
         found: bytes = yield Request(f"{file_url}.metadata", Document(read, MAX_METADATA_BYTES), {}, project)
         return found
 
-    def _read_page(self, project: NormalizedName, etag: str | None, answer: Answer) -> FetchedPage:
-        header_serial = _serial_header(answer)
-        if header_serial is not None and not self.journal_end.reaches(header_serial):
-            raise AheadOfJournalError(answer.url, header_serial)
-        if answer.status == NOT_MODIFIED:
-            if etag is None:
-                raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
-            return FetchedPage(None, header_serial, answer.headers.get("ETag", etag))
-        page = read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
-        if page.serial is not None and not self.journal_end.reaches(page.serial):
-            raise AheadOfJournalError(answer.url, page.serial)
-        serial = page.serial if page.serial is not None else header_serial
-        return FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
-
 
 def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     """Return what ``parse`` makes of an answer that is JSON, whatever type it is said to be of.
@@ -142,6 +138,19 @@ def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     host = urlsplit(answer.url).netloc
     warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is accepted anyway", host, said)
     return parsed
+
+
+def _read_page(project: NormalizedName, etag: str | None, answer: Answer) -> tuple[FetchedPage, int]:
+    """Return the page, and the highest of the serials that the answer tells."""
+    header_serial = _serial_header(answer)
+    if answer.status == NOT_MODIFIED:
+        if etag is None:
+            raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
+        return FetchedPage(None, header_serial, answer.headers.get("ETag", etag)), header_serial or 0
+    page = read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
+    serial = page.serial if page.serial is not None else header_serial
+    fetched = FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
+    return fetched, max(header_serial or 0, page.serial or 0)
 
 
 def _serial_header(answer: Answer) -> int | None:

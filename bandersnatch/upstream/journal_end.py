@@ -52,6 +52,10 @@ class JournalEnd:
         """
         return serial if self._index_serial is None else min(serial, self._index_serial)
 
+    def must_ask(self, serial: int) -> bool:
+        """Whether ``reaches`` would ask upstream, and so take a while."""
+        return self._newest is not None and serial > self._newest and self._can_ask
+
     def reaches(self, serial: int) -> bool:
         """Whether the journal reaches this serial; true if nothing is known about the journal.
 

@@ -229,6 +229,21 @@ def test_workers_of_one_process_never_give_a_record_the_same_name(pypi: FakePyPI
     assert len(names) == 2
 
 
+def test_while_the_journal_is_asked_other_projects_go_on(pypi: FakePyPI, context: JobContext) -> None:
+    for name in ("foo", "bar"):
+        pypi.add_file(name, "1.0")
+    context.documents.journal_end.learn(pypi.project_serial("foo"))
+    silence = threading.Event()
+    stall = Stall(silence)
+    pypi.fault("/pypi", stall)
+    with pool_of(context, pypi, 1) as pool:
+        ahead = pool.submit(work_on_project, make_job(pypi, "bar"))
+        assert stall.started.wait(30)
+        assert isinstance(pool.submit(work_on_project, make_job(pypi, "foo")).result(timeout=30).outcome, Settled)
+        silence.set()
+        assert isinstance(ahead.result(timeout=30).outcome, Settled)
+
+
 def test_a_project_is_worked_on(rig: Rig, pypi: FakePyPI, stand: Stand) -> None:
     pypi.add_file("foo", "1.0")
     stand.give((work_on_project, make_job(pypi, "foo")))
