@@ -160,12 +160,12 @@ class Work:
             self._storage,
             check_digests=check_digests,
             is_stopped=self._is_ending,
-            received=self._progress.received,
         )
         context = replace(
             context,
             chooser=replace(context.chooser, keeps_held=plan.keeps_held),
             publisher=replace(context.publisher, notes_etags=self.notes_etags),
+            received=self._progress.received,
         )
         take_up = partial(take_up_lost, self._storage, self._inventory)
         return worker_pool(context, self._config.http, self._upstream.policy, workers, take_up)

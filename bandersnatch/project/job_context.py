@@ -32,7 +32,7 @@ class JobContext(Struct, frozen=True):
     removals: RemovalPolicy
     reserve_bytes: int
     is_stopped: Callable[[], bool]
-    received: Callable[[int], None]
+    received: Callable[[int], None] = lambda _: None
     workers: int = 1
     reservation: Reservation | None = None
 
@@ -44,7 +44,6 @@ def build_context(
     *,
     check_digests: bool,
     is_stopped: Callable[[], bool],
-    received: Callable[[int], None] = lambda _: None,
 ) -> JobContext:
     """Return what jobs work with, as the configuration wants it."""
     removals = RemovalPolicy.of(config.removals)
@@ -59,5 +58,4 @@ def build_context(
         removals=removals,
         reserve_bytes=config.disk.reserve_bytes,
         is_stopped=is_stopped,
-        received=received,
     )

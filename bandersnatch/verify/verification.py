@@ -187,10 +187,10 @@ class Verification:
             self._storage,
             check_digests=self._settings.check_digests,
             is_stopped=self._is_over,
-            received=self._resources.progress.received,
         )
         notes_etags = self._config.filters == NO_FILTERS  # pages may have what the next run's filters drop
-        context = replace(context, publisher=replace(context.publisher, notes_etags=notes_etags))
+        publisher = replace(context.publisher, notes_etags=notes_etags)
+        context = replace(context, publisher=publisher, received=self._resources.progress.received)
         jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
         recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
         inspect = partial(inspect_project, repairs=not self._settings.dry_run)

@@ -88,10 +88,13 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
     config = Config.load(path)
     with closing(make_conversation()) as conversation:
         upstream = Upstream(conversation, pypi.url, lambda _: False)
-        context = build_context(
-            config, upstream.documents, storage, check_digests=False, is_stopped=is_stopped, received=progress.received
+        context = build_context(config, upstream.documents, storage, check_digests=False, is_stopped=is_stopped)
+        yield Bench(
+            pypi,
+            Syncing(upstream, replace(context, reserve_bytes=reserve, received=progress.received)),
+            storage,
+            progress,
         )
-        yield Bench(pypi, Syncing(upstream, replace(context, reserve_bytes=reserve)), storage, progress)
 
 
 def large(pypi: FakePyPI) -> UploadedFile:
