@@ -37,9 +37,9 @@ SLOW_MODULES = {
     "test_refresh",
     "test_requirement_files",
     "test_run_plan_without_xmlrpc",
-    "test_selection_changes",
     "test_shortcomings",
     "test_signals",
+    "test_takeover_changes",
 }
 LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
 """Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""

@@ -19,7 +19,7 @@ from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.plan.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
 from bandersnatch.plan.removals import RemovalPolicy, Totals
 from bandersnatch.plan.run_plan import RunPlan
-from bandersnatch.plan.selection_changes import SelectionChanges, reasons
+from bandersnatch.plan.takeover_changes import TakeoverChanges, reasons
 from bandersnatch.project.completion import selected_otherwise
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.package import failure, plan_project
@@ -47,7 +47,7 @@ class DryRun:
         self._must_check_all = must_check_all
         self._policy = RemovalPolicy.of(config.removals)
         self._more_files = self._new_projects = 0
-        self._selection = SelectionChanges()
+        self._selection = TakeoverChanges()
 
     def run(self, *, fetch_pages: bool, may_be_new: bool = False) -> Forecast:
         """Return what a run would do now; with ``may_be_new`` the mirror's directory need not exist.

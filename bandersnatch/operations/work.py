@@ -32,7 +32,7 @@ from bandersnatch.operations.tuning import Tuning
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.removals import RemovalPolicy, Removals
 from bandersnatch.plan.run_plan import RunPlan
-from bandersnatch.plan.selection_changes import SelectionChanges
+from bandersnatch.plan.takeover_changes import TakeoverChanges
 from bandersnatch.project.job import Result
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.package import failure as failed_with
@@ -77,7 +77,7 @@ class Work:
         self.notes_etags = True
         """Whether the next request for each page that is published may be conditional."""
         self.report = Report()
-        self.selection = SelectionChanges()
+        self.selection = TakeoverChanges()
         self._failures = Failures(config, inventory, self.report, are_named=policy.are_named)
         self._removing = RemovalWork(config, resources, inventory, policy)
         self._recorder = Recorder(self._storage, inventory, Remover(self._storage, inventory, config.pages))

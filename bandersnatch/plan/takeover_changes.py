@@ -15,7 +15,7 @@ DIFFERENCES = {
 """The filters that differ most, in words. docs/moving-in.md has all of them."""
 
 
-class SelectionChanges(Struct):
+class TakeoverChanges(Struct):
     """The numbers of files by project: those in the tree that filters drop, and those it lacks that filters keep."""
 
     dropped: dict[NormalizedName, int] = field(default_factory=dict)
