@@ -1,4 +1,4 @@
-"""The exit statuses of all commands, and what they mean."""
+"""The exit statuses of all commands, and what they mean; ``main`` in ``cli/app.py`` turns errors into them."""
 
 DONE, SOME_FAILED, BAD_USAGE, LOCK_HELD, STOPPED, REMOVALS_WITHHELD, REPAIRED = range(7)
 SIGNAL_BASE = 128
