@@ -156,7 +156,8 @@ class Preparation:
         required = RequiredAge(self._project, self._entry, self._job.is_last_attempt, self._job.is_resync)
         if required.is_from_before_removal(serial):
             return Gone(self._project)
-        return fetched if required.is_met(serial, self._believed_serial(), fetched.serial) else unchanged
+        believed = yield from self._believed_serial()
+        return fetched if required.is_met(serial, believed, fetched.serial) else unchanged
 
     def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
         """Return the page with the sizes that only the held page tells, which has them of files that were checked."""
@@ -198,11 +199,10 @@ class Preparation:
             logger.warning("%s: %d more files are left out", self._project, len(errors) - MOST_TOLD)
         return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
 
-    def _believed_serial(self) -> int:
-        """Return the serial of the held page, or 0 if upstream's journal does not bear it out."""
-        if self._record is None or not self._context.documents.journal_end.reaches(self._record.serial):
-            return 0
-        return self._record.serial
+    def _believed_serial(self) -> Steps[int]:
+        """Find out the serial of the held page; 0 if upstream's journal does not bear it out."""
+        serial = self._record.serial if self._record is not None else 0
+        return serial if (yield from self._context.documents.reaches(serial)) else 0
 
     def _settle_quarantined(self, serial: int | None) -> Outcome:
         """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""
