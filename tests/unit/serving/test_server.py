@@ -203,8 +203,9 @@ def test_address_in_use_is_an_error() -> None:
         pass
 
 
-def test_address_that_is_none_is_an_error() -> None:
-    with pytest.raises(UsageError, match=r"--bind 1\.2\.3\.4\.5"), listening("1.2.3.4.5", 0):
+@pytest.mark.parametrize("host", ["1.2.3.4.5", "", "n" * 100])
+def test_address_that_is_none_is_an_error(host: str) -> None:
+    with pytest.raises(UsageError, match=f"--bind {host}: "), listening(host, 0):
         pass
 
 
