@@ -20,7 +20,7 @@ from bandersnatch.plan.forecast import FileCount, Forecast, PlannedRemoval, Plan
 from bandersnatch.plan.removals import RemovalPolicy, Totals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.takeover_changes import TakeoverChanges, reasons
-from bandersnatch.project.completion import selected_otherwise
+from bandersnatch.project.completion import count_filter_changes
 from bandersnatch.project.job_context import build_context
 from bandersnatch.project.package import failure, plan_project
 from bandersnatch.project.preparation import dropped_files
@@ -178,7 +178,7 @@ class DryRun:
 
     def _add_planned(self, forecast: Forecast, planned: Prepared, removing: RemovalWork) -> None:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
-        changes = selected_otherwise(planned, self._config.filters, self._config.pages)
+        changes = count_filter_changes(planned, self._config.filters, self._config.pages)
         self._selection.note(page.name, dropped=changes[0], added=changes[1])
         fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
         held_paths = planned.held.paths if planned.held is not None else set()

@@ -1,4 +1,4 @@
 """The work on one project: page, plan, reserve, files, publish, record.
 
-``Package`` is that work from beginning to end; the other modules are its steps.
+``Package`` does all of it; the other modules are its parts.
 """

@@ -1,4 +1,4 @@
-"""The end of the work on one project, whose files are all in place: its page is published, and that is its outcome."""
+"""The last part of the work on a project: with all files in place, its page is published and its outcome made."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
 
 
 def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobContext) -> Steps[Result]:
-    """Publish a project's page; ``synced`` has, by name, what was done for each file that needed work.
+    """Publish a project's page; ``synced`` has, by file name, what was done for each file that needed work.
 
     Raises:
         UpstreamError: the legacy JSON could not be fetched, or is older than required.
@@ -28,7 +28,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
     page, plan, held = prepared.wanted.page, prepared.plan, prepared.held
     held_paths = frozenset(held.paths) if held is not None else frozenset()
     deletions = context.removals.deletions(plan.deletions, held_paths, prepared.wanted.filtered_out)
-    filtered, added = selected_otherwise(prepared, context.chooser.filters, context.pages)
+    filtered, added = count_filter_changes(prepared, context.chooser.filters, context.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     lost_metadata = {name for name, file in synced.items() if not file.has_metadata}
     publication = Publication(
@@ -57,7 +57,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
 
 
 def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson | None]:
-    """Return the legacy JSON that belongs to the page, or None where the mirror has no such documents.
+    """Return the legacy JSON that belongs to the page, or None if the mirror publishes none.
 
     Raises:
         UpstreamError: it could not be fetched, or is older than required.
@@ -73,12 +73,13 @@ def _publish(publication: Publication, context: JobContext) -> Steps[tuple[bool,
     publish = partial(context.publisher.publish, publication)
     if context.pages.digest_name == "sha256":
         return publish()
-    published: tuple[bool, HeldProject] = yield Aside(publish)  # which hashes all new files once more
+    # Other digests than SHA-256 are computed here: each new file is read and hashed once more.
+    published: tuple[bool, HeldProject] = yield Aside(publish)
     return published
 
 
-def selected_otherwise(prepared: Prepared, filters: Filters, pages: PagesConfig) -> tuple[int, int]:
-    """Return how many files that are held filters drop, and how many they keep that a held page of this serial lacks."""
+def count_filter_changes(prepared: Prepared, filters: Filters, pages: PagesConfig) -> tuple[int, int]:
+    """Return how many held files the filters drop, and how many files they add to a page of the same serial."""
     held, page = prepared.held, prepared.wanted.page
     if held is None or not filters.shape_pages or not pages.release_files:
         return 0, 0

@@ -1,4 +1,4 @@
-"""Puts the core metadata of a file beside it: from the wheel itself, or as upstream has it (PEP 658)."""
+"""Puts the core metadata of a file beside it: taken from the wheel itself, or fetched from upstream (PEP 658)."""
 
 import hashlib
 import logging
@@ -21,17 +21,18 @@ logger = logging.getLogger(__name__)
 def sync_core_metadata(
     task: FileTask, content: bytes | None, project: NormalizedName, context: JobContext
 ) -> Steps[bool]:
-    """Put a file's core metadata in place; return False where upstream has none in spite of what its page says.
+    """Put a file's core metadata in place; return False if upstream's page promises it, but upstream does not have it.
 
-    The wheel that lies here has it, most of the time: that saves a request for each wheel. ``content`` is what the file
-    holds, where that is known.
+    Most wheels contain what upstream serves as their metadata, which saves a request for each of them. ``content`` is the
+    content of the file, if it is in memory.
 
     Raises:
-        UpstreamError, IntegrityError: upstream's could not be fetched, or is wrong.
+        UpstreamError, IntegrityError: the metadata could not be fetched, or is wrong.
         StorageError: the disk refused.
     """
     expected, storage = task.file.core_metadata_sha256, context.storage
     assert expected is not None, "a task wants core metadata only where the page advertises it"
+    # Beside a file that was just fetched there is hardly ever metadata, so a wheel in memory is read first.
     if (content is None and _is_there(task, storage)) or _take_from_wheel(task, content, storage):
         return True
     kept_at = metadata_path(task.path)
@@ -46,13 +47,13 @@ def sync_core_metadata(
 
 
 def _is_there(task: FileTask, storage: FilesystemStorage) -> bool:
-    """Whether a file's core metadata is in place, and is what upstream's page promises."""
+    """Whether a file's core metadata is in place and has the digest on upstream's page."""
     kept = storage.read(metadata_path(task.path))
     return kept is not None and hashlib.sha256(kept).hexdigest() == task.file.core_metadata_sha256
 
 
 def _take_from_wheel(task: FileTask, content: bytes | None, storage: FilesystemStorage) -> bool:
-    """Put the core metadata of a wheel in place; return whether the wheel has what upstream's page promises."""
+    """Put the core metadata in a wheel in place; return False if there is none with the digest on upstream's page."""
     expected, metadata = task.file.core_metadata_sha256, None
     if not task.file.filename.endswith(".whl"):
         return False

@@ -1,7 +1,7 @@
-"""How large a file may grow while it comes: as large as its page says, or, where it says nothing, as the disk has room for.
+"""Limits the size of a file while it arrives: to the size on its page or, if there is none, to what the disk has room for.
 
-A file of unknown size holds room step by step. One that does not end so fails its project, and neither eats into the reserve
-nor fills the disk, which would stop the run.
+For a file of unknown size, disk space is reserved step by step. So an endless file fails its project only: it does not use
+up the reserve or fill the disk, which would stop the run.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,19 +14,19 @@ from bandersnatch.storage.filesystem import FilesystemStorage
 
 STEP_BYTES = 1024 * 1024
 MAX_UNKNOWN_BYTES = 16 * 1024**3
-"""No file of PyPI is nearly as large."""
+"""No file on PyPI is nearly as large."""
 
 
 @contextmanager
 def room_to_grow(
     storage: FilesystemStorage, task: FileTask, url: str, reserve_bytes: int
 ) -> Iterator[Callable[[int], None]]:
-    """Hold room for a file while it comes, and yield what is to be told its size before that is written.
+    """Reserve disk space for a file while it arrives; yield a function to call with its new size before each write.
 
     Raises:
-        StorageError: there is no room for it from the beginning.
-        IntegrityError: the file is larger than its page says.
-        OversizedFileError: a file of unknown size becomes larger than there is room for.
+        StorageError: there is no room for the file.
+        IntegrityError: by that function: the file is larger than its page says.
+        OversizedFileError: by that function: a file of unknown size grows larger than there is room for.
     """
     whole_size = task.file.size
     held_bytes = STEP_BYTES if whole_size is None else whole_size
@@ -42,12 +42,13 @@ def room_to_grow(
             if size > MAX_UNKNOWN_BYTES:
                 raise OversizedFileError(url, f"more than {size_of(MAX_UNKNOWN_BYTES)} came")
             held_bytes = size + STEP_BYTES
-            held.close()  # what has come takes its room by itself
+            held.close()  # what has arrived is on the disk now, and no longer needs a reservation
             try:
+                # With a reserve of 0, `room_for` would not look at the disk at all.
                 held.enter_context(storage.room_for(task.path, STEP_BYTES, max(reserve_bytes, 1)))
             except StorageError as error:
                 if isinstance(error.cause, OSError):
-                    raise
+                    raise  # the filesystem itself failed, which is not the file's fault
                 room = f"leave the reserve of {size_of(reserve_bytes)}" if reserve_bytes else "fit on the disk"
                 raise OversizedFileError(url, f"{size_of(size)} came, and more would not {room}") from error
 

@@ -1,4 +1,4 @@
-"""Brings one distribution file and its core metadata onto the disk: whole and checked, or not at all."""
+"""Puts distribution files and their core metadata in place: each one whole and checked, or not at all."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +30,13 @@ from bandersnatch.storage.layout import StoredPath
 logger = logging.getLogger(__name__)
 
 RESUME_MIN_BYTES = 1024 * 1024
-"""Below that, to note where a download stands costs more than to begin it anew."""
-ASIDE_BYTES = 256 * 1024
-"""From that on, to hash a file takes longer than to have it done in a thread."""
-FILES_TOGETHER = 16
-"""So many files of a project are worked on at the same time, more than may be in flight for most configurations."""
-FILES_IN_VAIN = 5
-"""When so many files in a row could not be had, the others of the project are left for the next run."""
+"""For a smaller file, recording what is needed to resume it costs more than fetching it again."""
+THREAD_HASH_BYTES = 256 * 1024
+"""Hashing a file of at least this size takes longer than passing the work to a thread."""
+CONCURRENT_FILES = 16
+"""How many files of a project are worked on at a time: in most configurations, more than may be in flight."""
+MAX_FAILED_IN_A_ROW = 5
+"""After so many unavailable files in a row, the other files of the project are left for the next run."""
 
 
 class SyncedFile(Struct, frozen=True):
@@ -48,9 +48,9 @@ class SyncedFile(Struct, frozen=True):
 
 
 class ProjectFiles:
-    """The work on several files of one project, for which nothing else is done at the same time.
+    """The work on several files of one project.
 
-    ``partials`` are the ETags of the half-written files among them; what is to be resumed later is added.
+    ``partials`` are the ETags of the half-written files among them; a download that may be resumed later adds its own.
     """
 
     def __init__(self, project: NormalizedName, context: JobContext, partials: Mapping[StoredPath, str]) -> None:
@@ -58,43 +58,44 @@ class ProjectFiles:
         self._project, self._context = project, context
         self._synced: dict[str, SyncedFile] = {}
         self._error: Exception | None = None
-        self._in_vain = 0
+        self._failed_in_a_row = 0
 
     def sync(self, tasks: Sequence[FileTask]) -> Steps[dict[str, SyncedFile]]:
-        """Do the work of all tasks; return what was done, by the names of the files.
+        """Do the work of all tasks; return what was done, by file name.
 
         Raises:
-            UpstreamError, IntegrityError, StorageError: what befell the first file that could not be brought here. The
-                others were worked on first, as far as that made sense.
+            UpstreamError, IntegrityError, StorageError: the error of the first file that failed. It is raised after the
+                work on the others, so that the next run has less to do.
             InterruptedRunError: the run was asked to stop.
         """
         left = iter(tasks)
         if len(tasks) == 1:
             yield from self._sync_all(left)
         else:
-            yield Together(tuple(self._sync_all(left) for _ in range(min(len(tasks), FILES_TOGETHER))))
+            yield Together(tuple(self._sync_all(left) for _ in range(min(len(tasks), CONCURRENT_FILES))))
         if self._error is not None:
             raise self._error
         return self._synced
 
     def _sync_all(self, left: Iterator[FileTask]) -> Steps[None]:
-        """Work on one file after the other until none is left."""
+        """Work on one file after the other. Several of these loops run at the same time and share ``left``."""
         for task in left:
-            if isinstance(self._error, MirrorError) and (self._error.stops_run or self._in_vain >= FILES_IN_VAIN):
-                return  # nothing can be written any more, or had
+            is_over = self._failed_in_a_row >= MAX_FAILED_IN_A_ROW
+            if isinstance(self._error, MirrorError) and (self._error.stops_run or is_over):
+                return  # the disk is full or broken, or upstream has none of the files
             try:
                 self._synced[task.file.filename] = yield from self._sync_one(task)
-            except Exception as error:  # noqa: BLE001 - it is raised when the last file has ended
+            except Exception as error:  # noqa: BLE001 - it is raised after the work on the other files
                 self._error = self._error or error
-                self._in_vain = self._in_vain + 1 if isinstance(error, UpstreamUnavailableError) else 0
+                self._failed_in_a_row = self._failed_in_a_row + 1 if isinstance(error, UpstreamUnavailableError) else 0
             else:
-                self._in_vain = 0
+                self._failed_in_a_row = 0
 
     def _sync_one(self, task: FileTask) -> Steps[SyncedFile]:
         """Do the work of one task.
 
         Raises:
-            IntegrityError: upstream sends other bytes than its page promises, twice.
+            IntegrityError: upstream sent other bytes than its page promises, twice.
             UpstreamError: the file could not be fetched.
             StorageError: the disk refused.
             InterruptedRunError: the run was asked to stop.
@@ -114,12 +115,13 @@ class ProjectFiles:
         return SyncedFile(self._size_of(task) if was_fetched else 0, was_fetched, has_metadata)
 
     def _is_right(self, task: FileTask) -> Steps[bool]:
-        """Whether a file is in place, perhaps since it was finished after the plan was made."""
+        """Whether a file is in place and right."""
         storage = self._context.storage
         if task.work is FileWork.FETCH:
+            # The plan may be older than the file: a worker that was lost, or another project, may have fetched it.
             stored = storage.stat(task.path)
             is_there = stored is not None and task.file.size == stored.size
-            if (yield from self._take_finished(task)):
+            if (yield from self._recover_finished(task)):
                 return True
             return is_there and (yield from digest_of(task, self._context)) == task.file.sha256
         is_right: bool = (yield from digest_of(task, self._context)) == task.file.sha256
@@ -127,8 +129,8 @@ class ProjectFiles:
             logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)
         return is_right
 
-    def _take_finished(self, task: FileTask) -> Steps[bool]:
-        """Put a file in place that a run had written to its end before it was killed; return whether there was one."""
+    def _recover_finished(self, task: FileTask) -> Steps[bool]:
+        """Put a file in place that an earlier run wrote completely before it was killed; return whether there was one."""
         written, size = self._context.storage.partial_size(task.path), task.file.size
         if written == 0 or size not in (written, None):
             return False
@@ -144,9 +146,9 @@ class ProjectFiles:
             writer.expect(task.file.url, task.file.size, task.file.sha256)
 
     def _fetch(self, task: FileTask) -> Steps[bytes | None]:
-        """Fetch a file from the first of its places that has it right.
+        """Fetch a file from the first of its sources that has the right one.
 
-        What a small file holds is returned, and need not be read again.
+        The content of a small file is returned, so that its metadata can be read from memory.
         """
         *others, last = self._context.sources.urls(task.file.url)
         content: bytes | None
@@ -164,13 +166,13 @@ class ProjectFiles:
         return Request(url, FileReceiver(url, task, self._context, self), subject=self._project)
 
     def note_partial(self, path: StoredPath, etag: str) -> None:
-        """Note of which document the half-written file of that path is a part, before anything of it is written."""
+        """Record the ETag of a document before the first part of it is written, so that it can be resumed after a crash."""
         if self._context.reservation is not None:
             self._context.reservation.note_partial(self._project, path, etag)
         self.partials[path] = etag
 
     def _size_of(self, task: FileTask) -> int:
-        """Return how large a file is that has come."""
+        """Return the size of a fetched file."""
         if task.file.size is not None:
             return task.file.size
         stored = self._context.storage.stat(task.path)
@@ -180,12 +182,14 @@ class ProjectFiles:
 def digest_of(task: FileTask, context: JobContext) -> Steps[str]:
     """Return the SHA-256 of a stored file."""
     compute = partial(context.storage.digest, task.path, "sha256", context.is_stopped)
-    digest: str = compute() if task.file.size is not None and task.file.size < ASIDE_BYTES else (yield Aside(compute))
+    digest: str = (
+        compute() if task.file.size is not None and task.file.size < THREAD_HASH_BYTES else (yield Aside(compute))
+    )
     return digest
 
 
 class Resume(Struct, frozen=True):
-    """From where a broken-off download is to go on, and the ETag and size of the document that it was."""
+    """Where to resume an interrupted download, and the ETag and size of its document."""
 
     offset: int
     etag: str
@@ -198,42 +202,44 @@ class Resume(Struct, frozen=True):
 
 
 class FileReceiver(Receiver[bytes | None]):
-    """Writes a file as it comes; it is published when it is whole and right. A small one returns what it holds."""
+    """Writes a file as it arrives; publishes it when it is whole and right. The result of a small file is its content."""
 
-    accepts_compressed = False
+    accepts_compressed = False  # offsets for Range and the promised size are those of the file as it is
     can_resume = True
 
     def __init__(self, url: str, task: FileTask, context: JobContext, files: ProjectFiles) -> None:
         self._url, self._task, self._context, self._files = url, task, context, files
         size = task.file.size
         self._is_resumable = size is not None and size >= RESUME_MIN_BYTES
-        self._is_little = size is not None and size < RESUME_MIN_BYTES
+        self._is_small = size is not None and size < RESUME_MIN_BYTES
         self._resume: Resume | None = None
-        self._begins_anew = False
-        """Whether what is there may be wrong, so that it is not resumed."""
+        self._starts_over = False
+        """Whether the half-written file may be wrong, so that it must not be resumed."""
         self._opened = ExitStack()
         self._pieces: list[bytes] = []
 
     def headers(self) -> Mapping[str, str]:
-        """Hold room for the file; ask for the rest, where an earlier attempt, perhaps of an earlier run, can be resumed.
+        """Reserve disk space; return the header fields that resume an earlier attempt, perhaps of an earlier run.
 
         Raises:
-            StorageError: the disk has no room.
+            StorageError: there is not enough space.
         """
         self._pieces = []
-        self._resume = self._find_resume() if self._is_resumable and not self._begins_anew else None
-        self._check_size = self._opened.enter_context(  # the last that can fail: nobody would give the room back
+        self._resume = self._find_resume() if self._is_resumable and not self._starts_over else None
+        # Nothing after this may fail: an attempt that has not begun is not broken off, so the space would stay reserved.
+        self._check_size = self._opened.enter_context(
             room_to_grow(self._context.storage, self._task, self._url, self._context.reserve_bytes)
         )
         if self._resume is None:
             return {}
+        # If-Range: if the document has changed, the whole new one comes (RFC 9110, section 13.1.5).
         return {"Range": f"bytes={self._resume.offset}-", "If-Range": self._resume.etag}
 
     def begin(self, head: Head) -> None:
-        """Open the file, at its beginning or where it goes on.
+        """Open the file, at its beginning or where it is resumed.
 
         Raises:
-            RangeRefusedError: upstream misanswered the request for the rest.
+            RangeRefusedError: upstream's partial answer is not the part that was requested.
             StorageError: the disk refused.
         """
         offset = 0
@@ -245,13 +251,14 @@ class FileReceiver(Receiver[bytes | None]):
         is_resumable = self._is_resumable and etag is not None
         if is_resumable and offset == 0 and etag is not None:
             self._files.note_partial(task.path, etag)
+        # After any other error, such as a wrong digest, what has arrived is worth nothing.
         kept_after = (BrokenBodyError,) if is_resumable else ()
         try:
             self._writer: FileWriter = self._opened.enter_context(
                 context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after))
             )
-        except PartGoneError as error:  # another process has taken what was left
-            raise RangeRefusedError(head.url) from error
+        except PartGoneError as error:  # another process has resumed it meanwhile
+            raise RangeRefusedError(head.url) from error  # which makes the next attempt start over
 
     def write(self, piece: bytes) -> None:
         """Write a piece.
@@ -266,7 +273,7 @@ class FileReceiver(Receiver[bytes | None]):
         self._check_size(self._writer.size + len(piece))
         self._writer.write(piece)
         self._context.received(len(piece))
-        if self._is_little:
+        if self._is_small:
             self._pieces.append(piece)
 
     def end(self) -> bytes | None:
@@ -278,17 +285,18 @@ class FileReceiver(Receiver[bytes | None]):
         """
         with self._opened:
             self._writer.expect(self._url, self._task.file.size, self._task.file.sha256)
-        return b"".join(self._pieces) if self._is_little else None
+        return b"".join(self._pieces) if self._is_small else None
 
     def break_off(self, error: Exception) -> None:
-        """Keep what has come, if it can be resumed after that error; else delete it."""
-        self._begins_anew |= isinstance(error, IntegrityError | RangeRefusedError)
+        """Keep what has arrived, if it can be resumed after that error; otherwise delete it."""
+        self._starts_over |= isinstance(error, IntegrityError | RangeRefusedError)
         with suppress(type(error)), self._opened:
-            raise error
+            raise error  # the storage's context manager sees the error, and keeps or deletes the file
 
     def _find_resume(self) -> Resume | None:
         size, whole_size = self._context.storage.partial_size(self._task.path), self._task.file.size
         etag = entity_tag(self._files.partials.get(self._task.path))
+        # A weak ETag does not promise the same bytes, so a range must not rely on it (RFC 9110, section 13.1.5).
         if whole_size is None or not 0 < size < whole_size or etag is None or etag.startswith("W/"):
             return None
         return Resume(size, etag, whole_size)

@@ -1,4 +1,4 @@
-"""What is asked of the work on one project, and what the work has come to."""
+"""The input and the result of the work on one project."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,17 @@ from bandersnatch.storage.layout import PACKAGES, StoredPath
 
 
 class Job(Struct, frozen=True):
-    """What is asked of the work on a project.
+    """A project to work on, and how.
 
-    ``recheck`` looks at every file even where the page is unchanged; ``is_last_attempt`` accepts a page that is older than
-    upstream's list of projects said, since only the changelog is sure; without ``may_remove``, a page that would remove
-    files is not published, but reported; in a resync a page that stays older than the one that is held is accepted, too;
-    ``fresh`` asks for the page whatever is held of it; ``wrong`` are paths that are known to be missing or bad; with what is
-    ``prepared`` already, nothing more is asked. ``record``, ``unsettled`` and ``partials`` are what the inventory has of the
-    project, for workers that have no inventory: ``partials`` are the ETags of half-written files.
+    - ``recheck``: look at every file, even if the page is unchanged.
+    - ``is_last_attempt``: accept a page that is older than upstream's list of projects says; only the changelog is reliable.
+    - ``may_remove``: publish a page that removes files. Without it, the page is not published, but reported.
+    - ``is_resync``: in the last attempt, accept a page that is older than the held one, too.
+    - ``fresh``: fetch the page without a condition, whatever is held of it.
+    - ``wrong``: paths that are known to be missing or bad.
+    - ``prepared``: what an earlier job prepared; the page is not fetched again.
+    - ``record``, ``unsettled``, ``partials``: what the inventory has of the project, since workers have no inventory.
+      ``partials`` are the ETags of half-written files.
     """
 
     project: NormalizedName
@@ -38,7 +41,7 @@ class Job(Struct, frozen=True):
     partials: Mapping[StoredPath, str] = field(default_factory=dict)
 
     def with_facts(self, inventory: Inventory) -> "Job":
-        """Return the job with what the inventory has of its project."""
+        """Return the job together with what the inventory has of its project."""
         unsettled = frozenset(inventory.unsettled(self.project))
         etags = {path: inventory.partial_etag(path) for path in unsettled if path.startswith(f"{PACKAGES}/")}
         partials = {path: etag for path, etag in etags.items() if etag is not None}
@@ -46,11 +49,11 @@ class Job(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What came of a job, for whoever keeps the records.
+    """The result of a job, which the main process records.
 
-    ``record`` is to be recorded; without that, the outcome does not hold. Before, what is in ``deletions`` is to be deleted,
-    which the project's page no longer lists. ``unsettled`` are the paths that were, or may have been, touched without having
-    been settled, and ``partials`` the ETags of the half-written files among them.
+    The main process deletes the files in ``deletions``, which the project's page no longer lists; then it writes ``record``
+    to the inventory. Only after that the outcome counts. ``unsettled`` are paths that the job touched, or may have touched,
+    and did not finish; ``partials`` are the ETags of the half-written files among them.
     """
 
     outcome: Outcome
@@ -59,4 +62,4 @@ class Result(Struct, frozen=True):
     unsettled: frozenset[StoredPath] = frozenset()
     partials: Mapping[StoredPath, str] = field(default_factory=dict)
     reservations: tuple[str, ...] = ()
-    """What was written down before anything was touched; no longer needed when all of this is recorded."""
+    """The names of the reservations that were written before anything was touched; deleted when the result is recorded."""

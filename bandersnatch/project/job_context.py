@@ -1,4 +1,4 @@
-"""What the work on projects needs, and how it comes from the configuration."""
+"""What all jobs of a run have in common, and how it is made from the configuration."""
 
 from collections.abc import Callable
 
@@ -16,10 +16,11 @@ from bandersnatch.upstream.file_sources import FileSources
 
 
 class JobContext(Struct, frozen=True):
-    """What all jobs of a run work with, in one worker.
+    """What all jobs of a run use, in one worker.
 
-    ``received`` is told how many bytes of files have come. A project whose work is much is divided among ``workers``, if
-    there are several. ``reservation`` takes what is about to be touched; None where nothing is to be written.
+    ``received`` is called with the size of each piece of a file that arrives. A large project is shared among the
+    ``workers`` of the run, if there are several. Paths are written to ``reservation`` before they are touched; it is None
+    if the job must not write anything.
     """
 
     documents: Documents
@@ -45,7 +46,7 @@ def build_context(
     check_digests: bool,
     is_stopped: Callable[[], bool],
 ) -> JobContext:
-    """Return what jobs work with, as the configuration wants it."""
+    """Return the context of jobs for a configuration."""
     removals = RemovalPolicy.of(config.removals)
     return JobContext(
         documents=documents,

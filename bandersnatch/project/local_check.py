@@ -1,4 +1,4 @@
-"""Whether what is held of a project is sound, so that an unchanged page settles the matter."""
+"""Checks what is held of a project, so that nothing needs to be done if its page is unchanged upstream."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,16 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import StoredPath, metadata_path
 
-LITTLE_FILES = 512
-LITTLE_BYTES = 32 * 1024 * 1024
-"""So much is hashed in a fraction of a second, and not worth cutting into tasks."""
+ONE_CALL_FILES = 512
+ONE_CALL_BYTES = 32 * 1024 * 1024
+"""So much is hashed in a fraction of a second by one call; splitting it into tasks would not pay."""
 
 
 class LocalCheck(Struct, frozen=True):
-    """Looks at what is held of one project, as closely as its job and the rules want.
+    """Checks what is held of one project, as closely as its job and the rules demand.
 
-    Where digests are to be checked, nothing on disk is believed that is not proven: the pages by what the inventory says
-    that they hash to, and the files by the pages.
+    If digests are to be checked, nothing on disk is trusted: the pages must have the digest in the inventory, and the files
+    the digests on the pages.
     """
 
     context: JobContext
@@ -29,7 +29,7 @@ class LocalCheck(Struct, frozen=True):
     held: StoredPage | None
 
     def seems_whole(self) -> bool:
-        """Whether the pages, and on a recheck all the files that they list, are there; their digests come later."""
+        """Whether the pages are there and, in a recheck, all files that they list. Files are not hashed yet."""
         context, held = self.context, self.held
         if self.job.fresh or held is None or not context.publisher.pages_are_there(self.job.project):
             return False
@@ -42,13 +42,13 @@ class LocalCheck(Struct, frozen=True):
         return not context.pages.release_files or all(map(self._is_there, held.files))
 
     def expected_digests(self) -> dict[StoredPath, str]:
-        """Return the SHA-256 that each file must have that an unchanged page lists, where these are to be checked."""
+        """Return the SHA-256 that each file of an unchanged page must have; nothing if digests are not to be checked."""
         if not (self._checks_digests and self.context.pages.release_files) or self.held is None:
             return {}
         return self.held.expected_digests or {}
 
     def are_right(self, expected: Mapping[StoredPath, str]) -> bool:
-        """Whether files have the SHA-256 that is expected of each; one that can't be read has not.
+        """Whether all files have their expected SHA-256; a file that can't be read counts as wrong.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
@@ -56,7 +56,7 @@ class LocalCheck(Struct, frozen=True):
         storage, is_stopped = self.context.storage, self.context.is_stopped
         try:
             return all(storage.digest(path, "sha256", is_stopped) == digest for path, digest in expected.items())
-        except StorageError:  # it is not there, or is told of by whoever wants to mend it
+        except StorageError:  # missing, or unreadable, which the repair then reports
             return False
 
     @property
@@ -67,17 +67,19 @@ class LocalCheck(Struct, frozen=True):
         return self.context.publisher.pages_are_whole(self.job.project, held.serial)
 
     def _can_be_proven(self, held: StoredPage) -> bool:
-        """Whether it is known that the pages are what was published, and one worker may hash all that they list.
+        """Whether the pages are known to be as published, and their files few enough to be hashed in one call.
 
-        The work that comes of a whole page can be shared; and a plan needs a whole page in any case.
+        If not, the whole page is fetched: then files become tasks, which workers can share.
         """
-        is_little = len(held.files) <= LITTLE_FILES and sum(file.size or 0 for file in held.files) <= LITTLE_BYTES
-        if self.context.reservation is None or not is_little or held.expected_digests is None:
+        size_bytes = sum(file.size or 0 for file in held.files)
+        is_small = len(held.files) <= ONE_CALL_FILES and size_bytes <= ONE_CALL_BYTES
+        # Without a reservation only a plan is made, for which the whole page is needed in any case.
+        if self.context.reservation is None or not is_small or held.expected_digests is None:
             return False
         return self.record is not None and self.record.pages_digest is not None
 
     def _pages_are_as_published(self) -> bool:
-        """Whether the pages hash to what was published, where that is known: else what they list is not to be believed."""
+        """Whether the pages have the digest of what was published; true if none is recorded."""
         published = self.record.pages_digest if self.record is not None else None
         return published is None or self.context.publisher.pages_digest(self.job.project) == published
 

@@ -1,8 +1,8 @@
-"""``Package``: brings one project up to its serial: page, plan, reserve, files, publish, record.
+"""``Package`` brings one project up to its serial: page, plan, reserve, files, publish, record.
 
-The work is steps, which wait for upstream without a thread. What they come to is a ``Result``: the records are kept by
-whoever gave the job. A project with very many or very large files may be shared out: then the first job ends with
-``Planned``, others bring shares of the files, and a last one publishes the page.
+The work is written as generators (``Steps``), which wait for upstream without blocking a thread. It ends with a ``Result``,
+which the main process records. The files of a large project are shared among workers: the first job ends with ``Planned``,
+further jobs fetch the files, and a last job publishes the page.
 """
 
 import traceback
@@ -27,11 +27,14 @@ from bandersnatch.storage.layout import Layout, StoredPath, metadata_path
 
 SHARED_FILES = 64
 SHARED_BYTES = 64 * 1024 * 1024
-"""With more files than that, or more bytes in several files, a project is shared out."""
+"""With more files to fetch than that, or more bytes in several files, a project is shared among workers.
+
+That makes several jobs of one, so it is not done for less.
+"""
 
 
 class Planned(Struct, frozen=True):
-    """A project whose files are to be shared out among workers. All that its work touches is reserved."""
+    """A project whose files are to be shared among workers. All paths in ``touched`` are reserved."""
 
     project: NormalizedName
     prepared: Prepared
@@ -48,7 +51,7 @@ class FileShare(Struct, frozen=True):
 
 
 class SharedFiles(Struct, frozen=True):
-    """What was done for a share of files, by their names; or the error of the first that could not be had."""
+    """The result of the work on a share of files, by file name; or the error of the first file that failed."""
 
     synced: Mapping[str, SyncedFile]
     partials: Mapping[StoredPath, str]
@@ -57,12 +60,12 @@ class SharedFiles(Struct, frozen=True):
 
 
 def work_on_project(context: JobContext, job: Job) -> Steps[Result | Planned]:
-    """Work on a project, from its page to its outcome. Every error, one of our own bugs too, becomes its outcome."""
+    """Work on a project, from its page to its outcome. Every error becomes an outcome, even one caused by a bug."""
     return (yield from Package(job, context).work())
 
 
 def plan_project(context: JobContext, job: Job) -> Steps[Prepared | Outcome]:
-    """Find out what is to be done for a project, and do nothing."""
+    """Find out what work a project needs, and change nothing on disk."""
     try:
         _check_stopped(context)
         return (yield from Preparation(job, replace(context, reservation=None)).prepare())
@@ -71,11 +74,12 @@ def plan_project(context: JobContext, job: Job) -> Steps[Prepared | Outcome]:
 
 
 def work_on_files(context: JobContext, share: FileShare) -> Steps[SharedFiles]:
-    """Bring some files of a project here."""
+    """Work on a share of a project's files."""
     files = ProjectFiles(share.project, context, share.partials)
     try:
         _check_stopped(context)
-        # The plan's record has them too, but that is another worker's: of this one, if it is lost, they would not be told.
+        # The job that made the plan has reserved them too, perhaps in another worker. But if this worker is lost, only the
+        # reservations under its own token are read.
         _reserve(
             context, share.project, (path for task in share.tasks for path in (task.path, metadata_path(task.path)))
         )
@@ -106,7 +110,7 @@ class Package:
         self._reserved: frozenset[StoredPath] = frozenset()
 
     def work(self) -> Steps[Result | Planned]:
-        """Do all of it; an error becomes the outcome."""
+        """Do all of the work; an error becomes the outcome."""
         try:
             _check_stopped(self._context)
             return (yield from self._work())
@@ -124,7 +128,7 @@ class Package:
             return Result(shrinks)
         self._reserve(prepared)
         self._preparation.sweep(prepared)
-        if self._context.workers > 1 and is_shared(prepared.plan):
+        if self._context.workers > 1 and is_worth_sharing(prepared.plan):
             return Planned(self._job.project, prepared, self._reserved, _reservations(self._context))
         synced: Mapping[str, SyncedFile] = {}
         if prepared.plan.tasks:
@@ -133,34 +137,32 @@ class Package:
         return replace(result, reservations=_reservations(self._context))
 
     def _reserve(self, prepared: Prepared) -> None:
-        """Write down what is about to be touched, so that whatever a killed worker leaves is found."""
+        """Write down the paths that will be touched, so that what a killed worker leaves behind is found."""
         paths = self._preparation.touched(prepared)
         _reserve(self._context, self._job.project, paths)
         self._reserved = frozenset(paths)
 
 
 def failure(project: NormalizedName, error: Exception) -> Failure:
-    """Return an error as the outcome of the work on a project, fit to be sent to another process.
-
-    A bug of ours keeps its traceback, as a text.
-    """
+    """Return an error as the outcome of a project, in a form that can be sent to another process."""
     error = scarcity(error) or error
     if not isinstance(error, MirrorError) and error.__traceback__ is not None:
-        told = traceback.format_exception(error)
+        # An unknown error may not be picklable, and pickling drops the traceback, which is needed to find the bug.
+        lines = traceback.format_exception(error)
         error = RuntimeError(repr(error))
-        error.add_note("".join(told))
+        error.add_note("".join(lines))
     without_data(error)
     return Failure(project, error)
 
 
-def is_shared(plan: FilePlan) -> bool:
-    """Whether the files of a plan are worth the work of several workers."""
+def is_worth_sharing(plan: FilePlan) -> bool:
+    """Whether the files of a plan are enough work for several workers."""
     fetched = [task.file.size or 0 for task in plan.tasks if task.work is not FileWork.KEEP]
     return len(fetched) > SHARED_FILES or (len(fetched) > 1 and sum(fetched) > SHARED_BYTES)
 
 
 def shares_of(tasks: Sequence[FileTask]) -> Iterator[tuple[FileTask, ...]]:
-    """Yield the tasks in shares of about the same work."""
+    """Yield the tasks in shares of about the same amount of work."""
     share: list[FileTask] = []
     size_bytes = 0
     for task in tasks:
@@ -174,7 +176,7 @@ def shares_of(tasks: Sequence[FileTask]) -> Iterator[tuple[FileTask, ...]]:
 
 
 def share_of(job: Job, tasks: tuple[FileTask, ...]) -> FileShare:
-    """Return a share of a project's files, with what is known of the half-written ones among them."""
+    """Return a share of a project's files, with the ETags of the half-written ones among them."""
     paths = {task.path for task in tasks}
     return FileShare(job.project, tasks, {path: etag for path, etag in job.partials.items() if path in paths})
 
@@ -185,7 +187,7 @@ def _check_stopped(context: JobContext) -> None:
 
 
 def _reserve(context: JobContext, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
-    assert context.reservation is not None, "only plans are made without"
+    assert context.reservation is not None, "only jobs that write nothing have no reservation"
     context.reservation.reserve(project, paths)
 
 

@@ -1,6 +1,7 @@
-"""From a job for one project to what is to be done for it: which page it shall have, and what its files need.
+"""Finds out what work a project needs: which page to publish, and what to do with its files.
 
-Upstream is asked for the page, and for the legacy JSON where filters want it, and no more is done.
+It fetches the page from upstream, and the legacy JSON if filters need it. It changes nothing, except that ``sweep`` deletes
+what earlier runs left.
 """
 
 import logging
@@ -34,50 +35,51 @@ logger = logging.getLogger(__name__)
 
 
 class Preparation:
-    """The preparation of one project. ``record`` is what is to be recorded of it where nothing else has to be done."""
+    """The preparation of one project. If there is no other work, ``record`` is its new entry for the inventory."""
 
     def __init__(self, job: Job, context: JobContext) -> None:
         self._job, self._context, self._record, self._unsettled = job, context, job.record, job.unsettled
         self.record: HeldProject | None = None
         self._project, self._entry = job.project, job.entry
         self._held: StoredPage | None = None
-        # Upstream's list does not have the project, nor how it is spelt.
+        # A project that is not on upstream's list has serial 0, and the spelling of its name comes from the inventory.
         is_unlisted = job.record is not None and job.entry.serial == 0
         self._display_name = job.record.display_name if job.record and is_unlisted else job.entry.display_name
 
     def _outcome_without_page(self) -> Outcome | None:
-        """Return the outcome where upstream's page does not matter."""
+        """Return the outcome if it does not depend on upstream's page."""
         if self._was_never_held():
             return Settled(self._project, self._entry.serial, changed=False)
         if self._entry.expectation is Expectation.EXCLUDED:
             return Gone(self._project, self._context.chooser.filters.project(self._project, self._display_name))
         return None
 
-    def _look(self) -> str | None:
-        """Look at what is held; return the ETag with which to ask for the page, if one that is unchanged would do."""
+    def _inspect_held(self) -> str | None:
+        """Read the held page; return the ETag for a conditional request, or None if the whole page is needed."""
         self._held = self._read_held_page()
         is_known = self._record is not None and not self._unsettled and self._local_check.seems_whole()
         return entity_tag(self._record.etag) if self._record is not None and is_known else None
 
     def prepare(self) -> Steps[Prepared | Outcome]:
-        """Ask for the page; return what is to be done, or the outcome if that is nothing.
+        """Fetch the page; return the work, or the outcome if there is none.
 
         Raises:
-            UpstreamError: the page could not be fetched, is not the one that is owed, or is suspicious.
+            UpstreamError: the page could not be fetched, is stale, or is suspicious.
             StorageError: the disk refused.
         """
         if (outcome := self._outcome_without_page()) is not None:
             return outcome
-        answer = yield from self._fetch_page(self._look())
+        answer = yield from self._fetch_page(self._inspect_held())
         if isinstance(answer, FetchedPage) and answer.page is None and not (yield from self._has_right_digests()):
-            answer = yield from self._fetch_page(None)  # the whole page says how to mend that
+            answer = yield from self._fetch_page(None)  # to repair a file, the whole page is needed
         if not isinstance(answer, FetchedPage):
             return answer
         if answer.page is None:
             return self._settle_unchanged(answer.serial)
         if answer.page.is_quarantined and self._record is None:
             return self._settle_quarantined(answer.serial)
-        page = replace(self._with_known_sizes(self._without_strays(answer.page)), serial=answer.serial)
+        page = replace(self._with_known_sizes(self._without_unplaceable_files(answer.page)), serial=answer.serial)
+        # Serial 0: the held page comes from another index (`forget_serials`), whose files may have other digests.
         is_of_this_index = self._record is not None and self._record.serial > 0
         held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
         check_page(page, held_digests, self._entry.expectation)
@@ -90,18 +92,18 @@ class Preparation:
             never_here = Settled(self._project, page.serial or 0, changed=False, excluded_by=wanted)
             return Gone(self._project, wanted) if self._record or self._unsettled else never_here
         plan = self._plan(wanted.page)
-        # What filters would drop must not count as unchanged for a run that goes by them.
+        # The page has files that the filters would drop. Without an ETag, the next run fetches it again and drops them.
         etag = None if wanted.exceeds_filters else answer.etag
         return Prepared(
             wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation
         )
 
     def touched(self, prepared: Prepared) -> set[StoredPath]:
-        """Return all that the work will touch: what it may leave half-done if it is killed."""
+        """Return all paths that the work will touch, and may leave half-done if it is killed."""
         return {*prepared.plan.touched, Layout(self._context.pages.hash_index).page_folder(self._project)}
 
     def shrinks(self, prepared: Prepared) -> Shrinks | None:
-        """Return what would be removed, if the job does not allow it; else None."""
+        """Return the files that the new page would remove, if the job does not allow removals; else None."""
         dropped = dropped_files(prepared)
         if not dropped or self._job.may_remove:
             return None
@@ -109,17 +111,17 @@ class Preparation:
         return Shrinks(self._project, dropped, filtered, prepared)
 
     def sweep(self, prepared: Prepared) -> None:
-        """Delete what earlier runs left half-written, but for what is fetched now, which may be resumed."""
+        """Delete what earlier runs left half-written, except the files that are fetched now: these may be resumed."""
         fetched = {task.path for task in prepared.plan.tasks if task.work is not FileWork.KEEP}
         self._context.storage.sweep(self._unsettled - fetched)
 
     def _was_never_held(self) -> bool:
-        """Whether the project was removed, as the changelog says, before this mirror got anything of it."""
+        """Whether the changelog says that the project was removed, and this mirror never had any of it."""
         is_removed = self._entry.expectation is Expectation.REMOVED and self._entry.serial > 0
         return is_removed and self._record is None and not self._unsettled
 
     def _read_held_page(self) -> StoredPage | None:
-        """Return what is held, also from where it lay before ``hash-index`` was changed."""
+        """Return the held page, even if it is in the folder used before ``hash-index`` was changed."""
         layout, storage = Layout(self._context.pages.hash_index), self._context.storage
         held = read_held_page(storage, layout.page_folder(self._project))
         return held or read_held_page(storage, layout.other_page_folder(self._project))
@@ -129,10 +131,10 @@ class Preparation:
         return LocalCheck(self._context, self._job, self._record, self._held)
 
     def _fetch_page(self, etag: str | None) -> Steps[FetchedPage | Outcome]:
-        """Fetch the page, and judge whether it is the one that is owed; where it settles the matter, return the outcome.
+        """Fetch the page, and check that it is as new as it must be; return the outcome instead if no work is left.
 
         Raises:
-            ProjectNotFoundError: there is no page, although nothing said that the project was removed.
+            ProjectNotFoundError: there is no page, although the changelog does not say that the project was removed.
             StaleMetadataError: the page is older than it must be.
         """
         expectation, record = self._entry.expectation, self._record
@@ -141,7 +143,7 @@ class Preparation:
             fetched = yield from self._context.documents.page(self._project, etag)
             if etag is not None and fetched.page is None and (doubt := self._doubt_about(fetched, etag)):
                 logger.warning(
-                    "%s: 304 Not Modified, but %s; the page is asked for without condition", self._project, doubt
+                    "%s: 304 Not Modified, but %s; the page is fetched without a condition", self._project, doubt
                 )
                 fetched = yield from self._context.documents.page(self._project, None)
         except NotFoundError as error:
@@ -152,15 +154,15 @@ class Preparation:
             raise ProjectNotFoundError(self._project, error.url) from error
         serial = fetched.serial if fetched.serial is not None else 0
         if fetched.page is None and fetched.serial is None and record is not None:
-            serial = record.serial  # a static server tells no serial with its 304, and the page is the one that is held
+            serial = record.serial  # a static server sends no serial with its 304; the page is the held one
         required = RequiredAge(self._project, self._entry, self._job.is_last_attempt, self._job.is_resync)
         if required.is_from_before_removal(serial):
             return Gone(self._project)
-        believed = yield from self._believed_serial()
-        return fetched if required.is_met(serial, believed, fetched.serial) else unchanged
+        held_serial = yield from self._confirmed_held_serial()
+        return fetched if required.is_met(serial, held_serial, fetched.serial) else unchanged
 
     def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
-        """Return the page with the sizes that only the held page tells, which has them of files that were checked."""
+        """Return the page with missing sizes filled in from the held page, whose files were checked."""
         if self._held is None or all(file.size is not None for file in page.files):
             return page
         known = {file.hashes["sha256"]: file.size for file in self._held.files if "sha256" in file.hashes}
@@ -168,20 +170,21 @@ class Preparation:
         return replace(page, files=tuple(files))
 
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
-        """Return why an answer of 304 can't be about the page that is held, or None where nothing speaks against it."""
+        """Return why a 304 can't be about the held page, or None if it can."""
         held_serial = self._record.serial if self._record is not None else 0
-        if self._held is not None and held_serial > 0:  # a page beyond the root index is recorded at that one's serial
+        # A page that is newer than the root index is recorded with the index's serial (`borne_out`).
+        if self._held is not None and held_serial > 0:
             held_serial = max(held_serial, self._held.serial)
         return doubt_about_unchanged(unchanged, etag, self._entry, held_serial)
 
-    def _without_strays(self, page: ProjectPage) -> ProjectPage:
-        """Return the page without the files that have no place here, which are told; it is no page if that is all of them.
+    def _without_unplaceable_files(self, page: ProjectPage) -> ProjectPage:
+        """Return the page without the files whose URL gives no path below ``web/packages``; these are logged.
 
         Raises:
-            MalformedResponseError: no file of it has a place.
+            MalformedResponseError: that is all files of the page.
         """
         if not (self._context.pages.release_files or self._context.pages.root_uri):
-            return page  # with links to upstream, wherever they lead
+            return page  # its links go to upstream, so no file needs a path here
         files, errors = [], {}
         for file in page.files:
             try:
@@ -199,13 +202,17 @@ class Preparation:
             logger.warning("%s: %d more files are left out", self._project, len(errors) - MOST_TOLD)
         return replace(page, files=tuple(files), left_out=(*page.left_out, *errors))
 
-    def _believed_serial(self) -> Steps[int]:
-        """Find out the serial of the held page; 0 if upstream's journal does not bear it out."""
+    def _confirmed_held_serial(self) -> Steps[int]:
+        """Return the recorded serial, or 0 if upstream's journal does not reach it."""
+        # A serial that the journal does not reach is wrong, and would make every page of upstream look stale.
         serial = self._record.serial if self._record is not None else 0
         return serial if (yield from self._context.documents.reaches(serial)) else 0
 
     def _settle_quarantined(self, serial: int | None) -> Outcome:
-        """Leave out a project that is not held: only the journal would tell of it, since the root index does not list it."""
+        """Return the outcome of a quarantined project that is not held: it is left out.
+
+        When it leaves quarantine, the journal says so; the root index does not list it meanwhile.
+        """
         if self._unsettled:
             return Gone(self._project)
         return Settled(self._project, serial or 0, changed=False, is_quarantined=True)
@@ -222,12 +229,13 @@ class Preparation:
         stored = {path: None if path in self._job.wrong else context.storage.stat(path) for path in wanted}
         suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
         held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
-        if not context.pages.release_files:  # what such pages link to was never here, but for files of before
+        if not context.pages.release_files:
+            # Such pages link to files that were never here. Only those on disk, from an earlier configuration, can go.
             held = frozenset(path for path in held if context.storage.stat(path) is not None)
         return plan_files(wanted, stored, held, suspects, context.rules)
 
     def _held_digests(self, page: ProjectPage) -> Steps[dict[str, str]]:
-        """Return the digests that the held page tells, without those contradicted by the stored files."""
+        """Return the held page's digests, corrected where the stored file has the new page's digest."""
         digests = self._held.digests if self._held is not None else {}
         for file in page.files:
             if digests.get(file.filename, file.sha256) != file.sha256:
@@ -239,7 +247,7 @@ class Preparation:
         return digests
 
     def _has_right_digests(self) -> Steps[bool]:
-        """Whether all files that an unchanged page lists have their digests, where these are to be checked."""
+        """Whether all files of an unchanged page have the right digests; true if digests are not to be checked."""
         expected = self._local_check.expected_digests()
         if not expected:
             return True
@@ -250,7 +258,7 @@ class Preparation:
         return self._context.storage.digest(path, "sha256", self._context.is_stopped)
 
     def _required_json_serial(self, page: ProjectPage) -> int:
-        """Return the serial that the legacy JSON owes: that of the change, or that of the page where none is known."""
+        """Return the least serial that the legacy JSON must have: that of the change, or of the page if none is known."""
         match self._entry.expectation:
             case Expectation.CONTENT | Expectation.REMOVALS | Expectation.QUARANTINES:
                 return self._entry.serial
@@ -261,7 +269,7 @@ class Preparation:
 
 
 def dropped_files(prepared: Prepared) -> tuple[StoredPath, ...]:
-    """Return the distribution files that the held page lists and the new one would not, where they must wait for leave."""
+    """Return the files that only the held page lists, if their removal must wait until removals are allowed."""
     listed = {file.path for file in prepared.held.files} if prepared.held is not None else set[StoredPath]()
     is_quarantined = is_of_quarantine(prepared.wanted.page, prepared.expectation)
     return files_in_question(prepared.plan.deletions, listed, is_quarantined=is_quarantined)

@@ -1,4 +1,4 @@
-"""What is to be done for a project, as it was found out from its page and from what is held."""
+"""The work that a project needs, found by comparing upstream's page with what is held."""
 
 from msgspec import Struct
 
@@ -10,10 +10,10 @@ from bandersnatch.upstream.expectations import Expectation
 
 
 class Prepared(Struct, frozen=True):
-    """The page that a project shall have, and what its files need.
+    """The page that the mirror will publish for a project, and the work on its files.
 
-    ``etag`` is that of upstream's page, ``required_serial`` what the legacy JSON owes; ``held`` and ``record`` are what is
-    here now.
+    ``etag`` is that of upstream's page. The legacy JSON must be at ``required_serial`` or later. ``held`` is the page that
+    the mirror has now, and ``record`` the project's entry in the inventory.
     """
 
     wanted: WantedPage

@@ -1,4 +1,4 @@
-"""What came of the work: the outcome for each project, and the report of the whole run."""
+"""The outcome of the work on each project, and the report of the whole run."""
 
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
@@ -10,7 +10,7 @@ from bandersnatch.storage.layout import StoredPath
 
 
 class Settled(Struct, frozen=True):
-    """A project is at its serial: pages and files are in place, or ``excluded_by`` says why it has never been here."""
+    """A project is at its serial: pages and files are in place, or ``excluded_by`` says why the mirror never had it."""
 
     project: NormalizedName
     serial: int
@@ -21,17 +21,20 @@ class Settled(Struct, frozen=True):
     excluded_by: Verdict | None = None
     is_quarantined: bool = False
     filtered_files: int = 0
-    """How many of the deleted files upstream still has, and filters drop."""
+    """How many of the deleted files upstream still has; filters drop them."""
     added_files: int = 0
-    """How many files a held page of the same serial did not list, although filters keep them."""
+    """How many files are new although the held page has the same serial: filters keep them now."""
     is_incomplete: bool | None = None
-    """Whether upstream lists what it does not serve: an unusable file, or core metadata; None where nobody has looked."""
+    """Whether upstream's page lists what can't be mirrored: an unusable file, or core metadata that is not there.
+
+    None if the job did not check.
+    """
 
 
 class Gone(Struct, frozen=True):
-    """Upstream has removed a project; it is still held, and leaves the mirror when the run finishes.
+    """A project is to leave the mirror: upstream removed it, or a filter drops it, which ``excluded_by`` says.
 
-    Or the filters of the configuration drop it, as ``excluded_by`` then says.
+    It stays until the end of the run, when it is known how much the run would remove.
     """
 
     project: NormalizedName
@@ -39,9 +42,9 @@ class Gone(Struct, frozen=True):
 
 
 class Shrinks(Struct, frozen=True):
-    """A project's new page no longer lists some files that are held; it waits until removals are allowed.
+    """A project's new page no longer lists some held files; the page is not published until removals are allowed.
 
-    So many of them, ``filtered``, upstream still has, and filters drop them. ``prepared`` is what the work goes on with.
+    ``filtered`` is how many of them upstream still has; filters drop them. A later job continues from ``prepared``.
     """
 
     project: NormalizedName
@@ -51,7 +54,7 @@ class Shrinks(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True):
-    """A project could not be brought to its serial; nothing that was right has changed, and it stays on the todo list."""
+    """A project could not be brought to its serial. Its published page is unchanged, and it stays on the todo list."""
 
     project: NormalizedName
     error: Exception
@@ -61,34 +64,34 @@ Outcome = Settled | Gone | Shrinks | Failure
 
 
 class Report(Struct):
-    """What one run did; its summary is the last line of every log."""
+    """What one run did. Its summary is the last line of the log."""
 
     serial: int = 0
     updated: int = 0
     removed: int = 0
     excluded: int = 0
-    """Of how many projects only the page told that a filter drops them; where they were held, they are removed."""
+    """How many projects a filter dropped after their pages were read; those that were held are removed."""
     files: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
     outage: MirrorError | None = None
-    """What ended the run before all projects were worked on."""
+    """The error that ended the run early."""
     withheld: str | None = None
     """Why nothing was removed, where ``max-removals`` forbade it."""
     untried: int = 0
-    """Projects of the todo list that were not worked on, since the run ended before."""
+    """How many projects of the todo list were not worked on, because the run ended early."""
     failures: list[Failure] = field(default_factory=list)
     late: list[Failure] = field(default_factory=list)
-    """Projects whose pages are behind the changelog, for less than an hour: the next run tries them again."""
+    """Projects whose pages have been behind the changelog for less than an hour; the next run tries them again."""
 
     def count(self, settled: Settled) -> None:
-        """Add what was done for one project."""
+        """Add the work on one project."""
         self.updated += settled.changed
         self.files += settled.files
         self.size_bytes += settled.size_bytes
 
     def add(self, other: "Report") -> None:
-        """Add what another part of the same run did."""
+        """Add the report of another part of the same run."""
         self.updated += other.updated
         self.removed += other.removed
         self.files += other.files

@@ -1,8 +1,7 @@
-"""Keeps what was prepared for projects whose pages would remove files, so that no page is asked for a second time.
+"""Keeps the prepared work of projects whose new pages remove files, so that these pages are not fetched twice.
 
-Such a project waits until all other work of a run is done, and its removals are allowed. Where filters have changed there
-may be hundreds of thousands of them, so that only so much is kept as memory allows; for the others the page is asked for
-again.
+Such a project waits until all other work of the run is done and its removals are allowed. After a change of filters there
+may be hundreds of thousands of them, so the memory for this is limited; the pages of the others are fetched again.
 """
 
 from packaging.utils import NormalizedName
@@ -12,29 +11,29 @@ from bandersnatch.project.report import Shrinks
 
 _MOST_BYTES = 50 * 1024 * 1024
 _FILE_BYTES = 1024
-"""About what one file of a page takes."""
+"""About how much memory one file of a page takes."""
 
 
 class Shrinking:
-    """What was prepared for projects that wait. Not thread-safe: only the main thread has it."""
+    """The prepared work of projects that wait. Not thread-safe: only the main thread uses it."""
 
     def __init__(self) -> None:
         self._prepared: dict[NormalizedName, Prepared] = {}
         self._left_bytes = _MOST_BYTES
 
     def keep(self, shrinks: Shrinks) -> None:
-        """Keep what was prepared for a project, if there is room for it."""
+        """Keep the prepared work of a project, if the limit of memory allows it."""
         prepared = shrinks.prepared
         if isinstance(prepared, Prepared) and (size_bytes := _size_of(prepared)) <= self._left_bytes:
             self._left_bytes -= size_bytes
             self._prepared[shrinks.project] = prepared
 
     def take(self, project: NormalizedName) -> Prepared | None:
-        """Return what was prepared for a project, once; None where its page must be asked for."""
+        """Return the prepared work of a project and forget it; None if its page must be fetched again."""
         return self._prepared.pop(project, None)
 
     def clear(self) -> None:
-        """Keep nothing any more."""
+        """Forget everything."""
         self._prepared.clear()
 
 

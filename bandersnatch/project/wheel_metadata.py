@@ -1,4 +1,4 @@
-"""Reads the core metadata out of a wheel, so that it need not be fetched (PEP 427, PEP 658)."""
+"""Reads the core metadata from a wheel, so that it need not be fetched (PEP 427, PEP 658)."""
 
 import lzma
 import struct
@@ -7,15 +7,16 @@ import zlib
 from typing import BinaryIO
 
 MAX_METADATA_BYTES = 16 * 1024 * 1024
+"""A limit against decompression bombs: a small wheel may claim a METADATA file of any size."""
 
 _NAME_END = b".dist-info/METADATA"
 _ENTRY, _ENTRY_BYTES, _LOCAL_HEADER_BYTES = b"PK\x01\x02", 46, 30
 
 
 def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
-    """Return the bytes of the wheel's METADATA file, or None where it can't be read.
+    """Return the bytes of the wheel's METADATA file, or None if it can't be read.
 
-    Whoever calls it compares the bytes with the digest that upstream advertises: a wheel may hold anything.
+    A wheel may contain anything, so the caller must compare the bytes with the digest on upstream's page.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -23,7 +24,7 @@ def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
                 folder, _, name = info.filename.partition("/")
                 if name == "METADATA" and folder.endswith(".dist-info") and info.file_size <= MAX_METADATA_BYTES:
                     return archive.read(info)
-    except (
+    except (  # all that zipfile raises for malformed, encrypted or unsupported archives
         zipfile.BadZipFile,
         zlib.error,
         lzma.LZMAError,
@@ -38,11 +39,13 @@ def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
 
 
 def guess_wheel_metadata(wheel: bytes) -> bytes | None:
-    """Return what a wheel most probably has as METADATA, or None; the digest that upstream advertises is the judge.
+    """Return what is most probably the wheel's METADATA, or None; the caller must check its digest.
 
-    ``zipfile`` reads all names before the one that is wanted, and takes four times as long, which for a small wheel is more
-    than its download (docs/performance.md). Offsets are those of a zip archive's directory (APPNOTE.TXT, 4.3.12).
+    ``zipfile`` reads all names first and takes four times as long, which for a small wheel is more than its download
+    (docs/performance.md).
     """
+    # Offsets in the central directory's entry (APPNOTE.TXT, section 4.3.12): method 10, sizes and name length 20,
+    # local header 42. The local header (section 4.3.7) has the lengths of its name and extra field at 26.
     name_end = wheel.rfind(_NAME_END) + len(_NAME_END)
     entry = wheel.rfind(_ENTRY, 0, name_end)
     if entry < 0:

@@ -7,7 +7,7 @@ import pytest
 
 from bandersnatch.errors import PathConflictError
 from bandersnatch.operations.tuning import Tuning
-from bandersnatch.project.files import FILES_IN_VAIN, FILES_TOGETHER
+from bandersnatch.project.files import CONCURRENT_FILES, MAX_FAILED_IN_A_ROW
 from tests.support.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -41,7 +41,7 @@ def test_a_project_whose_files_fail_one_after_the_other_is_left_for_the_next_run
         pypi.fault(pypi.add_file("bad", f"{number}.0", kind="sdist").url_path, Status(403), times=None)
     rig.run(workers="1")
     asked = {request.path for request in pypi.file_requests()}
-    assert len(asked) <= FILES_IN_VAIN + FILES_TOGETHER
+    assert len(asked) <= MAX_FAILED_IN_A_ROW + CONCURRENT_FILES
 
 
 def test_files_that_fail_now_and_then_do_not_keep_the_others_waiting(rig: Rig, pypi: FakePyPI) -> None:

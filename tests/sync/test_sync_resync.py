@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.operations.tuning import Tuning
-from bandersnatch.project.local_check import LITTLE_FILES
+from bandersnatch.project.local_check import ONE_CALL_FILES
 from bandersnatch.storage.lock import run_lock
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
@@ -177,7 +177,7 @@ def test_a_rebuilt_inventory_proves_no_pages(rig: Rig, pypi: FakePyPI) -> None:
 
 
 def test_what_is_too_much_for_one_task_is_hashed_by_all_workers(rig: Rig, pypi: FakePyPI) -> None:
-    files = [pypi.add_file("many", f"{number}.0", kind="sdist", content=b"x") for number in range(LITTLE_FILES + 1)]
+    files = [pypi.add_file("many", f"{number}.0", kind="sdist", content=b"x") for number in range(ONE_CALL_FILES + 1)]
     rig.run()
     (rig.web / files[7].url_path.lstrip("/")).write_bytes(b"y")
     pypi.clear_requests()

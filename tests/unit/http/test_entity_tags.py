@@ -96,7 +96,7 @@ def test_a_304_that_is_not_about_the_page_here_is_asked_again_without_condition(
     caplog.set_level(logging.WARNING)
     assert rig.run().failures == []
     assert conditions(pypi)[-1] is None
-    assert "the page is asked for without condition" in caplog.text
+    assert "the page is fetched without a condition" in caplog.text
     rig.assert_matches()
 
 

@@ -26,7 +26,7 @@ from bandersnatch.project.package import (
     SHARED_FILES,
     Planned,
     failure,
-    is_shared,
+    is_worth_sharing,
     plan_project,
     publish_project,
     share_of,
@@ -289,8 +289,8 @@ def plan_of(*tasks: FileTask) -> FilePlan:
     ],
     ids=["many", "too many", "many are there", "one large", "one large and one unknown", "two large"],
 )
-def test_a_project_with_many_files_or_bytes_is_shared_out(plan: FilePlan, expected: bool) -> None:
-    assert is_shared(plan) == expected
+def test_a_project_with_many_files_or_bytes_is_shared_among_workers(plan: FilePlan, expected: bool) -> None:
+    assert is_worth_sharing(plan) == expected
 
 
 def test_shares_have_all_files_once_and_none_is_too_much() -> None:
