@@ -165,7 +165,7 @@ class DryStorage(FilesystemStorage):
 
     @property
     def unfinished(self) -> PartsFolder:
-        """A folder that is not there: what workers have left is not taken up."""
+        """A folder that is not there: a dry run does not recover what workers have left."""
         return PartsFolder(f"{self._root}/{_NOWHERE}")
 
     def _keep(self, path: StoredPath, kept: bytes | _Link | None) -> None:

@@ -25,7 +25,7 @@ from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import HeldProject, Inventory
-from bandersnatch.state.reservations import take_up
+from bandersnatch.state.reservations import recover_reservations
 from bandersnatch.state.saved_state import SavedState, StateFiles
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -178,7 +178,7 @@ class Session(Struct, frozen=True):
 
     def _sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look, and what its workers have left."""
-        if not take_up(self.storage, self.inventory):
+        if not recover_reservations(self.storage, self.inventory):
             leftovers = Leftovers(self.storage, self.inventory)
             leftovers.record_loss()
             leftovers.note_pages()

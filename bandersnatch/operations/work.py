@@ -44,7 +44,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
-from bandersnatch.workers.losses import take_up_lost
+from bandersnatch.workers.losses import recover_lost_worker
 from bandersnatch.workers.pool import WorkerPool, worker_pool, workers_wanted
 from bandersnatch.workers.recorder import Recorder
 from bandersnatch.workers.scheduler import Schedule
@@ -167,8 +167,8 @@ class Work:
             publisher=replace(context.publisher, notes_etags=self.notes_etags),
             received=self._progress.received,
         )
-        take_up = partial(take_up_lost, self._storage, self._inventory)
-        return worker_pool(context, self._config.http, self._upstream.policy, workers, take_up)
+        recover = partial(recover_lost_worker, self._storage, self._inventory)
+        return worker_pool(context, self._config.http, self._upstream.policy, workers, recover)
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream can now explain, to be worked on once more."""

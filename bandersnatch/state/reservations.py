@@ -2,7 +2,8 @@
 
 There is a record for each job, in the folder of half-written files. The main process, which alone writes the inventory,
 deletes it when the job's result is recorded there. After a worker was lost, and at the start of the next
-command, what is left in such records is *taken up*: it is noted in the inventory, as what an unfinished run may have left.
+command, the records that are left are *recovered*: their paths are noted in the inventory, as what an unfinished run may
+have left.
 
 A line is in the kernel before ``reserve`` returns, and so outlives any end of the process. It is not flushed to the disk: a
 power cut may take a record, as it may take the notes in the inventory, which are not flushed either. On a filesystem that
@@ -95,7 +96,7 @@ class Reservation:
 def forget(storage: FilesystemStorage, names: Iterable[str]) -> None:
     """Delete the records of batches of which all jobs are recorded in the inventory.
 
-    One that can't be deleted is taken up by the next command, which does no harm.
+    One that can't be deleted is recovered by the next command, which does no harm.
     """
     for name in names:
         storage.unfinished.delete_record(name)
@@ -132,10 +133,12 @@ class ReservedPaths:
         return found
 
 
-def take_up(storage: FilesystemStorage, inventory: Inventory, names: Collection[str] | None = None) -> bool:
-    """Note in the inventory what records tell, those of all lost workers or of these batches, and delete them.
+def recover_reservations(
+    storage: FilesystemStorage, inventory: Inventory, names: Collection[str] | None = None
+) -> bool:
+    """Note in the inventory what is written in these records, or in all, and delete them.
 
-    Returns whether all of it could be believed. Where it could not, work may be left half-done of which nothing is known.
+    Returns whether all of it was valid. If not, there may be half-done work of which nothing is known.
 
     Raises:
         StorageError: the disk refused.

@@ -1,1 +1,4 @@
-"""Who works on projects, and in which order: the schedule, the dispatcher, and the workers."""
+"""Works on many projects at a time: the schedule of jobs, the dispatcher, the pool and its workers.
+
+What a worker does with one project is in ``project/``.
+"""

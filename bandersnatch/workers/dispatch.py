@@ -1,6 +1,6 @@
-"""Gives jobs to an executor of workers, never too many at a time, and yields what they come to.
+"""Hands out jobs to an executor of workers, never too many at a time, and yields their results.
 
-A project whose work is much is shared out: several workers bring its files, and one publishes its page.
+The files of a large project are shared among workers: several fetch its files, and one publishes its page.
 """
 
 import time
@@ -23,36 +23,47 @@ from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
 
-_LOOK_SECONDS = 0.1
-_MOST_AT_ONCE = 64
-MOST_TASKS = 20_000
-"""While more files of shared-out projects are held, no project is begun: each takes about a kilobyte, and its page, too."""
+_WAIT_SECONDS = 0.1
+"""How long to wait for a result before looking for new jobs, and whether the run is stopped."""
+_MAX_BATCH = 64
+"""How many results are yielded together: they are recorded in one transaction, which saves time."""
+MAX_SHARED_FILES = 20_000
+"""While shared projects have more files than that in memory, no further project is started.
+
+A file takes about a kilobyte, and as much again on its page.
+"""
 
 _R = TypeVar("_R")
 
 
 class LethalProjectError(MirrorError):
-    """The worker of a project has ended before its time, and it was that project, as far as can be known."""
+    """The worker of a project has ended unexpectedly, and as far as can be known, the project was the cause."""
 
     def __init__(self, project: NormalizedName, *, is_sure: bool) -> None:
-        sure = "the worker process that works on it ends before its time, also if it works on nothing else"
-        unsure = "a worker process that worked on it, too, has ended before its time, and none is left to try it alone"
+        sure = "the worker process that works on it ends unexpectedly, even if it works on nothing else"
+        unsure = (
+            "a worker process that worked on it and on others has ended unexpectedly, and none is left to try it alone"
+        )
         super().__init__(f"{project}: {sure if is_sure else unsure}; the next run tries it again")
         self.project, self.is_sure = project, is_sure
 
 
 class Jobs(Protocol):
-    """What is to be done, one project after the other; times are those of ``time.monotonic``."""
+    """Where the dispatcher takes jobs from; times are those of ``time.monotonic``."""
 
     def is_empty(self) -> bool:
-        """Whether no job is left to give, now or later."""
+        """Whether no job is left, now or later."""
 
     def next_job(self, now: float) -> Job | None:
-        """Return the next job, or None where there is none at this time."""
+        """Return the next job, or None if there is none at this time."""
 
 
 class Dispatcher(Generic[_R]):
-    """Has ``function`` done for each job; ``failed`` makes a result of an error. Used by one thread."""
+    """Has workers call ``function`` for each job; ``failed`` makes a result from an error. Used by one thread.
+
+    If a worker is lost, one of the projects that it worked on may be the cause, for example by a bug in a C library. These
+    projects are suspects: each is tried again with nothing else under way, and only one that loses its worker again fails.
+    """
 
     def __init__(
         self,
@@ -65,21 +76,24 @@ class Dispatcher(Generic[_R]):
         self._executor, self._function, self._failed = executor, function, failed
         self._inventory, self._is_stopped = inventory, is_stopped
         self._ended: SimpleQueue[tuple[Job, Future[Any], _SharedProject | None]] = SimpleQueue()
+        """Filled by the threads of the executor, in callbacks of futures; taken by ours."""
         self._under_way: dict[NormalizedName, Future[Any]] = {}
         self._jobs: dict[NormalizedName, Job] = {}
-        self._given_up: dict[NormalizedName, list[_SharedProject]] = {}
-        """Shared-out projects that were begun anew."""
+        self._abandoned: dict[NormalizedName, list[_SharedProject]] = {}
+        """Earlier attempts at shared projects, which were started again after the loss of a worker."""
         self._shared: dict[NormalizedName, int] = {}
-        """How many files each shared-out project has."""
+        """The number of files of each shared project."""
         self._suspects: dict[NormalizedName, Job] = {}
-        """Projects that were under way when a worker was lost. One of them may have ended it: each is tried again, alone."""
+        """Projects that a worker was working on when it was lost, and that wait to be tried alone."""
         self._alone: NormalizedName | None = None
-        self._are_suspects_tried = True
+        """The suspect that is being tried."""
+        self._can_try_suspects = True
+        """Whether a process is left that may try suspects."""
 
     def work(self, jobs: Jobs, window: int) -> Iterator[list[_R]]:
-        """Yield results as they come, until no job is left; whoever takes one may postpone or clear jobs.
+        """Yield results as they arrive, until no job is left; between results, the caller may postpone or clear jobs.
 
-        So many projects are worked on at a time as the window is wide.
+        At most ``window`` projects are under way at a time.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
@@ -96,7 +110,7 @@ class Dispatcher(Generic[_R]):
         self._check_stopped()
 
     def ended(self) -> list[_R]:
-        """Return what has ended since results were yielded last, for a run that ends; work goes on with none of it."""
+        """Return the results since those yielded last, for a run that is ending; no further work is started."""
         results: list[_R] = []
         while not self._ended.empty():
             if (result := self._settle(*self._ended.get())) is not None:
@@ -104,7 +118,7 @@ class Dispatcher(Generic[_R]):
         return results
 
     def withdraw(self, keeps: Set[Expectation]) -> int:
-        """Take back the jobs that no worker has yet, but for those of which one of these is expected; return how many."""
+        """Cancel the jobs that no worker has yet, except those with one of these expectations; return how many."""
         waiting = [job for name, job in self._jobs.items() if name in self._under_way]
         return sum(self._under_way[job.project].cancel() for job in waiting if job.entry.expectation not in keeps)
 
@@ -113,16 +127,17 @@ class Dispatcher(Generic[_R]):
         self._under_way[job.project] = self._submit(job, None, self._function, job)
 
     def _is_room(self, window: int) -> bool:
-        return len(self._jobs) < window and sum(self._shared.values()) <= MOST_TASKS
+        return len(self._jobs) < window and sum(self._shared.values()) <= MAX_SHARED_FILES
 
     def _try_alone(self) -> None:
-        """Start a suspect when nothing else is under way; but never in the main process, which it might end."""
+        """Start a suspect when nothing else is under way; but never in the main process, which it might crash."""
         project, job = next(iter(self._suspects.items()))
         waiting = self._under_way[project]
-        if self._alone is not None or len(self._suspects) < len(self._jobs) or waiting.cancelled():
+        is_busy = len(self._suspects) < len(self._jobs)  # with jobs that are no suspects
+        if self._alone is not None or is_busy or waiting.cancelled():
             return
         self._alone = project
-        if self._are_suspects_tried:
+        if self._can_try_suspects:
             self._start(job)
         else:
             waiting.set_exception(LethalProjectError(project, is_sure=False))
@@ -132,7 +147,7 @@ class Dispatcher(Generic[_R]):
     ) -> Future[Any]:
         try:
             future = self._executor.submit(function, *arguments)
-        except RuntimeError as error:  # the pool was shut down: the run is being stopped
+        except RuntimeError as error:  # the pool was shut down because the run is stopping, or no thread can be started
             future = Future()
             future.set_exception(InterruptedRunError() if self._is_stopped() else scarcity(error) or error)
         future.add_done_callback(lambda ended: self._ended.put((job, ended, shared)))
@@ -141,20 +156,20 @@ class Dispatcher(Generic[_R]):
     def _take(self) -> Iterator[_R]:
         """Yield the results that are there, or wait a moment for one."""
         with suppress(Empty):
-            ended = self._ended.get(timeout=_LOOK_SECONDS)
-            for _ in range(_MOST_AT_ONCE):
+            ended = self._ended.get(timeout=_WAIT_SECONDS)
+            for _ in range(_MAX_BATCH):
                 if (result := self._settle(*ended)) is not None:
                     yield result
                 ended = self._ended.get_nowait()
-            self._ended.put(ended)
+            self._ended.put(ended)  # it is one too many for this batch
 
     def _settle(self, job: Job, future: Future[Any], shared: "_SharedProject | None") -> _R | None:
-        """Return the result of a project, or None where the work on it goes on."""
+        """Return the result of a project, or None if the work on it continues."""
         error = InterruptedRunError() if future.cancelled() else future.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
         if isinstance(error, NoWorkerLeftError):
-            raise error  # it is not the project's
+            raise error  # which ends the run, not only this project
         value: Any = future.result() if error is None else None
         if isinstance(value, Planned):
             self._share_out(job, value)
@@ -168,7 +183,7 @@ class Dispatcher(Generic[_R]):
                 self._submit(job, shared, publish_project, shared.prepared, shared.synced)
                 return None
         if isinstance(error, WorkerLostError):
-            self._are_suspects_tried = self._are_suspects_tried and not error.is_last
+            self._can_try_suspects = self._can_try_suspects and not error.is_last
             if job.project != self._alone:
                 self._suspect(job, shared)
                 return None
@@ -176,7 +191,7 @@ class Dispatcher(Generic[_R]):
         return self._end(job, shared, value if error is None else self._failed(job.project, error))
 
     def _share_out(self, job: Job, planned: Planned) -> None:
-        """Have several workers bring the files of a project."""
+        """Submit the files of a project in shares, which any worker may take."""
         shares = [share_of(job, tasks) for tasks in shares_of(planned.prepared.plan.tasks)]
         shared = _SharedProject(planned, len(shares))
         self._shared[job.project] = len(planned.prepared.plan.tasks)
@@ -184,20 +199,21 @@ class Dispatcher(Generic[_R]):
             self._submit(job, shared, work_on_files, share)
 
     def _suspect(self, job: Job, shared: "_SharedProject | None") -> None:
-        """Let a project wait to be tried alone, whose worker, or one of them, was lost; the others have ended."""
+        """Let a project wait to be tried alone, after a worker of it was lost and its other workers have finished."""
         if shared is not None:
-            self._given_up.setdefault(job.project, []).append(shared)
+            self._abandoned.setdefault(job.project, []).append(shared)
         self._suspects[job.project] = job
+        # A future that nobody works on yet: if `withdraw` cancels it, the project ends like any other cancelled one.
         waiting = self._under_way[job.project] = Future()
-        waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))  # it may be withdrawn
+        waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))
 
     def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
-        """Return the result of a project with what all work on it has left."""
+        """Return the result of a project, with the reservations and partial files of all attempts added."""
         del self._jobs[job.project], self._under_way[job.project]
         self._shared.pop(job.project, None)
         if self._suspects.pop(job.project, None) is not None and self._alone == job.project:
             self._alone = None
-        for each in (*self._given_up.pop(job.project, ()), *([shared] if shared is not None else ())):
+        for each in (*self._abandoned.pop(job.project, ()), *([shared] if shared is not None else ())):
             found = each.complete(found)
         return found
 
@@ -207,7 +223,7 @@ class Dispatcher(Generic[_R]):
 
 
 class _SharedProject:
-    """A project that several workers work on."""
+    """A project whose files are shared among workers; ``left`` is the number of shares that have not ended."""
 
     def __init__(self, planned: Planned, left: int) -> None:
         self.prepared, self.left = planned.prepared, left
@@ -217,7 +233,7 @@ class _SharedProject:
         self.error: Exception | None = None
 
     def take(self, share: SharedFiles) -> None:
-        """Take note of what was done for a share of the files."""
+        """Add the result of a share of the files."""
         self.left -= 1
         self.error = self.error or share.error
         self.synced |= share.synced
@@ -225,7 +241,7 @@ class _SharedProject:
         self._reservations += share.reservations
 
     def complete(self, result: Any) -> Any:
-        """Return the result of the whole project."""
+        """Return the result of the last job, with what the other jobs of the project have left."""
         result = replace(result, reservations=(*self._reservations, *result.reservations))
         if result.record is not None:
             return result

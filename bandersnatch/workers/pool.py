@@ -1,7 +1,7 @@
-"""``WorkerPool``: an executor of workers, which are processes for a long todo list, and one thread for a short one.
+"""``WorkerPool``: an executor of workers. These are processes for a long todo list, and one thread for a short one.
 
-One interpreter computes on one core at a time, and for small files computing is most of the work; so a long list gets a
-process for each core. To start one costs more than a short list takes.
+An interpreter uses one core at a time, and for small files most of the work is computing; so a long list gets a process for
+each core. For a short list, starting processes takes longer than the work.
 """
 
 import logging
@@ -31,52 +31,52 @@ from bandersnatch.workers.worker import Reply, Share, Task
 
 logger = logging.getLogger(__name__)
 
-WORKERS_MAX = 4
-"""Beyond that, the main process can't keep the records as fast as they come."""
+MAX_WORKERS = 4
+"""With more workers, the main process can't record results as fast as they arrive."""
 LINGER_SECONDS = 0.002
-"""So long a message waits for more jobs, which come one by one."""
+"""How long a message to a worker waits for more jobs, since jobs are submitted one by one."""
 
 
 class WorkerLostError(MirrorError):
-    """The worker that had a job has ended before its time; what it has left is noted.
+    """The worker that had a job has ended unexpectedly; what it has left is cleaned up.
 
-    It ``is_last`` if no other process can try the job again.
+    ``is_last`` says that no other process is left to try the job again.
     """
 
     def __init__(self, *, is_last: bool = False) -> None:
-        super().__init__("the worker has ended before its time")
+        super().__init__("the worker has ended unexpectedly")
         self.is_last = is_last
 
 
 class NoWorkerLeftError(MirrorError):
-    """All workers have ended before their time, the one in the main process, too: a bug of ours."""
+    """All workers have ended unexpectedly, even the thread of the main process, which is a bug of ours."""
 
     stops_run = True
 
     def __init__(self) -> None:
-        super().__init__("no worker is left: the last one has ended before its time; the next run goes on from here")
+        super().__init__("no worker is left: the last one has ended unexpectedly; the next run continues from here")
 
 
 def workers_wanted(most_in_flight: int) -> int:
-    """Return how many processes a long todo list is worth: one for each core, if several requests are left for each."""
+    """Return how many workers a long todo list gets: one for each core, if each may have two requests in flight."""
     if sys.platform != "linux":
-        return 1  # a fork is not safe there
-    return max(1, min(len(os.sched_getaffinity(0)), WORKERS_MAX, most_in_flight // 2))
+        return 1  # a fork is not safe on macOS, and Windows has none
+    return max(1, min(len(os.sched_getaffinity(0)), MAX_WORKERS, most_in_flight // 2))
 
 
 @contextmanager
 def worker_pool(
-    context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int, take_up: Callable[[str], None]
+    context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int, recover: Callable[[str], None]
 ) -> Iterator["WorkerPool"]:
     """Start so many workers, and stop them at the end of the block.
 
-    ``take_up`` is called with the token of a worker that has ended before its time, and sees to what that has left. To be
-    called before other threads of the process hold locks: several workers are processes that are forked.
+    ``recover`` is called with the token of a worker that has ended unexpectedly, to clean up what it has left. Several
+    workers are forked processes, so no other thread may hold a lock now: in a process, nobody would release its copy.
     """
     links = start_processes(context, http, policy, number) if number > 1 else []
     try:
-        pool = WorkerPool(links, partial(thread_link, context, http, policy), context, take_up)
-    except BaseException:  # no thread is to be had
+        pool = WorkerPool(links, partial(thread_link, context, http, policy), context, recover)
+    except BaseException:  # no thread can be started
         for link in links:
             link.kill()
         raise
@@ -89,16 +89,19 @@ def worker_pool(
 
 
 class WorkerPool(Executor):
-    """Workers that are given functions of ``project/package.py`` and the like: steps, which get the worker's context."""
+    """An executor whose workers run generator functions (``Steps``), such as those of ``project/package.py``.
+
+    Each worker has two threads here: one sends it tasks, the other takes its replies. ``_changed`` guards what they share.
+    """
 
     def __init__(
         self,
         links: list[Link],
         thread: Callable[[], Link],
         context: JobContext,
-        take_up: Callable[[str], None],
+        recover: Callable[[str], None],
     ) -> None:
-        self._thread, self._context, self._take_up = thread, context, take_up
+        self._thread, self._context, self._recover = thread, context, recover
         self._links = [link for link in links if link.share is not None] or [thread()]
         self._spares = deque(link for link in links if link.share is None)
         self._changed = threading.Condition()
@@ -115,32 +118,32 @@ class WorkerPool(Executor):
 
     @property
     def window(self) -> int:
-        """How many jobs are worth to be submitted at a time: those that are worked on, and as many that wait."""
+        """How many jobs to submit at a time: as many as the workers can have, and as many again that wait."""
         return sum(2 * link.capacity for link in self._links if not link.is_lost)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have steps made by a worker: ``fn(context, *args)``, which must be a function of a module.
+        """Have a worker run the generator ``fn(context, *args)``; ``fn`` must be picklable, so a function of a module.
 
         Raises:
             RuntimeError: the pool was shut down.
             InterruptedRunError: the run is being stopped.
-            NoWorkerLeftError: there is no worker for it.
+            NoWorkerLeftError: there is no worker.
         """
-        assert not kwargs, "jobs are told by position"
+        assert not kwargs, "a task has positional arguments only"
         future: Future[Any] = Future()
         with self._changed:
             if self._is_shut_down:
                 raise RuntimeError("the pool was shut down")
             if not self.number:
                 raise InterruptedRunError if self._context.is_stopped() else NoWorkerLeftError
-            # What goes on with a project that was shared out is first: such a project costs memory until it has ended.
+            # Jobs that continue a shared project go first: such a project takes memory until it has ended.
             add = self._waiting.appendleft if fn in (work_on_files, publish_project) else self._waiting.append
             add((Task(next(self._numbers), fn, args), future))
             self._changed.notify_all()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no further jobs; end those that were given, or cancel the ones that no worker has yet."""
+        """Accept no further jobs; finish those that were submitted, or cancel the ones that no worker has yet."""
         with self._changed:
             self._is_shut_down = True
             cancelled = list(self._waiting) if cancel_futures else []
@@ -154,7 +157,7 @@ class WorkerPool(Executor):
                 link.join()
 
     def end(self) -> None:
-        """See to it that no worker works any more; one that does not end by itself is killed."""
+        """Make sure that no worker is running any more; one that does not end by itself is killed."""
         for link in self._spares:
             link.kill()
         for link in self._links:
@@ -164,16 +167,15 @@ class WorkerPool(Executor):
                 self._context.storage.give_up(link.share.token)
 
     def _feed(self, link: Link) -> None:
-        """Give jobs to a worker, until there are no more; the life of a thread."""
+        """Send tasks to a worker until there are no more; runs in a thread."""
         while (tasks := self._next_tasks(link)) is not None:
             try:
                 link.connection.send(tasks)
             except OSError:
-                return  # whoever listens notices
-            except (
-                Exception
-            ):  # a job that can't be sent, or no memory for it: without an end the run would wait for ever
-                logger.exception("a worker can't be given its jobs; it is ended")
+                return  # the connection is closed, which the listening thread notices
+            except Exception:
+                # A task can't be pickled, or there is no memory for it. If the worker lived on, nobody would end the task.
+                logger.exception("tasks can't be sent to a worker; it is ended")
                 link.kill()
                 return
         with suppress(OSError):
@@ -181,14 +183,16 @@ class WorkerPool(Executor):
 
     def _next_tasks(self, link: Link) -> list[Task] | None:
         with self._changed:
+            # A worker gets more when half of its tasks have ended: fewer and larger messages, and it never runs dry.
             while not (self._waiting and 2 * len(link.under_way) <= link.capacity):
                 if link.is_lost or (self._is_shut_down and not self._waiting):
                     return None
                 self._changed.wait()
             if len(self._waiting) < link.capacity and not self._is_shut_down:
                 self._changed.wait(LINGER_SECONDS)
-            if link.is_lost:  # what it got now would be lost
+            if link.is_lost:  # it may have been lost during the wait
                 return None
+            # No worker takes all that waits while others have nothing (rounded up).
             share = -(-len(self._waiting) // max(1, self.number))
             tasks = []
             for _ in range(min(link.capacity - len(link.under_way), share)):
@@ -199,17 +203,17 @@ class WorkerPool(Executor):
             return tasks
 
     def _listen(self, link: Link) -> None:
-        """Take what a worker sends, until it ends; the life of a thread."""
+        """Take the replies of a worker until it ends; runs in a thread."""
         try:
             while True:
-                self._take(link, link.receive())
+                self._handle_reply(link, link.receive())
         except (EOFError, OSError, UnpicklingError):
-            self._lose(link)
-        except Exception:  # without an end of its jobs the run would wait for ever
-            logger.exception("what a worker sends can't be read; it is ended")
-            self._lose(link)
+            self._handle_end(link)
+        except Exception:  # whatever it is, the worker's tasks must end, or the run would wait for ever
+            logger.exception("a reply of a worker can't be read; the worker is ended")
+            self._handle_end(link)
 
-    def _take(self, link: Link, reply: Reply) -> None:
+    def _handle_reply(self, link: Link, reply: Reply) -> None:
         log_kept(reply.logged)
         self._context.storage.tell(reply.changed)
         if reply.received_bytes:
@@ -223,10 +227,10 @@ class WorkerPool(Executor):
             else:
                 future.set_result(ended.value)
 
-    def _lose(self, link: Link) -> None:
-        """A worker has ended; if it had jobs, that was before its time."""
+    def _handle_end(self, link: Link) -> None:
+        """End the tasks of a worker that has ended. If it had any, it is lost: clean up, and let another take its place."""
         link.kill()
-        assert link.share is not None, "it had begun"
+        assert link.share is not None, "a worker without a share has no thread that listens"
         if not link.is_thread:
             self._context.storage.room.give_back(link.share.place)
         waiting: list[Future[Any]] = []
@@ -245,10 +249,10 @@ class WorkerPool(Executor):
         if is_ending:
             error = InterruptedRunError()
         elif lost:
-            logger.warning("a worker has ended before its time; its work is done by others")
+            logger.warning("a worker has ended unexpectedly; its work is done by others")
             try:
-                self._take_up(link.share.token)
-            except Exception as refused:  # noqa: BLE001 - it becomes the end of the jobs, which would have none else
+                self._recover(link.share.token)
+            except Exception as refused:  # noqa: BLE001 - it becomes the error of the tasks, which must end in any case
                 error = scarcity(refused) or refused
         for future in lost.values():
             future.set_exception(error)
@@ -257,7 +261,7 @@ class WorkerPool(Executor):
                 future.set_exception(error)
 
     def _replace(self, share: Share) -> None:
-        """Let a process that waits have the share of one that is lost; when all are lost, a thread goes on."""
+        """Give the share of a lost worker to a spare process; when all processes are lost, a thread continues."""
         if self._spares:
             link = self._spares.popleft()
             link.share = replace(share, token=self._context.storage.admit())

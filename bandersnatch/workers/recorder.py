@@ -1,4 +1,4 @@
-"""Keeps the records of what workers have done; only the main process writes them."""
+"""Records the results of workers in the inventory, which only the main process writes."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,13 @@ class Recorder:
         self._reserved = ReservedPaths(storage)
 
     def record(self, results: Sequence[Result]) -> list[Outcome]:
-        """Record results; return their outcomes, which hold from then on.
+        """Record results; return their outcomes, which count from then on.
 
         Raises:
             StorageError: the inventory can't be written.
         """
+        # First delete, then record: after a crash in between, the next run does the project again. Reservations go last,
+        # since the next run finds by them what was not recorded.
         deleted = [self._with_deletions(result, results) for result in results]
         unsettled = [each for result in deleted for each in _unsettled(result)]
         if unsettled:
@@ -41,10 +43,10 @@ class Recorder:
         return [result.outcome for result in deleted]
 
     def _with_deletions(self, result: Result, batch: Sequence[Result]) -> Result:
-        """Delete what a page that is in place no longer lists; where that is refused, the project has failed.
+        """Delete the files that a published page no longer lists; if that fails, so does the project.
 
-        What is reserved for other projects may be for a page that is about to be published, or that is not recorded yet;
-        but not what other results of the ``batch`` have deleted.
+        A path that another job has reserved is kept: that job may be about to publish a page that lists it. This does not
+        apply to what other results of the same ``batch`` delete, since their work has ended.
         """
         outcome = result.outcome
         if not result.deletions or not isinstance(outcome, Settled):

@@ -1,4 +1,8 @@
-"""Which project is worked on next. A project whose page is stale goes to the back and waits a little longer each time."""
+"""Decides which project is worked on next.
+
+A project whose page is stale goes to the back of the queue, and waits a little longer each time: caches of upstream need
+some time to catch up.
+"""
 
 import heapq
 from collections import deque
@@ -13,9 +17,9 @@ from bandersnatch.upstream.expectations import Expectation
 
 
 class Schedule:
-    """Jobs for projects of a run's plan that are not yet given, by their serials. Times are those of ``time.monotonic``.
+    """The jobs of a run that were not handed out yet, lowest serial first. Times are those of ``time.monotonic``.
 
-    ``prepared`` returns what was prepared for a project before.
+    ``prepared`` returns what an earlier job has prepared for a project.
     """
 
     def __init__(
@@ -34,11 +38,11 @@ class Schedule:
         self._stale_attempts: dict[NormalizedName, int] = {}
 
     def is_empty(self) -> bool:
-        """Whether no job is left to give, now or later."""
+        """Whether no job is left, now or later."""
         return not self._waiting and not self._postponed
 
     def next_job(self, now: float) -> Job | None:
-        """Return the next job, or None where there is none at this time."""
+        """Return the next job, or None if there is none at this time."""
         if self._waiting:
             return self._job(self._waiting.popleft())
         if self._postponed and self._postponed[0][0] <= now:
@@ -46,7 +50,7 @@ class Schedule:
         return None
 
     def postpone(self, project: NormalizedName, now: float) -> bool:
-        """Put a project whose page is stale to the back; return False where that was done often enough."""
+        """Put a project whose page is stale at the back; return False if that was done often enough."""
         attempts = self._stale_attempts.get(project, 0)
         if attempts == len(self._stale_delays):
             return False
@@ -55,13 +59,13 @@ class Schedule:
         return True
 
     def keep(self, expectation: Set[Expectation]) -> None:
-        """Give no more jobs but for projects of which one of these is expected."""
+        """Drop all jobs except those of projects with one of these expectations."""
         self._waiting = deque(name for name in self._waiting if self._todo[name].expectation in expectation)
         self._postponed = [(at, name) for at, name in self._postponed if self._todo[name].expectation in expectation]
         heapq.heapify(self._postponed)
 
     def clear(self) -> None:
-        """Give no more jobs."""
+        """Drop all jobs."""
         self._waiting.clear()
         self._postponed.clear()
 

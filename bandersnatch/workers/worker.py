@@ -1,6 +1,6 @@
-"""A worker: it takes jobs from the main process, and works on many at a time over one engine of its own.
+"""A worker: it receives tasks from the pool, and works on many at a time with one transfer engine of its own.
 
-It is a thread of the main process or a process beside it, and talks to the pool over a connection in both cases.
+It is a thread of the main process or a process of its own. In both cases it talks to the pool over a connection.
 """
 
 import ctypes
@@ -37,15 +37,15 @@ from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.index import Upstream
 
 REPLY_SECONDS = 0.05
-"""Results of so long a time are sent together, while there is other work."""
+"""While there is other work, the results of so many seconds are sent together: fewer messages cost less."""
 _PR_SET_PDEATHSIG = 1
 
 WorkFunction = Callable[..., Steps[Any]]
-"""What a worker is asked for: it gets the ``JobContext`` of the worker, and the arguments of the job."""
+"""A function that a worker can run. Its arguments are the worker's ``JobContext``, and those of the task."""
 
 
 class Task(Struct, frozen=True):
-    """One job: a function, and its arguments but for the context."""
+    """A call for a worker: a function, and its arguments without the context."""
 
     number: int
     function: WorkFunction
@@ -53,7 +53,7 @@ class Task(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """What came of a task."""
+    """The result of a task, or its error."""
 
     number: int
     value: Any
@@ -61,7 +61,10 @@ class Ended(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """What a worker has done since its last reply; what a process of its own has changed, and has to log."""
+    """What a worker has done since its last reply. ``changed`` and ``logged`` come from processes only.
+
+    The main process writes the log, and reports changed paths.
+    """
 
     ended: Sequence[Ended]
     received_bytes: int = 0
@@ -70,7 +73,7 @@ class Reply(Struct, frozen=True):
 
 
 class WorkerSettings(Struct, frozen=True):
-    """What a worker is made from; ``threads`` hash large files."""
+    """What all workers have in common; ``threads`` is how many threads of a worker hash large files."""
 
     context: JobContext
     http: HttpConfig
@@ -78,9 +81,10 @@ class WorkerSettings(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """A worker's part of what all ``workers`` of a run may do: the first that it is told.
+    """The part of the run's limits that one of the ``workers`` has. It is the first message to a worker.
 
-    ``token`` tells its traces from those of others. ``place`` is the number of a process, from 1 on; a thread has none.
+    ``token`` is in the names of its half-written files and reservations. ``place`` is the number of a process, from 1 on;
+    a thread has none.
     """
 
     token: str
@@ -91,7 +95,7 @@ class Share(Struct, frozen=True):
 
 
 class Worker:
-    """Works on the tasks that come over a connection, until that is closed or the run is stopped."""
+    """Works on the tasks that arrive over a connection, until there are no more or the run is stopped."""
 
     def __init__(self, context: JobContext, token: str, connection: Connection, driver: Driver) -> None:
         self._context = replace(context, received=self._count)
@@ -107,7 +111,7 @@ class Worker:
         self.kept: KeptRecords | None = None
 
     def work(self) -> None:
-        """Work until there is nothing more to do, or the run is stopped; what is under way then is given up.
+        """Work until there are no more tasks, or the run is stopped; tasks that are then under way are abandoned.
 
         Raises:
             EOFError, OSError: the pool is gone.
@@ -139,12 +143,14 @@ class Worker:
             self._active -= 1
             self._ended.append(Ended(task.number, value, error))
             if error is not None or (isinstance(value, Result) and isinstance(value.outcome, Failure)):
-                self._next_reply = 0.0  # it may mean that no others are to be begun
+                self._next_reply = (
+                    0.0  # an error may end the run, so the main process must see it before it starts more
+                )
 
         self._driver.start(task.function(context, *task.arguments), end)
 
     def _reply(self) -> None:
-        """Send what has ended, unless more is likely to end soon."""
+        """Send what has ended, unless the last reply was a moment ago and there is other work."""
         now = time.monotonic()
         if self._active and now < self._next_reply:
             return
@@ -156,7 +162,7 @@ class Worker:
         self.changed.clear()
         try:
             self._connection.send(reply)
-        except (PicklingError, TypeError, AttributeError):  # an error that can't be sent, of a bug of ours
+        except (PicklingError, TypeError, AttributeError):  # an error, caused by a bug of ours, that can't be pickled
             ended = [
                 each if each.error is None else replace(each, error=RuntimeError(repr(each.error)))
                 for each in reply.ended
@@ -164,8 +170,8 @@ class Worker:
             self._connection.send(replace(reply, ended=ended))
 
 
-def be_thread(settings: WorkerSettings, connection: Connection) -> None:
-    """Be a worker in a thread of the main process."""
+def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
+    """Run a worker in a thread of the main process."""
     share: Share = connection.recv()
     with (
         closing(connection),
@@ -173,21 +179,20 @@ def be_thread(settings: WorkerSettings, connection: Connection) -> None:
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
-        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is to be ended
+        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is being stopped
             Worker(settings.context, share.token, connection, driver).work()
 
 
-def be_process(settings: WorkerSettings, connection: Connection, parent: int) -> None:
-    """Be a worker in a process of its own, which was forked from the main one, and waits until it is needed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever types it means the main process, which ends us
+def run_in_process(settings: WorkerSettings, connection: Connection, parent: int) -> None:
+    """Run a worker in a process that was forked from the main one; it waits until it is given its share."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, but the main one stops its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gc.freeze()  # the memory of the main process stays shared if the collector does not touch it
+    gc.freeze()  # the collector would write to all objects, and so copy the memory shared with the main process
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(
-            _PR_SET_PDEATHSIG, signal.SIGKILL
-        )  # the next run must not meet the workers of a dead one
+        # If the main process dies, the kernel kills this one: the next run must not meet it (prctl(2)).
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        return
+        return  # the main process died before that took effect
     try:
         share: Share = connection.recv()
     except (EOFError, OSError):
@@ -215,7 +220,7 @@ def be_process(settings: WorkerSettings, connection: Connection, parent: int) ->
         worker.kept = kept
         storage.tell_changes(worker.changed.append)
         _watch(transfer, connection)
-        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is to be ended
+        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is being stopped
             worker.work()
     storage.tidy()
 
@@ -227,7 +232,7 @@ def _watch(transfer: Transfer, connection: Connection) -> None:
 def _own_context(
     context: JobContext, conversation: Conversation, http: HttpConfig, storage: Any, is_stopped: Callable[[], bool]
 ) -> JobContext:
-    """Return what a process works with: as the main process does, but with storage and connections of its own."""
+    """Return the context of a process: that of the main process, but with its own storage and connections."""
     upstream = Upstream(conversation, http.upstream_url, lambda _: False)
     documents = replace(context.documents, journal_end=context.documents.journal_end.twin(upstream.journal_end.ask))
     return replace(

@@ -46,10 +46,10 @@ def transfer_to(pypi: FakePyPI, policy: RetryPolicy = IMPATIENT) -> Transfer:
 
 @contextmanager
 def pool_of(
-    context: JobContext, pypi: FakePyPI, number: int, take_up: Callable[[str], None] = lambda _: None
+    context: JobContext, pypi: FakePyPI, number: int, recover: Callable[[str], None] = lambda _: None
 ) -> Iterator[WorkerPool]:
     """So many workers, which may have as many requests in flight as is usual."""
-    with worker_pool(context, http_config(pypi), IMPATIENT, number, take_up) as pool:
+    with worker_pool(context, http_config(pypi), IMPATIENT, number, recover) as pool:
         yield pool
 
 

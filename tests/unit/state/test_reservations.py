@@ -19,7 +19,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import StorageError
 from bandersnatch.operations.dry_storage import DryStorage
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.state.reservations import Reservation, forget, take_up
+from bandersnatch.state.reservations import Reservation, forget, recover_reservations
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, LEFTOVERS, StoredPath
 from bandersnatch.storage.parts_folder import PARTS_FOLDER
@@ -83,7 +83,7 @@ def test_all_that_was_reserved_is_noted(
                 if touched and etag is not None:
                     reservation.note_partial(project, touched[0], etag)
                     partial[touched[0]] = etag
-        assert take_up(storage, inventory)
+        assert recover_reservations(storage, inventory)
         assert set(inventory.all_unsettled()) == expected
         assert {path: inventory.partial_etag(path) for path in partial} == partial
         assert storage.unfinished.records() == []
@@ -97,7 +97,7 @@ def test_what_was_reserved_outlives_a_worker_that_is_killed(storage: FilesystemS
     worker = get_context("fork").Process(target=work)
     worker.start()
     worker.join()
-    assert take_up(storage, inventory)
+    assert recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == [(SAMPLE, FILE)]
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_written_before_something_is_reserved(storage: FilesystemStor
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [])
         assert not record(storage).exists()
-    assert take_up(storage, inventory)
+    assert recover_reservations(storage, inventory)
 
 
 def test_many_paths_take_several_lines(storage: FilesystemStorage, inventory: Inventory) -> None:
@@ -113,7 +113,7 @@ def test_many_paths_take_several_lines(storage: FilesystemStorage, inventory: In
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, many)
     assert record(storage).read_bytes().count(b"\n") == 3
-    take_up(storage, inventory)
+    recover_reservations(storage, inventory)
     assert inventory.unsettled(SAMPLE) == set(many)
 
 
@@ -121,7 +121,7 @@ def test_only_what_is_asked_for_is_taken_up(storage: FilesystemStorage, inventor
     for name, project in (("one", SAMPLE), ("two", OTHER)):
         with reserving(storage, name) as reservation:
             reservation.reserve(project, [FILE])
-    take_up(storage, inventory, ["two", "three"])
+    recover_reservations(storage, inventory, ["two", "three"])
     assert inventory.all_unsettled() == [(OTHER, FILE)]
     assert storage.unfinished.records() == ["one"]
 
@@ -130,7 +130,7 @@ def test_a_batch_that_is_recorded_leaves_nothing(storage: FilesystemStorage, inv
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [FILE])
     forget(storage, ["one", "never made"])
-    take_up(storage, inventory)
+    recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == []
     storage.tidy()
     assert not (storage.root / PARTS_FOLDER).exists()
@@ -141,14 +141,14 @@ def test_records_stay_until_they_are_taken_up(storage: FilesystemStorage, invent
         reservation.reserve(SAMPLE, [FILE])
     storage.sweep_all([FILE], ())
     storage.tidy()
-    assert take_up(FilesystemStorage(storage.root), inventory)
+    assert recover_reservations(FilesystemStorage(storage.root), inventory)
     assert inventory.all_unsettled() == [(SAMPLE, FILE)]
 
 
 def test_a_dry_run_leaves_them_alone(storage: FilesystemStorage, inventory: Inventory) -> None:
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [FILE])
-    assert take_up(DryStorage(storage.root), inventory)
+    assert recover_reservations(DryStorage(storage.root), inventory)
     assert storage.unfinished.records() == ["one"]
 
 
@@ -173,7 +173,7 @@ def test_of_a_torn_record_all_whole_lines_count(cut: int) -> None:
         end = min(whole + cut, record(storage).stat().st_size)
         os.truncate(record(storage), end)
         is_torn = not record(storage).read_bytes().endswith(b"]\n") or end == whole
-        assert take_up(storage, inventory)
+        assert recover_reservations(storage, inventory)
         assert set(inventory.all_unsettled()) == {(OTHER, PAGE), *(() if is_torn else ((SAMPLE, FILE),))}
 
 
@@ -190,7 +190,7 @@ def test_a_line_of_which_the_disk_takes_a_part_spoils_no_other(
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         reservation.reserve(OTHER, [FILE])
-    assert take_up(storage, inventory)
+    assert recover_reservations(storage, inventory)
     assert set(inventory.all_unsettled()) == {(OTHER, PAGE), (OTHER, FILE)}
 
 
@@ -217,7 +217,7 @@ def test_garbage_is_told_of_and_not_used(
 ) -> None:
     (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
     record(storage).write_bytes(garbage + SOUND)
-    assert not take_up(storage, inventory)
+    assert not recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == [(SAMPLE, FILE)]
     assert caplog.messages == [f"{record(storage)}: 1 lines are none of ours; they are not used"]
     assert storage.unfinished.records() == []
@@ -230,7 +230,7 @@ def test_no_bytes_do_harm(data: bytes) -> None:
         storage = FilesystemStorage(Path(folder))
         (Path(folder) / PARTS_FOLDER).mkdir(mode=0o700)
         record(storage).write_bytes(data + b"\n" + SOUND)
-        take_up(storage, inventory)
+        recover_reservations(storage, inventory)
         assert (SAMPLE, FILE) in inventory.all_unsettled()
 
 
@@ -242,7 +242,7 @@ def test_paths_that_lead_out_of_the_mirror_are_not_used(
 ) -> None:
     (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
     record(storage).write_text(f'["sample",["{path}","{FILE}"],"\\"etag\\""]\n')
-    take_up(storage, inventory)
+    recover_reservations(storage, inventory)
     with closing(sqlite3.connect(storage.root / INVENTORY)) as database:
         assert database.execute("SELECT project, path FROM unsettled").fetchall() == [(SAMPLE, FILE)]
         assert database.execute("SELECT path, etag FROM partial").fetchall() == [(FILE, '"etag"')]
@@ -251,7 +251,7 @@ def test_paths_that_lead_out_of_the_mirror_are_not_used(
 def test_what_is_no_entity_tag_is_not_used(storage: FilesystemStorage, inventory: Inventory) -> None:
     with reserving(storage) as reservation:
         reservation.note_partial(SAMPLE, FILE, "*")
-    assert take_up(storage, inventory)
+    assert recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == [(SAMPLE, FILE)]
     assert inventory.partial_etag(FILE) is None
 
@@ -264,7 +264,7 @@ def test_a_link_in_its_place_is_not_followed(
     victim = tmp_path / "victim"
     victim.write_bytes(SOUND)
     plant(victim, record(storage))
-    assert not take_up(storage, inventory)
+    assert not recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == []
     assert victim.read_bytes() == SOUND
     assert storage.unfinished.records() == []
@@ -277,20 +277,20 @@ def test_a_link_in_its_place_is_not_followed(
 def test_a_fifo_in_its_place_holds_nothing_up(storage: FilesystemStorage, inventory: Inventory) -> None:
     (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
     os.mkfifo(record(storage))
-    assert not take_up(storage, inventory)
+    assert not recover_reservations(storage, inventory)
     assert storage.unfinished.records() == []
 
 
 def test_a_folder_in_its_place_is_no_record(storage: FilesystemStorage, inventory: Inventory) -> None:
     record(storage).mkdir(parents=True)
-    assert take_up(storage, inventory)
+    assert recover_reservations(storage, inventory)
 
 
 def test_a_huge_one_is_not_read_to_its_end(storage: FilesystemStorage, inventory: Inventory) -> None:
     (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
     record(storage).touch()
     os.truncate(record(storage), 3_000_000_000)
-    assert not take_up(storage, inventory)
+    assert not recover_reservations(storage, inventory)
     assert storage.unfinished.records() == []
 
 
@@ -299,7 +299,7 @@ def test_another_users_is_not_believed(storage: FilesystemStorage, inventory: In
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [FILE])
     os.chown(record(storage), 12345, 12345)
-    assert not take_up(storage, inventory)
+    assert not recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == []
 
 
@@ -309,7 +309,7 @@ def test_nothing_in_a_folder_to_which_others_could_write_is_believed(
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [FILE])
     (storage.root / PARTS_FOLDER).chmod(0o777)
-    assert not take_up(FilesystemStorage(storage.root), inventory)
+    assert not recover_reservations(FilesystemStorage(storage.root), inventory)
     assert inventory.all_unsettled() == []
 
 

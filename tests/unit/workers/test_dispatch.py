@@ -34,8 +34,8 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import INVENTORY, StoredPath, file_path
 from bandersnatch.upstream.expectations import Expectation
-from bandersnatch.workers.dispatch import MOST_TASKS, Dispatcher, LethalProjectError
-from bandersnatch.workers.link import JOBS_TOGETHER
+from bandersnatch.workers.dispatch import MAX_SHARED_FILES, Dispatcher, LethalProjectError
+from bandersnatch.workers.link import MAX_JOBS
 from bandersnatch.workers.pool import WorkerLostError
 from bandersnatch.workers.scheduler import Schedule
 from tests.support.builders import make_file, named
@@ -296,7 +296,7 @@ def planned(project: str, tasks: int) -> Planned:
     return Planned(named(project), prepared, frozenset(), ())
 
 
-@pytest.mark.parametrize(("tasks", "waits"), [(MOST_TASKS, False), (MOST_TASKS + 1, True)])
+@pytest.mark.parametrize(("tasks", "waits"), [(MAX_SHARED_FILES, False), (MAX_SHARED_FILES + 1, True)])
 def test_no_project_is_begun_while_many_files_of_others_are_held(inventory: Inventory, tasks: int, waits: bool) -> None:
     executor, begun = Held(), []
 
@@ -325,7 +325,7 @@ def test_no_project_is_begun_while_many_files_of_others_are_held(inventory: Inve
 
 def test_shares_go_before_projects_that_wait(pypi: FakePyPI, context: JobContext) -> None:
     (file,) = add_files(pypi, 1)
-    pages, task = [f"foo-{number}" for number in range(2 * JOBS_TOGETHER)], planned("many", 1).prepared.plan.tasks[0]
+    pages, task = [f"foo-{number}" for number in range(2 * MAX_JOBS)], planned("many", 1).prepared.plan.tasks[0]
     stall = Stall(Event())
     for name in pages:
         pypi.add_file(name, "1.0")

@@ -63,7 +63,7 @@ def test_a_project_that_ends_its_workers_fails_alone(rig: Rig, pypi: FakePyPI, n
     poison(pypi, *bad)
     failures = rig.run(tuning=IN_PROCESSES).failures
     assert sorted(failure.project for failure in failures) == bad
-    assert all("ends before its time, also if it works on nothing else" in str(each.error) for each in failures)
+    assert all("ends unexpectedly, even if it works on nothing else" in str(each.error) for each in failures)
     pypi.clear_faults()
     pypi.clear_requests()
     assert rig.run(tuning=IN_PROCESSES).failures == []

@@ -24,7 +24,7 @@ from bandersnatch.project.report import Failure
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.workers.link import JOBS_TOGETHER, SPARE_PROCESSES, WORKER
+from bandersnatch.workers.link import MAX_JOBS, SPARE_PROCESSES, WORKER
 from bandersnatch.workers.pool import WorkerLostError, workers_wanted
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
 from tests.support.processes import awaited_end, children
@@ -324,7 +324,7 @@ def test_where_few_processes_can_be_started_they_share_all_requests(
     monkeypatch.setattr(os, "fork", fork_once)
     with pool_of(context, pypi, 2) as pool:
         assert pool.number == len(workers()) == 1
-        assert pool.window == 2 * JOBS_TOGETHER
+        assert pool.window == 2 * MAX_JOBS
 
 
 def test_when_all_processes_are_lost_a_thread_goes_on(pypi: FakePyPI, context: JobContext) -> None:

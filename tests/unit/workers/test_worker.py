@@ -19,7 +19,7 @@ from bandersnatch.http.request import Aside, Request, Steps, Together
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
-from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, be_process, be_thread
+from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, run_in_process, run_in_thread
 from tests.support.builders import named
 from tests.support.fakepypi import Call, FakePyPI, Stall
 from tests.support.processes import awaited_end
@@ -70,9 +70,9 @@ def working(context: JobContext, pypi: FakePyPI, *, is_process: bool) -> Iterato
     worker: threading.Thread | multiprocessing.process.BaseProcess
     if is_process:
         forking = multiprocessing.get_context("fork")
-        worker = forking.Process(target=be_process, args=(settings, theirs, os.getpid()), daemon=True)
+        worker = forking.Process(target=run_in_process, args=(settings, theirs, os.getpid()), daemon=True)
     else:
-        worker = threading.Thread(target=be_thread, args=(settings, theirs), daemon=True)
+        worker = threading.Thread(target=run_in_thread, args=(settings, theirs), daemon=True)
     worker.start()
     if is_process:
         theirs.close()
