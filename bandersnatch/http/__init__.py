@@ -1,4 +1,4 @@
-"""Asks servers, and believes nothing: connections, routes, retries, limits of size and of time.
+"""HTTP: connections, routes, retries, and limits of size and time. No answer is trusted.
 
-Errors of requests and urllib3 become ours here. Nothing here knows what a project is.
+Errors of requests, urllib3 and libcurl become ours here. Nothing here knows what a project is.
 """

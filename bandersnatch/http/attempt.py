@@ -1,4 +1,4 @@
-"""One attempt at a request: what is known of it when it has ended."""
+"""``Attempt``: what is known of one attempt at a request when it has ended."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from bandersnatch.http.routes import Route
 
 
 class Attempt:
-    """What ``RetryRules`` decide by."""
+    """What ``RetryRules`` need to decide whether there is another attempt."""
 
     url: str
     """Without credentials."""
@@ -14,19 +14,19 @@ class Attempt:
     sent: Mapping[str, str]
     """The header fields of the request."""
     fields: Mapping[str, str]
-    """Those of the answer; names in any case."""
+    """Those of the answer, by names in any case."""
     status = 0
-    """0 while there is no answer."""
+    """0 until there is an answer."""
     reason = ""
-    """What the answer says beside its status."""
+    """The text beside the status (the reason phrase)."""
     error: Exception | None = None
-    is_hopeless = False
-    """Whether another attempt can't change the error."""
+    is_permanent = False
+    """Whether another attempt would end with the same error."""
     takes_body = False
-    """Whether the body is the receiver's."""
-    is_later = False
-    """Whether other answers came before on its connection, so that this may be the answer to another request."""
+    """Whether the body goes to the receiver, since the answer is a document."""
+    is_on_used_connection = False
+    """Whether its connection was used before, so that this may be a late answer to another request."""
     is_of_proxy = False
-    """Whether the proxy has answered, and not the host behind it."""
+    """Whether the proxy has answered, instead of the host behind it."""
     received_bytes = body_bytes = 0
-    """What has come of the body, and what it holds; these differ if it is compressed."""
+    """The size of the received body, before and after decompression."""

@@ -1,7 +1,7 @@
-"""Connections for one answer each, which comes to an end: its head has a deadline, and its body a least speed.
+"""Connections for urllib3, for one answer each: its head has a deadline, and its body a minimum speed.
 
-A time-out of a socket counts from one byte to the next, so a server that never falls silent holds a request for as long
-as it likes. ``http.client`` and urllib3 read through ``_Reader``, so that its bounds hold for status lines, interim answers,
+The time-out of a socket counts from one byte to the next, so a server that sends a byte now and then could keep a request
+busy for ever. ``http.client`` and urllib3 read through ``_Reader``, so its limits apply to status lines, interim answers,
 headers, chunks and trailers alike.
 """
 
@@ -13,58 +13,58 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection
 
-from bandersnatch.http.bounds import LEAST_BYTES_PER_SECOND, MOST_FRAMING_BYTES, MOST_FRAMING_TIMES, MOST_HEAD_BYTES
+from bandersnatch.http.bounds import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 
 
 class EndlessAnswerError(Exception):
-    """An answer keeps coming, and would hardly ever be whole. To urllib3 it means nothing, so it comes through unchanged."""
+    """An answer exceeds a limit, and might never end. urllib3 does not know this class, so it does not wrap it."""
 
 
-class TimeIsOverError(EndlessAnswerError):
-    """An answer takes longer than any may."""
+class AttemptTimeoutError(EndlessAnswerError):
+    """An answer takes longer than ``global-timeout``."""
 
 
-class LeastSpeed:
-    """Measures how fast a body comes, without the time in which nobody waited for it."""
+class MinimumSpeed:
+    """Checks the speed of a body. Only the time spent waiting for it counts, not the time spent processing it."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout, self._waited, self._came = timeout_seconds, 0.0, 0
 
     def count(self, seconds: float, size: int) -> None:
-        """So much came after so long a wait.
+        """Count bytes that arrived, and the seconds spent waiting for them.
 
         Raises:
-            EndlessAnswerError: it comes too slowly.
+            EndlessAnswerError: the body is too slow.
         """
         self._waited += seconds
         self._came += size
         if self._waited >= self._timeout:
-            if self._came < LEAST_BYTES_PER_SECOND * self._waited:
+            if self._came < MIN_BYTES_PER_SECOND * self._waited:
                 raise EndlessAnswerError(f"only {self._came} bytes came in {self._waited:.1f} s")
             self._waited, self._came = 0.0, 0
 
 
 class BoundedConnection(HTTPConnection):
-    """What is put before urllib3's classes of connections."""
+    """A mixin for urllib3's classes of connections."""
 
     limit_seconds: float
     reader: "_Reader"
 
     @property
     def is_connected(self) -> bool:
-        """Whether it may be used again, which none is: what comes late on it would be taken for the next answer."""
+        """Whether urllib3 may reuse the connection. Never: late data on it would be taken for the next answer."""
         return False
 
-    def response_class(  # type: ignore[override]  # it is called, and no more
+    def response_class(  # type: ignore[override]  # a class in the parent; it is only ever called
         self, sock: socket.socket, *args: Any, **kwargs: Any
     ) -> HTTPResponse:
-        """Return an answer within bounds; ``http.client`` calls this, for the answer of a proxy too."""
+        """Return an answer with limits; ``http.client`` calls this, also for the answer of a proxy."""
         self.reader = _Reader(sock, self.limit_seconds)
         return _Response(self.reader, sock, *args, **kwargs)
 
 
 def bounded(kind: type[HTTPConnection], limit_seconds: float) -> type[BoundedConnection]:
-    """Return a class of connections, of urllib3 or made of its classes, whose answers have bounds."""
+    """Return a subclass of a class of connections, whose answers have limits."""
     return type(f"Bounded{kind.__name__}", (BoundedConnection, kind), {"limit_seconds": limit_seconds})
 
 
@@ -77,9 +77,9 @@ class _Response(HTTPResponse):
         self.fp = io.BufferedReader(reader)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Pass over interim answers, such as 103 Early Hints; of these ``http.client`` knows 100 only.
+        """Skip interim answers, such as 103 Early Hints; ``http.client`` itself skips only 100.
 
-        A client takes any number of them, asked for or not (RFC 9110, section 15.2), but for a change of protocol.
+        A client must accept any number of them (RFC 9110, section 15.2). 101 is not skipped: it changes the protocol.
         """
         while True:
             told: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
@@ -93,7 +93,7 @@ class _Response(HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """The bytes of one answer as they come."""
+    """The bytes of one answer, as they arrive, within limits."""
 
     def __init__(self, sock: socket.socket, limit_seconds: float) -> None:
         timeout = sock.gettimeout()
@@ -101,14 +101,14 @@ class _Reader(io.RawIOBase):
         self._socket, self._timeout, self._limit_seconds = sock, timeout, limit_seconds
         self._raw = sock.makefile("rb", buffering=0)
         self._begun = time.monotonic()
-        self._speed: LeastSpeed | None = None
+        self._speed: MinimumSpeed | None = None
         self._received = 0
         self.body_bytes = 0
-        """How much of that was the body, as far as whoever reads it tells."""
+        """How much of ``_received`` was the body; set by whoever reads the answer, since the framing is parsed above us."""
 
     def begin_body(self) -> None:
-        """All of the head is there."""
-        self._speed, self._begun = LeastSpeed(self._timeout), time.monotonic()
+        """Apply the limits of a body from now on; the head is complete."""
+        self._speed, self._begun = MinimumSpeed(self._timeout), time.monotonic()
 
     def readable(self) -> bool:
         return True
@@ -123,23 +123,23 @@ class _Reader(io.RawIOBase):
         late = EndlessAnswerError(f"its headers were not there after {self._timeout:g} s")
         if left <= 0:
             raise late
-        if self._received > MOST_HEAD_BYTES:
-            raise EndlessAnswerError(f"it begins with more than {MOST_HEAD_BYTES} bytes of headers")
+        if self._received > MAX_HEAD_BYTES:
+            raise EndlessAnswerError(f"it begins with more than {MAX_HEAD_BYTES} bytes of headers")
         self._socket.settimeout(left)
         try:
             return self._raw.readinto(buffer) or 0
         except TimeoutError:
             if self._received == 0:
-                raise  # it is silent, which has words of its own
+                raise  # there is no answer at all, which has its own message
             raise late from None
         finally:
             self._socket.settimeout(self._timeout)
 
-    def _read_body(self, speed: LeastSpeed, buffer: Any) -> int:
+    def _read_body(self, speed: MinimumSpeed, buffer: Any) -> int:
         begun = time.monotonic()
         if begun - self._begun > self._limit_seconds:
-            raise TimeIsOverError(f"incomplete after {self._limit_seconds:g} s")
-        if self._received - self.body_bytes > MOST_FRAMING_BYTES + MOST_FRAMING_TIMES * self.body_bytes:
+            raise AttemptTimeoutError(f"incomplete after {self._limit_seconds:g} s")
+        if self._received - self.body_bytes > MAX_FRAMING_BYTES + MAX_FRAMING_TIMES * self.body_bytes:
             raise EndlessAnswerError(f"of {self._received} bytes, only {self.body_bytes} are the body")
         count = self._raw.readinto(buffer) or 0
         if count:

@@ -1,9 +1,9 @@
-"""The bounds of every answer, so that no server holds a request for as long as it likes."""
+"""Limits for every answer, so that no server can keep a request busy for ever."""
 
-LEAST_BYTES_PER_SECOND = 1000
-"""On average over a time-out. Twenty workers on a line of 160 kbit/s have that each."""
-MOST_HEAD_BYTES = 256 * 1024
-"""Interim answers included; PyPI's heads have about 2 KB."""
-MOST_FRAMING_BYTES = 16 * 1024 * 1024
-MOST_FRAMING_TIMES = 8
-"""What comes around a body, such as the sizes of its chunks, may be so many times as much, and so many bytes more."""
+MIN_BYTES_PER_SECOND = 1000
+"""The average over one time-out. Twenty requests in flight on a line of 160 kbit/s have that each."""
+MAX_HEAD_BYTES = 256 * 1024
+"""Together with interim answers. PyPI's heads have about 2 KB."""
+MAX_FRAMING_BYTES = 16 * 1024 * 1024
+MAX_FRAMING_TIMES = 8
+"""The framing of a body, such as the sizes of its chunks, may be so many times as large as the body, plus so many bytes."""

@@ -1,15 +1,16 @@
-"""When a host is given up for the rest of the run: after so many failures in a row."""
+"""``CircuitBreaker``: gives up a host for the rest of the run after many failures in a row."""
 
 import threading
 
 _SUBJECTS_UNTIL_DOWN = 4
+"""A host is down only after failures of so many subjects."""
 
 
 class CircuitBreaker:
-    """Counts the failures of each host, in a row; after so many, no more is asked of it. Thread-safe.
+    """Counts the failures in a row of each host; after so many, the host gets no more requests. Thread-safe.
 
-    A subject counts for a part of that only: the files of one project may all be forbidden, or broken, on a host that is
-    well.
+    The failures of one subject count for a part of that only: all files of one project may be forbidden or broken although
+    the host works.
     """
 
     def __init__(self, failures_until_down: int) -> None:
@@ -24,7 +25,7 @@ class CircuitBreaker:
         return self._failures.get(host, 0) >= self._failures_until_down
 
     def succeeded(self, host: str) -> None:
-        """The host gave a usable answer, 404 included; one that is given up stays so."""
+        """Count a usable answer, which may be a 404. A host that is given up stays given up."""
         if self._failures.get(host):
             with self._guard:
                 if not self.is_down(host):
@@ -32,7 +33,7 @@ class CircuitBreaker:
                     self._of_subjects.pop(host, None)
 
     def failed(self, host: str, subject: str = "") -> None:
-        """The host gave none, after all attempts, of which one ``subject`` counts for a part only."""
+        """Count a request that got no usable answer after all its attempts."""
         with self._guard:
             known = self._of_subjects.setdefault(host, {})
             if subject and known.get(subject, 0) >= self._most_of_one:

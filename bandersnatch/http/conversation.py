@@ -1,7 +1,8 @@
-"""HTTP for conversations, over requests: the journal, and the list of all projects. ``transfer`` has all other documents.
+"""``Conversation``: HTTP with requests and urllib3, for the journal and the list of all projects.
 
-Few requests are made here, and much hangs on each. So each has a connection of its own, and a late answer to another
-request can't be taken for its own. What is tried again, and how often, is decided in ``pending``, for both.
+All other documents are fetched by ``transfer``. There are few requests here, and a run depends on each of them; so each
+gets a connection of its own, on which no late answer to another request can arrive. The rules for retries are in
+``pending``, for both.
 """
 
 import logging
@@ -22,10 +23,10 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.http.attempt import Attempt
-from bandersnatch.http.bounded_connection import BoundedConnection, EndlessAnswerError, TimeIsOverError
+from bandersnatch.http.bounded_connection import AttemptTimeoutError, BoundedConnection, EndlessAnswerError
 from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, decoder_of
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
-from bandersnatch.http.pending import Again, Pending, RetryRules
+from bandersnatch.http.pending import Pending, Retry, RetryRules
 from bandersnatch.http.reasons import reason_of
 from bandersnatch.http.request import NOT_MODIFIED, OK, Head, Receiver, Request
 from bandersnatch.http.retries import RetryPolicy
@@ -41,7 +42,7 @@ _NO_ANSWER = (EndlessAnswerError, urllib3.exceptions.HTTPError, HTTPException, V
 
 
 class Conversation:
-    """Asks upstream, and waits for the answer. Thread-safe."""
+    """Sends one request at a time and waits for its answer. Thread-safe."""
 
     def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
         self._config, self.policy = config, policy or RetryPolicy()
@@ -54,8 +55,8 @@ class Conversation:
         self._routes.close()
 
     def new_transfer(self) -> "Transfer":
-        """Return an engine for one thread, which has settings and patience as this has."""
-        from bandersnatch.http.transfer import Transfer  # noqa: PLC0415 - a run with nothing new shall import little
+        """Return an engine for one thread, with the same settings and retry policy."""
+        from bandersnatch.http.transfer import Transfer  # noqa: PLC0415 - a run with nothing new need not import pycurl
 
         return Transfer(self._config, self.policy)
 
@@ -75,19 +76,19 @@ class Conversation:
 
     def _whole(self, method: str, body: bytes | None, request: Request[Answer]) -> Answer:
         pending = Pending(request)
-        again: Again | None = Again()
-        while again is not None:
-            time.sleep(again.pause_seconds)
+        retry: Retry | None = Retry()
+        while retry is not None:
+            time.sleep(retry.pause_seconds)
             try:
                 self._rules.check(pending)
                 route = self._routes.to(pending.url)
             except UpstreamUnavailableError as error:
-                again = self._rules.fail(pending, error)
+                retry = self._rules.fail(pending, error)
             else:
-                again = self._rules.after(pending, self._attempt(method, body, pending, route))
+                retry = self._rules.after(pending, self._attempt(method, body, pending, route))
         if pending.error is not None:
             raise pending.error
-        assert pending.value is not None, "it is there if there is no error"
+        assert pending.value is not None, "without an error there is a value"
         return pending.value
 
     def _attempt(self, method: str, body: bytes | None, pending: Pending[Answer], route: Route) -> Attempt:
@@ -103,7 +104,7 @@ class Conversation:
                 headers=attempt.sent,
                 retries=False,
                 timeout=self._timeout,
-                redirect=False,  # each one is checked first
+                redirect=False,  # each redirect is checked first
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
@@ -114,7 +115,7 @@ class Conversation:
             attempt.error = error
         except _NO_ANSWER as error:
             attempt.error = self._error_of(attempt, error)
-            attempt.is_hopeless = isinstance(error, ValueError)
+            attempt.is_permanent = isinstance(error, ValueError)
         seconds = time.monotonic() - begun
         logger.debug(
             "%s %s: %d, %d bytes, %.3f s", method, attempt.url, attempt.status, attempt.received_bytes, seconds
@@ -122,7 +123,7 @@ class Conversation:
         return attempt
 
     def _error_of(self, attempt: Attempt, error: Exception) -> Exception:
-        if isinstance(error, TimeIsOverError):
+        if isinstance(error, AttemptTimeoutError):
             return TimeLimitError(attempt.url, self._config.global_timeout_seconds)
         reason = reason_of(error, self._config.timeout_seconds, attempt.route.proxy)
         if isinstance(error, EndlessAnswerError):
@@ -131,7 +132,7 @@ class Conversation:
 
 
 def _receive(response: urllib3.BaseHTTPResponse, attempt: Attempt, receiver: Receiver[Any]) -> None:
-    """Take an answer as it comes; hand the body of a document to its receiver."""
+    """Take an answer as it arrives; pass the body of a document to its receiver."""
     attempt.status, attempt.reason, attempt.fields = response.status, response.reason or "", response.headers
     if attempt.status != OK and not (attempt.status == NOT_MODIFIED and "If-None-Match" in attempt.sent):
         return
@@ -139,7 +140,7 @@ def _receive(response: urllib3.BaseHTTPResponse, attempt: Attempt, receiver: Rec
     receiver.begin(Head(attempt.url, attempt.status, attempt.fields))
     connection = response.connection
     decoder = decoder_of(attempt.url, attempt.fields.get("Content-Encoding", ""))
-    # What has come so far is read at once, so that no byte waits for those behind it.
+    # `read1` returns what is there. `read` would wait until the buffer is full, and no limit of speed could be checked.
     while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
         attempt.received_bytes += len(chunk)
         if isinstance(connection, BoundedConnection):

@@ -1,4 +1,4 @@
-"""Says in a few words why libcurl could not do what it was asked for, with an error of ours."""
+"""Turns a failed transfer of libcurl into one of our errors, with the reason in a few words."""
 
 import os
 import re
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bandersnatch.http.curl_handle import CurlHandle
     from bandersnatch.http.curl_loop import Ended
 
-_NEVER_BETTER = (pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT)
-"""What another attempt can't change."""
+_PERMANENT = (pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT)
+"""Errors that every other attempt would end with."""
 _UNRESOLVED = (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
 _E_PROXY = 97
 """libcurl 7.73 and later; pycurl has no name for it."""
@@ -23,14 +23,14 @@ _CERTIFICATE_WORDS = re.compile(r"SSL certificate problem: |SSL certificate Open
 
 
 def failure_of(handle: "CurlHandle", ended: "Ended", timeout_seconds: float) -> Exception | None:
-    """Return why an attempt that has ended has brought no answer, or not all of its body."""
+    """Return why an attempt has no answer, or not all of its body; None if it has."""
     if handle.takes_body:
         if ended.code:
             return BrokenBodyError(handle.url, _reason_of(handle, ended, timeout_seconds))
         return BrokenBodyError(handle.url, "the body broke off") if handle.is_cut_short else None
-    if handle.status:  # what else there is of the answer does not matter
+    if handle.status:  # it is not a document: the status says all, even if the body was interrupted
         return None
-    handle.is_hopeless = ended.code in _NEVER_BETTER
+    handle.is_permanent = ended.code in _PERMANENT
     reason, proxy = _reason_of(handle, ended, timeout_seconds), handle.route.proxy
     if proxy and (ended.code in _OF_PROXY or not handle.is_tunnel_open):
         reason = f"the proxy {proxy}: {reason}"

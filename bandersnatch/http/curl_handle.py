@@ -1,4 +1,4 @@
-"""One attempt at a document on a handle of libcurl's: what is sent, what comes, and whether it comes in time."""
+"""``CurlHandle``: one attempt at a document with libcurl: what is sent, what is received, and its time limits."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,29 +9,30 @@ import pycurl
 
 from bandersnatch.errors import BrokenBodyError, TimeLimitError, UpstreamUnavailableError, without_credentials
 from bandersnatch.http.attempt import Attempt
-from bandersnatch.http.bounds import LEAST_BYTES_PER_SECOND, MOST_FRAMING_BYTES, MOST_FRAMING_TIMES, MOST_HEAD_BYTES
+from bandersnatch.http.bounds import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 from bandersnatch.http.curl_loop import Clock
 from bandersnatch.http.curl_settings import set_up, written_url
 from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, Decoder, decoder_of
-from bandersnatch.http.entity_tags import is_told_again
+from bandersnatch.http.entity_tags import confirms_tag
 from bandersnatch.http.head_fields import HeadFields
 from bandersnatch.http.request import NOT_MODIFIED, Head, Receiver
 from bandersnatch.http.routes import Route
 from bandersnatch.http.tcp_bytes import received_bytes
 
 LARGE_BYTES = 8 * 1024 * 1024
+"""A receiver that keeps more than this in memory may be paused."""
 SHORT_BODY_BYTES = 16 * 1024
-"""A body that nobody wants is received up to this size, since a new connection costs more."""
+"""An unwanted body, such as that of an error, is received up to this size: a new connection would cost more."""
 _NO_SENT_VALUE = re.compile(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]")
 _NO_FIELDS = HeadFields()
 _ABORT = -1
 
 
 class CurlHandle(Attempt):
-    """Makes one attempt after the other, to one host. ``curl`` is libcurl's handle."""
+    """Makes one attempt after another, to one host. ``curl`` is libcurl's handle."""
 
     may_keep_more: Callable[[Receiver[Any]], bool]
-    """Whether a receiver that keeps much in memory may keep more; if not, the attempt is paused."""
+    """Asks whether a receiver that keeps much in memory may keep more; if not, the attempt is paused."""
 
     def __init__(self, route: Route, timeout_seconds: float, limit_seconds: float, clock: Clock) -> None:
         self.route = route
@@ -44,7 +45,7 @@ class CurlHandle(Attempt):
         self.curl.setopt(pycurl.WRITEFUNCTION, self._take_piece)
         self.sent = {}
         self._raw_bytes: int | None = None
-        self._is_fresh = self._may_wait = self._waits = False
+        self._is_single_use = self._may_wait = self._waits = False
 
     def on_connect(self, opened: Callable[[int], None]) -> None:
         """Call ``opened`` with each new socket."""
@@ -60,7 +61,7 @@ class CurlHandle(Attempt):
         """Prepare the next attempt.
 
         Raises:
-            ValueError: a header can't be sent as it stands.
+            ValueError: a header contains characters that can't be sent.
         """
         accepted = ACCEPTED_ENCODINGS if receiver.accepts_compressed else "identity"
         sent = {**self.route.headers, "Accept-Encoding": accepted, **headers}
@@ -68,8 +69,9 @@ class CurlHandle(Attempt):
             self.curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in {"Accept": "", **sent}.items()])
             self.sent = sent
         if self._may_wait and not self._waits:
-            # With HTTP/2, requests wait for one connection and share it (https://curl.se/libcurl/c/CURLOPT_PIPEWAIT.html).
-            # Without it they would wait for each other's answers, so this is set when HTTP/2 has been seen.
+            # With PIPEWAIT, requests over HTTP/2 wait for one connection and share it
+            # (https://curl.se/libcurl/c/CURLOPT_PIPEWAIT.html). Over HTTP/1.1 they would wait for each other's answers,
+            # so it is set only when an answer has come over HTTP/2.
             self._waits = True
             self.curl.setopt(pycurl.PIPEWAIT, 1)
         self.curl.setopt(pycurl.URL, written_url(target, self.route))
@@ -80,28 +82,28 @@ class CurlHandle(Attempt):
         self.status = 0
         self.reason = ""
         self.fields = _NO_FIELDS
-        self.is_later = self.is_paused = self.is_of_proxy = self._is_new = self.is_tunnel_open = False
-        self.takes_body = self.is_hopeless = False
+        self.is_on_used_connection = self.is_paused = self.is_of_proxy = self._is_new = self.is_tunnel_open = False
+        self.takes_body = self.is_permanent = False
         self.received_bytes = self.body_bytes = self._head_bytes = 0
         self._lines.clear()
         self._decoder: Decoder | None = None
 
-    def use_once(self, is_fresh: bool) -> None:
-        """Whether the attempt gets a new connection, which no other attempt gets after it."""
-        if is_fresh != self._is_fresh:
-            self._is_fresh = is_fresh
-            self.curl.setopt(pycurl.FRESH_CONNECT, int(is_fresh))
-            self.curl.setopt(pycurl.FORBID_REUSE, int(is_fresh))
+    def set_single_use(self, is_single_use: bool) -> None:
+        """Choose whether the attempt gets a new connection that is not reused afterwards."""
+        if is_single_use != self._is_single_use:
+            self._is_single_use = is_single_use
+            self.curl.setopt(pycurl.FRESH_CONNECT, int(is_single_use))
+            self.curl.setopt(pycurl.FORBID_REUSE, int(is_single_use))
 
     @property
     def is_unproven(self) -> bool:
-        """Whether it is a 304 without the entity tag that was asked with: it may be the answer to another request."""
-        return self.status == NOT_MODIFIED and not is_told_again(self.fields, self.sent)
+        """Whether this is a 304 without the ETag of the request, so that it may be the answer to another request."""
+        return self.status == NOT_MODIFIED and not confirms_tag(self.fields, self.sent)
 
-    # What comes. libcurl calls these. An error that they raised would only be printed, so it is kept in ``error``.
+    # Receiving. libcurl calls these methods. It would only print an exception, so they keep it in ``error`` and abort.
 
     def _line_taker(self) -> Callable[[bytes], int | None]:
-        """Return a function that takes the lines of heads. It runs ten times for each document, so it looks up little."""
+        """Return a function that takes the lines of heads; a closure, because it runs ten times for each document."""
         lines = self._lines
         append = lines.append
 
@@ -117,13 +119,13 @@ class CurlHandle(Attempt):
             self._head_bytes += fields.size_bytes
             self._lines.clear()
             return self._take_head(status_line, fields)
-        except Exception as error:  # noqa: BLE001 - it is handed on by whoever started the transfer
+        except Exception as error:  # noqa: BLE001 - the engine passes it to whoever started the request
             self.error = error
             return _ABORT
 
     def _take_head(self, status_line: bytes, fields: HeadFields) -> int | None:
-        if self._head_bytes > MOST_HEAD_BYTES:
-            reason = f"no end of the answer: it begins with more than {MOST_HEAD_BYTES} bytes of headers"
+        if self._head_bytes > MAX_HEAD_BYTES:
+            reason = f"no end of the answer: it begins with more than {MAX_HEAD_BYTES} bytes of headers"
             raise UpstreamUnavailableError(self.url, reason)
         version, code, *words = status_line.split(None, 2)
         status = int(code)
@@ -138,16 +140,17 @@ class CurlHandle(Attempt):
         self.status, self.fields = status, fields
         self._is_http_1 = version.startswith(b"HTTP/1")
         self._may_wait = not self._is_http_1
-        self.is_later = self._is_http_1 and not self._is_new
+        self.is_on_used_connection = self._is_http_1 and not self._is_new
         self._body_begun = self._heard = self._window_begun = self._clock.now
         self._window_bytes, self._raw_bytes = 0, None
         if not self._is_document():
-            # A connection that may have sent the answer to another request is closed.
-            return _ABORT if status == 101 or (self.is_later and not 300 <= status < 400) or self.is_unproven else None
+            # A connection that may have sent the answer to another request is closed. So is one that changes its protocol.
+            is_doubtful = (self.is_on_used_connection and not 300 <= status < 400) or self.is_unproven
+            return _ABORT if status == 101 or is_doubtful else None
         self.takes_body = True
         if status != NOT_MODIFIED and self.receiver.accepts_compressed:
             self._decoder = decoder_of(self.url, fields.content_encodings)
-        self.receiver.begin(Head(self.url, status, self.fields, self.is_later))
+        self.receiver.begin(Head(self.url, status, self.fields, self.is_on_used_connection))
         return None
 
     def _is_document(self) -> bool:
@@ -156,7 +159,7 @@ class CurlHandle(Attempt):
                 return True
             case 304:
                 is_asked = "If-None-Match" in self.sent or "If-Modified-Since" in self.sent
-                return is_asked and not (self.is_later and self.is_unproven)
+                return is_asked and not (self.is_on_used_connection and self.is_unproven)
             case 206:
                 return "Range" in self.sent
             case _:
@@ -182,44 +185,44 @@ class CurlHandle(Attempt):
             for part in self._decoder.pieces(piece):
                 self.body_bytes += len(part)
                 receiver.write(part)
-        except Exception as error:  # noqa: BLE001 - it is handed on by whoever started the transfer
+        except Exception as error:  # noqa: BLE001 - the engine passes it to whoever started the request
             self.error = error
             return _ABORT
         return None
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether a compressed body has ended before its end."""
+        """Whether a compressed body is incomplete."""
         return self._decoder is not None and self._decoder.is_cut_short
 
-    # Whether it comes in time
+    # Time limits
 
     def resume(self) -> None:
-        """Go on after a pause, which does not count."""
+        """Continue after a pause, which does not count for the time limits."""
         paused = self._clock.now - self._paused_at
         self._heard += paused
         self._window_begun += paused
         self._body_begun += paused
         self.is_paused = False
-        # This call may hand over what was held back (https://curl.se/libcurl/c/curl_easy_pause.html).
-        with suppress(pycurl.error):  # it could not be taken, which the loop tells as the end of the attempt
+        # This may call `_take_piece` with the data that was held back (https://curl.se/libcurl/c/curl_easy_pause.html).
+        with suppress(pycurl.error):  # if that fails, the loop reports the end of the attempt
             self.curl.pause(pycurl.PAUSE_CONT)
 
-    def next_look(self, now: float) -> float:
-        """Return when the attempt is to be looked at again.
+    def next_check(self, now: float) -> float:
+        """Check the time limits; return when to check them again.
 
         Raises:
-            UpstreamUnavailableError: it takes too long; ``BrokenBodyError`` where it is the body that does.
+            UpstreamUnavailableError: the attempt takes too long; a ``BrokenBodyError`` if its body does.
         """
         if self.is_paused:
             return now + self._timeout
         if self.status:
-            return self._next_look_at_body(now)
-        return min(self._next_look_at_head(now), now + self._limit)  # the body may begin at any time
+            return self._next_check_at_body(now)
+        return min(self._next_check_at_head(now), now + self._limit)  # the body may begin at any time
 
-    def _next_look_at_head(self, now: float) -> float:
+    def _next_check_at_head(self, now: float) -> float:
         asked_after: float = self.curl.getinfo(pycurl.PRETRANSFER_TIME)
-        if asked_after == 0:  # libcurl limits how long it may take to connect
+        if asked_after == 0:  # not connected yet, for which libcurl has its own time limit
             return now + self._timeout
         due = self.begun + asked_after + self._timeout
         if now < due:
@@ -229,7 +232,7 @@ class CurlHandle(Attempt):
             reason = f"no end of the answer: its headers were not there after {self._timeout:g} s"
         raise UpstreamUnavailableError(self.url, reason)
 
-    def _next_look_at_body(self, now: float) -> float:
+    def _next_check_at_body(self, now: float) -> float:
         if now >= self._body_begun + self._limit:
             raise TimeLimitError(self.url, self._limit)
         if now >= self._heard + self._timeout:
@@ -237,7 +240,7 @@ class CurlHandle(Attempt):
         window_end = self._window_begun + self._timeout
         if self._heard >= window_end:
             elapsed, came = now - self._window_begun, self.received_bytes - self._window_bytes
-            if came < LEAST_BYTES_PER_SECOND * elapsed:
+            if came < MIN_BYTES_PER_SECOND * elapsed:
                 raise BrokenBodyError(self.url, f"no end of the answer: only {came} bytes came in {elapsed:.1f} s")
             self._check_framing(came)
             self._window_begun, self._window_bytes, window_end = now, self.received_bytes, now + self._timeout
@@ -245,12 +248,12 @@ class CurlHandle(Attempt):
         return min(self._body_begun + self._limit, window_end if now < window_end else silence_end, silence_end)
 
     def _check_framing(self, came: int) -> None:
-        """Refuse a body around which far too much else comes, such as extensions of its chunks."""
+        """Refuse a body with far too much framing, such as extensions of its chunks."""
         raw = received_bytes(self.curl.getinfo(pycurl.ACTIVESOCKET)) if self._is_http_1 else None
         before, self._raw_bytes = self._raw_bytes, raw
         if raw is None or before is None:
             return
-        if raw - before > MOST_FRAMING_BYTES + (1 + MOST_FRAMING_TIMES) * came:
+        if raw - before > MAX_FRAMING_BYTES + (1 + MAX_FRAMING_TIMES) * came:
             reason = f"no end of the answer: of {raw - before} bytes, only {came} are the body"
             raise BrokenBodyError(self.url, reason)
 
@@ -260,5 +263,6 @@ def _line(name: str, value: str | bytes) -> bytes:
     if _NO_SENT_VALUE.search(text):
         raise ValueError(f"no value of a header: {text[:80]!r}")
     if name == "Accept" and not text:
-        return b"Accept:"  # libcurl sends one of its own else
+        return b"Accept:"  # without a value this removes the one that libcurl would send
+    # A name with ";" is how libcurl sends a header without a value (https://curl.se/libcurl/c/CURLOPT_HTTPHEADER.html).
     return (f"{name}: {text}" if text else f"{name};").encode("latin-1")

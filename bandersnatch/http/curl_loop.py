@@ -1,4 +1,4 @@
-"""Waits for libcurl's sockets, and for others: one selector, so that nothing is polled."""
+"""Waits for libcurl's sockets and for other file descriptors with one selector, so that nothing is polled."""
 
 import selectors
 import time
@@ -18,11 +18,11 @@ _ACTIONS = {
     selectors.EVENT_READ | selectors.EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
 _NEVER = float("inf")
-_MOST_KEPT_CONNECTIONS = 100
+_MAX_IDLE_CONNECTIONS = 100
 
 
 class Ended(NamedTuple):
-    """A handle whose transfer has ended, with libcurl's code, which is 0 where all went well, and its words."""
+    """A handle whose transfer has ended, with libcurl's code, which is 0 for success, and its message."""
 
     curl: Any
     code: int
@@ -30,9 +30,10 @@ class Ended(NamedTuple):
 
 
 class Clock:
-    """Counts the seconds in which this process waited for answers.
+    """Counts the seconds in which this process waited for answers; time-outs are measured with it.
 
-    Its own work in between counts up to a bound. Else a host would seem silent while this process hashes a large file.
+    The process's own work between two waits counts only up to a limit. Otherwise a host would seem silent while the process
+    is busy.
     """
 
     def __init__(self, most_seconds_between: float) -> None:
@@ -40,22 +41,22 @@ class Clock:
         self._most_between, self._last = most_seconds_between, time.monotonic()
 
     def end_work(self) -> None:
-        """Work is done, and waiting begins."""
+        """Count the process's own work, before a wait."""
         now = time.monotonic()
         self.now += min(now - self._last, self._most_between)
         self._last = now
 
     def end_wait(self) -> None:
-        """Something has come."""
+        """Count the wait that has ended."""
         now = time.monotonic()
         self.now += now - self._last
         self._last = now
 
 
 class CurlLoop:
-    """libcurl's multi interface, driven by what the selector tells.
+    """libcurl's multi interface, driven by a selector.
 
-    libcurl says which sockets and which timer it waits for, and is told by ``socket_action`` what has come
+    libcurl says which sockets and which timer it waits for; ``socket_action`` tells it which of them are ready
     (https://curl.se/libcurl/c/curl_multi_socket_action.html).
     """
 
@@ -64,32 +65,32 @@ class CurlLoop:
         self._selector = selectors.DefaultSelector()
         self._watched: set[int] = set()
         self._wanted: dict[int, int] = {}
-        """The events that libcurl waits for. They go to the selector before it waits, since most changes undo others."""
+        """The events that libcurl waits for. The selector learns of them before a wait: most changes undo others."""
         self._registered: dict[int, int] = {}
         self._timer = _NEVER
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._want)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        # By default four for each handle in use, which would be few at the end of a run, and too many in its middle.
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_KEPT_CONNECTIONS)
+        # The default is four for each handle in use: too few at the end of a run, and too many in its middle.
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _MAX_IDLE_CONNECTIONS)
 
     def add(self, curl: Any) -> None:
-        """Begin a transfer; its request is sent by ``kick``."""
+        """Start a transfer; ``run_timer`` sends its request."""
         self._multi.add_handle(curl)
 
     def remove(self, curl: Any) -> None:
-        """End a transfer, whole or not; the connection of one that is not whole is closed."""
+        """End a transfer, complete or not; libcurl closes the connection of an incomplete one."""
         self._multi.remove_handle(curl)
 
-    def kick(self) -> None:
-        """Do what libcurl's timer asks for, if it is due. Only once: where data comes fast, it is due again at once."""
+    def run_timer(self) -> None:
+        """Let libcurl act if its timer is due. Only once: while data arrives fast, the timer is due again immediately."""
         if self._timer <= time.monotonic():
             self._timer = _NEVER
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def wait(self, seconds: float) -> None:
-        """Wait until something has come, up to so long, and see to it."""
-        self._tell_selector()
+        """Wait until something arrives, up to so many seconds, and let libcurl process it."""
+        self._update_selector()
         timeout = max(0.0, min(seconds, self._timer - time.monotonic()))
         self._clock.end_work()
         ready = self._selector.select(timeout)
@@ -97,10 +98,10 @@ class CurlLoop:
         for key, events in ready:
             if key.fd not in self._watched:
                 self._multi.socket_action(key.fd, _ACTIONS[events])
-        self.kick()
+        self.run_timer()
 
     def ended(self) -> list[Ended]:
-        """Return what has ended since the last call; each is still to be removed."""
+        """Return the transfers that have ended since the last call; the caller must ``remove`` each."""
         found: list[Ended] = []
         left = 1
         while left:
@@ -110,17 +111,20 @@ class CurlLoop:
         return found
 
     def watch(self, descriptor: int) -> None:
-        """Let ``wait`` return when there is something to read there."""
+        """Let ``wait`` return when there is something to read on a file descriptor."""
         self._watched.add(descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ)
 
     def unwatch(self, descriptor: int) -> None:
-        """Watch a descriptor no more."""
+        """Stop watching a descriptor."""
         self._watched.discard(descriptor)
         self._selector.unregister(descriptor)
 
     def forget(self, descriptor: int) -> None:
-        """Drop what the selector knows of a descriptor: the old socket is closed, and a new one has its number."""
+        """Forget a descriptor: its old socket was closed, and a new one has the same number.
+
+        The selector would not notice, since the kernel drops a closed socket without a word (epoll(7)).
+        """
         if self._registered.pop(descriptor, None) is not None:
             self._selector.unregister(descriptor)
 
@@ -138,7 +142,7 @@ class CurlLoop:
     def _set_timer(self, milliseconds: int) -> None:
         self._timer = _NEVER if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
-    def _tell_selector(self) -> None:
+    def _update_selector(self) -> None:
         wanted, registered = self._wanted, self._registered
         if wanted == registered:
             return

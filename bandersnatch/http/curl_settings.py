@@ -1,4 +1,4 @@
-"""Sets up a handle of libcurl for one host, by what ``routes`` has found out, so that libcurl looks for nothing itself.
+"""Sets up libcurl's handles for one host with the settings of its ``Route``, so that libcurl reads no settings itself.
 
 Each option has a page: https://curl.se/libcurl/c/CURLOPT_NOSIGNAL.html, and so on.
 """
@@ -23,20 +23,20 @@ _PLAIN_TARGET = re.compile(r"/[\w~!$&'()*+,;=:@/.-]*", re.ASCII)
 
 def set_up(curl: Any, route: Route, timeout_seconds: float) -> None:
     """Set what all requests to one host have in common."""
-    curl.setopt(pycurl.NOSIGNAL, 1)  # else it may set signal handlers, which are the program's
-    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)  # else a page could name file:///etc/passwd
-    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)  # HTTP/2 without TLS would cost an upgrade
-    curl.setopt(pycurl.PATH_AS_IS, 1)  # /a/../b is asked for as it stands, as requests does
+    curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl must not change the program's signal handlers
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)  # or a page could name file:///etc/passwd
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)  # without TLS, HTTP/2 would need an upgrade request
+    curl.setopt(pycurl.PATH_AS_IS, 1)  # /a/../b is requested unchanged, as with requests
     curl.setopt(pycurl.FOLLOWLOCATION, 0)  # each redirect is checked first
-    curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)  # requests has read it, and the route has its password
-    curl.setopt(pycurl.BUFFERSIZE, RECEIVE_BYTES)  # each piece calls Python; the default is 16 KB
-    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout_seconds * 1000)))  # 0 would mean 300 s
+    curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)  # requests has read .netrc, and the route has the password
+    curl.setopt(pycurl.BUFFERSIZE, RECEIVE_BYTES)  # each piece costs a call of Python; the default is 16 KB
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout_seconds * 1000)))  # 0 would mean the default, 300 s
     _set_proxy(curl, route)
     _set_certificates(curl, route)
 
 
 def _set_proxy(curl: Any, route: Route) -> None:
-    curl.setopt(pycurl.NOPROXY, "")  # so that the environment is not asked a second time
+    curl.setopt(pycurl.NOPROXY, "")  # or libcurl would read NO_PROXY itself; the route has applied it
     if not route.proxy_url:
         curl.setopt(pycurl.PROXY, "")
         return
@@ -59,11 +59,11 @@ def _set_certificates(curl: Any, route: Route) -> None:
     if route.client_cert:  # one file for both, as in requests
         curl.setopt(pycurl.SSLCERT, route.client_cert)
         curl.setopt(pycurl.SSLKEY, route.client_cert)
-        curl.setopt(pycurl.KEYPASSWD, "")  # else a key with a password would ask the terminal for it
+        curl.setopt(pycurl.KEYPASSWD, "")  # or OpenSSL would ask the terminal for the password of an encrypted key
 
 
 def written_url(target: str, route: Route) -> str:
-    """Return the URL as it is asked for: the host as the route has it, and what can't stand in a request escaped."""
+    """Return the URL to request: with the route's host, and with characters escaped that a request can't contain."""
     if not _PLAIN_TARGET.fullmatch(target):
         target = _escaped(target if target.startswith("/") else f"/{target}")
     return f"{route.address}{target}"
@@ -75,7 +75,7 @@ def _escaped(target: str) -> str:
 
 
 def _escaped_part(part: str, allowed: str) -> str:
-    """Escape what may not stand there. Where each % begins an escape, all of them stay, with large letters."""
+    """Escape the characters that are not allowed. If each % begins an escape, these are kept, in capital letters."""
     upper = _ESCAPE.sub(lambda found: found[0].upper(), part)
     is_escaped = part.count("%") == len(_ESCAPE.findall(part))
     return quote_from_bytes(upper.encode("utf-8", "surrogatepass"), allowed if is_escaped else allowed.replace("%", ""))

@@ -1,8 +1,7 @@
-"""Decompresses bodies in pieces of bounded size, and tells whether their end has come.
+"""Decompresses bodies in pieces of limited size, and knows whether a body is complete.
 
-libcurl could decompress, but it takes a body that breaks off for a whole one, be it gzip or brotli, and refuses gzip of
-several members. So gzip is read here, and brotli and zstd where Python has them: by the packages ``brotli`` and
-``backports.zstd``, and from Python 3.14 on.
+libcurl could decompress, but takes an interrupted body, be it gzip or brotli, for a complete one, and refuses gzip with
+several members. So it is done here; brotli needs the package ``brotli``, and zstd needs ``backports.zstd`` or Python 3.14.
 """
 
 import zlib
@@ -13,11 +12,11 @@ from typing import Any, Protocol
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, shown
 
 PIECE_BYTES = 256 * 1024
-_MOST_BYTES_FOR_NOTHING = 1024 * 1024
-"""So much may come compressed beyond what has come out of it; gzip itself holds back 32 KB."""
+_MAX_BYTES_WITHOUT_OUTPUT = 1024 * 1024
+"""By so much the compressed bytes may exceed the decompressed ones; gzip itself holds back 32 KB."""
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-_MOST_ZSTD_WINDOW_LOG = 23
-"""8 MB, which is all that HTTP allows (RFC 9659). A hostile body could ask for 128 MB else."""
+_MAX_ZSTD_WINDOW_LOG = 23
+"""8 MB, the most that HTTP allows (RFC 9659). Without this, a hostile body could claim 128 MB of memory."""
 
 
 class Unpacker(Protocol):
@@ -25,17 +24,17 @@ class Unpacker(Protocol):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the end has come."""
+        """Whether the end of the body was read."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes hold; a small piece may hold a thousand times as much.
+        """Yield the decompressed data in pieces, since it may be a thousand times as large.
 
         Raises:
-            one of ``ERRORS``: they are nothing compressed.
+            one of ``ERRORS``: the data is not validly compressed.
         """
 
 
-class Unpacked:
+class _Gzip:
     """Decompresses gzip or deflate."""
 
     def __init__(self) -> None:
@@ -43,18 +42,18 @@ class Unpacked:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the end has come."""
+        """Whether the end of the body was read."""
         return self._stream.eof
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes hold.
+        """Yield the decompressed data in pieces.
 
         Raises:
-            zlib.error: they are nothing compressed.
+            zlib.error: the data is not validly compressed.
         """
         while True:
             if self._stream.eof:
-                data = data.lstrip(b"\0")  # as gzip allows behind its end
+                data = data.lstrip(b"\0")  # zeros may follow the end, as gzip(1) allows
                 if not data:
                     return
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)  # RFC 1952: members follow each other
@@ -76,7 +75,7 @@ class _Brotli:
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         piece = self._stream.process(data, output_buffer_limit=PIECE_BYTES)
-        while piece:  # more may follow although all of the data was read
+        while piece:  # there may be more output, although all input was read
             yield piece
             piece = self._stream.process(b"", output_buffer_limit=PIECE_BYTES)
 
@@ -97,7 +96,7 @@ class _Zstd:
                     return
                 self._stream = _new_zstd()  # RFC 8878: frames follow each other
             piece = self._stream.decompress(data, PIECE_BYTES)
-            data = b""  # the stream keeps what it has not read
+            data = b""  # the stream keeps the input that it has not used
             if piece:
                 yield piece
             if not self._stream.eof and (self._stream.needs_input or not piece):
@@ -105,17 +104,17 @@ class _Zstd:
 
 
 def _new_zstd() -> Any:
-    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _MOST_ZSTD_WINDOW_LOG})
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG})
 
 
-_UNPACKERS: dict[str, type[Unpacker]] = {"gzip": Unpacked, "x-gzip": Unpacked, "deflate": Unpacked}
+_UNPACKERS: dict[str, type[Unpacker]] = {"gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Gzip}
 ERRORS: tuple[type[Exception], ...] = (zlib.error,)
 ACCEPTED_ENCODINGS = "gzip"
-"""What is asked for."""
+"""The value of the header Accept-Encoding."""
 with suppress(ImportError):
     import brotli
 
-    if hasattr(brotli.Decompressor, "can_accept_more_data"):  # 1.2; earlier ones can't bound what comes out
+    if hasattr(brotli.Decompressor, "can_accept_more_data"):  # 1.2; earlier ones can't limit the output
         _UNPACKERS["br"] = _Brotli
         ERRORS += (brotli.error,)
         ACCEPTED_ENCODINGS += ", br"
@@ -130,7 +129,7 @@ with suppress(ImportError):
 
 
 def unpacker_of(encoding: str) -> Unpacker | None:
-    """Return what decompresses a body, or None where that is not known here."""
+    """Return the decompressor of an encoding, or None if there is none."""
     found = _UNPACKERS.get(encoding)
     return found() if found is not None else None
 
@@ -140,36 +139,38 @@ class Decoder:
 
     def __init__(self, url: str, unpacker: Unpacker) -> None:
         self._url, self._unpacker = url, unpacker
-        self._came = self._held = 0
+        self._in_bytes = self._out_bytes = 0
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the body has ended before its end, if it has ended."""
-        return not self._unpacker.is_whole and self._came > 0
+        """Whether the body is incomplete, if no more of it follows."""
+        return not self._unpacker.is_whole and self._in_bytes > 0
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes hold.
+        """Yield the decompressed data in pieces.
 
         Raises:
-            BrokenBodyError: they are nothing compressed.
-            MalformedResponseError: far too little comes out of them.
+            BrokenBodyError: the data is not validly compressed.
+            MalformedResponseError: far too little comes out of it.
         """
-        self._came += len(data)
+        self._in_bytes += len(data)
         try:
             for piece in self._unpacker.pieces(data):
-                self._held += len(piece)
+                self._out_bytes += len(piece)
                 yield piece
         except ERRORS as error:
             raise BrokenBodyError(self._url, f"the body can't be decompressed: {error}") from error
-        if self._came > self._held + _MOST_BYTES_FOR_NOTHING:
-            raise MalformedResponseError(self._url, f"of {self._came} compressed bytes, only {self._held} came")
+        if self._in_bytes > self._out_bytes + _MAX_BYTES_WITHOUT_OUTPUT:
+            raise MalformedResponseError(
+                self._url, f"of {self._in_bytes} compressed bytes, only {self._out_bytes} came"
+            )
 
 
 def decoder_of(url: str, encoding: str) -> Decoder | None:
-    """Return what decompresses an answer, or None if it is not compressed.
+    """Return the decoder of an answer, or None if the answer is not compressed.
 
     Raises:
-        BrokenBodyError: it is compressed in another way than those that are asked for.
+        BrokenBodyError: it is compressed in a way that was not accepted.
     """
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):

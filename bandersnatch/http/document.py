@@ -1,4 +1,4 @@
-"""A receiver of whole documents: keeps the body in memory, and hands the answer to whoever reads it."""
+"""``Document``: a receiver that keeps the whole body in memory, and parses it at its end."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -12,11 +12,11 @@ from bandersnatch.http.request import Head, Receiver
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-"""More than any page has: the largest project page of PyPI is about a quarter of it."""
+"""The largest project page of PyPI is about a quarter of this."""
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer of upstream: 200, or 304 without a body."""
+    """A whole answer: 200, or 304 without a body."""
 
     url: str
     status: int
@@ -25,15 +25,15 @@ class Answer(Struct, frozen=True):
 
 
 class Document(Receiver[T]):
-    """Keeps a document of at most ``limit_bytes``; its result is what ``read`` makes of the whole answer."""
+    """Keeps a document of at most ``limit_bytes``; its result is what ``read`` returns for the whole answer."""
 
     def __init__(self, read: Callable[[Answer], T], limit_bytes: int = MAX_BODY_BYTES) -> None:
         self._read, self._limit_bytes = read, limit_bytes
         self._head: Head | None = None
-        self._body = io.BytesIO()  # which gives its bytes away without a copy
+        self._body = io.BytesIO()  # `getvalue` does not copy its bytes
 
     def begin(self, head: Head) -> None:
-        """Begin anew."""
+        """Take the head, and forget the body of an earlier attempt."""
         self._head, self._body, self.kept_bytes = head, io.BytesIO(), 0
 
     def write(self, piece: bytes) -> None:
@@ -49,13 +49,13 @@ class Document(Receiver[T]):
             raise MalformedResponseError(self._head.url, f"the answer is larger than {self._limit_bytes} bytes")
 
     def end(self) -> T:
-        """Return what ``read`` makes of the answer."""
+        """Return what ``read`` returns for the answer."""
         head = self._head
         assert head is not None, "the head comes first"
         return self._read(Answer(head.url, head.status, head.headers, self._body.getvalue()))
 
-    def break_off(self, error: Exception) -> None:  # noqa: ARG002 - the same whatever went wrong
-        """Keep nothing."""
+    def abort(self, error: Exception) -> None:  # noqa: ARG002 - the same whatever went wrong
+        """Forget the body."""
         self._body, self.kept_bytes = io.BytesIO(), 0
 
 

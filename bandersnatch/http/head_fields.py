@@ -1,4 +1,4 @@
-"""The header fields of an answer. They are parsed when somebody asks for one, since most answers are not asked."""
+"""The header fields of an answer. They are parsed only when one is read, since those of most answers are not."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ _CONTENT_ENCODING = re.compile(rb"\ncontent-encoding:([^\r\n]*)", re.IGNORECASE)
 
 
 class HeadFields(Mapping[str, str]):
-    """The fields by their names, in any case; what stands in several lines is one value with commas."""
+    """The fields, by names in any case; the values of several lines are joined by commas (RFC 9110, section 5.2)."""
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
         self._head = b"".join(lines)
@@ -25,18 +25,18 @@ class HeadFields(Mapping[str, str]):
 
     @property
     def size_bytes(self) -> int:
-        """How long the head is, with its status line."""
+        """The size of the head, with its status line."""
         return len(self._head)
 
     @property
     def content_encodings(self) -> str:
-        """How the body is compressed, in small letters; the rest of the fields is not parsed for it."""
+        """The encodings of the body, in small letters. This alone does not parse all fields."""
         return b",".join(_CONTENT_ENCODING.findall(self._head)).decode("latin-1").strip().lower()
 
     def _parsed(self) -> dict[str, str]:
         if self._fields is None:
             fields: dict[str, str] = {}
-            _, _, lines = self._head.decode("latin-1").partition("\n")  # the first one is the status line
+            _, _, lines = self._head.decode("latin-1").partition("\n")  # without the status line
             for name, value in _FIELD.findall(lines):
                 key = name.strip().lower()
                 fields[key] = f"{fields[key]}, {value.rstrip()}" if key in fields else value.rstrip()

@@ -1,4 +1,4 @@
-"""A request through all its attempts, and the rules by which another one is made. Retries stand here, and nowhere else."""
+"""A request with all its attempts, and the rules for retries, which are here and nowhere else."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -37,68 +37,71 @@ from bandersnatch.http.trust import HostTrust
 
 T = TypeVar("T")
 
-MOST_BROKEN_BODIES = 3
-"""How often a body that can be resumed may break off. A time limit does not count where enough has come before it."""
-GETS_ON_BYTES = 1024 * 1024
+MAX_BROKEN_BODIES = 3
+"""How often a body that can be resumed may be interrupted. An attempt that reached its time limit with progress is free."""
+PROGRESS_BYTES = 1024 * 1024
+"""An attempt that received so much has made progress."""
 
 
 _host_of = lru_cache(KEPT_ROUTES)(host_of)
 
 
 class Pending(Generic[T]):
-    """A request that is not done yet."""
+    """A request that has not ended yet. ``done`` is called with its result or its error."""
 
     def __init__(self, request: Request[T], done: Callable[[T | None, Exception | None], None] | None = None) -> None:
         self.request, self._done = request, done
         self.go_to(request.url)
         self.host = _host_of(self.origin)
-        """The host that the circuit breaker counts for; it stays the same after redirects."""
+        """The host to which the circuit breaker counts failures; it stays the same after redirects."""
         self.headers: Mapping[str, str] | None = None
-        """The header fields of this attempt; None before it begins."""
-        self.is_fresh = False
-        """Whether the next attempt is made on a connection of its own."""
+        """The header fields of the current attempt; None if none has begun."""
+        self.needs_new_connection = False
+        """Whether the next attempt gets a connection of its own."""
         self.redirects = self.failures = self.broken = self.wrong = 0
+        """Redirects so far; failures in a row without an answer; bodies that were interrupted; bodies that were wrong."""
         self.doubted_status: int | None = None
+        """The status of an answer on a used connection, which may have been the answer to another request."""
         self.value: T | None = None
         self.error: Exception | None = None
 
     def go_to(self, url: str) -> None:
-        """Ask there next."""
+        """Make the next attempt at another URL."""
         self.url, self.origin = url, origin_of(url)
         self.target = url[len(self.origin) :]
 
     def begin_attempt(self) -> Mapping[str, str]:
-        """Return the header fields of the next attempt, which are the same after a redirect."""
+        """Return the header fields of the next attempt. A redirect continues the attempt, with the same ones."""
         if self.headers is None:
             more = self.request.receiver.headers()
             self.headers = {**self.request.headers, **more} if more else self.request.headers
         return self.headers
 
-    def break_off(self, error: Exception) -> Exception:
-        """End the attempt, if one has begun; return the error, or what went wrong while the receiver cleaned up."""
+    def abort(self, error: Exception) -> Exception:
+        """End the attempt, if one has begun; return the error, or the one raised while the receiver cleaned up."""
         if self.headers is None:
             return error
         self.headers = None
         try:
-            self.request.receiver.break_off(error)
-        except Exception as failure:  # noqa: BLE001 - whoever started the request is told
+            self.request.receiver.abort(error)
+        except Exception as failure:  # noqa: BLE001 - it is passed to whoever started the request
             return failure
         return error
 
     def finish(self) -> None:
-        """Tell whoever started it, unless they have waited for it."""
+        """Pass the result or the error to ``done``, if there is one."""
         if self._done is not None:
             self._done(self.value, self.error)
 
 
-class Again(Struct, frozen=True):
-    """Another attempt is to be made, after so many seconds."""
+class Retry(Struct, frozen=True):
+    """The decision to make another attempt, after so many seconds."""
 
     pause_seconds: float = 0.0
 
 
 class RetryRules:
-    """Decides what becomes of a request after an attempt. Its methods return None where the request is done."""
+    """Decides what happens to a request after an attempt. Its methods return None if the request has ended."""
 
     def __init__(self, policy: RetryPolicy, config: HttpConfig) -> None:
         self._policy, self._may_ask = policy, config.may_ask
@@ -112,7 +115,7 @@ class RetryRules:
 
         Raises:
             HostDownError: the host is given up.
-            RefusedSchemeError: nothing is asked there.
+            RefusedSchemeError: the configuration does not allow this URL.
         """
         url, host = pending.url, pending.host
         if self._breaker.is_down(host):
@@ -121,74 +124,76 @@ class RetryRules:
         if not self._may_ask(url):
             raise RefusedSchemeError(without_credentials(url))
 
-    def after(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
-        """Return whether another attempt is to be made, now that one has ended."""
+    def after(self, pending: Pending[Any], attempt: Attempt) -> Retry | None:
+        """Return the next attempt to make after one has ended, or None."""
+        # On a new connection the answer is another one. So the first was not the answer to this request.
         if attempt.status and pending.doubted_status not in (None, attempt.status):
-            self.trust.lose(host_of(pending.origin))
+            self.trust.distrust(host_of(pending.origin))
         pending.doubted_status = None
         if attempt.takes_body:
             error = attempt.error
             return self._after_body(pending, attempt, error) if error is not None else self._read(pending, attempt)
         if attempt.error is None:
             return self._after_status(pending, attempt)
-        if attempt.is_hopeless:
+        if attempt.is_permanent:
             return self.fail(pending, attempt.error)
         return self._retry(pending, attempt.error, None)
 
-    def fail(self, pending: Pending[Any], error: Exception) -> Again | None:
+    def fail(self, pending: Pending[Any], error: Exception) -> Retry | None:
         """End the request with an error."""
-        pending.error = pending.break_off(error)
+        pending.error = pending.abort(error)
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
             self._breaker.failed(pending.host, pending.request.subject)
         return None
 
     # After a body
 
-    def _read(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
+    def _read(self, pending: Pending[Any], attempt: Attempt) -> Retry | None:
         try:
             pending.value = pending.request.receiver.end()
-        except Exception as error:  # noqa: BLE001 - whoever started the request is told
+        except Exception as error:  # noqa: BLE001 - it is passed to whoever started the request
             return self._after_body(pending, attempt, error)
         self._breaker.succeeded(pending.host)
         return None
 
-    def _after_body(self, pending: Pending[Any], attempt: Attempt, error: Exception) -> Again | None:
-        error, pending.failures = pending.break_off(error), 0
+    def _after_body(self, pending: Pending[Any], attempt: Attempt, error: Exception) -> Retry | None:
+        error, pending.failures = pending.abort(error), 0
         match error:
             case BrokenBodyError():
                 return self._after_broken_body(pending, attempt, error)
             case IntegrityError() | RangeRefusedError():
+                # Once more: the receiver now fetches the whole document, if the fault was in a part that was resumed.
                 pending.wrong += 1
-                return self._ask_anew(pending) if pending.wrong == 1 else self.fail(pending, error)
-            case MalformedResponseError() if attempt.is_later and not pending.is_fresh:
-                return self._ask_anew(pending)
+                return self._retry_on_new_connection(pending) if pending.wrong == 1 else self.fail(pending, error)
+            case MalformedResponseError() if attempt.is_on_used_connection and not pending.needs_new_connection:
+                return self._retry_on_new_connection(pending)
             case _:
                 return self.fail(pending, error)
 
-    def _after_broken_body(self, pending: Pending[Any], attempt: Attempt, error: BrokenBodyError) -> Again | None:
+    def _after_broken_body(self, pending: Pending[Any], attempt: Attempt, error: BrokenBodyError) -> Retry | None:
         can_resume, is_late = pending.request.receiver.can_resume, isinstance(error, TimeLimitError)
-        # A large file on a slow line takes as many time limits as it needs, if it gets on in each of them.
-        gets_on = can_resume and is_late and attempt.body_bytes >= GETS_ON_BYTES
-        pending.broken += not gets_on
-        most = MOST_BROKEN_BODIES if can_resume else self._policy.attempts
-        self.fail(pending, error)
+        # A large file on a slow line gets as many attempts as it needs, if each of them makes progress.
+        has_progressed = can_resume and is_late and attempt.body_bytes >= PROGRESS_BYTES
+        pending.broken += not has_progressed
+        most = MAX_BROKEN_BODIES if can_resume else self._policy.attempts
+        self.fail(pending, error)  # each counts for the circuit breaker, so a host that always breaks off goes down
         if pending.broken >= most or (is_late and not can_resume):
             return None
         pending.error = None
-        return Again()
+        return Retry()
 
-    # After an answer that is no document
+    # After an answer that is not a document
 
-    def _after_status(self, pending: Pending[Any], attempt: Attempt) -> Again | None:
+    def _after_status(self, pending: Pending[Any], attempt: Attempt) -> Retry | None:
         status, location = attempt.status, attempt.fields.get("Location")
         if status in REDIRECTS and location is not None:
             return self._follow(pending, location)
         error = _error_of(attempt)
         retry_after = attempt.fields.get("Retry-After")
         may_pass = self._policy.may_retry(status, retry_after)
-        if attempt.is_later and not may_pass and status != RANGE_NOT_SATISFIABLE:
+        if attempt.is_on_used_connection and not may_pass and status != RANGE_NOT_SATISFIABLE:
             pending.doubted_status = status
-            return self._ask_anew(pending)
+            return self._retry_on_new_connection(pending)
         if isinstance(error, RangeRefusedError):
             return self._after_body(pending, attempt, error)
         if may_pass:
@@ -197,7 +202,7 @@ class RetryRules:
             self._breaker.succeeded(pending.host)
         return self.fail(pending, error)
 
-    def _follow(self, pending: Pending[Any], location: str) -> Again | None:
+    def _follow(self, pending: Pending[Any], location: str) -> Retry | None:
         pending.redirects += 1
         pending.failures = 0
         if pending.redirects > MAX_REDIRECTS:
@@ -207,21 +212,21 @@ class RetryRules:
             pending.go_to(urldefrag(urljoin(pending.url, location)).url)
         except ValueError as error:
             return self.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), str(error)))
-        return Again()
+        return Retry()
 
     @staticmethod
-    def _ask_anew(pending: Pending[Any]) -> Again:
-        pending.is_fresh = True
-        return Again()
+    def _retry_on_new_connection(pending: Pending[Any]) -> Retry:
+        pending.needs_new_connection = True
+        return Retry()
 
-    def _retry(self, pending: Pending[Any], error: Exception, retry_after: str | None, status: int = 0) -> Again | None:
+    def _retry(self, pending: Pending[Any], error: Exception, retry_after: str | None, status: int = 0) -> Retry | None:
         pending.failures += 1
-        told = pending.break_off(error)
+        told = pending.abort(error)
         if told is not error or pending.failures >= self._policy.attempts or not self._budget.take():
             return self.fail(pending, told)
-        # What failed may have been the answer to another request, and more may follow on its connection.
-        pending.is_fresh = True
-        return Again(self._policy.pause_seconds(pending.failures, status, retry_after))
+        # The failure may be the late answer to another request, and more of those may follow on its connection.
+        pending.needs_new_connection = True
+        return Retry(self._policy.pause_seconds(pending.failures, status, retry_after))
 
 
 def _error_of(attempt: Attempt) -> Exception:

@@ -1,4 +1,4 @@
-"""Says in a few words why a request failed."""
+"""Says in a few words why requests or urllib3 failed, for messages."""
 
 import ssl
 from http.client import IncompleteRead
@@ -12,7 +12,7 @@ _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 
 
 def reason_of(error: BaseException, timeout_seconds: float, proxy: str = "") -> str:
-    """Say why requests or urllib3 failed; requests nests its causes several levels deep."""
+    """Return why requests or urllib3 failed; requests nests its causes several levels deep."""
     chain = _causes(error)
     is_of_proxy = any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain)
     through = f"the proxy {proxy}".rstrip() + ": " if is_of_proxy else ""
@@ -21,7 +21,7 @@ def reason_of(error: BaseException, timeout_seconds: float, proxy: str = "") -> 
             case urllib3.exceptions.NameResolutionError():
                 return f"{through}the host's name can't be resolved"
             case urllib3.exceptions.NewConnectionError():
-                break  # a kind of ConnectTimeoutError in urllib3, although it is none; its own cause tells more
+                break  # urllib3 makes it a ConnectTimeoutError, which it is not; its own cause says more
             case urllib3.exceptions.ConnectTimeoutError():
                 return f"{through}no connection within {timeout_seconds:g} s"
             case urllib3.exceptions.ReadTimeoutError():
@@ -35,13 +35,13 @@ def reason_of(error: BaseException, timeout_seconds: float, proxy: str = "") -> 
     deepest = chain[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
         return through + shown(deepest.strerror)
-    if isinstance(deepest, TimeoutError):  # a socket's own, which has no words for it
+    if isinstance(deepest, TimeoutError):  # a socket's own, which has no text
         return f"{through}no answer for {timeout_seconds:g} s"
     return through + (shown(without_credentials(str(deepest))) or type(deepest).__name__)
 
 
 def certificate_problem(words: str, code: int) -> str:
-    """Say what OpenSSL's words and code come to, and what helps."""
+    """Return what is wrong with a certificate, from OpenSSL's text and code, and what may help."""
     problem = f"its certificate is not trusted: {words}"
     if code in _UNKNOWN_AUTHORITY:
         problem += "; if it is of an authority of your own, set REQUESTS_CA_BUNDLE to the file of that authority"

@@ -1,8 +1,8 @@
-"""What is asked of upstream, who takes what comes, and work that goes on when it has come.
+"""Requests for documents, the receivers of their bodies, and work that waits for them.
 
-A ``Request`` names a document and the ``Receiver`` of its body. Work that needs documents is written as ``Steps``: a
-generator that yields a request and is sent what the receiver made of the answer, or is thrown the error. So it reads from
-top to bottom like code that waits, and needs no thread of its own while it waits.
+A ``Request`` names a document and the ``Receiver`` of its body. Work that needs documents is written as ``Steps``, a
+generator used like a coroutine: it yields a request, and is sent the receiver's result or thrown the error. So it reads
+from top to bottom like code that blocks, but needs no thread while it waits.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -18,31 +18,31 @@ PROXY_WANTS_PASSWORD = 407
 
 
 class Head(Struct, frozen=True):
-    """How an answer begins: 200, 206 where a part was asked for, or 304 where a condition was sent."""
+    """The beginning of an answer: 200, or 206 to a range request, or 304 to a conditional request."""
 
     url: str
-    """Where it came from in the end, after redirects; without credentials."""
+    """The URL that was answered, after redirects; without credentials."""
     status: int
     headers: Mapping[str, str]
-    """The fields; names in any case."""
-    is_later: bool = False
-    """Whether other answers came before it on its connection, so that it may be the answer to another request."""
+    """The header fields, by names in any case."""
+    is_on_used_connection: bool = False
+    """Whether its connection was used before, so that it may be a late answer to another request."""
 
 
 class Receiver(Generic[T]):
     """Takes the answer to one request. The engine may make several attempts; each one begins with ``headers``."""
 
     accepts_compressed = True
-    """Whether the body may come compressed; ``write`` gets it decompressed."""
+    """Whether the body may be sent compressed; ``write`` gets it decompressed."""
     can_resume = False
-    """Whether ``headers`` ask for the rest of a body that broke off, so that each attempt gets on."""
+    """Whether ``headers`` request the rest of an interrupted body, so that each attempt makes progress."""
     kept_bytes = 0
     """How much of the body it keeps in memory. Only one receiver at a time may keep much; the others are paused."""
 
     def headers(self) -> Mapping[str, str]:
-        """Return further header fields for the next attempt, such as those that ask for the rest of a body.
+        """Return additional header fields for the next attempt, such as ``Range``.
 
-        Each attempt that has begun here ends with ``end`` or with ``break_off``. An error raised here ends the request.
+        Each attempt for which this has returned ends with ``end`` or ``abort``. An error raised here ends the request.
         """
         return {}
 
@@ -55,20 +55,23 @@ class Receiver(Generic[T]):
         raise NotImplementedError
 
     def end(self) -> T:
-        """Return what the answer comes to, now that it is whole.
+        """Return the result, now that the answer is whole.
 
         Raises:
-            MalformedResponseError, IntegrityError: it is not what it must be. Where it may be the answer to another request,
-                the engine asks once more, on a new connection.
+            MalformedResponseError, IntegrityError: the answer is not what it must be. If it may be the answer to another
+                request, the engine tries once more, on a new connection.
         """
         raise NotImplementedError
 
-    def break_off(self, error: Exception) -> None:
-        """The attempt has failed, perhaps in the middle of the body or in ``end``; another one may begin."""
+    def abort(self, error: Exception) -> None:
+        """End an attempt that has failed, perhaps in the middle of the body or in ``end``; another one may follow."""
 
 
 class Request(Struct, Generic[T], frozen=True):
-    """A document to ask for. What goes wrong counts against its host once for each ``subject``, such as a project."""
+    """A request for a document. The circuit breaker limits how much the failures of one ``subject`` count.
+
+    A subject is, for example, a project.
+    """
 
     url: str
     receiver: Receiver[T]
@@ -77,16 +80,16 @@ class Request(Struct, Generic[T], frozen=True):
 
 
 class Together(Struct, frozen=True):
-    """Steps that are to be made at the same time; whoever yields it is sent a list: for each its result, or its error."""
+    """Steps to run concurrently. The generator that yields this is sent a list with the result or the error of each."""
 
     steps: tuple["Steps[Any]", ...]
 
 
-class Aside(Struct, frozen=True):
-    """A call that takes long and asks nobody, such as to hash a large file; it runs in a thread of its own."""
+class InThread(Struct, frozen=True):
+    """A call that blocks, such as hashing a large file. It runs in another thread, while other steps continue."""
 
     call: Callable[[], Any]
 
 
-Steps = Generator["Request[Any] | Together | Aside", Any, T]
-"""Work that waits for documents; it returns its result."""
+Steps = Generator["Request[Any] | Together | InThread", Any, T]
+"""A generator that yields what it waits for, is sent the result, and returns the result of its work."""

@@ -1,7 +1,7 @@
-"""How each host is reached: its proxy, certificates and credentials, as requests finds them out, and its connections.
+"""``Route``: how a host is reached: its proxy, certificates and credentials, as requests finds them, and its connections.
 
-requests looks all of that up anew for each request, which takes three quarters of the CPU time of a small file
-(docs/performance.md). Here it is asked once for each host, and the requests go to urllib3's pool of connections.
+requests looks these up for each request, which takes three quarters of the CPU time of a small file (docs/performance.md).
+Here this is done once for each host; then requests are sent by urllib3's pools or by libcurl.
 """
 
 import logging
@@ -35,45 +35,45 @@ logger = logging.getLogger(__name__)
 CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
 USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
 KEPT_CONNECTIONS = 100
-"""For each host; workers beyond that would connect anew for each request."""
+"""For each host. Requests in flight beyond that would need a new connection each time."""
 PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
-"""``SOCKS5_PROXY`` and so on. As in other bandersnatch versions, the first that is set counts, for all hosts and schemes."""
+"""``SOCKS5_PROXY`` and so on. As in other versions of bandersnatch, the first one that is set applies to all requests."""
 _ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
 _NO_ROUTE = (urllib3.exceptions.HTTPError, requests.RequestException, HTTPException, ValueError, OSError)
 KEPT_ROUTES = 32
-"""Files lie on one or two hosts. An index that names hundreds shall not keep a connection open to each."""
+"""Files are on one or two hosts. An index that names hundreds must not make us keep connections to each."""
 
 
 class Route(Struct, frozen=True):
-    """The way to one host: its connections, and the headers that every request there has."""
+    """How one host is reached: its connections, and the headers of every request to it."""
 
     pool: HTTPConnectionPool
     headers: Mapping[str, str]
     wants_whole_urls: bool
-    """Whether the requests go to a proxy that needs to know the host, since it sees into them."""
+    """Whether requests name the whole URL, for an HTTP proxy without a tunnel (RFC 9112, section 3.2.2)."""
     address: str = ""
-    """Scheme, host and port, as a name in any script is asked for; without credentials."""
+    """Scheme, host and port, without credentials; the host encoded as requests does it (IDNA)."""
     proxy_url: str = ""
-    """The proxy with its credentials, of whatever kind; nothing where there is none."""
+    """The proxy of any kind, with its credentials; empty if there is none."""
     authorities: str = ""
-    """The file or the folder of the certificates that are trusted."""
+    """The file or folder of the trusted certificates."""
     client_cert: str = ""
-    """The file of our own certificate and its key, for servers that want one; nothing where there is none."""
+    """The file of our certificate and its key, for servers that want one; empty if there is none."""
 
     @property
     def wants_tunnel(self) -> bool:
-        """Whether an HTTP proxy is asked for a tunnel to the host, which it answers first."""
+        """Whether an HTTP proxy opens a tunnel (CONNECT), for which it sends an answer of its own first."""
         return bool(self.proxy_url) and not self.wants_whole_urls and not self.proxy_url.lower().startswith("socks")
 
     @property
     def proxy(self) -> str:
-        """The proxy's URL for messages, without credentials; nothing where there is none, or one that tells of itself."""
+        """The HTTP proxy's URL for messages, without credentials; empty for SOCKS, whose errors name the proxy."""
         found = self.pool.proxy
         return f"{found.scheme}://{found.netloc}" if found is not None else ""
 
 
 class Routes:
-    """The ways to all hosts, each found out once. Thread-safe."""
+    """The routes to all hosts, each found once. Thread-safe."""
 
     def __init__(self, config: HttpConfig) -> None:
         self._timeout_seconds, self._limit_seconds = config.timeout_seconds, config.global_timeout_seconds or math.inf
@@ -93,10 +93,10 @@ class Routes:
         self._guard = threading.Lock()
 
     def to(self, url: str) -> Route:
-        """Return the way to the host of a URL.
+        """Return the route to the host of a URL.
 
         Raises:
-            UpstreamUnavailableError: there can be none, for what the URL or the environment says.
+            UpstreamUnavailableError: there is none, because of the URL or the settings in the environment.
         """
         origin = origin_of(url)
         route = self._routes.get(origin)
@@ -119,7 +119,7 @@ class Routes:
     def _learn(self, origin: str) -> Route:
         with self._guard:
             route = self._routes.setdefault(origin, self._find(origin))
-            if len(self._routes) > KEPT_ROUTES:  # the connections of the oldest close when their answers are read
+            if len(self._routes) > KEPT_ROUTES:  # drop the oldest; its connections close when their answers are read
                 del self._routes[next(iter(self._routes))]
             return route
 
@@ -148,23 +148,23 @@ class Routes:
         )
 
     def _bound(self, pool: HTTPConnectionPool) -> None:
-        """Have bounds for all answers on a pool's connections; the pool of a proxy may serve several hosts."""
+        """Set limits for all answers on a pool's connections."""
         kind = pool.ConnectionCls
         assert issubclass(kind, HTTPConnection), "there is no connection of another kind"
-        if not issubclass(kind, BoundedConnection):
+        if not issubclass(kind, BoundedConnection):  # the pool of a proxy may serve several hosts, and so come twice
             pool.ConnectionCls = bounded(kind, self._limit_seconds)
 
     def _may_know_password(self, origin: str) -> bool:
-        """Whether a server is the index itself, or what it redirects to when it is asked without TLS."""
+        """Whether a server may get the password of the index: the index itself, or the same host with TLS."""
         scheme, host, port = _server_of(origin)
         is_index_with_tls = (scheme, port, *self._index[::2]) == ("https", 443, "http", 80) and host == self._index[1]
         return (scheme, host, port) == self._index or is_index_with_tls
 
     def _proxies(self, url: str) -> dict[str, str]:
-        """Return the proxy for all hosts, where NO_PROXY does not speak against it."""
+        """Return the proxy for a URL, unless NO_PROXY excludes its host."""
         if not self._proxy or should_bypass_proxies(url, no_proxy=None):
             return {}
-        if lacks_socks(self._proxy):  # a configured one is refused before
+        if lacks_socks(self._proxy):  # one in the configuration was refused before; this one is from the environment
             raise requests.exceptions.InvalidSchema(NEEDS_SOCKS)
         return {"http": self._proxy, "https": self._proxy}
 
@@ -181,7 +181,7 @@ def _full_proxy_url(url: str, proxies: Mapping[str, str]) -> str:
 
 
 def proxy_of_environment() -> str:
-    """Return the URL of the proxy that the environment names, in large letters or small ones; else nothing."""
+    """Return the proxy's URL from the environment, whose names may be in capital or small letters; empty if none is set."""
     found = getproxies()
     for name in PROXY_VARIABLES:
         value = found.get(name)
@@ -192,36 +192,36 @@ def proxy_of_environment() -> str:
             default = "socks5" if name == "socks" else name
             return f"{default if not separator or scheme.lower() == 'socks' else scheme}://{rest}"
         if name == "http":
-            _tell_once(rest.rpartition("@")[2])
+            _log_once(rest.rpartition("@")[2])
         return value
     return ""
 
 
 @cache
-def _tell_once(proxy: str) -> None:
-    """Say what many other programs do in another way."""
+def _log_once(proxy: str) -> None:
+    """Log once what most other programs do in another way."""
     logger.info("HTTPS_PROXY is not set: requests to https:// go through the proxy of HTTP_PROXY, too: %s", proxy)
 
 
 def _with_names_resolved_there(proxy: str) -> str:
-    """Return a proxy's URL in urllib3's words; with SOCKS 5 the proxy resolves names, as in other bandersnatch versions."""
+    """Return a proxy's URL for urllib3; with SOCKS 5 the proxy resolves names, as in other versions of bandersnatch."""
     scheme, separator, rest = proxy.partition("://")
     return f"socks5h://{rest}" if separator and scheme.lower() == "socks5" else proxy
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port of a URL, as they stand there."""
+    """Return scheme, host and port of a URL, unchanged."""
     found = _ORIGIN.match(url)
-    assert found is not None, "it matches nothing at all, too"
+    assert found is not None, "it matches even an empty string"
     return found[0]
 
 
 def host_of(url: str) -> str:
-    """Return host and port of a URL; an impossible one is found out when it is asked for."""
+    """Return host and port of a URL; an invalid one fails only when it is requested."""
     return origin_of(url).partition("://")[2].rpartition("@")[2]
 
 
 def _server_of(url: str) -> tuple[str | None, str | None, int | None]:
-    """Return scheme, host and port, as those read a URL who connect to it."""
+    """Return scheme, host and port, as urllib3 reads the URL when it connects."""
     parts = parse_url(url)
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")

@@ -1,4 +1,4 @@
-"""How much has come on a connection, whatever it is: libcurl tells only of the body, and not of what stands around it."""
+"""Asks the kernel how many bytes a connection has received: libcurl counts only bodies, without their framing."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ _RECEIVED = slice(128, 136)
 
 
 def received_bytes(descriptor: int) -> int | None:
-    """Return how many bytes have come on a TCP connection; None where the system does not tell."""
+    """Return how many bytes a TCP connection has received; None if the system does not say."""
     if not sys.platform.startswith("linux") or descriptor < 0:
         return None
     try:

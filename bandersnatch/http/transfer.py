@@ -1,4 +1,7 @@
-"""Asks for documents: many at a time, over libcurl. The one engine for pages, files and metadata."""
+"""``Transfer``: fetches documents, many at a time, with libcurl. The only engine for pages, files and metadata.
+
+Each request goes through ``_waiting`` or ``_later`` to ``_in_flight``, and back if it is retried, and at last to ``_ended``.
+"""
 
 import heapq
 import itertools
@@ -27,10 +30,11 @@ T = TypeVar("T")
 
 _LONG_SECONDS = 3600.0
 _CLOCK_SHARE = 0.05
+"""How much of a time-out the process's own work between two waits may count (``curl_loop.Clock``)."""
 
 
 class _Origin:
-    """What the requests to one origin share; ``free`` are handles that are set up for it."""
+    """What the requests to one origin share. ``free`` are unused handles that are set up for it."""
 
     def __init__(self, route: Route, host: str) -> None:
         self.route, self.host = route, host
@@ -38,48 +42,46 @@ class _Origin:
 
 
 class Transfer:
-    """Asks for documents. It belongs to one thread of one process, and is made after a fork."""
+    """Fetches documents. It belongs to one thread of one process; its connections must not be shared by a fork."""
 
-    def __init__(
-        self, config: HttpConfig, policy: RetryPolicy | None = None, most_in_flight: int | None = None
-    ) -> None:
+    def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None, max_in_flight: int | None = None) -> None:
         self._config = config
-        self._most_in_flight = most_in_flight or config.workers
+        self._max_in_flight = max_in_flight or config.workers
         self._limit_seconds = config.global_timeout_seconds or math.inf
-        self._first_look = min(config.timeout_seconds, self._limit_seconds)
+        self._first_check = min(config.timeout_seconds, self._limit_seconds)
         self._routes = Routes(config)
         self._rules = RetryRules(policy or RetryPolicy(), config)
         self._clock = Clock(config.timeout_seconds * _CLOCK_SHARE)
         self._loop = CurlLoop(self._clock)
         self._waiting: deque[Pending[Any]] = deque()
         self._later: list[tuple[float, int, Pending[Any]]] = []
-        """Requests that are put back, by the time before which they are not made again."""
-        self._numbers = itertools.count()
+        """Requests that wait before they are retried, by the time at which they may be."""
+        self._numbers = itertools.count()  # so that equal times don't compare requests
         self._in_flight: dict[Any, tuple[_Origin, CurlHandle, Pending[Any]]] = {}
         self._origins: dict[str, _Origin] = {}
         self._ended: deque[Pending[Any]] = deque()
-        self._next_look = math.inf
+        self._next_check = math.inf
         self._large: Receiver[Any] | None = None
-        """The one receiver that may keep much in memory."""
+        """The only receiver that may keep much in memory at this time."""
 
     def start(self, request: Request[T], done: Callable[[T | None, Exception | None], None]) -> None:
-        """Ask, now or when others have ended; ``done`` is called once, by ``advance``, never from within ``start``."""
+        """Start a request, now or when others have ended. ``advance`` calls ``done`` once; ``start`` never does."""
         self._waiting.append(Pending(request, done))
 
     def pending(self) -> int:
-        """Return how many requests were started and are not done."""
+        """Return how many requests were started and have not ended."""
         return len(self._waiting) + len(self._later) + len(self._in_flight) + len(self._ended)
 
     def watch(self, descriptor: int) -> None:
-        """Let ``advance`` return, too, when there is something to read there."""
+        """Let ``advance`` return when there is something to read on a file descriptor."""
         self._loop.watch(descriptor)
 
     def unwatch(self, descriptor: int) -> None:
-        """Watch a descriptor no more."""
+        """Stop watching a descriptor."""
         self._loop.unwatch(descriptor)
 
     def fetch(self, request: Request[T]) -> T:
-        """Ask for one document and wait for it; raises its error."""
+        """Fetch one document and wait for it; raises its error."""
         answers: list[tuple[T | None, Exception | None]] = []
         self.start(request, lambda value, error: answers.append((value, error)))
         while not answers:
@@ -90,15 +92,15 @@ class Transfer:
         return value  # type: ignore[return-value]  # a value of T, which may be None
 
     def advance(self, seconds: float) -> None:
-        """Wait for answers, up to so many seconds, and take what has come; calls ``done`` of each request that has ended."""
+        """Wait for answers, up to so many seconds, and receive them; call ``done`` of each request that has ended."""
         self._launch()
         self._collect()
         self._loop.wait(0.0 if self._ended else min(seconds, self._seconds_to_next()))
         self._collect()
-        self._look_at_times()
-        self._launch()  # what follows is on its way while the answers are worked on
+        self._check_times()
+        self._launch()  # so that the next requests are on their way while the answers are processed
         for _ in range(len(self._ended)):
-            if self._ended:  # unless `done` has closed it
+            if self._ended:  # `done` may have closed the engine
                 self._finish(self._ended.popleft())
 
     def _finish(self, pending: Pending[Any]) -> None:
@@ -112,10 +114,10 @@ class Transfer:
         error = InterruptedRunError()
         for origin, handle, pending in self._in_flight.values():
             self._loop.remove(handle.curl)
-            pending.break_off(error)
+            pending.abort(error)
             origin.free.append(handle)
         for pending in (*self._waiting, *(pending for _, _, pending in self._later)):
-            pending.break_off(error)  # after a redirect, or where it is asked anew, its attempt has begun
+            pending.abort(error)  # after a redirect, for example, its attempt has begun already
         for origin in self._origins.values():
             for handle in origin.free:
                 handle.curl.close()
@@ -133,9 +135,9 @@ class Transfer:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._waiting.append(heapq.heappop(self._later)[2])
-        while self._waiting and len(self._in_flight) < self._most_in_flight:
+        while self._waiting and len(self._in_flight) < self._max_in_flight:
             self._begin(self._waiting.popleft())
-        self._loop.kick()
+        self._loop.run_timer()
 
     def _begin(self, pending: Pending[Any]) -> None:
         try:
@@ -143,27 +145,27 @@ class Transfer:
             origin = self._origin(pending.origin)
             if not origin.free:
                 origin.free.append(self._new_handle(origin))
-            handle = origin.free[-1]  # which stays there if it can't begin
+            handle = origin.free[-1]  # it stays there if the next line raises
             handle.begin(pending.url, pending.target, pending.request.receiver, pending.begin_attempt())
             origin.free.pop()
-        except ValueError as error:  # of a header that can't be sent, or such a URL
+        except ValueError as error:  # a header or a URL that can't be sent
             reason = shown(without_credentials(str(error)))
             self._rules.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
             self._ended.append(pending)
-        except Exception as error:  # noqa: BLE001 - of the receiver, or ours; whoever started the request is told
+        except Exception as error:  # noqa: BLE001 - of the receiver, or ours; it is passed to whoever started the request
             self._rules.fail(pending, error)
             self._ended.append(pending)
         else:
-            handle.use_once(pending.is_fresh or not self._rules.trust.has(origin.host))
+            handle.set_single_use(pending.needs_new_connection or not self._rules.trust.is_trusted(origin.host))
             self._in_flight[handle.curl] = origin, handle, pending
             self._loop.add(handle.curl)
-            self._next_look = min(self._next_look, self._clock.now + self._first_look)
+            self._next_check = min(self._next_check, self._clock.now + self._first_check)
 
     def _origin(self, url: str) -> "_Origin":
         origin = self._origins.get(url)
         if origin is None:
             origin = self._origins[url] = _Origin(self._routes.to(url), host_of(url))
-            if len(self._origins) > KEPT_ROUTES:  # its handles close when nothing is in flight on them
+            if len(self._origins) > KEPT_ROUTES:  # the oldest one's handles close when nothing is in flight on them
                 del self._origins[next(iter(self._origins))]
         return origin
 
@@ -176,8 +178,8 @@ class Transfer:
     # Attempts end
 
     def _seconds_to_next(self) -> float:
-        seconds = self._next_look - self._clock.now if self._in_flight else math.inf
-        if len(self._in_flight) < self._most_in_flight:
+        seconds = self._next_check - self._clock.now if self._in_flight else math.inf
+        if len(self._in_flight) < self._max_in_flight:
             if self._waiting:
                 return 0.0
             if self._later:
@@ -192,28 +194,28 @@ class Transfer:
         origin, handle, pending = self._in_flight.pop(ended.curl)
         self._loop.remove(ended.curl)
         handle.error = handle.error or failure_of(handle, ended, self._config.timeout_seconds)
-        again = self._rules.after(pending, handle)
+        retry = self._rules.after(pending, handle)
         if logger.isEnabledFor(logging.DEBUG):
             seconds = self._clock.now - handle.begun
             logger.debug("GET %s: %d, %d bytes, %.3f s", handle.url, handle.status, handle.received_bytes, seconds)
         origin.free.append(handle)
-        if again is None:
+        if retry is None:
             self._ended.append(pending)
             return
         self._give_back_memory(pending.request.receiver)
-        if again.pause_seconds > 0:
-            heapq.heappush(self._later, (time.monotonic() + again.pause_seconds, next(self._numbers), pending))
+        if retry.pause_seconds > 0:
+            heapq.heappush(self._later, (time.monotonic() + retry.pause_seconds, next(self._numbers), pending))
         else:
             self._waiting.appendleft(pending)
 
-    def _look_at_times(self) -> None:
+    def _check_times(self) -> None:
         now = self._clock.now
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = math.inf
+        self._next_check = math.inf
         for _, handle, _ in list(self._in_flight.values()):
             try:
-                self._next_look = min(self._next_look, handle.next_look(now))
+                self._next_check = min(self._next_check, handle.next_check(now))
             except UpstreamUnavailableError as error:
                 handle.error = error
                 self._end_attempt(Ended(handle.curl, pycurl.E_OPERATION_TIMEDOUT, ""))
@@ -231,6 +233,7 @@ class Transfer:
         self._large = None
         for _, handle, pending in self._in_flight.values():
             if handle.is_paused:
-                self._large = pending.request.receiver  # at once: its attempt may end before it gets another piece
+                # Before it is resumed: its attempt may end before it gets another piece.
+                self._large = pending.request.receiver
                 handle.resume()
                 return

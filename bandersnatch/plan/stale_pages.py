@@ -8,7 +8,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StaleMetadataError
-from bandersnatch.http.entity_tags import are_of_one_page
+from bandersnatch.http.entity_tags import are_equivalent
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.documents import FetchedPage
 from bandersnatch.upstream.expectations import Expectation
@@ -61,7 +61,7 @@ class RequiredAge(Struct, frozen=True):
 
 def doubt_about_unchanged(answer: FetchedPage, etag: str, entry: TodoEntry, held_serial: int) -> str | None:
     """Return why an answer of 304 to a request with ``etag`` can't be about the held page, or None if it can."""
-    if answer.etag is not None and not are_of_one_page(answer.etag, etag):
+    if answer.etag is not None and not are_equivalent(answer.etag, etag):
         return "for another page than the one that was asked about"
     if answer.serial is not None and answer.serial > held_serial > 0:
         return f"with serial {answer.serial}, and the page here has {held_serial}"

@@ -5,7 +5,7 @@ from functools import partial
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.filters.filters import Filters
-from bandersnatch.http.request import Aside, Steps
+from bandersnatch.http.request import InThread, Steps
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
@@ -74,7 +74,7 @@ def _publish(publication: Publication, context: JobContext) -> Steps[tuple[bool,
     if context.pages.digest_name == "sha256":
         return publish()
     # Other digests than SHA-256 are computed here: each new file is read and hashed once more.
-    published: tuple[bool, HeldProject] = yield Aside(publish)
+    published: tuple[bool, HeldProject] = yield InThread(publish)
     return published
 
 

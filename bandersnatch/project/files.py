@@ -19,7 +19,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
 )
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.http.request import PARTIAL_CONTENT, Aside, Head, Receiver, Request, Steps, Together
+from bandersnatch.http.request import PARTIAL_CONTENT, Head, InThread, Receiver, Request, Steps, Together
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.core_metadata import sync_core_metadata
 from bandersnatch.project.file_growth import room_to_grow
@@ -135,7 +135,7 @@ class ProjectFiles:
         if written == 0 or size not in (written, None):
             return False
         try:
-            yield Aside(partial(self._publish_finished, task, written))
+            yield InThread(partial(self._publish_finished, task, written))
         except (IntegrityError, PartGoneError) as error:
             logger.debug("%s; it is fetched again", error)
             return False
@@ -183,7 +183,7 @@ def digest_of(task: FileTask, context: JobContext) -> Steps[str]:
     """Return the SHA-256 of a stored file."""
     compute = partial(context.storage.digest, task.path, "sha256", context.is_stopped)
     digest: str = (
-        compute() if task.file.size is not None and task.file.size < THREAD_HASH_BYTES else (yield Aside(compute))
+        compute() if task.file.size is not None and task.file.size < THREAD_HASH_BYTES else (yield InThread(compute))
     )
     return digest
 
@@ -287,7 +287,7 @@ class FileReceiver(Receiver[bytes | None]):
             self._writer.expect(self._url, self._task.file.size, self._task.file.sha256)
         return b"".join(self._pieces) if self._is_small else None
 
-    def break_off(self, error: Exception) -> None:
+    def abort(self, error: Exception) -> None:
         """Keep what has arrived, if it can be resumed after that error; otherwise delete it."""
         self._starts_over |= isinstance(error, IntegrityError | RangeRefusedError)
         with suppress(type(error)), self._opened:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.http.request import Aside, Steps
+from bandersnatch.http.request import InThread, Steps
 from bandersnatch.model import MOST_TOLD, ProjectPage
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
@@ -242,7 +242,7 @@ class Preparation:
                 path = file_path(file)
                 stored = self._context.storage.stat(path)
                 has_size = stored is not None and file.size in (stored.size, None)
-                if has_size and (yield Aside(partial(self._digest, path))) == file.sha256:
+                if has_size and (yield InThread(partial(self._digest, path))) == file.sha256:
                     digests[file.filename] = file.sha256
         return digests
 
@@ -251,7 +251,7 @@ class Preparation:
         expected = self._local_check.expected_digests()
         if not expected:
             return True
-        is_right: bool = yield Aside(partial(self._local_check.are_right, expected))
+        is_right: bool = yield InThread(partial(self._local_check.are_right, expected))
         return is_right
 
     def _digest(self, path: StoredPath) -> str:

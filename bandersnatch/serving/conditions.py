@@ -6,7 +6,7 @@ from email.utils import formatdate, parsedate_to_datetime
 
 from msgspec import Struct
 
-from bandersnatch.http.entity_tags import are_of_one_page
+from bandersnatch.http.entity_tags import are_equivalent
 
 _LATEST_SECONDS = 253_402_300_799  # the last second of the year 9999
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.ASCII | re.IGNORECASE)
@@ -101,7 +101,7 @@ def _names(header: str, etag: str, *, is_strong: bool) -> bool:
     if header.strip() == "*":
         return True
     tags = _TAGS.findall(header)
-    return etag in tags if is_strong else any(are_of_one_page(tag, etag) for tag in tags)
+    return etag in tags if is_strong else any(are_equivalent(tag, etag) for tag in tags)
 
 
 def _seconds(date: str | None) -> int | None:

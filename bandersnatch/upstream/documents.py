@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, shown
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.http.request import NOT_MODIFIED, Aside, Request, Steps
+from bandersnatch.http.request import NOT_MODIFIED, InThread, Request, Steps
 from bandersnatch.logs import warn_once
 from bandersnatch.model import (
     ProjectPage,
@@ -79,7 +79,7 @@ class Documents(Struct, frozen=True):
     def reaches(self, serial: int) -> Steps[bool]:
         """Find out whether the journal reaches a serial; where upstream must be asked, other requests go on meanwhile."""
         if self.journal_end.must_ask(serial):
-            return bool((yield Aside(partial(self.journal_end.reaches, serial))))
+            return bool((yield InThread(partial(self.journal_end.reaches, serial))))
         return self.journal_end.reaches(serial)
 
     def legacy_json(self, project: NormalizedName) -> Steps[tuple[bytes, int]]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError
-from bandersnatch.http.request import Aside, Steps, Together
+from bandersnatch.http.request import InThread, Steps, Together
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.completion import published_json
@@ -97,9 +97,9 @@ class Inspection:
     def _read(self, task: FileTask) -> Steps[None]:
         """Read one file, and its core metadata."""
         if task.work is FileWork.CHECK:
-            yield Aside(partial(self._compare, task.path, task.file.sha256))
+            yield InThread(partial(self._compare, task.path, task.file.sha256))
         if task.wants_metadata and task.file.core_metadata_sha256 is not None:
-            yield Aside(partial(self._compare, metadata_path(task.path), task.file.core_metadata_sha256))
+            yield InThread(partial(self._compare, metadata_path(task.path), task.file.core_metadata_sha256))
 
     def _compare(self, path: StoredPath, sha256: str) -> None:
         storage = self._context.storage

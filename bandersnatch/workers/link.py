@@ -63,7 +63,7 @@ class Link:
     @property
     def capacity(self) -> int:
         """How many jobs the worker may have at a time."""
-        return 0 if self.share is None else min(MAX_JOBS, JOBS_PER_REQUEST * self.share.most_in_flight)
+        return 0 if self.share is None else min(MAX_JOBS, JOBS_PER_REQUEST * self.share.max_in_flight)
 
     def begin(self, feed: Callable[["Link"], None], listen: Callable[["Link"], None]) -> None:
         """Send the worker its share, and start the threads that talk to it."""

@@ -57,11 +57,11 @@ class NoWorkerLeftError(MirrorError):
         super().__init__("no worker is left: the last one has ended unexpectedly; the next run continues from here")
 
 
-def workers_wanted(most_in_flight: int) -> int:
+def workers_wanted(max_in_flight: int) -> int:
     """Return how many workers a long todo list gets: one for each core, if each may have two requests in flight."""
     if sys.platform != "linux":
         return 1  # a fork is not safe on macOS, and Windows has none
-    return max(1, min(len(os.sched_getaffinity(0)), MAX_WORKERS, most_in_flight // 2))
+    return max(1, min(len(os.sched_getaffinity(0)), MAX_WORKERS, max_in_flight // 2))
 
 
 @contextmanager

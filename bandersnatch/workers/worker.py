@@ -89,7 +89,7 @@ class Share(Struct, frozen=True):
 
     token: str
     policy: RetryPolicy
-    most_in_flight: int
+    max_in_flight: int
     workers: int = 1
     place: int = 0
 
@@ -175,7 +175,7 @@ def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
     share: Share = connection.recv()
     with (
         closing(connection),
-        closing(Transfer(settings.http, share.policy, share.most_in_flight)) as transfer,
+        closing(Transfer(settings.http, share.policy, share.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
@@ -203,7 +203,7 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
     storage.room.take_place(share.place)
     with (
         closing(Conversation(settings.http, share.policy)) as conversation,
-        closing(Transfer(settings.http, share.policy, share.most_in_flight)) as transfer,
+        closing(Transfer(settings.http, share.policy, share.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         context = replace(settings.context, workers=share.workers)

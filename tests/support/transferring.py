@@ -37,7 +37,7 @@ class Pieces(Receiver[bytes]):
     def end(self) -> bytes:
         return self.body
 
-    def break_off(self, error: Exception) -> None:
+    def abort(self, error: Exception) -> None:
         self.errors.append(error)
         if isinstance(error, RangeRefusedError):
             self.resume = None

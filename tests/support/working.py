@@ -35,8 +35,8 @@ def reserving(context: JobContext, name: str = "reserved") -> JobContext:
     return replace(context, reservation=Reservation(context.storage, name))
 
 
-def http_config(pypi: FakePyPI, most_in_flight: int = 10) -> HttpConfig:
-    return HttpConfig(pypi.url, workers=most_in_flight, timeout_seconds=5.0, allow_non_https=True)
+def http_config(pypi: FakePyPI, max_in_flight: int = 10) -> HttpConfig:
+    return HttpConfig(pypi.url, workers=max_in_flight, timeout_seconds=5.0, allow_non_https=True)
 
 
 def transfer_to(pypi: FakePyPI, policy: RetryPolicy = IMPATIENT) -> Transfer:

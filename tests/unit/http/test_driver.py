@@ -10,7 +10,7 @@ import pytest
 
 from bandersnatch.errors import NotFoundError
 from bandersnatch.http.driver import Driver
-from bandersnatch.http.request import Aside, Request, Steps, Together
+from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.http.transfer import Transfer
 from tests.support.fakepypi import Call, FakePyPI, Stall
 from tests.support.transferring import Pieces
@@ -186,11 +186,11 @@ def test_steps_together_may_have_steps_together(pypi: FakePyPI, driver: Driver) 
     assert driver.finish(outer()) == [sum(sizes[:2]), sum(sizes[2:])]
 
 
-# Aside
+# InThread
 
 
 def aside(call: Any) -> Steps[Any]:
-    return (yield Aside(call))
+    return (yield InThread(call))
 
 
 def test_a_call_aside_runs_in_another_thread_and_its_result_comes_back(driver: Driver) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from bandersnatch.errors import BrokenBodyError, MalformedResponseError, UpstreamUnavailableError
-from bandersnatch.http.bounded_connection import EndlessAnswerError, LeastSpeed
+from bandersnatch.http.bounded_connection import EndlessAnswerError, MinimumSpeed
 from tests.support.asking import Way, for_documents, one_way_quick
 from tests.support.fetching import DATA
 from tests.support.scripted import Line, answer, scripted
@@ -148,7 +148,7 @@ def test_an_answer_that_comes_slowly_but_surely_is_taken(way: Way) -> None:
 
 
 def test_time_in_which_nobody_waited_does_not_count() -> None:
-    speed = LeastSpeed(10)
+    speed = MinimumSpeed(10)
     for _ in range(100):
         speed.count(0.01, 1)
     speed.count(9, 10_000)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from bandersnatch.http.entity_tags import are_of_one_page, entity_tag
+from bandersnatch.http.entity_tags import are_equivalent, entity_tag
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.rig import IN_PROCESSES, Rig
 
@@ -39,8 +39,8 @@ def test_a_short_entity_tag_weak_or_not_is_kept(value: str) -> None:
 
 
 def test_weak_tags_are_those_of_the_same_page() -> None:
-    assert are_of_one_page('W/"x"', '"x"')
-    assert not are_of_one_page('"x"', '"y"')
+    assert are_equivalent('W/"x"', '"x"')
+    assert not are_equivalent('"x"', '"y"')
 
 
 @pytest.mark.usefixtures("in_processes_or_not")

@@ -282,9 +282,9 @@ class Recording(Pieces):
         self.calls += "e"
         return super().end()
 
-    def break_off(self, error: Exception) -> None:
+    def abort(self, error: Exception) -> None:
         self.calls += "x"
-        super().break_off(error)
+        super().abort(error)
 
 
 ENDS = {
@@ -315,7 +315,7 @@ def test_each_attempt_of_a_receiver_has_an_end(
     assert isinstance(answer, Exception) == (calls[-1] == "x")
 
 
-@pytest.mark.parametrize("place", ["headers", "begin", "write", "end", "break_off"])
+@pytest.mark.parametrize("place", ["headers", "begin", "write", "end", "abort"])
 def test_what_a_receiver_raises_reaches_whoever_asked_and_no_one_else(pypi: FakePyPI, place: str) -> None:
     class Raising(Pieces):
         pass
@@ -328,7 +328,7 @@ def test_what_a_receiver_raises_reaches_whoever_asked_and_no_one_else(pypi: Fake
     pypi.fault("/y", Status(503), times=None)
     with closing(transfer_with(attempts=3)) as transfer:
         started = Started(transfer)
-        started.start(f"{pypi.url}/{'y' if place == 'break_off' else 'x'}", Raising())
+        started.start(f"{pypi.url}/{'y' if place == 'abort' else 'x'}", Raising())
         started.start(f"{pypi.url}/x")
         answers = started.finish()
     assert sorted(type(answer).__name__ for answer in answers) == ["StorageError", "bytes"]

@@ -17,7 +17,7 @@ from bandersnatch.errors import (
     StorageError,
     UpstreamError,
 )
-from bandersnatch.http.pending import MOST_BROKEN_BODIES
+from bandersnatch.http.pending import MAX_BROKEN_BODIES
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project import file_growth
 from bandersnatch.project.files import SyncedFile
@@ -81,7 +81,7 @@ def test_a_file_that_never_ends_is_given_up_at_its_size(pypi: FakePyPI, bench: B
 def test_a_download_that_breaks_off_is_tried_again(pypi: FakePyPI, bench: Bench, fault: Fault) -> None:
     uploaded = pypi.add_file("sample", "1.0", kind="sdist", size=100_000)
     task = bench.task(uploaded)
-    pypi.fault("/packages/*", *[fault] * (MOST_BROKEN_BODIES - 1))
+    pypi.fault("/packages/*", *[fault] * (MAX_BROKEN_BODIES - 1))
     assert bench.sync.sync(task).was_fetched
     assert bench.stored() == {uploaded.filename: uploaded.content}
 
@@ -92,7 +92,7 @@ def test_a_small_download_that_always_breaks_off_leaves_nothing(pypi: FakePyPI, 
     with pytest.raises(BrokenBodyError):
         bench.sync.sync(task)
     assert bench.stored() == {}
-    assert len(pypi.file_requests()) == MOST_BROKEN_BODIES
+    assert len(pypi.file_requests()) == MAX_BROKEN_BODIES
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])

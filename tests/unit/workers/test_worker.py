@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from bandersnatch.errors import StorageError
-from bandersnatch.http.request import Aside, Request, Steps, Together
+from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
@@ -153,7 +153,7 @@ def hash_aside(_: JobContext) -> Steps[Any]:
 
 
 def aside() -> Steps[Any]:
-    return (yield Aside(threading.get_ident))
+    return (yield InThread(threading.get_ident))
 
 
 # Tasks and what has come of them
