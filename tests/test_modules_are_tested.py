@@ -59,6 +59,7 @@ STORIES = {
     "project.completion": f"{UNIT}/project/test_package.py",
     "project.core_metadata": f"{UNIT}/project/test_files.py",
     "project.file_growth": f"{UNIT}/project/test_files.py",
+    "project.file_receiver": f"{UNIT}/project/test_files_resumed.py",
     "project.job": f"{UNIT}/project/test_package.py",
     "project.job_context": f"{UNIT}/project/test_package.py",
     "project.local_check": f"{SYNC}/test_sync_resync.py",

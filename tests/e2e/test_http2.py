@@ -9,7 +9,7 @@ import pytest
 from bandersnatch.errors import IntegrityError, NotFoundError
 from bandersnatch.http.request import Request
 from bandersnatch.http.transfer import Transfer
-from bandersnatch.project.files import Resume
+from bandersnatch.project.file_receiver import Resume
 from tests.e2e.nginx import running
 from tests.support.builders import make_transfer
 from tests.support.transferring import Pieces, ask, get, read

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
 from bandersnatch.plan.file_plan import FileTask, FileWork
-from bandersnatch.project.files import RESUME_MIN_BYTES, ProjectFiles, SyncedFile
+from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
+from bandersnatch.project.files import ProjectFiles, SyncedFile
 from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath, file_path
@@ -47,7 +48,7 @@ class Syncing:
         try:
             return self.upstream.finish(files.sync([task]))[task.file.filename]
         finally:
-            self.partials = files.partials
+            self.partials = dict(files.partials)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from bandersnatch.errors import RangeRefusedError
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver, Request
 from bandersnatch.http.transfer import Transfer
-from bandersnatch.project.files import Resume
+from bandersnatch.project.file_receiver import Resume
 
 
 class Pieces(Receiver[bytes]):

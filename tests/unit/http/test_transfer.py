@@ -13,7 +13,7 @@ from bandersnatch.errors import IntegrityError, StorageError, UpstreamUnavailabl
 from bandersnatch.http.document import Answer, whole
 from bandersnatch.http.request import Request
 from bandersnatch.http.transfer import Transfer
-from bandersnatch.project.files import Resume
+from bandersnatch.project.file_receiver import Resume
 from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.fetching import DATA, ok

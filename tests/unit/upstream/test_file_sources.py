@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bandersnatch.errors import TimeLimitError
-from bandersnatch.project.files import RESUME_MIN_BYTES
+from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.upstream.file_sources import FileSources
 from tests.support.fakepypi import Drip, FakePyPI, Fault, ShortBody, Status, UploadedFile, WrongBytes
 from tests.support.rig import Rig
