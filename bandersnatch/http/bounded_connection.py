@@ -72,6 +72,7 @@ class _Response(HTTPResponse):
     def __init__(self, reader: "_Reader", *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reader = reader
+        # `http.client` has opened the socket for reading; our reader takes the place of that.
         assert self.fp is not None, "it was just opened"
         self.fp.close()
         self.fp = io.BufferedReader(reader)

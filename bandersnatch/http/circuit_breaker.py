@@ -26,7 +26,7 @@ class CircuitBreaker:
 
     def succeeded(self, host: str) -> None:
         """Count a usable answer, which may be a 404. A host that is given up stays given up."""
-        if self._failures.get(host):
+        if self._failures.get(host):  # first without the lock, since this is called for every answer
             with self._guard:
                 if not self.is_down(host):
                     self._failures[host] = 0

@@ -115,7 +115,7 @@ class Conversation:
             attempt.error = error
         except _NO_ANSWER as error:
             attempt.error = self._error_of(attempt, error)
-            attempt.is_permanent = isinstance(error, ValueError)
+            attempt.is_permanent = isinstance(error, ValueError)  # a header or a URL that can't be sent
         seconds = time.monotonic() - begun
         logger.debug(
             "%s %s: %d, %d bytes, %.3f s", method, attempt.url, attempt.status, attempt.received_bytes, seconds

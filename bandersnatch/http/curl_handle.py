@@ -132,6 +132,7 @@ class CurlHandle(Attempt):
         if self.status or (100 <= status < 200 and status != 101):  # trailers, or an interim answer
             return None
         self.reason = words[0].decode("latin-1").rstrip() if words else ""
+        # On a new connection, the first answer is that of the proxy to CONNECT.
         if self._has_tunnel and self._is_new and not self.is_tunnel_open:
             self.is_tunnel_open = True
             if status == 200:
@@ -140,6 +141,7 @@ class CurlHandle(Attempt):
         self.status, self.fields = status, fields
         self._is_http_1 = version.startswith(b"HTTP/1")
         self._may_wait = not self._is_http_1
+        # HTTP/2 numbers its streams, so an answer can't be taken for that of another request.
         self.is_on_used_connection = self._is_http_1 and not self._is_new
         self._body_begun = self._heard = self._window_begun = self._clock.now
         self._window_bytes, self._raw_bytes = 0, None
@@ -249,11 +251,12 @@ class CurlHandle(Attempt):
 
     def _check_framing(self, came: int) -> None:
         """Refuse a body with far too much framing, such as extensions of its chunks."""
+        # A connection of HTTP/2 carries many bodies at a time, so its bytes can't be assigned to one.
         raw = received_bytes(self.curl.getinfo(pycurl.ACTIVESOCKET)) if self._is_http_1 else None
         before, self._raw_bytes = self._raw_bytes, raw
         if raw is None or before is None:
             return
-        if raw - before > MAX_FRAMING_BYTES + (1 + MAX_FRAMING_TIMES) * came:
+        if raw - before > MAX_FRAMING_BYTES + (1 + MAX_FRAMING_TIMES) * came:  # plus one: the body itself
             reason = f"no end of the answer: of {raw - before} bytes, only {came} are the body"
             raise BrokenBodyError(self.url, reason)
 

@@ -14,7 +14,9 @@ from bandersnatch.errors import BrokenBodyError, MalformedResponseError, shown
 PIECE_BYTES = 256 * 1024
 _MAX_BYTES_WITHOUT_OUTPUT = 1024 * 1024
 """By so much the compressed bytes may exceed the decompressed ones; gzip itself holds back 32 KB."""
-_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_GZIP_OR_ZLIB = (
+    zlib.MAX_WBITS | 32
+)  # zlib sees which one it is; "deflate" is the zlib format (RFC 9110, section 8.4.1.2)
 _MAX_ZSTD_WINDOW_LOG = 23
 """8 MB, the most that HTTP allows (RFC 9659). Without this, a hostile body could claim 128 MB of memory."""
 

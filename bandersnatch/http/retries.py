@@ -53,7 +53,8 @@ class RetryPolicy(Struct, frozen=True):
             return 0.0
         # Jitter, so that requests that failed together are not retried together.
         jitter = random.random() * self.backoff_seconds  # noqa: S311 - it need not be secret
-        return min(self.backoff_seconds * 2.0 ** min(failures - 1, 32) + jitter, self.longest_backoff_seconds)
+        doublings = min(failures - 1, 32)  # so that very many failures don't overflow
+        return min(self.backoff_seconds * 2.0**doublings + jitter, self.longest_backoff_seconds)
 
 
 def _seconds_of(retry_after: str | None) -> float | None:

@@ -84,7 +84,7 @@ class Routes:
         self._session = requests.Session()
         self._client_cert = str(config.client_cert or "")
         self._session.cert = self._client_cert or None
-        self._session.headers.clear()
+        self._session.headers.clear()  # requests' defaults; Accept and Accept-Encoding depend on the request
         self._session.headers["User-Agent"] = USER_AGENT
         adapter = HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS)
         self._session.mount("http://", adapter)
@@ -124,6 +124,7 @@ class Routes:
             return route
 
     def _find(self, origin: str) -> Route:
+        # What `Session.request` and `HTTPAdapter.send` do before they send, so that all settings mean the same as there.
         session = self._session
         auth = self._credentials if self._may_know_password(origin) else None
         request = session.prepare_request(requests.Request("GET", f"{origin}/", auth=auth))

@@ -13,6 +13,7 @@ def received_bytes(descriptor: int) -> int | None:
     if not sys.platform.startswith("linux") or descriptor < 0:
         return None
     try:
+        # A copy, since the socket object closes its descriptor, and libcurl needs the original.
         with socket.socket(fileno=os.dup(descriptor)) as connection:
             told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.stop)
     except OSError:

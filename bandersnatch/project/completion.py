@@ -72,7 +72,7 @@ def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson 
 def _publish(publication: Publication, context: JobContext) -> Steps[tuple[bool, HeldProject]]:
     publish = partial(context.publisher.publish, publication)
     if context.pages.digest_name == "sha256":
-        return publish()
+        return publish()  # the digests are known, so it only writes a few small files
     # Other digests than SHA-256 are computed here: each new file is read and hashed once more.
     published: tuple[bool, HeldProject] = yield InThread(publish)
     return published

@@ -71,6 +71,7 @@ def _take_from_wheel(task: FileTask, content: bytes | None, storage: FilesystemS
 def _fetch(file_url: str, sha256: str, project: NormalizedName, context: JobContext) -> Steps[bytes]:
     *others, last = context.sources.urls(file_url)
     for url in others:
+        # Whatever is wrong with a download mirror, upstream may still have the right metadata.
         with suppress(NotFoundError, UpstreamUnavailableError, MalformedResponseError, IntegrityError):
             return (yield from context.documents.metadata(url, sha256, project))
     return (yield from context.documents.metadata(last, sha256, project))

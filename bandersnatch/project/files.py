@@ -155,6 +155,7 @@ class ProjectFiles:
             try:
                 content = yield self._request(url, task)
             except (UpstreamError, IntegrityError) as error:
+                # A mirror may lack a file for a while. A wrong file is worth a warning, although the next source is tried.
                 logger.log(logging.WARNING if isinstance(error, IntegrityError) else logging.DEBUG, "%s", error)
             else:
                 return content

@@ -43,6 +43,7 @@ class Job(Struct, frozen=True):
     def with_facts(self, inventory: Inventory) -> "Job":
         """Return the job together with what the inventory has of its project."""
         unsettled = frozenset(inventory.unsettled(self.project))
+        # Only distribution files are resumed, never pages.
         etags = {path: inventory.partial_etag(path) for path in unsettled if path.startswith(f"{PACKAGES}/")}
         partials = {path: etag for path, etag in etags.items() if etag is not None}
         return replace(self, record=inventory.get(self.project), unsettled=unsettled, partials=partials)

@@ -68,6 +68,7 @@ def plan_project(context: JobContext, job: Job) -> Steps[Prepared | Outcome]:
     """Find out what work a project needs, and change nothing on disk."""
     try:
         _check_stopped(context)
+        # Without a reservation: by that, `LocalCheck` sees that only a plan is made.
         return (yield from Preparation(job, replace(context, reservation=None)).prepare())
     except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
         return failure(job.project, error)
@@ -124,10 +125,12 @@ class Package:
         prepared = self._job.prepared or (yield from self._preparation.prepare())
         if not isinstance(prepared, Prepared):
             return Result(prepared, self._preparation.record)
+        # Before anything is touched: until the removals are allowed, the old page must stay as it is.
         if (shrinks := self._preparation.shrinks(prepared)) is not None:
             return Result(shrinks)
         self._reserve(prepared)
         self._preparation.sweep(prepared)
+        # One worker alone would do the same work, in more jobs.
         if self._context.workers > 1 and is_worth_sharing(prepared.plan):
             return Planned(self._job.project, prepared, self._reserved, _reservations(self._context))
         synced: Mapping[str, SyncedFile] = {}

@@ -227,6 +227,7 @@ class Preparation:
         context = self._context
         wanted = wanted_paths(page if context.pages.release_files else replace(page, files=()), context.rules)
         stored = {path: None if path in self._job.wrong else context.storage.stat(path) for path in wanted}
+        # An earlier job did not finish these, so their content must be checked even if their size is right.
         suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
         held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
         if not context.pages.release_files:

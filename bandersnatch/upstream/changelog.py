@@ -27,7 +27,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
-from bandersnatch.upstream.expectations import Expectation, owed_after
+from bandersnatch.upstream.expectations import Expectation, expectation_after
 from bandersnatch.upstream.project_list import read_project_list
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Changelog:
                 project = parse_project_name(name) if name is not None else None
                 if project is None or name is None:
                     return serial, None
-                return serial, (ChangelogEntry(project, name, action or "", serial), owed_after(action, version))
+                return serial, (ChangelogEntry(project, name, action or "", serial), expectation_after(action, version))
         raise self._malformed(f"changelog_since_serial({after}) has the row {reprlib.repr(row)}")
 
     def _call(

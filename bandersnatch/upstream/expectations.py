@@ -38,7 +38,7 @@ _QUARANTINE = re.compile(r".* quarantined$", re.IGNORECASE)
 _PROJECT_REMOVALS = frozenset({"remove project", "remove"})
 
 
-def owed_after(action: str | None, version: str | None) -> Expectation:
+def expectation_after(action: str | None, version: str | None) -> Expectation:
     """Return what a journal row makes us expect.
 
     Before 2018 ``remove`` meant a release (with a version) or a project (without).

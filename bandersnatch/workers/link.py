@@ -131,7 +131,7 @@ class Link:
 def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int) -> list[Link]:
     """Start so many workers, and spare ones that wait without a share; fewer if the system has no room for them."""
     links: list[Link] = []
-    context.storage.room.share(number)
+    context.storage.room.share(number)  # before the forks, since it makes memory that the processes share
     settings = WorkerSettings(context, http, min(http.workers, MAX_HASH_THREADS))
     try:
         while len(links) < number + SPARE_PROCESSES:
@@ -140,7 +140,7 @@ def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, 
         logger.warning("a worker process can't be started: %s; the run goes on without it", error)
     number = min(number, len(links))
     for place, link in enumerate(links[:number]):
-        in_flight = http.workers // number + (place < http.workers % number)
+        in_flight = http.workers // number + (place < http.workers % number)  # the first ones get the remainder
         link.share = Share(context.storage.admit(), policy.shared_by(number), in_flight, number, place + 1)
     return links
 

@@ -84,6 +84,7 @@ def worker_pool(
         yield pool
         pool.shutdown(wait=True)
     finally:
+        # After an error, nobody wants the results of what is left.
         pool.shutdown(wait=False, cancel_futures=True)
         pool.end()
 
@@ -245,6 +246,7 @@ class WorkerPool(Executor):
                 self._waiting.clear()
             is_last = all(each.is_thread for each in self._links if not each.is_lost)
             self._changed.notify_all()
+        # From here on without the lock: `recover` may take long, and callbacks of futures may submit more.
         error: Exception = NoWorkerLeftError() if link.is_thread else WorkerLostError(is_last=is_last)
         if is_ending:
             error = InterruptedRunError()

@@ -118,6 +118,7 @@ class Worker:
         """
         takes_more = True
         while (takes_more or self._active) and not self._context.is_stopped():
+            # At most a second, since nothing may arrive that ends the wait when the run is stopped.
             self._driver.advance(REPLY_SECONDS if self._ended else 1.0)
             while takes_more and self._poll.poll(0):
                 tasks: Sequence[Task] | None = self._connection.recv()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.upstream.expectations import Expectation, owed_after
+from bandersnatch.upstream.expectations import Expectation, expectation_after
 from tests.support.builders import unhurried
 
 
@@ -28,7 +28,7 @@ from tests.support.builders import unhurried
     ],
 )
 def test_a_change_of_content_owes_a_page_as_new_as_itself(action: str | None, version: str | None) -> None:
-    assert owed_after(action, version) is Expectation.CONTENT
+    assert expectation_after(action, version) is Expectation.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_a_change_of_content_owes_a_page_as_new_as_itself(action: str | None, ve
     ],
 )
 def test_a_removal_of_files_or_releases_says_that_a_page_may_have_lost_them(action: str, version: str | None) -> None:
-    assert owed_after(action, version) is Expectation.REMOVALS
+    assert expectation_after(action, version) is Expectation.REMOVALS
 
 
 @pytest.mark.parametrize("kind", ["project", "release", "file"])
 def test_a_quarantine_is_more_than_a_removal(kind: str) -> None:
-    assert owed_after(f"{kind} quarantined", "1.0") is Expectation.QUARANTINES
-    assert owed_after(f"{kind} quarantine cleared", "1.0") is Expectation.CONTENT
+    assert expectation_after(f"{kind} quarantined", "1.0") is Expectation.QUARANTINES
+    assert expectation_after(f"{kind} quarantine cleared", "1.0") is Expectation.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_a_quarantine_is_more_than_a_removal(kind: str) -> None:
     ],
 )
 def test_a_change_of_roles_owes_no_newer_page(action: str) -> None:
-    assert owed_after(action, None) is Expectation.ROLES
+    assert expectation_after(action, None) is Expectation.ROLES
 
 
 def test_a_removed_project_owes_a_404() -> None:
-    assert owed_after("remove project", None) is Expectation.REMOVED
+    assert expectation_after("remove project", None) is Expectation.REMOVED
 
 
 def test_remove_without_a_version_is_the_old_word_for_a_removed_project() -> None:
-    assert owed_after("remove", None) is Expectation.REMOVED
+    assert expectation_after("remove", None) is Expectation.REMOVED
 
 
 def test_a_release_is_never_taken_for_a_removed_project() -> None:
-    assert owed_after("remove project", "1.0") is Expectation.CONTENT
+    assert expectation_after("remove project", "1.0") is Expectation.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_a_release_is_never_taken_for_a_removed_project() -> None:
     ],
 )
 def test_what_might_be_about_content_is_taken_for_content(action: str) -> None:
-    assert owed_after(action, None) is Expectation.CONTENT
+    assert expectation_after(action, None) is Expectation.CONTENT
 
 
 @unhurried
 @given(st.text(), st.none() | st.text())
 def test_any_action_is_understood_somehow(action: str, version: str | None) -> None:
-    assert owed_after(action, version) in Expectation
+    assert expectation_after(action, version) in Expectation
 
 
 @unhurried
 @given(st.text(), st.none() | st.text())
 def test_an_added_file_is_always_content_whatever_its_uploader_says_of_its_python(pyver: str, version: str) -> None:
-    assert owed_after(f"add {pyver} file sample-1.0.tar.gz", version) is Expectation.CONTENT
+    assert expectation_after(f"add {pyver} file sample-1.0.tar.gz", version) is Expectation.CONTENT
