@@ -113,7 +113,7 @@ def test_outsiders_have_few_doors(module: str) -> None:
         ("storage.lock", "operations.session"),
         ("operations.disk_options", "operations.session"),
         ("operations.dry_storage", "operations.session"),
-        ("plan.brake", "plan.removals"),
+        ("plan.removal_brake", "plan.removals"),
     ],
 )
 def test_module_has_one_door(module: str, door: str) -> None:

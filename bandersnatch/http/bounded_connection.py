@@ -13,7 +13,7 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection
 
-from bandersnatch.http.bounds import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
+from bandersnatch.http.answer_limits import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 
 
 class EndlessAnswerError(Exception):

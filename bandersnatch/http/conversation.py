@@ -2,7 +2,7 @@
 
 All other documents are fetched by ``transfer``. There are few requests here, and a run depends on each of them; so each
 gets a connection of its own, on which no late answer to another request can arrive. The rules for retries are in
-``pending``, for both.
+``retry_rules``, for both.
 """
 
 import logging
@@ -26,10 +26,10 @@ from bandersnatch.http.attempt import Attempt
 from bandersnatch.http.bounded_connection import AttemptTimeoutError, BoundedConnection, EndlessAnswerError
 from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, decoder_of
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
-from bandersnatch.http.pending import Pending, Retry, RetryRules
 from bandersnatch.http.reasons import reason_of
 from bandersnatch.http.request import NOT_MODIFIED, OK, Head, Receiver, Request
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_rules import Pending, Retry, RetryRules
 from bandersnatch.http.routes import Route, Routes
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 import pycurl
 
 from bandersnatch.errors import BrokenBodyError, TimeLimitError, UpstreamUnavailableError, without_credentials
+from bandersnatch.http.answer_limits import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 from bandersnatch.http.attempt import Attempt
-from bandersnatch.http.bounds import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 from bandersnatch.http.curl_loop import Clock
 from bandersnatch.http.curl_settings import set_up, written_url
 from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, Decoder, decoder_of

@@ -19,9 +19,9 @@ from bandersnatch.errors import InterruptedRunError, UpstreamUnavailableError, s
 from bandersnatch.http.curl_errors import failure_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Clock, CurlLoop, Ended
-from bandersnatch.http.pending import Pending, RetryRules
 from bandersnatch.http.request import Receiver, Request
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_rules import Pending, RetryRules
 from bandersnatch.http.routes import KEPT_ROUTES, Route, Routes, host_of
 
 logger = logging.getLogger(__name__)

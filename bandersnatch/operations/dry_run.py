@@ -28,7 +28,7 @@ from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Gone, Outcome
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import Layout, StoredPath, file_path, is_metadata, json_paths
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
 from bandersnatch.workers.pool import worker_pool
 from bandersnatch.workers.scheduler import Schedule

@@ -21,7 +21,7 @@ from bandersnatch.operations.outcome_log import tell_failure
 from bandersnatch.project.report import Failure, Report
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.scheduler import Schedule
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from bandersnatch.state.unconfirmed import Unconfirmed
 from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
 from bandersnatch.storage.layout import LAST_MODIFIED, REMOVALS
 from bandersnatch.storage.mirror_folder import record_mirror
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 if TYPE_CHECKING:
     from bandersnatch.operations.work import Work

@@ -25,7 +25,7 @@ from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.report import Report
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 logger = logging.getLogger(__name__)
 

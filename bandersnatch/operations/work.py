@@ -42,7 +42,7 @@ from bandersnatch.project.shrinking import Shrinking
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
 from bandersnatch.workers.losses import recover_lost_worker
 from bandersnatch.workers.pool import WorkerPool, worker_pool, workers_wanted

@@ -15,7 +15,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.errors import EmptyIndexError, NotFoundError, SerialMovedBackError
 from bandersnatch.model import ListedProject
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.journal_end import LEEWAY
 

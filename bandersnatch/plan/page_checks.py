@@ -1,13 +1,13 @@
 """What a page may not do, given what we hold and what the changelog said: pure rules that accept or raise.
 
-Whether the page is new enough is in ``stale_pages``.
+Whether the page is new enough is in ``stale_page_check``.
 """
 
 from collections.abc import Mapping
 
 from bandersnatch.errors import SuspiciousPageError, shown
 from bandersnatch.model import ProjectPage
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 _MAY_LOSE_ALL_FILES = frozenset(
     {Expectation.REMOVALS, Expectation.QUARANTINES, Expectation.REMOVED, Expectation.LISTED}

@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.filters.filters import Filters
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 MOST_SECONDS, MOST_PROJECTS = 7 * 86_400.0, 1000
 """However long ago the last run was, a run takes no more than the share of a week, or, in a small mirror, this many."""

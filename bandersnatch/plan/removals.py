@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.config.config import RemovalsConfig
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
-from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.plan.removal_brake import Doomed, excess
 from bandersnatch.storage.layout import StoredPath
 
 

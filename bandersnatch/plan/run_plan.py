@@ -35,7 +35,7 @@ from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog import is_without_xmlrpc
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
-from bandersnatch.plan.stale_pages import RequiredAge, doubt_about_unchanged
+from bandersnatch.plan.stale_page_check import RequiredAge, doubt_about_unchanged
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
@@ -27,8 +27,8 @@ from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import FetchedPage
-from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.legacy_json import fetch_legacy_json
 
 logger = logging.getLogger(__name__)

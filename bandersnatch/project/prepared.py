@@ -6,7 +6,7 @@ from bandersnatch.pages.stored_page import StoredPage
 from bandersnatch.plan.file_plan import FilePlan
 from bandersnatch.plan.page_selection import WantedPage
 from bandersnatch.state.inventory import HeldProject
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 
 class Prepared(Struct, frozen=True):

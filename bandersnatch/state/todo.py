@@ -1,4 +1,4 @@
-"""The todo list as a value: the projects that are not yet at its target serial, and its text form.
+"""The todo list as a value: the projects that are not yet at its target serial, and its text form; ``saved_state.py`` loads and saves it.
 
 Invariant: every project that is not on the list is at the target serial or later.
 """
@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 _LATE = re.compile(r"@(\d{1,12})", re.ASCII)
 

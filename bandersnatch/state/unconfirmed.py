@@ -15,7 +15,7 @@ from bandersnatch.model import parse_project_name
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNCONFIRMED
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 _ALWAYS_SECONDS = 3600
 _KEEP_SECONDS = 30 * 24 * 3600

@@ -1,4 +1,4 @@
-"""A file that is being written; it is counted and hashed on its way to disk."""
+"""A file that is being written; it is counted and hashed on its way to disk, and checked (``expect``) before it appears."""
 
 import hashlib
 import os

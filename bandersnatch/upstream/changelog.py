@@ -27,7 +27,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
-from bandersnatch.upstream.expectations import Expectation, expectation_after
+from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
 from bandersnatch.upstream.project_list import read_project_list
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from bandersnatch.http.request import Steps
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name, parse_root_index
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage, read_json
-from bandersnatch.upstream.expectations import Expectation
 from bandersnatch.upstream.journal_end import JournalEnd
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from bandersnatch.project.report import Outcome
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import StoredPath, metadata_path
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.verify.findings import Finding, Problem
 
 

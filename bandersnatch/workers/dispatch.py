@@ -20,7 +20,7 @@ from bandersnatch.project.job import Job
 from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, shares_of, work_on_files
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
 
 _WAIT_SECONDS = 0.1

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job
 from bandersnatch.project.prepared import Prepared
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 
 
 class Schedule:

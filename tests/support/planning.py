@@ -11,7 +11,7 @@ from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import named
 from tests.support.fakepypi import FakePyPI, Status

@@ -13,7 +13,7 @@ from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.state.reservations import Reservation
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.pool import WorkerPool, worker_pool
 from tests.support.builders import named
 from tests.support.fakepypi import FakePyPI

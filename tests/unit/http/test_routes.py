@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.document import whole
-from bandersnatch.http.pending import Pending
 from bandersnatch.http.request import Request
+from bandersnatch.http.retry_rules import Pending
 from bandersnatch.http.routes import KEPT_ROUTES, Routes, host_of
 
 

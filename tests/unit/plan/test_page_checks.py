@@ -4,7 +4,7 @@ import pytest
 
 from bandersnatch.errors import SuspiciousPageError
 from bandersnatch.plan.page_checks import check_page
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from tests.support.builders import SHA256, WHEEL, make_file, make_page
 
 OTHER_SHA256 = "0" * 64

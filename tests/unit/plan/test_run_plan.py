@@ -12,7 +12,7 @@ from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_conversation
 from tests.support.fakepypi import Call, FakePyPI, RateLimited

@@ -7,7 +7,7 @@ from bandersnatch.filters.names import NameMatchesNone, OnlyListed
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.fakepypi import FakePyPI
 from tests.support.planning import NEW, A, B, Held, expectation, plan, saved_todo, without_rpc

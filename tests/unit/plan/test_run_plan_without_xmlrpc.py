@@ -8,7 +8,7 @@ import pytest
 from bandersnatch.errors import UpstreamError
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_conversation, named
 from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault

@@ -17,7 +17,7 @@ from bandersnatch.errors import (
     StorageError,
     UpstreamError,
 )
-from bandersnatch.http.pending import MAX_BROKEN_BODIES
+from bandersnatch.http.retry_rules import MAX_BROKEN_BODIES
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project import file_growth
 from bandersnatch.project.files import SyncedFile

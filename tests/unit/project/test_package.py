@@ -39,7 +39,7 @@ from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.state.reservations import Reservation
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import StoredPath, file_path
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_file, named
 from tests.support.fakepypi import Call, FakePyPI, Status, WrongBytes

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.model import ChangelogEntry
 from bandersnatch.state.todo import TodoEntry, TodoFormatError, TodoList
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from tests.support.builders import SAMPLE, named, serials, unhurried
 
 Change = tuple[ChangelogEntry, Expectation]

@@ -9,7 +9,7 @@ from bandersnatch.errors import EndlessJournalError, MalformedResponseError
 from bandersnatch.model import ChangelogEntry, ListedProject
 from bandersnatch.upstream import changelog as changelog_module
 from bandersnatch.upstream.changelog import Changelog
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from tests.support.builders import named
 from tests.support.fakepypi import Body, Call, FakePyPI
 from tests.support.recorded import RECORDED

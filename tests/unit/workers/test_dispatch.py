@@ -33,7 +33,7 @@ from bandersnatch.project.report import Failure, Settled
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import INVENTORY, StoredPath, file_path
-from bandersnatch.upstream.expectations import Expectation
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import MAX_SHARED_FILES, Dispatcher, LethalProjectError
 from bandersnatch.workers.link import MAX_JOBS
 from bandersnatch.workers.pool import WorkerLostError

@@ -6,10 +6,10 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from bandersnatch.errors import StaleMetadataError
-from bandersnatch.plan.stale_pages import RequiredAge, doubt_about_unchanged
+from bandersnatch.plan.stale_page_check import RequiredAge, doubt_about_unchanged
 from bandersnatch.state.todo import TodoEntry
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import FetchedPage
-from bandersnatch.upstream.expectations import Expectation
 
 ETAG = '"one"'
 ALL_BUT_ROLES = [expectation for expectation in Expectation if expectation is not Expectation.ROLES]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.upstream.expectations import Expectation, expectation_after
+from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
 from tests.support.builders import unhurried
 
 

@@ -10,8 +10,8 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import StaleMetadataError
 from bandersnatch.http.entity_tags import are_equivalent
 from bandersnatch.state.todo import TodoEntry
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import FetchedPage
-from bandersnatch.upstream.expectations import Expectation
 
 
 class RequiredAge(Struct, frozen=True):

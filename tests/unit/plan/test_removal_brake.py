@@ -1,7 +1,7 @@
 """The brake on removals."""
 
 from bandersnatch.inifile.option import RemovalLimit
-from bandersnatch.plan.brake import Doomed, excess
+from bandersnatch.plan.removal_brake import Doomed, excess
 
 LIMIT = RemovalLimit(2, 0.0)
 
