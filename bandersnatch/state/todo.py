@@ -1,6 +1,6 @@
-"""The todo list as a value: the projects that are not yet at its target serial, and its text form; ``saved_state.py`` loads and saves it.
+"""The todo list as a value: the projects that are not yet at its target serial, and its text form.
 
-Invariant: every project that is not on the list is at the target serial or later.
+``saved_state.py`` loads and saves it. Invariant: every project that is not on the list is at the target serial or later.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""A file that is being written; it is counted and hashed on its way to disk, and checked (``expect``) before it appears."""
+"""A file that is being written; it is counted and hashed on its way to disk.
+
+Before it appears, it is checked (``expect``).
+"""
 
 import hashlib
 import os
