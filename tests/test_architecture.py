@@ -145,6 +145,22 @@ def test_architecture_page_tells_of_every_room() -> None:
     assert re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE) == list(TABLE["packages"])
 
 
+def test_table_names_only_classes_that_are_there() -> None:
+    words = " ".join([*TABLE["packages"].values(), *(step for way in TABLE["ways"] for step in way["steps"])])
+    nodes = (node for module in MODULES for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))))
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    named = set(re.findall(r"\b[A-Z]\w*[a-z]\w*", words))
+    assert "ChangelogEntry" in named
+    assert named - classes == set()
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (REPOSITORY / "docs").glob("*.md")))
+def test_page_names_only_modules_that_are_there(page: str) -> None:
+    text = (REPOSITORY / "docs" / page).read_text("utf-8")
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", text)
+    assert [name for name in named if not (PACKAGE / name).is_file() and not (REPOSITORY / name).is_file()] == []
+
+
 def test_architecture_page_argues_for_every_dependency() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
     argued = re.findall(r"^- `([a-z0-9]+)`: ", page, re.MULTILINE)
