@@ -42,6 +42,8 @@ class MirrorError(Exception):
 
     stops_run: ClassVar[bool] = False
     """Whether it ends the run, since other projects would fail too: a full disk, or an upstream that is no index."""
+    is_loss: ClassVar[bool] = False
+    """Whether the work ended with its worker, so that it is tried again."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Support pickling between processes; the default would pass only the message to ``__init__``."""
@@ -52,6 +54,15 @@ def _made_again(kind: type[MirrorError], args: tuple[object, ...], facts: dict[s
     error = kind.__new__(kind, *args)
     error.__dict__.update(facts)
     return error
+
+
+def gravest(*errors: Exception | None) -> Exception | None:
+    """Return the error that counts: one that stops the run, or else the loss of a worker, or else the first."""
+
+    def gravity(error: Exception) -> int:
+        return 2 * error.stops_run + error.is_loss if isinstance(error, MirrorError) else 0
+
+    return max((error for error in errors if error is not None), key=gravity, default=None)
 
 
 def without_data(error: BaseException) -> None:

@@ -14,6 +14,7 @@ from bandersnatch.errors import (
     PartGoneError,
     UpstreamError,
     UpstreamUnavailableError,
+    gravest,
 )
 from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.plan.file_plan import FileTask, FileWork
@@ -64,7 +65,7 @@ class ProjectFiles:
 
         Raises:
             UpstreamError, IntegrityError, StorageError: the error of the first file that failed. It is raised after the
-                work on the others, so that the next run has less to do.
+                work on the others, so that the next run has less to do, unless an error stops the run.
             InterruptedRunError: the run was asked to stop.
         """
         left = iter(tasks)
@@ -85,7 +86,7 @@ class ProjectFiles:
             try:
                 self._synced[task.file.filename] = yield from self._sync_one(task)
             except Exception as error:  # noqa: BLE001 - it is raised after the work on the other files
-                self._error = self._error or error
+                self._error = gravest(self._error, error)
                 self._failed_in_a_row = self._failed_in_a_row + 1 if isinstance(error, UpstreamUnavailableError) else 0
             else:
                 self._failed_in_a_row = 0

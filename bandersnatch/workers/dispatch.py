@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.errors import InterruptedRunError, MirrorError, gravest
 from bandersnatch.memory import scarcity
 from bandersnatch.project.files import SyncedFile
 from bandersnatch.project.job import Job
@@ -170,6 +170,8 @@ class Dispatcher(Generic[_R]):
             raise error
         if isinstance(error, NoWorkerLeftError):
             raise error  # which ends the run, not only this project
+        if isinstance(error, WorkerLostError):
+            self._can_try_suspects = self._can_try_suspects and not error.is_last
         value: Any = future.result() if error is None else None
         if isinstance(value, Planned):
             self._share_out(job, value)
@@ -183,7 +185,6 @@ class Dispatcher(Generic[_R]):
                 self._submit(job, shared, publish_project, shared.prepared, shared.synced)
                 return None
         if isinstance(error, WorkerLostError):
-            self._can_try_suspects = self._can_try_suspects and not error.is_last
             if job.project != self._alone:
                 self._suspect(job, shared)
                 return None
@@ -235,7 +236,7 @@ class _SharedProject:
     def take(self, share: SharedFiles) -> None:
         """Add the result of a share of the files."""
         self.left -= 1
-        self.error = self.error or share.error
+        self.error = gravest(self.error, share.error)
         self.synced |= share.synced
         self._partials |= share.partials
         self._reservations += share.reservations

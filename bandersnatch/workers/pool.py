@@ -43,6 +43,8 @@ class WorkerLostError(MirrorError):
     ``is_last`` says that no other process is left to try the job again.
     """
 
+    is_loss = True
+
     def __init__(self, *, is_last: bool = False) -> None:
         super().__init__("the worker has ended unexpectedly")
         self.is_last = is_last

@@ -20,8 +20,10 @@ from bandersnatch.errors import (
 from bandersnatch.http.retry_rules import MAX_BROKEN_BODIES
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project import file_growth
-from bandersnatch.project.files import SyncedFile
+from bandersnatch.project.files import CONCURRENT_FILES, ProjectFiles, SyncedFile
 from bandersnatch.storage.layout import metadata_path
+from tests.faults.failing_storage import FailingStorage
+from tests.support.builders import named
 from tests.support.fakepypi import Body, ExtraBytes, FakePyPI, Fault, Reset, ShortBody, Status, WrongBytes
 from tests.support.file_bench import Bench, make_bench
 
@@ -43,6 +45,17 @@ def test_a_file_is_fetched_whole_and_gets_its_upload_time(pypi: FakePyPI, bench:
     assert stored is not None
     assert stored.mtime == pytest.approx(uploaded.upload_time.timestamp(), abs=0.001)
     assert sum(bench.progress.pieces) == uploaded.size >= 200_000
+
+
+def test_a_full_disk_counts_although_files_failed_before(pypi: FakePyPI, bench: Bench, tmp_path: Path) -> None:
+    uploaded = [pypi.add_file("sample", f"{number}.0", kind="sdist") for number in range(100)]
+    for file in uploaded[:CONCURRENT_FILES]:
+        pypi.fault(file.url_path, Status(404), times=None)
+    tasks = [bench.task(file) for file in uploaded]
+    context = structs.replace(bench.sync.context, storage=FailingStorage(tmp_path / "mirror", 1))
+    with pytest.raises(StorageError):
+        bench.sync.upstream.finish(ProjectFiles(named("sample"), context, {}).sync(tasks))
+    assert len(pypi.file_requests()) <= 3 * CONCURRENT_FILES
 
 
 def test_an_empty_file_is_a_file(pypi: FakePyPI, bench: Bench) -> None:

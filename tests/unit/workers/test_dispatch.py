@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError, StorageError, UpstreamUnavailableError
+from bandersnatch.errors import InterruptedRunError, NotFoundError, StorageError, UpstreamUnavailableError
 from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job, Result
@@ -294,6 +294,44 @@ def planned(project: str, tasks: int) -> Planned:
     plan = FilePlan((task,) * tasks, frozenset())
     prepared = Prepared(None, plan, None, project, 1, None, None, Expectation.CONTENT)  # type: ignore[arg-type]  # no page is needed
     return Planned(named(project), prepared, frozenset(), ())
+
+
+def settle_shares(executor: Held, *ends: SharedFiles | Exception) -> None:
+    """Of a shared project, each share ends in one of these ways."""
+    for (_, future), end in zip(list(executor.given), ends, strict=False):
+        future.set_exception(end) if isinstance(end, Exception) else future.set_result(end)
+    executor.given.clear()
+
+
+MISSING = SharedFiles({}, {}, (), NotFoundError("http://x/y"))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("end", [SharedFiles({}, {}, (), StorageError("x", "write", "why")), WorkerLostError()])
+def test_a_full_disk_or_a_lost_worker_counts_although_another_share_failed(
+    inventory: Inventory, end: SharedFiles | Exception, is_first: bool
+) -> None:
+    executor, alone = Held(), 0
+
+    def settle() -> None:
+        nonlocal alone
+        match executor.given:
+            case [(Job(project=project), future)]:
+                future.set_result(settled(project) if alone else planned(project, 3 * SHARED_FILES // 2))
+                executor.given.clear()
+                alone += 1
+            case [_, *_]:
+                settle_shares(executor, *((end, MISSING) if is_first else (MISSING, end)), MISSING)
+            case _:
+                pass
+
+    ((result,),) = dispatcher_of(executor, inventory, in_turn(settle)).work(schedule_of("foo"), 5)
+    if isinstance(end, WorkerLostError):
+        assert isinstance(result.outcome, Settled)
+        assert alone == 2
+    else:
+        assert isinstance(result.outcome, Failure)
+        assert isinstance(result.outcome.error, StorageError)
 
 
 @pytest.mark.parametrize(("tasks", "waits"), [(MAX_SHARED_FILES, False), (MAX_SHARED_FILES + 1, True)])
