@@ -102,6 +102,10 @@ class KeptRecords(logging.Handler):
             record.exc_info = None
         self._records.append(record)
 
+    def has_some(self) -> bool:
+        """Whether there are records since the last call of ``take``."""
+        return bool(self._records)
+
     def take(self) -> list[logging.LogRecord]:
         """Return the records since the last call."""
         taken, self._records = self._records, []

@@ -125,7 +125,8 @@ class Worker:
                 takes_more = tasks is not None
                 for task in tasks or ():
                     self._start(task)
-            if self._ended or self._received_bytes:
+            # Log lines must not wait for what takes long, such as a Retry-After; and a worker that is killed loses few.
+            if self._ended or self._received_bytes or (self.kept is not None and self.kept.has_some()):
                 self._reply()
         self._next_reply = 0
         self._reply()

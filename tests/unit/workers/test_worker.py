@@ -148,6 +148,11 @@ def log_it(_: JobContext) -> Steps[int]:
     yield  # type: ignore[unreachable]  # as above
 
 
+def log_and_fetch(context: JobContext, url: str) -> Steps[int]:
+    logger.warning("before it waits")
+    return (yield from fetch(context, url))
+
+
 def hash_aside(_: JobContext) -> Steps[Any]:
     return (yield Together(tuple(aside() for _ in range(3))))
 
@@ -261,6 +266,19 @@ def test_a_process_sends_what_it_logs(process: Stand) -> None:
     assert pid == process.worker.ident != os.getpid()
     (record,) = [record for reply in process.replies for record in reply.logged]
     assert (record.getMessage(), record.process, record.levelno) == ("from a worker", pid, logging.WARNING)
+
+
+def test_what_a_process_logs_does_not_wait_for_the_end_of_its_task(pypi: FakePyPI, process: Stand) -> None:
+    file = pypi.add_file("foo", "1.0", kind="sdist")
+    stall = Stall(threading.Event())
+    pypi.fault(file.url_path, stall)
+    process.give((log_and_fetch, f"{pypi.url}{file.url_path}"))
+    assert process.connection.poll(30)
+    reply: Reply = process.connection.recv()
+    assert (reply.ended, [record.getMessage() for record in reply.logged]) == ([], ["before it waits"])
+    assert stall.event is not None
+    stall.event.set()
+    process.take(1)
 
 
 def test_a_process_sends_what_it_has_changed(rig: Rig, pypi: FakePyPI, process: Stand) -> None:
