@@ -73,10 +73,17 @@ class Reservation:
         self._append(_Line(project, [path], etag))
 
     def close(self) -> None:
-        """Close the file, which stays."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Close the file, which stays.
+
+        Raises:
+            StorageError: the disk refused what was written.
+        """
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                raise StorageError(self._folder.path_of(self.name), "write", error) from error
 
     def _append(self, line: _Line) -> None:
         data = msgspec.json.encode(line) + b"\n"

@@ -12,8 +12,8 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pickle import PicklingError
 from typing import Any
@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import StorageError, gravest
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.driver import Driver
 from bandersnatch.http.request import Steps
@@ -94,6 +94,10 @@ class Share(Struct, frozen=True):
     place: int = 0
 
 
+class PoolGoneError(Exception):
+    """The connection to the pool is closed: the run has ended, or is being stopped."""
+
+
 class Worker:
     """Works on the tasks that arrive over a connection, until there are no more or the run is stopped."""
 
@@ -114,14 +118,15 @@ class Worker:
         """Work until there are no more tasks, or the run is stopped; tasks that are then under way are abandoned.
 
         Raises:
-            EOFError, OSError: the pool is gone.
+            PoolGoneError: nobody is left who takes the results.
         """
         takes_more = True
         while (takes_more or self._active) and not self._context.is_stopped():
             # At most a second, since nothing may arrive that ends the wait when the run is stopped.
             self._driver.advance(REPLY_SECONDS if self._ended else 1.0)
             while takes_more and self._poll.poll(0):
-                tasks: Sequence[Task] | None = self._connection.recv()
+                with _to_pool():
+                    tasks: Sequence[Task] | None = self._connection.recv()
                 takes_more = tasks is not None
                 for task in tasks or ():
                     self._start(task)
@@ -141,7 +146,10 @@ class Worker:
         context = replace(self._context, reservation=reservation)
 
         def end(value: Any, error: Exception | None) -> None:
-            reservation.close()
+            try:
+                reservation.close()
+            except StorageError as refused:
+                value, error = None, gravest(error, refused)
             self._active -= 1
             self._ended.append(Ended(task.number, value, error))
             if error is not None or (isinstance(value, Result) and isinstance(value.outcome, Failure)):
@@ -163,13 +171,26 @@ class Worker:
         self._ended, self._received_bytes = [], 0
         self.changed.clear()
         try:
-            self._connection.send(reply)
+            self._send(reply)
         except (PicklingError, TypeError, AttributeError):  # an error, caused by a bug of ours, that can't be pickled
             ended = [
                 each if each.error is None else replace(each, error=RuntimeError(repr(each.error)))
                 for each in reply.ended
             ]
-            self._connection.send(replace(reply, ended=ended))
+            self._send(replace(reply, ended=ended))
+
+    def _send(self, reply: Reply) -> None:
+        with _to_pool():
+            self._connection.send(reply)
+
+
+@contextmanager
+def _to_pool() -> Iterator[None]:
+    """Only errors of the connection to the pool may end a worker silently."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise PoolGoneError from error
 
 
 def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
@@ -181,7 +202,7 @@ def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
-        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is being stopped
+        with suppress(PoolGoneError):
             Worker(settings.context, share.token, connection, driver).work()
 
 
@@ -222,7 +243,7 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
         worker.kept = kept
         storage.tell_changes(worker.changed.append)
         _watch(transfer, connection)
-        with suppress(EOFError, OSError, InterruptedRunError):  # the run has ended, or is being stopped
+        with suppress(PoolGoneError):
             worker.work()
     storage.tidy()
 

@@ -4,9 +4,10 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
+from bandersnatch.storage.layout import StoredPath
 from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, run_in_process, run_in_thread
 from tests.support.builders import named
 from tests.support.fakepypi import Call, FakePyPI, Stall
@@ -142,6 +144,18 @@ def refuse(_: JobContext) -> Steps[None]:
     yield  # type: ignore[unreachable]  # as above
 
 
+def lose_record(context: JobContext) -> Steps[None]:
+    """The record of what is reserved can't be closed, as where a quota is exceeded."""
+    assert context.reservation is not None
+    context.reservation.reserve(named("foo"), [StoredPath("web/packages/foo")])
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if context.reservation.name in os.readlink(f"/proc/self/fd/{descriptor}"):
+                os.close(int(descriptor))
+    return
+    yield  # type: ignore[unreachable]  # as above
+
+
 def log_it(_: JobContext) -> Steps[int]:
     logger.warning("from %s", "a worker")
     return os.getpid()
@@ -183,6 +197,14 @@ def test_an_error_that_can_not_be_sent_is_told_all_the_same_and_keeps_no_result_
     ended = stand.take(2)
     assert repr(ended[0].error) == """RuntimeError('UnsendableError("it can\\'t be sent")')"""
     assert ended[1].value == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_record_that_can_not_be_closed_fails_its_task_only(process: Stand) -> None:
+    process.give(lose_record, (add, 1, 2))
+    ended = process.take(2)
+    assert isinstance(ended[0].error, StorageError)
+    assert ended[1] == Ended(1, 3, None)
 
 
 def test_a_worker_makes_many_tasks_at_a_time(pypi: FakePyPI, stand: Stand) -> None:
