@@ -22,6 +22,8 @@ from bandersnatch.storage.layout import (
     LEGACY_JSON,
     LEGACY_PYPI,
     LEGACY_STATUS,
+    LOCAL_JSON,
+    LOCAL_SERIAL,
     SIMPLE,
     STATE,
     TODO,
@@ -110,8 +112,9 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
         storage.write_bytes(LAST_MODIFIED, stamp)
     if is_dry_run:
         return True
-    if strangers:
-        logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(strangers))
+    # Those that we write too, where json = true, are left out.
+    if unused := [name for name in strangers if StoredPath(f"{WEB}/{name}") not in (LOCAL_JSON, LOCAL_SERIAL)]:
+        logger.info("shadowmire's files in %s/web are not used: %s", storage.root, ", ".join(unused))
     logger.info(
         "page folders that got their normalized name: %d; leftovers deleted: %d", adopted.renamed, adopted.cleaned
     )

@@ -33,6 +33,8 @@ from bandersnatch.storage.layout import (
     ALL_PAGES,
     INVENTORY,
     LAST_MODIFIED,
+    LOCAL_JSON,
+    LOCAL_SERIAL,
     PACKAGES,
     SIMPLE,
     STATE,
@@ -237,7 +239,7 @@ class Session(Struct, frozen=True):
                 yield IndexedProject._make(row)
 
     def _doubtful(self) -> Iterator[StoredPath]:
-        yield from (STATE, TODO, LAST_MODIFIED)
+        yield from (STATE, TODO, LAST_MODIFIED, LOCAL_JSON, LOCAL_SERIAL)
         yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
         for project, path in self.inventory.all_unsettled():
             yield path

@@ -147,6 +147,19 @@ def render_root_html(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
     yield b"  </body>\n</html>\n"
 
 
+def render_local_json(projects: Iterable[IndexedProject]) -> Iterator[bytes]:
+    """Yield the serials of all projects, by normalized name, in pieces: shadowmire's ``local.json``, as it writes it.
+
+    Its own has no newline at the end.
+    """
+    yield b"{\n"
+    separator = ""
+    for some in _batches(projects):
+        yield (separator + ",\n".join(f'  "{name}": {serial}' for name, _, serial in some)).encode()
+        separator = ",\n"
+    yield b"\n}\n"
+
+
 class _IndexEntry(msgspec.Struct):
     serial: int = msgspec.field(name="_last-serial")
     name: str

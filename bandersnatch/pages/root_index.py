@@ -1,8 +1,8 @@
 """Writes the root index: exactly the held projects, each with its serial, so that others can mirror this mirror."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import tee, zip_longest
 
@@ -11,15 +11,36 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.errors import StorageError
-from bandersnatch.pages.render import IndexedProject, as_written_before, page_names, render_root_html, render_root_json
-from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json
+from bandersnatch.pages.render import (
+    IndexedProject,
+    as_written_before,
+    page_names,
+    render_local_json,
+    render_root_html,
+    render_root_json,
+)
+from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json, patch_local
 from bandersnatch.state.index_record import IndexRecord
-from bandersnatch.storage.file_writer import FileWriter
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, SIMPLE, StoredPath, page_path
+from bandersnatch.storage.layout import (
+    HTML_PAGES,
+    JSON_PAGE,
+    LOCAL_JSON,
+    LOCAL_SERIAL,
+    SIMPLE,
+    StoredPath,
+    page_path,
+)
 from bandersnatch.storage.tree import SearchedFile
 
 COPIED_BYTES = 1024 * 1024
+_HTML = tuple(page_path(SIMPLE, name) for name in HTML_PAGES)
+_JSON = page_path(SIMPLE, JSON_PAGE)
+_ALL = (*_HTML, _JSON, LOCAL_JSON)
+_OUR_END = b"\n}\n"
+"""How our ``local.json`` ends, and shadowmire's own does not."""
+
+Render = Callable[[Iterable[IndexedProject]], Iterator[bytes]]
 
 
 class RootIndex(Struct, frozen=True):
@@ -30,51 +51,45 @@ class RootIndex(Struct, frozen=True):
 
     def is_there(self) -> bool:
         """Whether every configured form is on disk."""
-        return all(self.storage.stat(page_path(SIMPLE, name)) is not None for name in page_names(self.config))
+        return all(self.storage.stat(path) is not None for path in self._paths())
 
     def differing(
         self, projects: Callable[[], Iterable[IndexedProject]], serial: int, is_stopped: Callable[[], bool]
     ) -> Iterator[tuple[StoredPath, bool]]:
         """Yield the paths that ``write`` would write or delete, and whether each exists."""
-        digests: dict[bool, set[str]] = {}
-        for name in ALL_PAGES:
-            path, is_html = page_path(SIMPLE, name), name in HTML_PAGES
-            is_there = self.storage.stat(path) is not None
-            if name not in page_names(self.config):
-                if is_there:
-                    yield path, True
-                continue
-            if is_html not in digests:  # the HTML pages are identical
-                digests[is_html] = _digests(
-                    render_root_html(projects()) if is_html else render_root_json(projects(), serial)
-                )
-            if not is_there or self._digest(path, is_stopped) not in digests[is_html]:
-                yield path, is_there
+        for paths, render in self._forms(serial):
+            digests: set[str] = set()
+            for path in paths:  # the HTML pages are identical
+                is_there = self.storage.stat(path) is not None
+                digests = digests or _digests(render(projects()))
+                if not is_there or self._digest(path, is_stopped) not in digests:
+                    yield path, is_there
+        for path in self._not_wanted():
+            yield path, True
+        if self.config.legacy_json and (told := self.storage.read(LOCAL_SERIAL)) != _serial_line(serial):
+            yield LOCAL_SERIAL, told is not None
 
     def write(self, projects: Iterable[IndexedProject], serial: int) -> None:
         """Write all configured forms that differ from those on disk, and delete the others.
 
         ``projects`` must be sorted by name; ``serial`` is the one that all of them have reached.
         """
-        names = page_names(self.config)
-        for name in ALL_PAGES:
-            if name not in names:
-                self.storage.delete(page_path(SIMPLE, name))
-        forms = ((HTML_PAGES, render_root_html), ((JSON_PAGE,), partial(render_root_json, serial=serial)))
-        wanted = [(form, render) for form, render in forms if form[0] in names]
+        for path in self._not_wanted():
+            self.storage.delete(path)
+        forms = self._forms(serial)
         with ExitStack() as writing:
-            writers = [[writing.enter_context(self._rewrite(name)) for name in form] for form, _ in wanted]
+            writers = [[writing.enter_context(self.storage.rewrite(path)) for path in paths] for paths, _ in forms]
             # One pass over the projects for all forms, because reading them takes longer than rendering them.
-            documents = [render(each) for (_, render), each in zip(wanted, tee(projects, len(wanted)), strict=True)]
+            documents = [render(each) for (_, render), each in zip(forms, tee(projects, len(forms)), strict=True)]
             for pieces in zip_longest(*documents, fillvalue=b""):
                 for piece, targets in zip(pieces, writers, strict=True):
                     for writer in targets:
                         writer.write(piece)
+        self._write_serial(serial)
 
     def stamps(self) -> dict[StoredPath, str]:
         """Return the stamp of each configured form, by path."""
-        paths = [page_path(SIMPLE, name) for name in page_names(self.config)]
-        return {path: stamp for path in paths if (stamp := self.storage.stamp(path)) is not None}
+        return {path: stamp for path in self._paths() if (stamp := self.storage.stamp(path)) is not None}
 
     def patch(
         self,
@@ -87,20 +102,15 @@ class RootIndex(Struct, frozen=True):
 
         Return False, with nothing written, if the files are not as we left them, or would not have ``lines`` lines.
         """
-        names = page_names(self.config)
         stamps = self.stamps()
-        if stamps != record.stamps or len(stamps) != len(names):
+        if stamps != record.stamps or len(stamps) != len(self._paths()) or self._not_wanted():
             return False
-        for name in ALL_PAGES:
-            if name not in names and self.storage.stat(page_path(SIMPLE, name)) is not None:
-                return False
         with ExitStack() as opened:
             patched = []
             for path in stamps:
                 old = opened.enter_context(self.storage.searched(path))
-                is_html = path.rpartition("/")[2] in HTML_PAGES
                 try:
-                    new = patch_html(old, changes) if is_html else patch_json(old, changes, serial)
+                    new = _patched(path, old, changes, serial)
                 except UnknownFormError:
                     return False
                 # The index and the inventory disagree; writing it in full puts that right.
@@ -110,7 +120,43 @@ class RootIndex(Struct, frozen=True):
             for path, old, new in patched:
                 if new.is_changed:
                     self._write_patched(path, old, new)
+        self._write_serial(serial)
         return True
+
+    def _paths(self) -> list[StoredPath]:
+        """Return the paths of the configured forms; shadowmire needs legacy JSON too, and can't follow without it."""
+        pages = [page_path(SIMPLE, name) for name in page_names(self.config)]
+        return [*pages, LOCAL_JSON] if self.config.legacy_json else pages
+
+    def _forms(self, serial: int) -> list[tuple[Sequence[StoredPath], Render]]:
+        """Return the configured forms: the paths of the files of each, which are identical, and what renders it."""
+        forms: tuple[tuple[Sequence[StoredPath], Render], ...] = (
+            (_HTML, render_root_html),
+            ((_JSON,), partial(render_root_json, serial=serial)),
+            ((LOCAL_JSON,), render_local_json),
+        )
+        wanted = self._paths()
+        return [form for form in forms if form[0][0] in wanted]
+
+    def _not_wanted(self) -> list[StoredPath]:
+        """Return the files of forms that are not configured; a ``local.json`` that shadowmire left is not ours."""
+        wanted = self._paths()
+        found = [path for path in _ALL if path not in wanted and self.storage.stat(path) is not None]
+        if LOCAL_JSON in found:
+            if not self._is_our_local_json():
+                found.remove(LOCAL_JSON)
+            elif self.storage.stat(LOCAL_SERIAL) is not None:
+                found.append(LOCAL_SERIAL)
+        return found
+
+    def _is_our_local_json(self) -> bool:
+        with self.storage.searched(LOCAL_JSON) as document:
+            return document[len(document) - len(_OUR_END) : len(document)] == _OUR_END
+
+    def _write_serial(self, serial: int) -> None:
+        """Write the mirror's serial for shadowmire, which reads it after ``local.json``, so it comes last."""
+        if self.config.legacy_json:
+            self.storage.write_bytes(LOCAL_SERIAL, _serial_line(serial))
 
     def _write_patched(self, path: StoredPath, old: SearchedFile, new: Patched) -> None:
         with self.storage.write(path) as writer:
@@ -121,15 +167,24 @@ class RootIndex(Struct, frozen=True):
                     for begin in range(piece[0], piece[1], COPIED_BYTES):
                         writer.write(old[begin : min(begin + COPIED_BYTES, piece[1])])
 
-    def _rewrite(self, name: str) -> AbstractContextManager[FileWriter]:
-        return self.storage.rewrite(page_path(SIMPLE, name))
-
     def _digest(self, path: StoredPath, is_stopped: Callable[[], bool]) -> str | None:
         """Return the SHA-256 of a stored page, or None if it can't be read."""
         try:
             return self.storage.digest(path, "sha256", is_stopped)
         except StorageError:
             return None
+
+
+def _patched(
+    path: StoredPath, old: SearchedFile, changes: Mapping[NormalizedName, IndexedProject | None], serial: int
+) -> Patched:
+    if path == LOCAL_JSON:
+        return patch_local(old, changes)
+    return patch_json(old, changes, serial) if path == _JSON else patch_html(old, changes)
+
+
+def _serial_line(serial: int) -> bytes:
+    return f"{serial}\n".encode()
 
 
 def _digests(pieces: Iterable[bytes]) -> set[str]:

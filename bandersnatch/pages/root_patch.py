@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.pages.render import IndexedProject, render_root_html, render_root_json
+from bandersnatch.pages.render import IndexedProject, render_local_json, render_root_html, render_root_json
 
 _MOST_HEAD_BYTES = 4096
 
@@ -42,6 +42,7 @@ class _Form(Struct, frozen=True):
 
 _HTML = _Form(b'    <a href="', b'href="', b'/"', b"")
 _JSON = _Form(b'{"_last-serial":', b'"name":"', b'"', b",")
+_LOCAL = _Form(b'  "', b'"', b'"', b",\n")
 
 
 class Patched(Struct, frozen=True):
@@ -69,6 +70,11 @@ def patch_json(old: Document, changes: Mapping[NormalizedName, IndexedProject | 
         return render_root_json(projects, serial)
 
     return _patch(old, changes, _JSON, b"".join(render([])), b"]}\n", render)
+
+
+def patch_local(old: Document, changes: Mapping[NormalizedName, IndexedProject | None]) -> Patched:
+    """Return shadowmire's ``local.json``, as ``patch_html`` does."""
+    return _patch(old, changes, _LOCAL, b"".join(render_local_json([])), b"\n}\n", render_local_json)
 
 
 def _patch(

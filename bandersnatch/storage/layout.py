@@ -47,6 +47,9 @@ WEB = StoredPath("web")
 PACKAGES = StoredPath("web/packages")
 SIMPLE = StoredPath("web/simple")
 LAST_MODIFIED = StoredPath("web/last-modified")
+LOCAL_JSON = StoredPath("web/local.json")
+LOCAL_SERIAL = StoredPath("web/local.db.serial")
+"""What shadowmire reads to follow a mirror: the serial of each project, and that of the mirror."""
 LEGACY_JSON = StoredPath("web/json")
 LEGACY_PYPI = StoredPath("web/pypi")
 

@@ -1,14 +1,15 @@
 """The root index with a few lines changed is what it would be if it were rendered as a whole."""
 
 from collections.abc import Iterator, Mapping
+from json import loads
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.pages.render import IndexedProject, render_root_html, render_root_json
-from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json
+from bandersnatch.pages.render import IndexedProject, render_local_json, render_root_html, render_root_json
+from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json, patch_local
 
 NAMES = st.from_regex(r"[a-c0](?:[a-c0]|[-._][a-c0]){0,3}", fullmatch=True)
 PROJECTS = st.dictionaries(NAMES.map(canonicalize_name), st.integers(1, 3), max_size=12)
@@ -38,6 +39,10 @@ def test_changed_lines_are_the_only_difference(
     )
     json = patch_json(old_json, changes, 12)
     assert (whole(old_json, json), json.more, json.is_changed) == (new_json, more, True)
+    old_local, new_local = (b"".join(render_local_json(lines_of(each))) for each in (before, after))
+    local = patch_local(old_local, changes)
+    assert (whole(old_local, local), local.more) == (new_local, more)
+    assert loads(new_local) == after
 
 
 @given(PROJECTS)
@@ -46,7 +51,12 @@ def test_what_is_as_it_was_changes_nothing(projects: dict[NormalizedName, int]) 
     same[NormalizedName("zzz")] = None
     html = b"".join(render_root_html(lines_of(projects)))
     json = b"".join(render_root_json(lines_of(projects), 7))
-    for old, patched in ((html, patch_html(html, same)), (json, patch_json(json, same, 7))):
+    local = b"".join(render_local_json(lines_of(projects)))
+    for old, patched in (
+        (html, patch_html(html, same)),
+        (json, patch_json(json, same, 7)),
+        (local, patch_local(local, same)),
+    ):
         assert (whole(old, patched), patched.more, patched.is_changed) == (old, 0, False)
 
 
