@@ -61,7 +61,6 @@ STORIES = {
     "project.file_growth": f"{UNIT}/project/test_files.py",
     "project.file_receiver": f"{UNIT}/project/test_files_resumed.py",
     "project.job": f"{UNIT}/project/test_package.py",
-    "project.job_context": f"{UNIT}/project/test_package.py",
     "project.local_check": f"{SYNC}/test_sync_resync.py",
     "project.preparation": f"{UNIT}/project/test_package.py",
     "project.prepared": f"{UNIT}/project/test_package.py",

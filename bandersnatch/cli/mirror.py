@@ -92,12 +92,11 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     if (warning := warning_of_size(config)) is not None:
         logger.warning("%s", warning)
     from bandersnatch.operations.mirror import Mirror
+    from bandersnatch.plan.removals import RemovalPolicy
 
+    policy = RemovalPolicy.of(config.removals, allows_all=arguments.allow_removals)
     with invocation.resources(config) as resources:
-        mirror = Mirror(
-            config, resources, allow_removals=arguments.allow_removals, must_check_all=arguments.force_check
-        )
-        report = mirror.run()
+        report = Mirror(config, resources, policy, must_check_all=arguments.force_check).run()
     return tell_report(report, report.summary(), "bandersnatch mirror --allow-removals")
 
 

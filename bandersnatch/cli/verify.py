@@ -136,12 +136,12 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _check_together(arguments: argparse.Namespace, config: "Config") -> None:
-    from bandersnatch.plan.removals import RemovalPolicy
+    from bandersnatch.inifile.option import DeletedPolicy
 
-    policy = RemovalPolicy.of(config.removals)
-    if arguments.delete and policy.keeps_bytes:
+    deleted = config.removals.deleted
+    if arguments.delete and deleted is not DeletedPolicy.REMOVE:
         raise UsageError(
-            f"{arguments.config}: [mirror] deleted = {policy.deleted.value}: with it, files that no page lists are kept on "
+            f"{arguments.config}: [mirror] deleted = {deleted.value}: with it, files that no page lists are kept on "
             "purpose; --delete needs deleted = remove"
         )
 

@@ -57,7 +57,9 @@ class DryRun:
             StorageError: the mirror can't be read.
             InterruptedRunError: the run was asked to stop.
         """
-        mirror = Mirror(self._config, self._resources, must_check_all=self._must_check_all, session=self._session)
+        mirror = Mirror(
+            self._config, self._resources, self._policy, must_check_all=self._must_check_all, session=self._session
+        )
         with self._session.opened(Foreign.TAKE_OVER, may_be_new=may_be_new) as is_rebuilt:
             plan = mirror.preview(is_rebuilt=is_rebuilt)
             saved = self._session.states.load()
@@ -121,13 +123,14 @@ class DryRun:
         """Ask for all pages, and let packages plan what to do with them."""
         resources, config = self._resources, self._config
         context = build_context(
-            config,
-            resources.upstream.documents,
-            self._storage,
-            check_digests=plan.recheck and config.compare_method is CompareMethod.HASH,
-            is_stopped=resources.stop.is_set,
+            config, self._policy, resources.upstream.documents, self._storage, resources.stop.is_set
         )
-        context = replace(context, chooser=replace(context.chooser, keeps_held=plan.keeps_held))
+        check_digests = plan.recheck and config.compare_method is CompareMethod.HASH
+        context = replace(
+            context,
+            rules=replace(context.rules, check_digests=check_digests),
+            chooser=replace(context.chooser, keeps_held=plan.keeps_held),
+        )
         delays = self._tuning.stale_delays_seconds
         schedule = Schedule(plan, plan.todo, may_remove=True, stale_delays=delays)
         resources.progress.start(len(plan.todo))

@@ -49,9 +49,9 @@ class Mirror:
         self,
         config: Config,
         resources: RunResources,
+        policy: RemovalPolicy,
         tuning: Tuning | None = None,
         *,
-        allow_removals: bool = False,
         must_check_all: bool = False,
         session: Session | None = None,
     ) -> None:
@@ -59,10 +59,7 @@ class Mirror:
         self._upstream, self._resources, self._tuning = resources.upstream, resources, tuning or Tuning()
         self._session = session or Session.of(config, self._storage, self._stop, self._tuning.wall_clock)
         self._inventory, self._states = self._session.inventory, self._session.states
-        self._policy, self._must_check_all = (
-            RemovalPolicy.of(config.removals, allows_all=allow_removals),
-            must_check_all,
-        )
+        self._policy, self._must_check_all = policy, must_check_all
         self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._leftovers = Leftovers(self._storage, self._inventory)

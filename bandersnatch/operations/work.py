@@ -154,15 +154,10 @@ class Work:
         """Start so many workers for the plan, and stop them at the end of the block."""
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
-        context = build_context(
-            self._config,
-            self._upstream.documents,
-            self._storage,
-            check_digests=check_digests,
-            is_stopped=self._is_ending,
-        )
+        context = build_context(self._config, self._policy, self._upstream.documents, self._storage, self._is_ending)
         context = replace(
             context,
+            rules=replace(context.rules, check_digests=check_digests),
             chooser=replace(context.chooser, keeps_held=plan.keeps_held),
             publisher=replace(context.publisher, notes_etags=self.notes_etags),
             received=self._progress.received,

@@ -40,21 +40,19 @@ class JobContext(Struct, frozen=True):
 
 def build_context(
     config: Config,
+    removals: RemovalPolicy,
     documents: Documents,
     storage: FilesystemStorage,
-    *,
-    check_digests: bool,
     is_stopped: Callable[[], bool],
 ) -> JobContext:
-    """Return the context of jobs for a configuration."""
-    removals = RemovalPolicy.of(config.removals)
+    """Return the context of jobs for a configuration, and for the policy of the command. Digests are not checked again."""
     return JobContext(
         documents=documents,
         storage=storage,
         publisher=Publisher(storage, config.pages, documents.journal_end, is_stopped),
         pages=config.pages,
         chooser=PageChooser(documents.base_url, storage, config.filters, removals, config.pages),
-        rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=check_digests),
+        rules=FileRules(core_metadata=config.pages.core_metadata, check_digests=False),
         sources=FileSources.of(config.http),
         removals=removals,
         reserve_bytes=config.disk.reserve_bytes,

@@ -182,15 +182,12 @@ class Verification:
     def _inspect(self, held: Iterator[HeldProject], *, may_remove: bool) -> None:
         """Inspect projects, some at a time."""
         context = build_context(
-            self._config,
-            self._resources.upstream.documents,
-            self._storage,
-            check_digests=self._settings.check_digests,
-            is_stopped=self._is_over,
+            self._config, self._policy, self._resources.upstream.documents, self._storage, self._is_over
         )
+        rules = replace(context.rules, check_digests=self._settings.check_digests)
         notes_etags = self._config.filters == NO_FILTERS  # pages may have what the next run's filters drop
         publisher = replace(context.publisher, notes_etags=notes_etags)
-        context = replace(context, publisher=publisher, received=self._resources.progress.received)
+        context = replace(context, rules=rules, publisher=publisher, received=self._resources.progress.received)
         jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
         recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
         inspect = partial(inspect_project, repairs=not self._settings.dry_run)

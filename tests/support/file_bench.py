@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
 from bandersnatch.plan.file_plan import FileTask, FileWork
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.project.files import ProjectFiles, SyncedFile
 from bandersnatch.project.job_context import JobContext, build_context
@@ -89,7 +90,7 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
     config = Config.load(path)
     with closing(make_conversation()) as conversation:
         upstream = Upstream(conversation, pypi.url, lambda _: False)
-        context = build_context(config, upstream.documents, storage, check_digests=False, is_stopped=is_stopped)
+        context = build_context(config, RemovalPolicy.of(config.removals), upstream.documents, storage, is_stopped)
         yield Bench(
             pypi,
             Syncing(upstream, replace(context, reserve_bytes=reserve, received=progress.received)),

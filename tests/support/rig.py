@@ -17,6 +17,7 @@ from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.tuning import Tuning
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.progress import SilentProgress
 from bandersnatch.project.report import Report
 from bandersnatch.stop import StopFlag
@@ -82,7 +83,8 @@ class Rig:
         """Run the mirror in this process, without its waits."""
         config = Config.load(self.write_config(**options))
         with self.resources(config, stop or StopFlag(), policy) as resources:
-            return Mirror(config, resources, tuning or self.tuning, allow_removals=allow_removals).run()
+            removals = RemovalPolicy.of(config.removals, allows_all=allow_removals)
+            return Mirror(config, resources, removals, tuning or self.tuning).run()
 
     def resources(
         self, config: Config, stop: StopFlag | None = None, policy: RetryPolicy = IMPATIENT
@@ -168,7 +170,7 @@ def run_in_processes(path: Path) -> Report:
     """Run the mirror of a configuration with workers in processes, for a process of its own."""
     config = Config.load(path)
     with resources(config, FilesystemStorage(config.directory), StopFlag(), IMPATIENT) as equipped:
-        return Mirror(config, equipped, IN_PROCESSES).run()
+        return Mirror(config, equipped, RemovalPolicy.of(config.removals), IN_PROCESSES).run()
 
 
 def start_process(command: Sequence[str]) -> "subprocess.Popen[str]":

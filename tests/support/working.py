@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from bandersnatch.config.config import Config, HttpConfig
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.transfer import Transfer
+from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.state.reservations import Reservation
@@ -25,9 +26,8 @@ def working_context(rig: Rig, is_stopped: Callable[[], bool] = lambda: False, **
     """What jobs for the mirror work with, as a run of its configuration makes it."""
     config = Config.load(rig.write_config(**options))
     with rig.resources(config) as resources:
-        yield build_context(
-            config, resources.upstream.documents, resources.storage, check_digests=False, is_stopped=is_stopped
-        )
+        policy = RemovalPolicy.of(config.removals)
+        yield build_context(config, policy, resources.upstream.documents, resources.storage, is_stopped)
 
 
 def reserving(context: JobContext, name: str = "reserved") -> JobContext:

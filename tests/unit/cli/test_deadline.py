@@ -15,12 +15,13 @@ from pathlib import Path
 from bandersnatch.config.config import Config
 from bandersnatch.cli.invocation import Invocation
 from bandersnatch.operations.mirror import Mirror
+from bandersnatch.plan.removals import RemovalPolicy
 invocation = Invocation(logging.INFO)
 config = Config.load(Path(sys.argv[1]))
 with invocation.resources(config) as resources:
     (deadline,) = [thread for thread in threading.enumerate() if thread.name == "stop-deadline"]
     try:
-        Mirror(config, resources).run()
+        Mirror(config, resources, RemovalPolicy.of(config.removals)).run()
     finally:
         deadline.join()  # a busy disk, for which the end of a run waits longer than its deadline allows
 """

@@ -17,6 +17,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.main import main
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.tuning import Tuning
+from bandersnatch.plan.removals import RemovalPolicy
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -293,7 +294,7 @@ def test_what_the_run_selects(name: str, tuning: Tuning, rig: Rig, pypi: FakePyP
     rig.directory.mkdir()
     config = Config.load(conf)
     with rig.resources(config) as resources:
-        report = Mirror(config, resources, tuning).run()
+        report = Mirror(config, resources, RemovalPolicy.of(config.removals), tuning).run()
     assert report.failures == []
     packages = rig.web / "packages"
     files = {path.name for path in packages.rglob("*") if path.is_file() and path.suffix != ".metadata"}
