@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 from collections import Counter
@@ -137,6 +138,7 @@ def test_killed_runs_are_mended_by_one_plain_run(
     for turn in range(20 * kills):
         kind = kinds[turn % len(kinds)]
         if kind == "first":
+            shutil.rmtree(rig.directory, ignore_errors=True)  # hundreds of them would fill a small disk
             rig = rig_with(pypi, tmp_path / str(turn), projects)
             rig.folder.mkdir()
         elif kind == "resync":
@@ -218,8 +220,6 @@ def tell_small_removals(pypi: FakePyPI) -> None:
 
 
 def copy_of(rig: Rig, folder: Path) -> Rig:
-    import shutil
-
     folder.mkdir()
     if rig.directory.exists():
         shutil.copytree(rig.directory, folder / "mirror")
