@@ -20,7 +20,7 @@ from tests.support.fakepypi import FakePyPI
 SHADOWMIRE_FILES = (
     "local.db", "local.db.serial", "local.json", "plan.json", "remote.json", "remote_excluded.json",
 )  # fmt: skip
-"""What shadowmire has beside the pages; all of it stays."""
+"""What shadowmire has beside the pages; what we do not write ourselves stays."""
 
 
 @dataclass(slots=True)
