@@ -6,7 +6,6 @@ The files of a large project are shared among workers: several fetch its files, 
 import time
 from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -97,6 +96,7 @@ class Dispatcher(Generic[_R]):
 
         Raises:
             InterruptedRunError: the run was asked to stop.
+            NoWorkerLeftError: all workers have ended; raised after the results before it were yielded.
         """
         while self._jobs or not jobs.is_empty():
             self._check_stopped()
@@ -105,16 +105,18 @@ class Dispatcher(Generic[_R]):
             else:
                 while self._is_room(window) and (job := jobs.next_job(time.monotonic())) is not None:
                     self._start(job)
-            if results := list(self._take()):
+            results, error = self._take()
+            if results:
                 yield results
+            if error is not None:
+                raise error
         self._check_stopped()
 
     def ended(self) -> list[_R]:
         """Return the results since those yielded last, for a run that is ending; no further work is started."""
         results: list[_R] = []
         while not self._ended.empty():
-            if (result := self._settle(*self._ended.get())) is not None:
-                results.append(result)
+            results += self._take()[0]  # the error that ends the run is known already
         return results
 
     def withdraw(self, keeps: Set[Expectation]) -> int:
@@ -153,15 +155,21 @@ class Dispatcher(Generic[_R]):
         future.add_done_callback(lambda ended: self._ended.put((job, ended, shared)))
         return future
 
-    def _take(self) -> Iterator[_R]:
-        """Yield the results that are there, or wait a moment for one."""
-        with suppress(Empty):
+    def _take(self) -> tuple[list[_R], MirrorError | None]:
+        """Return the results that are there, or wait a moment for one; and the error that ends the run, if one came."""
+        results: list[_R] = []
+        try:
             ended = self._ended.get(timeout=_WAIT_SECONDS)
             for _ in range(_MAX_BATCH):
                 if (result := self._settle(*ended)) is not None:
-                    yield result
+                    results.append(result)
                 ended = self._ended.get_nowait()
             self._ended.put(ended)  # it is one too many for this batch
+        except Empty:
+            pass
+        except MirrorError as error:
+            return results, error
+        return results, None
 
     def _settle(self, job: Job, future: Future[Any], shared: "_SharedProject | None") -> _R | None:
         """Return the result of a project, or None if the work on it continues."""

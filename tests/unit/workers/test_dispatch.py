@@ -36,7 +36,7 @@ from bandersnatch.storage.layout import INVENTORY, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import MAX_SHARED_FILES, Dispatcher, LethalProjectError
 from bandersnatch.workers.link import MAX_JOBS
-from bandersnatch.workers.pool import WorkerLostError
+from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
 from bandersnatch.workers.scheduler import Schedule
 from tests.support.builders import make_file, named
 from tests.support.fakepypi import Call, FakePyPI, ShortBody, Stall, Status, UploadedFile
@@ -193,6 +193,40 @@ def test_what_ended_when_the_run_was_asked_to_stop_can_be_had(inventory: Invento
         list(dispatcher.work(schedule_of(*names), 5))
     outcomes = {result.outcome.project: type(result.outcome) for result in dispatcher.ended()}
     assert outcomes == {"foo-1": Settled, "foo-3": Failure}
+
+
+def test_what_ended_before_the_last_worker_did_is_taken_first(inventory: Inventory) -> None:
+    executor = Held()
+
+    def lose_all() -> None:
+        if len(executor.given) == 3:
+            executor.settle()
+            executor.given[0][1].set_exception(NoWorkerLeftError())
+            executor.given[1][1].set_result(settled("foo-3"))
+
+    dispatcher = dispatcher_of(executor, inventory, in_turn(lose_all))
+    work = dispatcher.work(schedule_of("foo-1", "foo-2", "foo-3"), 5)
+    assert [result.outcome.project for result in next(work)] == ["foo-1"]
+    with pytest.raises(NoWorkerLeftError):
+        next(work)
+    assert [result.outcome.project for result in dispatcher.ended()] == ["foo-3"]
+
+
+def test_what_ended_after_the_last_worker_did_can_be_had(inventory: Inventory) -> None:
+    executor = Held()
+
+    def is_stopped() -> bool:
+        if len(executor.given) < 3:
+            return False
+        executor.settle()
+        executor.given[0][1].set_exception(NoWorkerLeftError())
+        executor.given[1][1].set_result(settled("foo-3"))
+        return True
+
+    dispatcher = dispatcher_of(executor, inventory, is_stopped)
+    with pytest.raises(InterruptedRunError):
+        list(dispatcher.work(schedule_of("foo-1", "foo-2", "foo-3"), 5))
+    assert [result.outcome.project for result in dispatcher.ended()] == ["foo-1", "foo-3"]
 
 
 # Withdrawn
