@@ -29,16 +29,15 @@ class RetryPolicy(Struct, frozen=True):
     failures_until_down: int = 20
     """A host is down after so many requests in a row without a usable answer, each after all its attempts.
 
-    One project counts for at most a quarter of that.
+    One project counts for at most a quarter of that. Each worker counts its own requests.
     """
 
     def shared_by(self, number: int) -> "RetryPolicy":
-        """Return the policy of each of so many workers, so that the limits of the whole run stay the same."""
-        return replace(
-            self,
-            retries_per_run=max(1, self.retries_per_run // number),
-            failures_until_down=max(1, self.failures_until_down // number),
-        )
+        """Return the policy of each of so many workers, which divide the retries of the run.
+
+        The failures until a host is down are not divided: a few in a row are normal if a part of all requests fails.
+        """
+        return replace(self, retries_per_run=max(1, self.retries_per_run // number))
 
     def may_retry(self, status: int, retry_after: str | None) -> bool:
         """Whether a request is retried after an answer with this status."""

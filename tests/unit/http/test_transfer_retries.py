@@ -76,6 +76,20 @@ def test_one_subject_counts_for_a_quarter_at_the_most(pypi: FakePyPI) -> None:
         assert isinstance(started.finish()[-1], HostDownError)
 
 
+def test_a_host_is_not_given_up_sooner_by_one_of_several_workers(pypi: FakePyPI) -> None:
+    pypi.fault("/x", Status(503), times=None)
+    pypi.fault("/y", ok(), times=None)
+    policy = RetryPolicy(attempts=1).shared_by(4)
+    with closing(Transfer(HttpConfig("", allow_non_https=True, workers=1), policy)) as transfer:
+        started = Started(transfer)
+        for number in range(policy.failures_until_down - 1):
+            started.start(f"{pypi.url}/x", subject=f"foo-{number}")
+        started.finish()
+        started.start(f"{pypi.url}/y")
+        assert started.finish()[-1] == DATA
+    assert len(pypi.requests) == 20
+
+
 def test_what_waits_is_not_asked_when_its_host_is_given_up(pypi: FakePyPI) -> None:
     pypi.fault("/x", Status(503), times=None)
     with closing(transfer_with(workers=1, attempts=1, failures_until_down=2)) as transfer:
