@@ -25,7 +25,10 @@ class RetryPolicy(Struct, frozen=True):
     statuses: tuple[int, ...] = (408, 425, 429, *range(500, 600))
     longest_retry_after_seconds: int = 120
     retries_per_run: int = 5_000
-    """After so many retries nothing is retried any more: a run that needs more of them would take for ever."""
+    """After so many retries nothing is retried any more: a run that needs more of them would take for ever.
+
+    The engine for documents and the conversation about the journal count their retries separately.
+    """
     failures_until_down: int = 20
     """A host is down after so many requests in a row without a usable answer, each after all its attempts.
 
