@@ -24,7 +24,7 @@ print(json.dumps([status, gc.isenabled(), sorted(sys.modules)]))
 NOT_NEEDED = {
     "bandersnatch.cli.config", "bandersnatch.cli.delete", "bandersnatch.cli.sync", "bandersnatch.cli.verify",
     "bandersnatch.filters.registry", "bandersnatch.http.driver", "bandersnatch.operations.unlisted",
-    "bandersnatch.operations.work", "bandersnatch.workers.pool", "concurrent.futures", "ctypes", "html.parser",
+    "bandersnatch.operations.work", "bandersnatch.workers.pool", "ctypes", "html.parser",
     "multiprocessing", "packaging.requirements", "packaging.specifiers", "pycurl", "rich",
 }  # fmt: skip
 
