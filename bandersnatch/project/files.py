@@ -60,6 +60,12 @@ class ProjectFiles:
         """The ETags of the half-written files, with those that downloads have added."""
         return self._partials.etags
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether further files of the project would fail, too: the disk is full or broken, or upstream has none of them."""
+        is_over = self._failed_in_a_row >= MAX_FAILED_IN_A_ROW
+        return isinstance(self._error, MirrorError) and (self._error.stops_run or is_over)
+
     def sync(self, tasks: Sequence[FileTask]) -> Steps[dict[str, SyncedFile]]:
         """Do the work of all tasks; return what was done, by file name.
 
@@ -80,9 +86,8 @@ class ProjectFiles:
     def _sync_all(self, left: Iterator[FileTask]) -> Steps[None]:
         """Work on one file after the other. Several of these loops run at the same time and share ``left``."""
         for task in left:
-            is_over = self._failed_in_a_row >= MAX_FAILED_IN_A_ROW
-            if isinstance(self._error, MirrorError) and (self._error.stops_run or is_over):
-                return  # the disk is full or broken, or upstream has none of the files
+            if self.is_given_up:
+                return
             try:
                 self._synced[task.file.filename] = yield from self._sync_one(task)
             except Exception as error:  # noqa: BLE001 - it is raised after the work on the other files

@@ -51,12 +51,16 @@ class FileShare(Struct, frozen=True):
 
 
 class SharedFiles(Struct, frozen=True):
-    """The result of the work on a share of files, by file name; or the error of the first file that failed."""
+    """The result of the work on a share of files, by file name; or the error of the first file that failed.
+
+    ``is_given_up`` says that no other share of the project should be begun.
+    """
 
     synced: Mapping[str, SyncedFile]
     partials: Mapping[StoredPath, str]
     reservations: tuple[str, ...]
     error: Exception | None = None
+    is_given_up: bool = False
 
 
 def work_on_project(context: JobContext, job: Job) -> Steps[Result | Planned]:
@@ -86,7 +90,8 @@ def work_on_files(context: JobContext, share: FileShare) -> Steps[SharedFiles]:
         )
         return SharedFiles((yield from files.sync(share.tasks)), files.partials, _reservations(context))
     except Exception as error:  # noqa: BLE001 - the boundary of the work on one project
-        return SharedFiles({}, files.partials, _reservations(context), failure(share.project, error).error)
+        told = failure(share.project, error).error
+        return SharedFiles({}, files.partials, _reservations(context), told, files.is_given_up)
 
 
 def publish_project(context: JobContext, prepared: Prepared, synced: Mapping[str, SyncedFile]) -> Steps[Result]:

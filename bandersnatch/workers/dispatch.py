@@ -4,6 +4,7 @@ The files of a large project are shared among workers: several fetch its files, 
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
@@ -20,12 +21,14 @@ from bandersnatch.project.package import Planned, SharedFiles, publish_project, 
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog_actions import Expectation
-from bandersnatch.workers.pool import NoWorkerLeftError, WorkerLostError
+from bandersnatch.workers.pool import MAX_WORKERS, NoWorkerLeftError, WorkerLostError
 
 _WAIT_SECONDS = 0.1
 """How long to wait for a result before looking for new jobs, and whether the run is stopped."""
 _MAX_BATCH = 64
 """How many results are yielded together: they are recorded in one transaction, which saves time."""
+SHARES_AT_A_TIME = 2 * MAX_WORKERS
+"""How many shares of a project are submitted at a time: two for each worker, so that none waits for its next one."""
 MAX_SHARED_FILES = 20_000
 """While shared projects have more files than that in memory, no further project is started.
 
@@ -184,9 +187,10 @@ class Dispatcher(Generic[_R]):
         if isinstance(value, Planned):
             self._share_out(job, value)
             return None
-        if shared is not None and shared.left:
-            shared.take(value if isinstance(value, SharedFiles) else SharedFiles({}, {}, (), error))
-            if shared.left:
+        if shared is not None and shared.under_way:
+            shared.take(value if isinstance(value, SharedFiles) else SharedFiles({}, {}, (), error, is_given_up=True))
+            self._submit_shares(job, shared)
+            if shared.under_way:
                 return None
             error = shared.error
             if error is None:
@@ -201,11 +205,14 @@ class Dispatcher(Generic[_R]):
 
     def _share_out(self, job: Job, planned: Planned) -> None:
         """Submit the files of a project in shares, which any worker may take."""
-        shares = [share_of(job, tasks) for tasks in shares_of(planned.prepared.plan.tasks)]
-        shared = _SharedProject(planned, len(shares))
+        shared = _SharedProject(planned)
         self._shared[job.project] = len(planned.prepared.plan.tasks)
-        for share in shares:
-            self._submit(job, shared, work_on_files, share)
+        self._submit_shares(job, shared)
+
+    def _submit_shares(self, job: Job, shared: "_SharedProject") -> None:
+        while shared.waiting and shared.under_way < SHARES_AT_A_TIME:
+            shared.under_way += 1
+            self._submit(job, shared, work_on_files, share_of(job, shared.waiting.popleft()))
 
     def _suspect(self, job: Job, shared: "_SharedProject | None") -> None:
         """Let a project wait to be tried alone, after a worker of it was lost and its other workers have finished."""
@@ -232,10 +239,11 @@ class Dispatcher(Generic[_R]):
 
 
 class _SharedProject:
-    """A project whose files are shared among workers; ``left`` is the number of shares that have not ended."""
+    """A project whose files are shared among workers, so many shares at a time."""
 
-    def __init__(self, planned: Planned, left: int) -> None:
-        self.prepared, self.left = planned.prepared, left
+    def __init__(self, planned: Planned) -> None:
+        self.prepared = planned.prepared
+        self.waiting, self.under_way = deque(shares_of(planned.prepared.plan.tasks)), 0
         self._touched, self._reservations = planned.touched, list(planned.reservations)
         self.synced: dict[str, SyncedFile] = {}
         self._partials: dict[StoredPath, str] = {}
@@ -243,7 +251,9 @@ class _SharedProject:
 
     def take(self, share: SharedFiles) -> None:
         """Add the result of a share of the files."""
-        self.left -= 1
+        self.under_way -= 1
+        if share.is_given_up:
+            self.waiting.clear()
         self.error = gravest(self.error, share.error)
         self.synced |= share.synced
         self._partials |= share.partials

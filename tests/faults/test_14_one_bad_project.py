@@ -8,6 +8,7 @@ import pytest
 from bandersnatch.errors import PathConflictError
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.files import CONCURRENT_FILES, MAX_FAILED_IN_A_ROW
+from bandersnatch.workers.dispatch import SHARES_AT_A_TIME
 from tests.support.fakepypi import Edit, FakePyPI, Fault, ShortBody, Status
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 
@@ -42,6 +43,26 @@ def test_a_project_whose_files_fail_one_after_the_other_is_left_for_the_next_run
     rig.run(workers="1")
     asked = {request.path for request in pypi.file_requests()}
     assert len(asked) <= MAX_FAILED_IN_A_ROW + CONCURRENT_FILES
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_large_project_whose_files_all_fail_is_left_for_the_next_run(rig: Rig, pypi: FakePyPI, status: int) -> None:
+    for number in range(1_500):
+        pypi.add_file("bad", f"{number}.0", kind="sdist")
+    pypi.fault("/packages/*", Status(status), times=None)
+    assert [failure.project for failure in rig.run(tuning=IN_PROCESSES).failures] == ["bad"]
+    asked = {request.path for request in pypi.file_requests()}
+    assert len(asked) <= SHARES_AT_A_TIME * (MAX_FAILED_IN_A_ROW + CONCURRENT_FILES)
+
+
+def test_files_of_a_large_project_that_fail_now_and_then_do_not_keep_the_others_waiting(
+    rig: Rig, pypi: FakePyPI
+) -> None:
+    uploaded = [pypi.add_file("bad", f"{number}.0", kind="sdist") for number in range(600)]
+    for file in uploaded[::20]:
+        pypi.fault(file.url_path, Status(403), times=None)
+    assert len(rig.run(tuning=IN_PROCESSES).failures) == 1
+    assert {request.path for request in pypi.file_requests()} == {file.url_path for file in uploaded}
 
 
 def test_files_that_fail_now_and_then_do_not_keep_the_others_waiting(rig: Rig, pypi: FakePyPI) -> None:
