@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch import wire
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError, shown
+from bandersnatch.logs import warn_once
 from bandersnatch.memory import require_memory_to_read
 
 logger = logging.getLogger(__name__)
@@ -165,6 +166,16 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
     page = _decode(_page_decoder, body, url, "no PEP 691 page")
     if canonicalize_name(page.name) != project:
         raise MalformedResponseError(url, f"the page is of project {page.name!r}")
+    return make_project_page(page, project, url, url)
+
+
+def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_url: str) -> ProjectPage:
+    """Check what the page at ``url`` says of ``project``, whose links are relative to ``base_url``.
+
+    Raises:
+        UnsupportedVersionError, MalformedResponseError: as ``parse_project_page`` does.
+    """
+    _check_version(page.meta, url)
     status = page.project_status or wire.Status()
     if _STATUS.fullmatch(status.status) is None:
         raise MalformedResponseError(url, f"strange project-status {status.status!r}")
@@ -174,7 +185,7 @@ def parse_project_page(body: bytes, project: NormalizedName, url: str) -> Projec
         if file.filename in names:
             raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' is there twice")
         names.add(file.filename)
-    links = _Links(url)
+    links = _Links(base_url)
     files: list[DistributionFile] = []
     left_out: list[str] = []
     for each in page.files:
@@ -269,6 +280,10 @@ def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes, url: str, wrong: s
             _check_version(_meta_decoder.decode(body).meta, url)
         raise MalformedResponseError(url, f"{wrong}: {error}") from error
     _check_version(document.meta, url)
+    if document.meta is None or document.meta.api_version is None:
+        host = urlsplit(url).netloc
+        words = "%s sends JSON without an api-version; it is read as version 1.0"
+        warn_once(logger, f"api-version of {host}", words, host)
     return document
 
 

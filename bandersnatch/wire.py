@@ -13,6 +13,9 @@ from msgspec import Struct
 MAX_FILE_BYTES = 2**50
 """Far above any real file; PyPI allows 100 MB, and a few gigabytes on request."""
 
+DIGEST_CHARACTERS = {"sha512": 128, "sha384": 96, "sha256": 64, "sha224": 56, "sha1": 40, "md5": 32}
+"""The algorithms that are known here, the strongest first, and the length of their digests in hex."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"1(\.\d{1,9}){0,3}", re.ASCII)
 _MAX_DIGITS = 20

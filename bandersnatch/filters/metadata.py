@@ -16,6 +16,7 @@ from packaging.version import Version
 from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
 from bandersnatch.filters.name_options import allowed_names, read_patterns
+from bandersnatch.filters.release_of import version_count
 from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry, Settings, metadata_path
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_size
@@ -172,7 +173,7 @@ class VersionsCount(Struct, frozen=True):
 
     def keeps(self, facts: ProjectFacts) -> bool:
         """Whether the number of versions is within bounds, or the project is exempt."""
-        count = len(facts.page.versions)
+        count = version_count(facts.page)
         is_within = self.min_versions <= count and (not self.max_versions or count <= self.max_versions)
         return is_within or facts.page.name in self.exempt
 
@@ -182,7 +183,7 @@ class VersionsCount(Struct, frozen=True):
             return f"[allowlist] packages names {facts.page.name}"
         most = f" to {self.max_versions}" if self.max_versions else ""
         bounds = f"{self.min_versions}{most or ' and no upper bound'}"
-        return f"it has {len(facts.page.versions)} versions, the bounds are {bounds}"
+        return f"it has {version_count(facts.page)} versions, the bounds are {bounds}"
 
 
 def read_regex_project_metadata(settings: Settings) -> ProjectRules | None:

@@ -45,6 +45,11 @@ def releases_of(page: ProjectPage, told: Mapping[str, str]) -> tuple[Release, ..
     return tuple(Release(version, parse_version(version), tuple(each)) for version, each in files.items())
 
 
+def version_count(page: ProjectPage) -> int:
+    """Return how many versions a project has: as the page says, or, where it does not, as the names of its files do."""
+    return len(page.versions) or sum(release.is_known for release in releases_of(page, {}))
+
+
 class _Spellings:
     """Finds the versions of a page by any of their spellings; an exact match goes first."""
 

@@ -74,13 +74,15 @@ def render_project_json(page: ProjectPage) -> bytes:
     status = {"status": page.status}
     if page.status_reason is not None:
         status["reason"] = page.status_reason
-    document = {
+    document: dict[str, object] = {
         "meta": meta,
         "name": page.name,
         "project-status": status,
-        "versions": page.versions,
         "files": [_file_json(file) for file in page.files],
     }
+    # An index that does not tell the versions lists files of none: that is not known, and no list.
+    if page.versions or not page.files:
+        document["versions"] = page.versions
     return _encoder.encode(document) + b"\n"
 
 
@@ -206,12 +208,13 @@ def _file_json(file: DistributionFile) -> dict[str, object]:
         "url": file.url,
         "hashes": file.hashes,
         "requires-python": file.requires_python,
-        "size": file.size,
         "yanked": file.yanked,
         "core-metadata": metadata,
         "data-dist-info-metadata": metadata,  # PEP 714: older clients know this name
         "provenance": file.provenance,
     }
+    if file.size is not None:
+        document["size"] = file.size
     if file.upload_time is not None:
         document["upload-time"] = file.upload_time
     return document

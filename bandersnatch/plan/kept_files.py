@@ -14,7 +14,9 @@ def with_kept_files(page: ProjectPage, held: ProjectPage) -> ProjectPage:
     kept = tuple(file for file in held.files if file.filename not in listed)
     if not kept:
         return page
-    versions = {*page.versions, *held.versions}
+    # Where one of both does not tell its versions, those of the other are not all.
+    is_told = all(each.versions or not each.files for each in (page, held))
+    versions = {*page.versions, *held.versions} if is_told else ()
     return replace(page, files=(*page.files, *kept), versions=tuple(sorted(versions, key=_version_order)))
 
 

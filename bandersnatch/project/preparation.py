@@ -5,6 +5,7 @@ what earlier runs left.
 """
 
 import logging
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 
@@ -14,8 +15,8 @@ from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNo
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import MOST_TOLD, ProjectPage
-from bandersnatch.pages.stored_page import StoredPage, read_held_page
+from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage
+from bandersnatch.pages.stored_page import HeldFile, StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
@@ -78,7 +79,7 @@ class Preparation:
             return self._settle_unchanged(answer.serial)
         if answer.page.is_quarantined and self._record is None:
             return self._settle_quarantined(answer.serial)
-        page = replace(self._with_known_sizes(self._without_unplaceable_files(answer.page)), serial=answer.serial)
+        page = replace(self._with_known_facts(self._without_unplaceable_files(answer.page)), serial=answer.serial)
         # Serial 0: the held page comes from another index (`forget_serials`), whose files may have other digests.
         is_of_this_index = self._record is not None and self._record.serial > 0
         held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
@@ -161,13 +162,15 @@ class Preparation:
         held_serial = yield from self._confirmed_held_serial()
         return fetched if required.is_met(serial, held_serial, fetched.serial) else unchanged
 
-    def _with_known_sizes(self, page: ProjectPage) -> ProjectPage:
-        """Return the page with missing sizes filled in from the held page, whose files were checked."""
+    def _with_known_facts(self, page: ProjectPage) -> ProjectPage:
+        """Return the page with the sizes and times of the same files that only the held page tells.
+
+        It has the sizes of files that were checked, and the times that upstream told while its pages still told them.
+        """
         if self._held is None or all(file.size is not None for file in page.files):
             return page
-        known = {file.hashes["sha256"]: file.size for file in self._held.files if "sha256" in file.hashes}
-        files = (file if file.size is not None else replace(file, size=known.get(file.sha256)) for file in page.files)
-        return replace(page, files=tuple(files))
+        known = {file.hashes["sha256"]: file for file in self._held.files if "sha256" in file.hashes}
+        return replace(page, files=tuple(with_known_facts(file, known.get(file.sha256)) for file in page.files))
 
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
         """Return why a 304 can't be about the held page, or None if it can."""
@@ -267,6 +270,17 @@ class Preparation:
                 return page.serial or 0
             case _:
                 return 0
+
+
+def with_known_facts(file: DistributionFile, held: HeldFile | None) -> DistributionFile:
+    """Return a file with the size and time that only a held page tells of the same file."""
+    if held is None or file.size is not None:
+        return file
+    upload_time = file.upload_time
+    if upload_time is None:
+        with suppress(ValueError, OverflowError):
+            upload_time = held.upload_time if held.mtime is not None else None
+    return replace(file, size=held.size, upload_time=upload_time)
 
 
 def dropped_files(prepared: Prepared) -> tuple[StoredPath, ...]:

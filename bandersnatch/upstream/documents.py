@@ -5,6 +5,7 @@ Each is asked for by steps, so that whoever needs many has many under way.
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -32,9 +33,12 @@ _T = TypeVar("_T")
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _JSON_TYPES = (SIMPLE_JSON, "application/vnd.pypi.simple.latest+json", "application/json")
+_HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html")
+_BEGINS_LIKE_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 """Twice as much as PyPI's largest page. With what is read and rendered out of it, this is less than 400 MB."""
+_PAGE = "PEP 691 page"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 
@@ -58,6 +62,9 @@ class Documents(Struct, frozen=True):
 
     def page(self, project: NormalizedName, etag: str | None) -> Steps[FetchedPage]:
         """Ask for a project's page, unless it still has the given ETag.
+
+        JSON alone is asked for: an index that has none sends HTML in spite of it, which is read too; and for PyPI's caches
+        each other ``Accept`` is another document, with an ETag of its own.
 
         Raises:
             NotFoundError: there is no such project.
@@ -125,19 +132,49 @@ def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     Raises:
         MalformedResponseError: it is none, and of another type; or what ``parse`` raises.
     """
-    kind = answer.headers.get("Content-Type", "")
-    if kind.partition(";")[0].strip().lower() in _JSON_TYPES:
+    if _type_of(answer) in _JSON_TYPES:
         return parse()
-    said = shown(kind, 80) or "something of no type"
+    said = _said_type(answer)
     try:
         parsed = parse()
     except MalformedResponseError as error:
         if answer.body.lstrip().startswith(b"{"):
             raise
         raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
-    host = urlsplit(answer.url).netloc
-    warn_once(logger, f"content type of {host}", "%s sends JSON as %s; it is accepted anyway", host, said)
+    _tell_wrong_type(answer, "JSON")
     return parsed
+
+
+def _parse_page(answer: Answer, project: NormalizedName) -> ProjectPage:
+    """Return the page in an answer, be it JSON or HTML.
+
+    Raises:
+        MalformedResponseError: it is neither, or what is wrong with it.
+    """
+    if _type_of(answer) in _JSON_TYPES or _BEGINS_LIKE_HTML.match(answer.body) is None:
+        return read_json(answer, _PAGE, partial(parse_project_page, answer.body, project, answer.url))
+    from bandersnatch.upstream.html_page import parse_html_page  # noqa: PLC0415 - slow to import, and few indexes need it
+
+    page = parse_html_page(answer.body, answer.headers.get("Content-Type", ""), project, answer.url)
+    if page is None:
+        raise MalformedResponseError(answer.url, f"no {_PAGE}, but {_said_type(answer)}")
+    if _type_of(answer) not in _HTML_TYPES:
+        _tell_wrong_type(answer, "HTML")
+    return page
+
+
+def _type_of(answer: Answer) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _said_type(answer: Answer) -> str:
+    return shown(answer.headers.get("Content-Type", ""), 80) or "something of no type"
+
+
+def _tell_wrong_type(answer: Answer, what: str) -> None:
+    host = urlsplit(answer.url).netloc
+    said = _said_type(answer)
+    warn_once(logger, f"content type of {host}", "%s sends %s as %s; it is accepted anyway", host, what, said)
 
 
 def _read_page(project: NormalizedName, etag: str | None, answer: Answer) -> tuple[FetchedPage, int]:
@@ -147,7 +184,7 @@ def _read_page(project: NormalizedName, etag: str | None, answer: Answer) -> tup
         if etag is None:
             raise MalformedResponseError(answer.url, "304 Not Modified, although no ETag was sent")
         return FetchedPage(None, header_serial, answer.headers.get("ETag", etag)), header_serial or 0
-    page = read_json(answer, "PEP 691 page", partial(parse_project_page, answer.body, project, answer.url))
+    page = _parse_page(answer, project)
     serial = page.serial if page.serial is not None else header_serial
     fetched = FetchedPage(page, serial, entity_tag(answer.headers.get("ETag")))
     return fetched, max(header_serial or 0, page.serial or 0)

@@ -22,11 +22,13 @@ from .faults import (
     XmlFault,
 )
 from .model import UploadedFile
+from .pages import Dialect
 from .server import RecordedRequest
 
 __all__ = [
     "Body",
     "Call",
+    "Dialect",
     "Drip",
     "Edit",
     "ExtraBytes",

@@ -33,6 +33,15 @@ class FakePyPI(Story):
         """The base URL, without a slash at the end."""
         return self._server.url
 
+    @property
+    def dialect(self) -> pages.Dialect:
+        """What project pages tell, and how."""
+        return self._site.dialect
+
+    @dialect.setter
+    def dialect(self, dialect: pages.Dialect) -> None:
+        self._site.dialect = dialect
+
     def page(self, name: str) -> dict[str, Any]:
         """Return the project's PEP 691 page as it is now, never a frozen one."""
         return pages.project_page(self.fresh_project(name), self.url)

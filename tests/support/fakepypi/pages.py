@@ -4,6 +4,7 @@ The HTML is made from the JSON value, line by line as PyPI's templates print it.
 """
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,38 @@ HTML_HEAD = f"""<!DOCTYPE html>
   <head>
     <meta name="pypi:repository-version" content="{API_VERSION}">
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the index tells of projects, and how; as PyPI does, unless it is told otherwise."""
+
+    is_html_only: bool = False
+    """Whether project pages are HTML, whatever is asked for."""
+    api_version: str | None = API_VERSION
+    """Of JSON pages; before 1.1 there are no versions, sizes and times, and without one there is no version to tell."""
+    serials_are_text: bool = False
+    hashes: tuple[str, ...] = ("sha256",)
+    """The digests of files."""
+
+    @property
+    def tells_details(self) -> bool:
+        """Whether pages tell versions, sizes and times (PEP 700)."""
+        return not self.is_html_only and self.api_version == API_VERSION
+
+    def told(self, page: dict[str, Any]) -> dict[str, Any]:
+        """Return what a JSON page of this index says, of all that PyPI's would say."""
+        if self.api_version is None:
+            del page["meta"]["api-version"]
+        else:
+            page["meta"]["api-version"] = self.api_version
+        if self.serials_are_text:
+            page["meta"]["_last-serial"] = str(page["meta"]["_last-serial"])
+        if self.api_version != API_VERSION:
+            del page["versions"], page["project-status"]
+            for file in page["files"]:
+                del file["size"], file["upload-time"], file["provenance"]
+        return page
 
 
 def project_page(project: Project, base_url: str) -> dict[str, Any]:

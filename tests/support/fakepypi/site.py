@@ -66,6 +66,7 @@ class Site:
         self._world = world
         self._base_url = base_url
         self._changelog_limit = changelog_limit
+        self.dialect = pages.Dialect()
         self._rpc_calls = itertools.count(1)
 
     def answer(self, request: Request, edit: Editor = unchanged) -> Answer:
@@ -107,8 +108,9 @@ class Site:
         key = f"all-html project/{project.normalized_name} warehouse:templates/api/simple/detail.html"
         if name != canonicalize_name(name):
             return redirect(self._base_url, f"/simple/{project.normalized_name}/", _page_cache_headers(86400, key))
-        page = edit(pages.project_page(project, self._base_url))
-        format_ = _negotiated(request.headers["Accept"])
+        format_ = HTML if self.dialect.is_html_only else _negotiated(request.headers["Accept"])
+        whole = pages.project_page(project, self._base_url)
+        page = edit(self.dialect.told(whole) if format_ == V1_JSON else whole)
         headers = _page_headers(format_, project.last_serial, 86400, key)
         return _page_answer(format_, headers, page, pages.render_project_html)
 

@@ -172,7 +172,8 @@ def test_json_is_read_back_field_by_field(page: ProjectPage) -> None:
     assert value["name"] == page.name
     assert value["project-status"]["status"] == page.status
     assert value["project-status"].get("reason") == page.status_reason
-    assert value["versions"] == list(page.versions)
+    # Without versions there is no file of one: then they are not told, and are not known.
+    assert value.get("versions") == (list(page.versions) if page.versions or not page.files else None)
     for wire, file in zip(value["files"], page.files, strict=True):
         assert wire["filename"] == file.filename
         assert wire["hashes"] == {"sha256": file.sha256}
