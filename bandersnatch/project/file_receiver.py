@@ -103,7 +103,7 @@ class FileReceiver(Receiver[bytes | None]):
         if is_resumable and offset == 0 and etag is not None:
             self._partials.note(task.path, etag)
         # After any other error, such as a wrong digest, what has arrived is worth nothing.
-        kept_after = (BrokenBodyError,) if is_resumable else ()
+        kept_after = (BrokenBodyError, InterruptedRunError) if is_resumable else ()
         try:
             self._writer: FileWriter = self._opened.enter_context(
                 context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after))

@@ -147,7 +147,8 @@ class ProjectFiles:
         return True
 
     def _publish_finished(self, task: FileTask, written: int) -> None:
-        with self._context.storage.write(task.path, task.file.mtime, Partial(written)) as writer:
+        kept = Partial(written, (InterruptedRunError,))
+        with self._context.storage.write(task.path, task.file.mtime, kept) as writer:
             writer.expect(task.file.url, task.file.size, task.file.sha256)
 
     def _fetch(self, task: FileTask) -> Steps[bytes | None]:

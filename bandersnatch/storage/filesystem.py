@@ -40,7 +40,7 @@ class FilesystemStorage(StoredTree):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._being_written: set[StoredPath] = set()
+        self._being_written: dict[StoredPath, Partial] = {}
         self._guard = threading.Lock()
         self._folders = Folders(str(root))
         self._shortcomings = Shortcomings(str(root))
@@ -102,7 +102,7 @@ class FilesystemStorage(StoredTree):
             InterruptedRunError: the storage was abandoned meanwhile, or this process was given up.
         """
         partial = partial or Partial()
-        self._claim(path)
+        self._claim(path, partial)
         writer: FileWriter | None = None
         try:
             part = self._open_part(path, is_new=partial.offset == 0)
@@ -121,7 +121,7 @@ class FilesystemStorage(StoredTree):
             if writer is not None:
                 with suppress(StorageError):
                     writer.close()
-            if isinstance(error, partial.kept_after):
+            if isinstance(error, partial.kept_after) and writer is not None and writer.size:
                 self._parts.keep(path)
             else:
                 self._parts.discard(path)
@@ -129,7 +129,7 @@ class FilesystemStorage(StoredTree):
             raise
         finally:
             with self._guard:
-                self._being_written.discard(path)
+                self._being_written.pop(path, None)
 
     def partial_size(self, path: StoredPath) -> int:
         """Return how many bytes of a file an earlier attempt has left, or 0."""
@@ -266,12 +266,15 @@ class FilesystemStorage(StoredTree):
             return bool(self._being_written)
 
     def abandon(self) -> None:
-        """Let no file appear from now on, of ours or a ``twin``'s, and delete the half-written ones."""
+        """Let no file appear from now on, of ours or a ``twin``'s; delete the half-written ones that can't be resumed."""
         with self._guard:
             self._abandoned = True
             paths = tuple(self._being_written)
-            for path in paths:
-                self._parts.discard(path)
+            for path, partial in self._being_written.items():
+                if issubclass(InterruptedRunError, partial.kept_after):
+                    self._parts.keep(path)
+                else:
+                    self._parts.discard(path)
         with suppress(OSError, StorageError):
             self._parts.give_up_all(paths)
         self.tidy()
@@ -286,13 +289,13 @@ class FilesystemStorage(StoredTree):
             self._folders.delete_empty(path)
         return is_deleted
 
-    def _claim(self, path: StoredPath) -> None:
+    def _claim(self, path: StoredPath, partial: Partial) -> None:
         with self._guard:
             if self._abandoned:
                 raise InterruptedRunError
             if path in self._being_written:
                 raise PathConflictError(path, "another project of this run writes it too")
-            self._being_written.add(path)
+            self._being_written[path] = partial
 
     def _open_part(self, path: StoredPath, *, is_new: bool) -> int:
         try:

@@ -95,11 +95,12 @@ class Parts:
         return found.st_size if is_ours(found) else 0
 
     def keep(self, path: StoredPath) -> None:
-        """Keep what we have written to be resumed; it is closed."""
+        """Keep what we have written to be resumed; if we were given up, another process may be resuming it, so delete it."""
         (own, folder), (plain, _) = self._place(path, self.folder.token), self._place(path, _PLAIN)
         try:
+            self.folder.check_admitted()
             os.rename(own, plain, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError:
+        except (OSError, InterruptedRunError):
             unlink(own, folder)
         self.folder.need_key()
 

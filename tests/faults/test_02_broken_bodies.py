@@ -1,10 +1,14 @@
 """2. Broken bodies: never visible, gone on with where that is possible, begun anew where it is not."""
 
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.operations.tuning import Tuning
+from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.parts import PARTS_FOLDER, name_inside
@@ -21,7 +25,7 @@ from tests.support.fakepypi import (
     UploadedFile,
     WrongBytes,
 )
-from tests.support.rig import Rig
+from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.sample_file import half_written
 
 SIZE = 3_000_000
@@ -77,14 +81,17 @@ def test_next_run_goes_on_with_a_partial_file(rig: Rig, pypi: FakePyPI, large: U
     rig.assert_matches()
 
 
-def test_killed_download_is_gone_on_with(rig: Rig, pypi: FakePyPI, large: UploadedFile) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_download_of_a_run_that_a_signal_ends_is_gone_on_with(
+    rig: Rig, pypi: FakePyPI, large: UploadedFile, number: signal.Signals
+) -> None:
     stall = Stall(after_bytes=HALF)
     pypi.fault(large.url_path, stall, times=None)
     with rig.start_command("mirror", timeout="60") as process:
         assert stall.started.wait(30)
         while not any(part.stat().st_size >= HALF // 2 for part in half_written(rig.directory)):
             assert process.poll() is None
-        process.kill()
+        process.send_signal(number)
         process.communicate()
     pypi.clear_faults()
     pypi.clear_requests()
@@ -93,9 +100,35 @@ def test_killed_download_is_gone_on_with(rig: Rig, pypi: FakePyPI, large: Upload
     rig.assert_matches()
 
 
-def test_interrupted_download_leaves_nothing(rig: Rig, pypi: FakePyPI, large: UploadedFile) -> None:
+@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["by a thread", "by a process"])
+def test_download_of_a_stopped_run_is_gone_on_with(
+    rig: Rig, pypi: FakePyPI, large: UploadedFile, tuning: Tuning
+) -> None:
     stop = StopFlag()
-    pypi.fault(large.url_path, Call(stop.set))
+
+    def stop_when_some_has_come() -> None:
+        while not any(part.stat().st_size >= HALF // 2 for part in half_written(rig.directory)):
+            stop.wait(0.01)
+        stop.set()
+
+    pypi.fault(large.url_path, Stall(after_bytes=HALF), times=None)
+    stopping = threading.Thread(target=stop_when_some_has_come)
+    stopping.start()
+    with pytest.raises(InterruptedRunError):
+        rig.run(stop=stop, tuning=tuning, timeout="60")
+    stopping.join()
+    assert part_of(rig, large).stat().st_size >= HALF // 2
+    pypi.clear_faults()
+    pypi.clear_requests()
+    rig.run(tuning=tuning)
+    assert [request.status for request in pypi.file_requests()] == [206]
+    rig.assert_matches()
+
+
+def test_interrupted_download_of_a_small_file_leaves_nothing(rig: Rig, pypi: FakePyPI) -> None:
+    stop = StopFlag()
+    small = pypi.add_file("foo", "1.0", size=RESUME_MIN_BYTES // 2)
+    pypi.fault(small.url_path, Call(stop.set))
     with pytest.raises(InterruptedRunError):
         rig.run(stop=stop)
     assert half_written(rig.directory) == []

@@ -144,3 +144,13 @@ def test_threads_that_write_and_delete_in_one_folder_do_not_disturb_each_other(s
         thread.join()
     assert errors == []
     assert files(storage) == {}
+
+
+def test_after_it_was_abandoned_what_can_be_resumed_is_kept(storage: FilesystemStorage) -> None:
+    def abandon(_: FileWriter) -> None:
+        storage.abandon()
+        assert storage.partial_size(PATH) == len(CONTENT)
+
+    with pytest.raises(InterruptedRunError):
+        write_and(storage, CONTENT, abandon, Partial(0, (InterruptedRunError,)))
+    assert storage.partial_size(PATH) == len(CONTENT)
