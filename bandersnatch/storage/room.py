@@ -46,14 +46,15 @@ class Room:
             yield
             return
         with self._guard:
+            self._promised_bytes[self._place] += size_bytes
+        try:
+            # Only now, so that of two processes at least one sees what the other promises.
             try:
                 found = os.statvfs(self._root)
             except OSError as error:
                 raise StorageError(path, "look at the filesystem of", error) from error
             # f_bavail leaves out the blocks that only root may use.
-            free = found.f_bavail * found.f_frsize - sum(self._promised_bytes)
-            self._promised_bytes[self._place] += size_bytes
-        try:
+            free = found.f_bavail * found.f_frsize - (sum(self._promised_bytes) - size_bytes)
             if free - size_bytes < reserve_bytes:
                 wanted = f"{size_of(size_bytes)} more would not leave the reserve of {size_of(reserve_bytes)}"
                 raise StorageError(path, "write", f"{size_of(free)} are free, and {wanted}")

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,6 +52,44 @@ def test_without_a_reserve_nothing_is_looked_at(tmp_path: Path) -> None:
 def test_a_filesystem_that_can_not_be_looked_at_is_an_error_of_the_disk(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="look at the filesystem"), Room(tmp_path / "missing").hold("x", 1, 1):
         pytest.fail("nobody knows whether there was room")
+
+
+def test_two_processes_never_promise_the_same_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither goes on before both have read what is promised."""
+    room, all_bytes = Room(tmp_path), 1000
+    size = all_bytes * 3 // 4
+    room.share(2)
+    forking = multiprocessing.get_context("fork")
+    have_read, have_held, ours = forking.Barrier(2), forking.Barrier(2), forking.SimpleQueue()
+
+    class Free(int):
+        """The sum of what is promised is read before it is subtracted."""
+
+        def __mul__(self, size: int) -> "Free":
+            return Free(int(self) * size)
+
+        def __sub__(self, promised: int) -> int:
+            have_read.wait(30)
+            return int(self) - promised
+
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=Free(all_bytes), f_frsize=1))
+
+    def hold(place: int) -> None:
+        room.take_place(place)
+        try:
+            with room.hold("theirs", size, 1):
+                ours.put(True)
+                have_held.wait(30)
+        except StorageError:
+            ours.put(False)
+            have_held.wait(30)
+
+    processes = [forking.Process(target=hold, args=(place,), daemon=True) for place in (1, 2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [ours.get(), ours.get()].count(True) < 2
 
 
 def test_what_processes_promise_counts_until_they_have_ended(tmp_path: Path) -> None:
