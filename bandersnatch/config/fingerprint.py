@@ -49,3 +49,8 @@ def changed_between(fingerprint: str, other: str) -> tuple[str, ...]:
     """Return descriptions of what differs between two configurations; ``INDEX``, ``FORM``, ``NAMES`` are three of them."""
     both = zip_longest(fingerprint.split(" "), other.split(" "), fillvalue="")
     return tuple(words for words, (one, another) in zip(_WORDS, both, strict=False) if one != another)
+
+
+def filters_of(fingerprint: str) -> tuple[str, ...]:
+    """Return the words for filters, of content and of names; they follow those for the index and the form of pages."""
+    return tuple(fingerprint.split(" ")[2:])

@@ -230,7 +230,7 @@ class DryRun:
         if record is None:  # a killed run has left something of it
             forecast.unchanged += 1
             return
-        if self._policy.becomes_of(removing.removals.excluded.get(project)) is DeletedPolicy.HIDE:
+        if self._policy.policy_for(removing.removals.excluded.get(project)) is DeletedPolicy.HIDE:
             forecast.removals.append(PlannedRemoval(project, FileCount()))
             return
         is_known = record.size_bytes > 0 and self._config.pages.release_files

@@ -40,7 +40,7 @@ class RemovalWork:
         """Record a project that is gone; return whether anything of it here will be removed or hidden."""
         project, verdict = gone.project, gone.excluded_by
         is_held = self._inventory.get(project) is not None
-        if self._policy.becomes_of(verdict) is DeletedPolicy.KEEP:
+        if self._policy.policy_for(verdict) is DeletedPolicy.KEEP:
             return False
         if verdict is None and not is_held and not self._inventory.unsettled(project):
             return False
@@ -103,7 +103,7 @@ class RemovalWork:
                 raise InterruptedRunError
             was_held = self._inventory.get(project) is not None
             verdict = self.removals.excluded.get(project)
-            keep_files = self._policy.becomes_of(verdict) is not DeletedPolicy.REMOVE
+            keep_files = self._policy.policy_for(verdict) is not DeletedPolicy.REMOVE
             try:
                 deleted_files = remover.remove(project, keep_files=keep_files)
             except RefusedPlaceError as error:

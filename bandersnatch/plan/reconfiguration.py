@@ -7,7 +7,7 @@ differs between two of them.
 
 import enum
 
-from bandersnatch.config.fingerprint import INDEX, NAMES, changed_between
+from bandersnatch.config.fingerprint import INDEX, NAMES, changed_between, filters_of
 from bandersnatch.state.saved_state import SavedState
 
 
@@ -43,5 +43,5 @@ def reconfiguration(
 
 def may_have_other_filters(wanted: str, before: str | None, changing_to: str | None) -> bool:
     """Whether any page here may have been written with other filters than those wanted."""
-    known = [each.split(" ")[2:] for each in (before, changing_to) if each is not None]
-    return not known or any(words != wanted.split(" ")[2:] for words in known)
+    known = [filters_of(each) for each in (before, changing_to) if each is not None]
+    return not known or any(filters != filters_of(wanted) for filters in known)

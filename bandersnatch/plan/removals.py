@@ -110,7 +110,7 @@ class RemovalPolicy(Struct, frozen=True):
         """Whether projects stay that upstream never had: the operator's own."""
         return not self.allows_all and not self.are_named
 
-    def becomes_of(self, excluded_by: Verdict | None) -> DeletedPolicy:
+    def policy_for(self, excluded_by: Verdict | None) -> DeletedPolicy:
         """Return what becomes of a project that is gone. The option is about upstream's deletions, and not about filters."""
         return self.deleted if excluded_by is None else DeletedPolicy.REMOVE
 

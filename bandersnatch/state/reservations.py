@@ -45,7 +45,7 @@ class _Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Reservation:
-    """The record of one batch, as its worker writes it; the file is made by the first line. For one thread."""
+    """The record of one job, as its worker writes it; the file is made by the first line. For one thread."""
 
     def __init__(self, storage: FilesystemStorage, name: str) -> None:
         if _NAME.fullmatch(name) is None:

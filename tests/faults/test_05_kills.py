@@ -87,7 +87,7 @@ class Killer:
         self._chance = chance
         self._seconds = {"first": 0.8, "news": 0.3, "removals": 0.3, "resync": 0.5}
         self.kills: Counter[str] = Counter()
-        self.with_helpers = 0
+        self.with_processes = 0
         """How many of the killed runs had processes of their own at that moment; they are left to end by themselves."""
 
     def run(self, rig: Rig, pypi: FakePyPI, kind: str) -> bool:
@@ -105,7 +105,7 @@ class Killer:
         is_killed = process.returncode == -signal.SIGKILL
         self._seconds[kind] = self._seconds[kind] * 1.1 if is_killed else max(moment, 0.05)
         self.kills[kind] += is_killed
-        self.with_helpers += is_killed and has_helpers
+        self.with_processes += is_killed and has_helpers
         return is_killed
 
 
@@ -159,9 +159,9 @@ def test_killed_runs_are_mended_by_one_plain_run(
         assert not finished & {request.path for request in pypi.file_requests()}
         if killer.kills.total() == kills:
             break
-    print(f"killed: {dict(killer.kills)}, with helpers under way: {killer.with_helpers}")
+    print(f"killed: {dict(killer.kills)}, with worker processes under way: {killer.with_processes}")
     assert killer.kills.total() == kills
-    assert killer.with_helpers >= kills // 4 if projects == PROJECTS_IN_PROCESSES else killer.with_helpers == 0
+    assert killer.with_processes >= kills // 4 if projects == PROJECTS_IN_PROCESSES else killer.with_processes == 0
     assert min(killer.kills[kind] for kind in kinds) >= kills // 20
 
 

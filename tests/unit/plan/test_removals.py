@@ -82,8 +82,8 @@ def test_policy_is_that_of_the_configuration() -> None:
 @pytest.mark.parametrize("deleted", DeletedPolicy)
 def test_option_is_about_what_upstream_deletes_and_not_about_what_filters_drop(deleted: DeletedPolicy) -> None:
     policy = RemovalPolicy(deleted, LIMIT)
-    assert policy.becomes_of(None) is deleted
-    assert policy.becomes_of(UNFILTERED) is DeletedPolicy.REMOVE
+    assert policy.policy_for(None) is deleted
+    assert policy.policy_for(UNFILTERED) is DeletedPolicy.REMOVE
 
 
 def test_no_accident_reaches_other_projects_than_those_the_operator_named() -> None:

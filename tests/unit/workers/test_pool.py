@@ -484,7 +484,7 @@ def test_what_a_worker_had_done_before_the_run_was_stopped_is_listed(rig: Rig, p
     stop, is_over = StopFlag(), threading.Event()
     for number in range(6):
         pypi.add_file("project", f"{number}.0")
-    # Of two lanes one is silent, and what comes on the other is in place when the one after the next is asked for.
+    # One request gets no answer. The files that arrive meanwhile are in place when the one after the next is asked for.
     pypi.fault("/packages/*", Call(lambda: is_over.wait(30)), Fault(), Fault(), Call(stop.set, Stall()))
     changes = rig.folder / "changes"
     with pytest.raises(InterruptedRunError):
