@@ -30,7 +30,8 @@ _MAX_BATCH = 64
 SHARES_AT_A_TIME = 2 * MAX_WORKERS
 """How many shares of a project are submitted at a time: two for each worker, so that none waits for its next one."""
 MAX_SHARED_FILES = 20_000
-"""While shared projects have more files than that in memory, no further project is started.
+"""While shared projects have more files than that in memory, no further project is started, and what is planned for further
+ones is dropped; each of them is planned again later.
 
 A file takes about a kilobyte, and as much again on its page.
 """
@@ -85,6 +86,10 @@ class Dispatcher(Generic[_R]):
         """Earlier attempts at shared projects, which were started again after the loss of a worker."""
         self._shared: dict[NormalizedName, int] = {}
         """The number of files of each shared project."""
+        self._put_back: dict[NormalizedName, tuple[Job, int]] = {}
+        """Projects whose plans were dropped, with the number of their files."""
+        self._reservations: dict[NormalizedName, tuple[str, ...]] = {}
+        """Those of plans that were dropped."""
         self._suspects: dict[NormalizedName, Job] = {}
         """Projects that a worker was working on when it was lost, and that wait to be tried alone."""
         self._alone: NormalizedName | None = None
@@ -106,6 +111,7 @@ class Dispatcher(Generic[_R]):
             if self._suspects:
                 self._try_alone()
             else:
+                self._start_again()
                 while self._is_room(window) and (job := jobs.next_job(time.monotonic())) is not None:
                     self._start(job)
             results, error = self._take()
@@ -132,13 +138,13 @@ class Dispatcher(Generic[_R]):
         self._under_way[job.project] = self._submit(job, None, self._function, job)
 
     def _is_room(self, window: int) -> bool:
-        return len(self._jobs) < window and sum(self._shared.values()) <= MAX_SHARED_FILES
+        return len(self._jobs) < window and not self._put_back and sum(self._shared.values()) <= MAX_SHARED_FILES
 
     def _try_alone(self) -> None:
         """Start a suspect when nothing else is under way; but never in the main process, which it might crash."""
         project, job = next(iter(self._suspects.items()))
         waiting = self._under_way[project]
-        is_busy = len(self._suspects) < len(self._jobs)  # with jobs that are no suspects
+        is_busy = len(self._suspects) + len(self._put_back) < len(self._jobs)  # with jobs that are no suspects
         if self._alone is not None or is_busy or waiting.cancelled():
             return
         self._alone = project
@@ -204,10 +210,34 @@ class Dispatcher(Generic[_R]):
         return self._end(job, shared, value if error is None else self._failed(job.project, error))
 
     def _share_out(self, job: Job, planned: Planned) -> None:
-        """Submit the files of a project in shares, which any worker may take."""
+        """Submit the files of a project in shares, which any worker may take; but not those of too many projects."""
+        files = len(planned.prepared.plan.tasks)
+        if job.project not in self._shared and not self._may_share(files):
+            self._put_back[job.project] = job, files
+            self._reservations[job.project] = planned.reservations
+            self._wait(job)
+            return
         shared = _SharedProject(planned)
-        self._shared[job.project] = len(planned.prepared.plan.tasks)
+        self._shared[job.project] = files
         self._submit_shares(job, shared)
+
+    def _may_share(self, files: int) -> bool:
+        return not self._shared or sum(self._shared.values()) + files <= MAX_SHARED_FILES
+
+    def _start_again(self) -> None:
+        """Start projects whose plans were dropped, as far as there is room for their plans now."""
+        for project, (job, files) in list(self._put_back.items()):
+            if not self._may_share(files):
+                return
+            del self._put_back[project]
+            if not self._under_way[project].cancelled():  # otherwise its end has come already
+                self._shared[project] = files
+                self._start(job)
+
+    def _wait(self, job: Job) -> None:
+        """Let nobody work on a project yet: if `withdraw` cancels it, it ends like any other cancelled one."""
+        waiting = self._under_way[job.project] = Future()
+        waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))
 
     def _submit_shares(self, job: Job, shared: "_SharedProject") -> None:
         while shared.waiting and shared.under_way < SHARES_AT_A_TIME:
@@ -219,18 +249,20 @@ class Dispatcher(Generic[_R]):
         if shared is not None:
             self._abandoned.setdefault(job.project, []).append(shared)
         self._suspects[job.project] = job
-        # A future that nobody works on yet: if `withdraw` cancels it, the project ends like any other cancelled one.
-        waiting = self._under_way[job.project] = Future()
-        waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))
+        self._wait(job)
 
     def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
         """Return the result of a project, with the reservations and partial files of all attempts added."""
         del self._jobs[job.project], self._under_way[job.project]
         self._shared.pop(job.project, None)
+        self._put_back.pop(job.project, None)
         if self._suspects.pop(job.project, None) is not None and self._alone == job.project:
             self._alone = None
         for each in (*self._abandoned.pop(job.project, ()), *([shared] if shared is not None else ())):
             found = each.complete(found)
+        if dropped := self._reservations.pop(job.project, ()):
+            result: Any = found  # a `Result`: whatever is shared comes to one
+            found = replace(result, reservations=(*dropped, *result.reservations))
         return found
 
     def _check_stopped(self) -> None:

@@ -395,6 +395,57 @@ def test_no_project_is_begun_while_many_files_of_others_are_held(inventory: Inve
     assert (begun[-1] == "foo-3") == waits
 
 
+def test_plans_of_many_large_projects_are_not_all_held(inventory: Inventory) -> None:
+    executor, names, files = Held(), [f"foo-{number}" for number in range(12)], MAX_SHARED_FILES // 3
+    held: Counter[str] = Counter()
+    most, plans = 0, Counter[str]()
+
+    def settle() -> None:
+        nonlocal most
+        given, executor.given = executor.given, []
+        for what, future in given:
+            if isinstance(what, Job):
+                plans[what.project] += 1
+                future.set_result(replace(planned(what.project, files), reservations=(f"{what.project}-plan",)))
+            elif isinstance(what, FileShare):
+                held[what.project] = files
+                future.set_result(SharedFiles({}, {}, ()))
+            else:
+                most = max(most, held.total())
+                del held[what.display_name]
+                future.set_result(settled(what.display_name))
+
+    work = dispatcher_of(executor, inventory, in_turn(settle)).work(schedule_of(*names), 12)
+    results = [result for results in work for result in results]
+    assert sorted(result.outcome.project for result in results) == sorted(names)
+    assert most <= MAX_SHARED_FILES
+    assert max(plans.values()) == 2
+    assert {len(result.reservations) for result in results} == {1, 2}
+
+
+def test_projects_that_wait_to_be_planned_again_can_be_withdrawn(inventory: Inventory) -> None:
+    executor, withdrawn = Held(), list[int]()
+
+    def settle() -> None:
+        given, executor.given = executor.given, []
+        if not withdrawn and any(isinstance(what, FileShare) for what, _ in given):
+            withdrawn.append(dispatcher.withdraw(set()))
+        for what, future in given:
+            if isinstance(what, Job):
+                future.set_result(planned(what.project, MAX_SHARED_FILES))
+            else:
+                shared = isinstance(what, FileShare)
+                future.set_result(SharedFiles({}, {}, ()) if shared else settled(what.display_name))
+
+    dispatcher = dispatcher_of(executor, inventory, in_turn(settle))
+    results = [result for results in dispatcher.work(schedule_of("foo-1", "foo-2"), 2) for result in results]
+    assert withdrawn == [1]
+    assert {str(result.outcome.project): type(result.outcome) for result in results} == {
+        "foo-1": Settled,
+        "foo-2": Failure,
+    }
+
+
 def test_shares_go_before_projects_that_wait(pypi: FakePyPI, context: JobContext) -> None:
     (file,) = add_files(pypi, 1)
     pages, task = [f"foo-{number}" for number in range(2 * MAX_JOBS)], planned("many", 1).prepared.plan.tasks[0]
