@@ -94,6 +94,7 @@ class Report(Struct):
         """Add the report of another part of the same run."""
         self.updated += other.updated
         self.removed += other.removed
+        self.excluded += other.excluded
         self.files += other.files
         self.size_bytes += other.size_bytes
         self.outage = self.outage or other.outage

@@ -47,3 +47,9 @@ def test_late_projects_of_another_part_of_the_run_are_in_the_summary() -> None:
     other.failures.append(Failure(SAMPLE, NotFoundError("https://index.example")))
     report.add(other)
     assert "1 failed, 1 late, " in report.counts()
+
+
+def test_parts_of_a_run_add_up() -> None:
+    report = Report(updated=1, removed=1, excluded=1, files=1, size_bytes=1, untried=1)
+    report.add(Report(updated=1, removed=2, excluded=3, files=4, size_bytes=5, untried=6))
+    assert report == Report(updated=2, removed=3, excluded=4, files=5, size_bytes=6, untried=7)
