@@ -173,14 +173,15 @@ class RetryRules:
     def _after_broken_body(self, pending: Pending[Any], attempt: Attempt, error: BrokenBodyError) -> Retry | None:
         can_resume, is_late = pending.request.receiver.can_resume, isinstance(error, TimeLimitError)
         # A large file on a slow line gets as many attempts as it needs, if each of them makes progress.
-        has_progressed = can_resume and is_late and attempt.body_bytes >= PROGRESS_BYTES
-        pending.broken += not has_progressed
+        has_progressed = can_resume and attempt.body_bytes >= PROGRESS_BYTES
+        if has_progressed:
+            self._breaker.succeeded(pending.host)
+        pending.broken += not (has_progressed and is_late)
         most = MAX_BROKEN_BODIES if can_resume else self._policy.attempts
-        self.fail(pending, error)  # each counts for the circuit breaker, so a host that always breaks off goes down
-        if pending.broken >= most or (is_late and not can_resume):
-            return None
-        pending.error = None
-        return Retry()
+        is_over = pending.broken >= most or (is_late and not can_resume)
+        if is_over or not (has_progressed or self._budget.take()):
+            return self.fail(pending, error)
+        return Retry(0.0 if has_progressed else self._policy.pause_seconds(pending.broken))
 
     # After an answer that is not a document
 

@@ -21,7 +21,6 @@ from bandersnatch.errors import (
 from bandersnatch.http.request import Head, Request
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.transfer import Transfer
-from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.support.fetching import DATA, ok
 from tests.support.scripted import Asked, Line, answer, scripted
@@ -151,6 +150,13 @@ def test_a_body_that_always_breaks_off_is_asked_for_a_few_times(
     assert len(pypi.requests) == len(taker.heads) == len(taker.errors) == requests
 
 
+def test_bodies_that_break_off_use_up_the_retries_of_the_run(pypi: FakePyPI) -> None:
+    pypi.fault("/simple/", ShortBody(3), times=None)
+    with closing(transfer_with(retries_per_run=1)) as transfer, pytest.raises(BrokenBodyError):
+        transfer.fetch(Request(f"{pypi.url}/simple/", Pieces()))
+    assert len(pypi.requests) == 2
+
+
 def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> None:
     sent = bytes(1024 * 1024)
 
@@ -162,7 +168,11 @@ def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> No
         line.pause(10)
 
     receiver = Resuming()
-    with scripted(serve) as url, closing(make_transfer(global_timeout_seconds=0.3)) as transfer:
+    config, policy = (
+        HttpConfig("", allow_non_https=True, global_timeout_seconds=0.3),
+        RetryPolicy(failures_until_down=3),
+    )
+    with scripted(serve) as url, closing(Transfer(config, policy)) as transfer:
         assert transfer.fetch(Request(f"{url}/x", receiver)) == DATA
     assert [type(error) for error in receiver.errors] == [TimeLimitError] * 5
 
