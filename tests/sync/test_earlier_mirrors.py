@@ -18,6 +18,10 @@ def pypi() -> Iterator[EarlierIndex]:
         yield fake
 
 
+NEW_FILES = {"web/local.json", "web/local.db.serial"}
+"""With legacy JSON, a mirror has these since."""
+
+
 def files(rig: Rig) -> dict[str, tuple[int, ...]]:
     """Return sizes, inodes and times of all that is no record of ours; folders get a new time by what is put into them."""
     found = {path.removeprefix(f"{rig.directory}/"): stamp for path, stamp in rig.stamps().items()}
@@ -29,8 +33,9 @@ def files(rig: Rig) -> dict[str, tuple[int, ...]]:
 
 
 def differing(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> set[str]:
-    """Return the paths of what was written, made or deleted."""
-    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    """Return the paths of what was written, made or deleted, but for what the code of that time did not make at all."""
+    found = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    return found - (NEW_FILES - before.keys())
 
 
 def asked(pypi: EarlierIndex) -> list[str]:
