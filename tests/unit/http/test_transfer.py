@@ -24,8 +24,9 @@ from tests.support.transferring import Pieces, ask, get, read
 
 
 def test_files_are_asked_for_as_they_are(pypi: FakePyPI, transfer: Transfer, url: str) -> None:
-    pypi.fault("/x", ok(gzip.compress(DATA), Content_Encoding="gzip"))
-    assert read(transfer, url) == gzip.compress(DATA)
+    compressed = gzip.compress(DATA)
+    pypi.fault("/x", ok(compressed, Content_Encoding="gzip"))
+    assert read(transfer, url) == compressed
     assert pypi.requests[0].headers["Accept-Encoding"] == "identity"
 
 
