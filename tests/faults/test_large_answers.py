@@ -64,7 +64,7 @@ def test_members_of_gzip_count_together(pypi: FakePyPI) -> None:
             conversation.get(f"{pypi.url}/x", {}, 99)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
+@pytest.mark.parametrize("encoding", ["lzma", "gzip, gzip", "compress"])
 def test_what_was_not_asked_for_is_not_decompressed(pypi: FakePyPI, encoding: str) -> None:
     pypi.fault("/x", ok(b"x", Content_Encoding=encoding))
     with (

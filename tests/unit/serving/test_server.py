@@ -212,6 +212,8 @@ def test_address_that_is_none_is_an_error(host: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_2000_idle_clients_do_not_hurt(port: int) -> None:
+    with closing(Client(port)) as client:
+        assert client.ask("/simple/foo-bar/").status == 200  # so that all threads of the server have begun
     threads = threading.active_count()
     with ExitStack() as stack:
         for _ in range(2000):
