@@ -9,7 +9,7 @@ def console() -> None:
     end_at_signals()
     collector.pause()
     from bandersnatch.cli.invocation import end_process  # noqa: PLC0415 - the imports take tenths of a second, see above
-    from bandersnatch.main import main  # noqa: PLC0415
+    from bandersnatch.main import main  # noqa: PLC0415 - as above
 
     end_process(main())
 
