@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.model import QUARANTINED, ProjectPage, parse_project_page, parse_serial, parse_time
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, stored_path
+from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, path_on_own_page
 from bandersnatch.wire import plain_hashes, read_size
 
 _QUARANTINED_MARK = re.compile(rb'<meta name="pypi:project-status" content="quarantined"')
@@ -199,7 +199,7 @@ def _held(
         size = read_size(told_size)
     metadata_sha256 = plain_hashes(core_metadata).get("sha256") if isinstance(core_metadata, dict) else None
     try:
-        path = stored_path(url)
+        path = path_on_own_page(url)
         return HeldFile(path, size, plain_hashes(hashes), bool(core_metadata), metadata_sha256, upload_time)
     except MalformedResponseError:
         return None

@@ -181,7 +181,7 @@ class Preparation:
         return doubt_about_unchanged(unchanged, etag, self._entry, held_serial)
 
     def _without_unplaceable_files(self, page: ProjectPage) -> ProjectPage:
-        """Return the page without the files whose URL gives no path below ``web/packages``; these are logged.
+        """Return the page without the files whose URL gives no safe path below ``web/packages``; these are logged.
 
         Raises:
             MalformedResponseError: that is all files of the page.

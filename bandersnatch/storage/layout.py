@@ -65,6 +65,10 @@ _USUAL_URL = re.compile(
     re.ASCII,
 )
 """The form of nearly all URLs, which needs no further checks; it is a fast path, used several times per file."""
+_ANY_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]*))?/(?P<path>.+)", re.IGNORECASE
+)
+_USUAL_PORTS = {"http": "80", "https": "443"}
 
 
 class Layout(Struct, frozen=True):
@@ -107,13 +111,13 @@ def json_paths(project: str) -> tuple[StoredPath, StoredPath]:
 
 
 def file_path(file: DistributionFile) -> StoredPath:
-    """Return the path of a file: the same below ``packages/`` as on upstream.
+    """Return the path of a file: the same below ``packages/`` as on upstream, or that of its host and its path there.
 
     It comes from the URL and is not computed, because files uploaded before 2016 may have other paths than
     ``packages/<aa>/<bb>/<60 hex digits>/<filename>``.
 
     Raises:
-        MalformedResponseError: the path leaves ``packages/``, or does not end in the file's name.
+        MalformedResponseError: the URL gives no safe path, or does not end in the file's name.
     """
     path = stored_path(file.url)
     if not path.endswith(f"/{file.filename}"):
@@ -122,24 +126,59 @@ def file_path(file: DistributionFile) -> StoredPath:
 
 
 def stored_path(url: str) -> StoredPath:
-    """Return the path of a file URL, absolute or relative; query and fragment are ignored.
+    """Return the path for a file URL of upstream; query and fragment are ignored.
+
+    What is below ``packages/`` there is at the same place here, on whichever host: PyPI's files, and those of any mirror.
+    Other files are at ``<host>/<path>``, so that none of another folder or host can have the same place.
 
     Raises:
-        MalformedResponseError: the path leaves ``packages/``.
+        MalformedResponseError: the URL gives no safe path.
     """
+    return _below_packages(url) or _below_host(url)
+
+
+def path_on_own_page(url: str) -> StoredPath:
+    """Return the path of a link on a page of ours, which always leads below ``packages/``, be it absolute or relative.
+
+    Raises:
+        MalformedResponseError: it leads elsewhere.
+    """
+    if path := _below_packages(url):
+        return path
+    raise MalformedResponseError(url, "the URL does not lead below packages/")
+
+
+def _below_packages(url: str) -> StoredPath | None:
     if usual := _USUAL_URL.fullmatch(url):
         return StoredPath(f"{PACKAGES}/{usual[1]}")
     # Not urlsplit, which takes four times as long.
     whole = url.partition("#")[0].partition("?")[0]
     after_host = whole.find("/", whole.find("://") + 3) if "://" in whole else 0
     _, found, rest = whole[after_host:].partition(_PACKAGES_SEGMENT) if after_host >= 0 else ("", "", "")
+    path = _decoded(rest, url)
+    return StoredPath(f"{PACKAGES}/{path}") if found and len(rest) <= _MAX_PATH_BYTES and _is_plain(path) else None
+
+
+def _below_host(url: str) -> StoredPath:
+    """Return the path of a file that is not below ``packages/``: the host, and its path there, decoded once."""
+    found = _ANY_URL.fullmatch(url.partition("#")[0].partition("?")[0])
+    segments = [_decoded(segment, url) for segment in found["path"].split("/")] if found else []
+    if not found or any("/" in segment for segment in segments):
+        raise MalformedResponseError(url, "the URL gives no safe path for a file")
+    host, port, usual = found["host"].lower(), found["port"], _USUAL_PORTS[found["scheme"].lower()]
+    # A name without a dot could be a folder of PyPI's, such as "source"; with its port it can't.
+    is_distinct = port in (None, "", usual) and "." in host
+    path = "/".join([host if is_distinct else f"{host}+{port or usual}", *segments])
+    if len(path) > _MAX_PATH_BYTES or not _is_plain(path):
+        raise MalformedResponseError(url, "the URL gives no safe path for a file")
+    return StoredPath(f"{PACKAGES}/{path}")
+
+
+def _decoded(text: str, url: str) -> str:
     try:
-        path = unquote(rest, errors="strict")
+        return unquote(text, errors="strict")
     except ValueError as error:
         raise MalformedResponseError(url, f"no URL: {error}") from error
-    if not found or len(rest) > _MAX_PATH_BYTES or not _is_plain(path):
-        raise MalformedResponseError(url, "the URL does not lead below packages/")
-    return StoredPath(f"{PACKAGES}/{path}")
 
 
 def is_noted_path(path: object) -> bool:

@@ -113,14 +113,13 @@ HOSTILE_URLS = [
     "/packages/aa/bb\\..\\..\\X",
     "/packages/aa/%00/X",
     "/packages//X",
-    "/packages/./X",
     "/packages/.hidden/X",
-    "/packages/X",
     "ftp://127.0.0.1/packages/aa/bb/X",
     "file:///packages/aa/bb/X",
     "http://user:secret@127.0.0.1/packages/aa/bb/X",
     "http://[::1/packages/aa/bb/X",
-    "//packages/aa/bb/X",
+    "/whl/..%2fX",
+    "/whl/%2e%2e/X",
 ]
 
 
@@ -174,7 +173,7 @@ def test_new_file_whose_url_leads_elsewhere_is_left_out_alone(
 
 
 @pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
-@pytest.mark.parametrize("wrong", [{"filename": ".{}"}, {"url": "/elsewhere/{}"}, {"url": "ftp://x/{}"}], ids=str)
+@pytest.mark.parametrize("wrong", [{"filename": ".{}"}, {"url": "/elsewhere//{}"}, {"url": "ftp://x/{}"}], ids=str)
 def test_of_very_many_files_of_no_use_some_are_told(
     rig: Rig, changed: FakePyPI, wrong: dict[str, str], tuning: Tuning, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,9 +192,9 @@ def test_of_very_many_files_of_no_use_some_are_told(
 
 def test_page_of_which_no_file_has_a_place_is_refused(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
-    pypi.fault("/simple/foo/", edit_file(url="/files/foo-1.0-py3-none-any.whl"), times=None)
+    pypi.fault("/simple/foo/", edit_file(url="/files//foo-1.0-py3-none-any.whl"), times=None)
     (failure,) = rig.run().failures
-    assert "the URL does not lead below packages/" in str(failure.error)
+    assert "the URL gives no safe path for a file" in str(failure.error)
     assert not (rig.web / "simple/foo").exists()
 
 

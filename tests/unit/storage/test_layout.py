@@ -14,11 +14,13 @@ from bandersnatch.storage.layout import (
     StoredPath,
     all_need,
     file_path,
+    is_noted_path,
     json_paths,
     link_below,
     link_from_page,
     metadata_path,
     page_path,
+    path_on_own_page,
     stored_path,
 )
 from tests.support.builders import FOLDER, WHEEL, distribution_files, make_file, named, unhurried
@@ -77,10 +79,7 @@ def test_a_url_leads_to_the_path_below_packages(url: str, path: str) -> None:
     [
         "",
         "https://files.example/",
-        "https://files.example/x.whl",
-        "https://files.example/packages",
         "https://files.example/packages/",
-        "https://files.example/packages/x.whl",
         "https://files.example/packages/aa/",
         "https://files.example/packages/aa//x.whl",
         "https://files.example/packages//aa/x.whl",
@@ -106,18 +105,85 @@ def test_a_url_leads_to_the_path_below_packages(url: str, path: str) -> None:
         f"https://files.example/packages/aa/{'x' * 256}",
         f"https://files.example/packages/aa/{'%C3%BC' * 128}",
         f"https://files.example/packages/{'aa/' * 1000}x.whl",
-        "https://files.example/%70ackages/aa/x.whl",
-        "https://files.example/notpackages/aa/x.whl",
-        "https://files.example/packages2/aa/x.whl",
         "https://files.example/?/packages/aa/x.whl",
         "https://files.example?x=/packages/aa/x.whl",
         "https://evil.example?@files.example/packages/aa/x.whl",
         "https://files.example/#/packages/aa/x.whl",
+        "https://files.example/whl/%2e%2e/%2e%2e/x.whl",
+        "https://files.example/whl/../x.whl",
+        "https://files.example/whl/a%2Fx.whl",
+        "https://files.example/whl/a%5Cx.whl",
+        "https://files.example/whl//x.whl",
+        "https://files.example/whl/x%0A.whl",
+        "https://files.example/whl/.hidden",
+        f"https://files.example/{'a/' * 600}x.whl",
+        f"https://files.example/{'x' * 256}",
+        "https://user@files.example/whl/x.whl",
+        "https://../whl/x.whl",
+        "https://.hidden/whl/x.whl",
+        "https://[a]b/whl/x.whl",
+        "ftp://files.example/whl/x.whl",
+        "../../whl/x.whl",
     ],
 )
 def test_a_url_that_leads_elsewhere_is_refused(url: str) -> None:
     with pytest.raises(MalformedResponseError):
         stored_path(url)
+
+
+TORCH = "torch-2.7.0%2Bcu126-cp311-cp311-linux_x86_64.whl"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (f"https://download.pytorch.org/whl/cu126/{TORCH}", "download.pytorch.org/whl/cu126/torch-2.7.0+cu126-"),
+        ("https://Files.Example:443/whl/x.whl?token=1#sha256=0", "files.example/whl/x.whl"),
+        ("https://files.example:8443/whl/x.whl", "files.example+8443/whl/x.whl"),
+        ("http://files.example:443/whl/x.whl", "files.example+443/whl/x.whl"),
+        ("http://127.0.0.1:3141/root/pypi/+f/a1b/x-1!2.whl", "127.0.0.1+3141/root/pypi/+f/a1b/x-1!2.whl"),
+        ("http://[::1]/a/x.whl", "[::1]+80/a/x.whl"),
+        ("https://source/f/foo/foo-1.tar.gz", "source+443/f/foo/foo-1.tar.gz"),
+        ("https://files.example/packages/x.whl", "files.example/packages/x.whl"),
+        ("https://files.example/x.whl", "files.example/x.whl"),
+        ("https://files.example/a/x%252By.whl", "files.example/a/x%2By.whl"),
+    ],
+)
+def test_a_file_that_is_not_below_packages_lies_below_its_host(url: str, path: str) -> None:
+    assert stored_path(url).startswith(f"web/packages/{path}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "h.example/whl/x+y.whl",
+        "h.example+81/x!1.whl",
+        "[::1]+80/a/x.whl",
+        "h.example/packages/x.whl",
+        "h.example/%2B.whl",
+    ],
+)
+def test_who_follows_us_has_such_a_file_at_the_same_path(path: str) -> None:
+    stored = StoredPath(f"web/packages/{path}")
+    assert stored_path(link_below("https://ours.example/prefix", stored)) == stored
+    assert path_on_own_page(link_from_page(stored)) == stored
+    assert is_noted_path(stored)
+
+
+def test_files_of_one_name_at_other_hosts_or_folders_never_share_a_path() -> None:
+    urls = [
+        f"{host}/{folder}x-1.0{version}.whl"
+        for host in ("https://a.example", "https://b.example", "http://a.example:81", "https://a", "https://a:81")
+        for folder in ("", "whl/", "whl/cpu/", "WHL/", "%2Bf/", "packages/")
+        for version in ("", "%2Bcpu", "%252Bcpu")
+    ]
+    assert len({stored_path(url) for url in urls}) == len(urls)
+
+
+@pytest.mark.parametrize("url", ["https://pypi.example/x.whl", "https://www.example/", "../x.whl", ""])
+def test_a_link_of_a_page_here_that_leads_elsewhere_is_no_file_of_ours(url: str) -> None:
+    with pytest.raises(MalformedResponseError):
+        path_on_own_page(url)
 
 
 @pytest.mark.parametrize("segment", ["%ff", "%c3%28", "a%80b", "%ed%a0%80"])

@@ -1,0 +1,211 @@
+"""A small index of static answers, in any of the forms that indexes have; its files are at a host of their own."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urljoin
+
+JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an index has, and how it says it."""
+
+    root: str | None = JSON
+    """The type of the root index; None is 404."""
+    pages: str = JSON
+    has_serials: bool = False
+    """Whether the root index and the pages tell serials."""
+    has_etags: bool = True
+    has_local_json: bool = False
+    """Whether it has shadowmire's two files."""
+
+
+@dataclass(slots=True)
+class File:
+    """A file of a project."""
+
+    content: bytes
+    is_yanked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one path gives."""
+
+    status: int
+    body: bytes = b""
+    type: str = HTML
+
+
+class StaticIndex:
+    """The index, its story, and what it was asked for."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.projects: dict[str, dict[str, File]] = {}
+        self.serials: dict[str, int] = {}
+        self.serial = 0
+        self.requests: list[str] = []
+        """Method, path and status of each request."""
+        self.in_place_of: dict[str, Answer] = {}
+        """What is sent in place of the honest answer, by path."""
+        self.is_down = False
+        self.url = self.files_url = ""
+
+    def add(self, name: str, *filenames: str, content: bytes | None = None) -> None:
+        """Add files to a project, which may be new."""
+        files = self.projects.setdefault(name, {})
+        files |= {each: File(content if content is not None else f"content of {each}".encode()) for each in filenames}
+        self._touch(name)
+
+    def yank(self, name: str, filename: str) -> None:
+        """Mark a file as yanked."""
+        self.projects[name][filename].is_yanked = True
+        self._touch(name)
+
+    def remove(self, name: str, filename: str | None = None) -> None:
+        """Remove a file, or a whole project."""
+        if filename is None:
+            del self.projects[name], self.serials[name]
+            self.serial += 1
+        else:
+            del self.projects[name][filename]
+            self._touch(name)
+
+    def asked(self) -> list[str]:
+        """Return what was asked since the last call."""
+        asked, self.requests = self.requests, []
+        return asked
+
+    def answer(self, path: str) -> Answer:
+        """Return the answer to a request."""
+        if self.is_down:
+            return Answer(503)
+        if path in self.in_place_of:
+            return self.in_place_of[path]
+        match unquote(path).split("/")[1:]:
+            case ["simple", ""] if self.form.root is not None:
+                return self._root()
+            case ["simple", name, ""] if name in self.projects:
+                return self._page(name)
+            case ["whl", name, filename] if filename in self.projects.get(name, {}):
+                return Answer(200, self.projects[name][filename].content, "application/octet-stream")
+            case ["local.json"] if self.form.has_local_json:
+                return Answer(200, json.dumps(self.serials).encode(), "application/json")
+            case ["local.db.serial"] if self.form.has_local_json:
+                return Answer(200, f"{self.serial}".encode(), "application/octet-stream")
+            case _:
+                return Answer(404)
+
+    def assert_held(self, directory: Path, *names: str) -> None:
+        """Assert that the mirror has what the index has, and nothing else: of all projects, or of these."""
+        wanted = set(names or self.projects)
+        simple = directory / "web" / "simple"
+        assert {path.name for path in simple.iterdir() if path.is_dir()} == wanted
+        root = json.loads((simple / "index.v1_json").read_bytes())
+        assert {project["name"] for project in root["projects"]} == wanted
+        listed = set()
+        for name in wanted:
+            page = json.loads((simple / name / "index.v1_json").read_bytes())
+            told = {file["filename"]: file for file in page["files"]}
+            assert told.keys() == self.projects[name].keys()
+            for filename, file in self.projects[name].items():
+                assert told[filename]["yanked"] is file.is_yanked
+                path = directory / "web" / unquote(urljoin(f"simple/{name}/", told[filename]["url"]))
+                assert path.read_bytes() == file.content
+                listed.add(path)
+        packages = directory / "web" / "packages"
+        assert {path for path in packages.rglob("*") if path.is_file()} == listed
+
+    def _touch(self, name: str) -> None:
+        self.serial += 1
+        self.serials[name] = self.serial
+
+    def _meta(self, serial: int) -> dict[str, Any]:
+        return {"api-version": "1.0"} | ({"_last-serial": serial} if self.form.has_serials else {})
+
+    def _root(self) -> Answer:
+        if self.form.root == HTML:
+            links = "".join(f'<a href="{name}/">{name}</a>\n' for name in self.projects)
+            return Answer(200, f"<!DOCTYPE html><html><body>\n{links}</body></html>".encode(), HTML)
+        projects = [
+            {"name": name} | ({"_last-serial": self.serials[name]} if self.form.has_serials else {})
+            for name in self.projects
+        ]
+        return Answer(200, json.dumps({"meta": self._meta(self.serial), "projects": projects}).encode(), JSON)
+
+    def _page(self, name: str) -> Answer:
+        files: list[dict[str, Any]] = [
+            {
+                "filename": filename,
+                "url": f"{self.files_url}/whl/{name}/{quote(filename)}",
+                "hashes": {"sha256": sha256(file.content).hexdigest()},
+                "yanked": file.is_yanked,
+            }
+            for filename, file in self.projects[name].items()
+        ]
+        if self.form.pages == JSON:
+            value = {"meta": self._meta(self.serials[name]), "name": name, "files": files}
+            return Answer(200, json.dumps(value).encode(), JSON)
+        links = "".join(
+            f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}"{" data-yanked" if file["yanked"] else ""}>'
+            f"{file['filename']}</a>\n"
+            for file in files
+        )
+        title = f"<title>Links for {name}</title>"
+        return Answer(200, f"<!DOCTYPE html><html><head>{title}</head><body>\n{links}</body></html>".encode(), HTML)
+
+
+@contextmanager
+def static_index(form: Form) -> Iterator[StaticIndex]:
+    """Serve an index of this form on loopback."""
+    index = StaticIndex(form)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            answer = index.answer(self.path)
+            etag = f'"{sha256(answer.body).hexdigest()[:16]}"'
+            is_same = answer.status == 200 and self.headers["If-None-Match"] == etag and index.form.has_etags
+            status = 304 if is_same else answer.status
+            index.requests.append(f"{self.command} {self.path} {status}")
+            self.send_response(status)
+            if index.form.has_etags and answer.status == 200:
+                self.send_header("ETag", etag)
+            self.send_header("Content-Type", answer.type)
+            self.send_header("Content-Length", "0" if is_same else str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(b"" if is_same else answer.body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            index.requests.append(f"POST {self.path} 405")
+            self.send_response(405)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object, **__: object) -> None:
+            """Say nothing."""
+
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+    index.url, index.files_url = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield index
+    finally:
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()
