@@ -4,7 +4,7 @@ Pure: the caller has looked at the disk.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -63,14 +63,14 @@ def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, Distri
 
 def plan_files(
     wanted: Mapping[StoredPath, DistributionFile],
-    stored: Mapping[StoredPath, StoredFile | None],
+    stored: Callable[[StoredPath], StoredFile | None],
     held: frozenset[StoredPath],
     suspects: frozenset[StoredPath],
     rules: FileRules,
 ) -> FilePlan:
     """Return the work that turns the stored files into what a page wants.
 
-    ``wanted`` is from ``wanted_paths``; ``stored`` has what is at each of those paths; ``held`` is what the old page
+    ``wanted`` is from ``wanted_paths``; ``stored`` says what is at such a path; ``held`` is what the old page
     listed; ``suspects`` are files that a killed run may have left unfinished: their digests are always checked, and
     unwanted ones are deleted.
     """
@@ -78,7 +78,7 @@ def plan_files(
     for path, file in wanted.items():
         if is_metadata(path):
             continue  # done with the file itself
-        found = stored[path]
+        found = stored(path)
         wants_metadata = False
         work = FileWork.KEEP
         # Without a size from upstream, any size on disk is accepted.
@@ -88,7 +88,7 @@ def plan_files(
             work = FileWork.CHECK
         if (kept_at := metadata_path(path)) in wanted:
             is_doubtful = rules.check_digests or kept_at in suspects
-            wants_metadata = work is FileWork.FETCH or stored[kept_at] is None or is_doubtful
+            wants_metadata = work is FileWork.FETCH or is_doubtful or stored(kept_at) is None
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             tasks.append(FileTask(file, path, work, wants_metadata))

@@ -15,7 +15,7 @@ from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNo
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage
+from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage, StoredFile
 from bandersnatch.pages.stored_page import HeldFile, StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
@@ -229,14 +229,16 @@ class Preparation:
     def _plan(self, page: ProjectPage) -> FilePlan:
         context = self._context
         wanted = wanted_paths(page if context.pages.release_files else replace(page, files=()), context.rules)
-        stored = {path: None if path in self._job.wrong else context.storage.stat(path) for path in wanted}
         # An earlier job did not finish these, so their content must be checked even if their size is right.
         suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
         held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
         if not context.pages.release_files:
             # Such pages link to files that were never here. Only those on disk, from an earlier configuration, can go.
             held = frozenset(path for path in held if context.storage.stat(path) is not None)
-        return plan_files(wanted, stored, held, suspects, context.rules)
+        return plan_files(wanted, self._stored, held, suspects, context.rules)
+
+    def _stored(self, path: StoredPath) -> StoredFile | None:
+        return None if path in self._job.wrong else self._context.storage.stat(path)
 
     def _held_digests(self, page: ProjectPage) -> Steps[dict[str, str]]:
         """Return the held page's digests, corrected where the stored file has the new page's digest."""

@@ -34,7 +34,7 @@ def plan(
     rules: FileRules = RULES,
 ) -> FilePlan:
     wanted = wanted_paths(page, rules)
-    return plan_files(wanted, {path: disk.get(path) for path in wanted}, held, suspects, rules)
+    return plan_files(wanted, disk.get, held, suspects, rules)
 
 
 def task_for(
