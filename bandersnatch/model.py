@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -37,6 +38,8 @@ _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that end a line, move the cursor or change the direction of text, and surrogates (not UTF-8)."""
 _STATUS = re.compile(r"[a-z][a-z-]{0,39}")
+_KNOWN_TIMES = 1024
+"""A file's time is parsed when its page is read, and again when the file is written, soon after that."""
 
 
 class ChangelogEntry(Struct, frozen=True):
@@ -255,6 +258,7 @@ def parse_serial(value: int | str | None) -> int | None:
     return value if value is not None and 0 <= value <= MAX_SERIAL else None
 
 
+@lru_cache(_KNOWN_TIMES)
 def parse_time(text: str) -> float:
     """Return seconds since 1970; PEP 700 promises UTC, so a time without a zone is read as UTC too."""
     moment = datetime.fromisoformat(text)

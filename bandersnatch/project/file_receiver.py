@@ -98,9 +98,10 @@ class FileReceiver(Receiver[bytes | None]):
             if self._resume is None or not self._resume.is_answered_by(head.headers):
                 raise RangeRefusedError(head.url)
             offset = self._resume.offset
-        context, task, etag = self._context, self._task, entity_tag(head.headers.get("ETag"))
-        is_resumable = self._is_resumable and etag is not None
-        if is_resumable and offset == 0 and etag is not None:
+        context, task = self._context, self._task
+        etag = entity_tag(head.headers.get("ETag")) if self._is_resumable else None
+        is_resumable = etag is not None
+        if etag is not None and offset == 0:
             self._partials.note(task.path, etag)
         # After any other error, such as a wrong digest, what has arrived is worth nothing.
         kept_after = (BrokenBodyError, InterruptedRunError) if is_resumable else ()

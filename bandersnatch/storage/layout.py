@@ -5,6 +5,7 @@ change. Nothing from upstream is trusted: a URL that would lead outside ``web/pa
 """
 
 import re
+from functools import lru_cache
 from typing import NewType
 from urllib.parse import quote, unquote
 
@@ -59,6 +60,8 @@ ALL_PAGES = (*HTML_PAGES, JSON_PAGE)
 
 _MAX_PATH_BYTES = 1024
 _MAX_SEGMENT_BYTES = 255
+_KNOWN_URLS = 4096
+"""The path of each file of a page is wanted about five times, until the page is published."""
 _PACKAGES_SEGMENT = "/packages/"
 _USUAL_URL = re.compile(
     r"(?:https?://[\w.:-]+|\.\./\.\.)/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/\w[\w.+!-]{0,239})(?:#\w+=\w+)?",
@@ -125,6 +128,7 @@ def file_path(file: DistributionFile) -> StoredPath:
     return path
 
 
+@lru_cache(_KNOWN_URLS)
 def stored_path(url: str) -> StoredPath:
     """Return the path for a file URL of upstream; query and fragment are ignored.
 

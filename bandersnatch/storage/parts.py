@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.storage.folders import Folders
@@ -30,6 +31,8 @@ PART_SUFFIX = ".part"
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _PLAIN = ""
+_KNOWN_DIGESTS = 256
+"""A path's digest is wanted several times while its file is written, and never after that."""
 _Place = tuple[str, int | None]
 
 
@@ -289,6 +292,7 @@ def name_inside(path: StoredPath, token: str = _PLAIN) -> str:
     return _named(_digest(path), token)
 
 
+@lru_cache(_KNOWN_DIGESTS)
 def _digest(path: StoredPath, key: bytes = b"") -> str:
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
 
@@ -299,4 +303,5 @@ def _named(stem: str, token: str) -> str:
 
 def _area(path: StoredPath) -> str:
     """Return the folder whose inherited attributes stand for a path's: one of the few that an operator may have set up."""
-    return "/".join(path.split("/")[:-1][:2])
+    end = path.find("/", path.find("/") + 1)
+    return path[:end] if end > 0 else path.rpartition("/")[0]

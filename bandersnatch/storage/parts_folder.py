@@ -51,6 +51,8 @@ class PartsFolder:
 
     def open(self) -> int:
         """Return the descriptor of the folder, which is made where it is missing."""
+        if (opened := self._opened) is not None:  # without the lock, which would double the time of this
+            return opened
         with self._guard:
             if self._opened is None:
                 self._opened = open_private_folder(self._root, PARTS_FOLDER, is_checked=self._is_checked)
