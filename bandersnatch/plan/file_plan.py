@@ -22,12 +22,17 @@ class FileWork(enum.Enum):
 
 
 class FileTask(Struct, frozen=True):
-    """The work on one wanted file; ``wants_metadata`` if its core metadata is missing or must be replaced."""
+    """The work on one wanted file.
+
+    ``wants_metadata`` if its core metadata is missing or must be replaced; ``may_be_half_written`` if an earlier job may
+    have written it, wholly or in part, without putting it in place.
+    """
 
     file: DistributionFile
     path: StoredPath
     work: FileWork
     wants_metadata: bool
+    may_be_half_written: bool = False
 
 
 class FilePlan(Struct, frozen=True):
@@ -91,7 +96,7 @@ def plan_files(
             wants_metadata = work is FileWork.FETCH or is_doubtful or stored(kept_at) is None
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
-            tasks.append(FileTask(file, path, work, wants_metadata))
+            tasks.append(FileTask(file, path, work, wants_metadata, path in suspects))
     return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted.keys()))
 
 

@@ -136,8 +136,8 @@ class ProjectFiles:
 
     def _recover_finished(self, task: FileTask) -> Steps[bool]:
         """Put a file in place that an earlier run wrote completely before it was killed; return whether there was one."""
-        if task.path not in self._partials.etags:
-            return False  # only what is noted there is kept
+        if not task.may_be_half_written:
+            return False
         written, size = self._context.storage.partial_size(task.path), task.file.size
         if written == 0 or size not in (written, None):
             return False

@@ -141,6 +141,12 @@ def test_a_suspect_is_checked() -> None:
     assert task.work is FileWork.CHECK
 
 
+@pytest.mark.parametrize("suspects", [NOTHING, frozenset({PATH})])
+def test_only_a_suspect_may_be_half_written(suspects: frozenset[StoredPath]) -> None:
+    (task,) = plan(make_page(FILE), {}, suspects=suspects).tasks
+    assert task.may_be_half_written == bool(suspects)
+
+
 def test_suspect_metadata_is_made_anew() -> None:
     (task,) = plan(make_page(WITH_METADATA), {PATH: RIGHT, METADATA: SMALL}, suspects=frozenset({METADATA})).tasks
     assert (task.work, task.wants_metadata) == (FileWork.KEEP, True)
