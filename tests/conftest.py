@@ -24,6 +24,7 @@ def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     return home
 
 
+HERE = Path(__file__).parent
 SLOW_FOLDERS = {"faults", "sync", "operations", "verify"}
 """Whole runs, many of them: `tox -e slow` has them, and `tox -e py` those of them that are marked ``quick``."""
 SLOW_MODULES = {
@@ -46,16 +47,31 @@ LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify
 SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read a module without a quick test, where only these are run: a third of them have none."""
+    is_module = collection_path.suffix == ".py" and collection_path.stem.startswith("test_")
+    if not is_module or config.getoption("markexpr") != "not slow and not e2e":
+        return None
+    has_none = "e2e" in collection_path.parts or (
+        is_slow(collection_path) and "pytest.mark.quick" not in collection_path.read_text("utf-8")
+    )
+    return True if has_none else None
+
+
+def is_slow(module: Path) -> bool:
+    """Whether the tests of a module are slow, but for those that are marked ``quick``."""
+    return module.stem in SLOW_MODULES or not SLOW_FOLDERS.isdisjoint(module.relative_to(HERE).parts)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long; of a story that is told in several ways, the first one is quick.
 
     Those in tests/unit are marked as measured too, but not in the ways that are never quick.
     """
     for item in items:
-        is_slow = item.path.stem in SLOW_MODULES or not SLOW_FOLDERS.isdisjoint(item.path.parts)
         variants = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
         is_variant = any(variant in variants for variant in SLOW_VARIANTS)
-        if is_variant or (is_slow and item.get_closest_marker("quick") is None):
+        if is_variant or (is_slow(item.path) and item.get_closest_marker("quick") is None):
             item.add_marker(pytest.mark.slow)
             if "unit" in item.path.parts and not is_variant and item.path.stem not in LONG_FOR_FEW_LINES:
                 item.add_marker(pytest.mark.measured)

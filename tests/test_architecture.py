@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -56,10 +57,16 @@ def path_of(module: str) -> Path:
     return PACKAGE / f"{module.replace('.', '/')}.py"
 
 
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text("utf-8"))
+
+
+@cache
 def imports_of(module: str) -> set[str]:
     """Return the full names of the modules that a module imports anywhere in it, also for types only."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))):
+    for node in ast.walk(tree_of(module)):
         match node:
             case ast.Import():
                 names.update(alias.name for alias in node.names)
@@ -74,6 +81,7 @@ def imports_of(module: str) -> set[str]:
     return names
 
 
+@cache
 def our_imports_of(module: str) -> set[str]:
     ours = (name for name in imports_of(module) if name.partition(".")[0] == "bandersnatch")
     names = (name.partition(".")[2] for name in ours)
@@ -129,8 +137,7 @@ def test_every_runtime_dependency_is_used_and_declared() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_says_what_it_is_for(module: str) -> None:
-    tree = ast.parse(path_of(module).read_text("utf-8"))
-    docstring = ast.get_docstring(tree)
+    docstring = ast.get_docstring(tree_of(module))
     assert docstring is not None
     assert len(docstring.splitlines()[0]) > 20
 
@@ -147,7 +154,7 @@ def test_architecture_page_tells_of_every_room() -> None:
 
 def test_table_names_only_classes_that_are_there() -> None:
     words = " ".join([*TABLE["packages"].values(), *(step for way in TABLE["ways"] for step in way["steps"])])
-    nodes = (node for module in MODULES for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))))
+    nodes = (node for module in MODULES for node in ast.walk(tree_of(module)))
     classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
     named = set(re.findall(r"\b[A-Z]\w*[a-z]\w*", words))
     assert "ChangelogEntry" in named

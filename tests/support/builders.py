@@ -26,9 +26,14 @@ WHEEL = "sample-1.0-py3-none-any.whl"
 SHA256 = hashlib.sha256(b"content").hexdigest()
 
 # No test is about the time that an example takes: a busy machine needs seconds for what takes milliseconds elsewhere.
-settings.register_profile("on any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "on any machine",
+    max_examples=20 if os.environ.get("BANDERSNATCH_QUICK_TESTS") else 100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("on any machine")
-unhurried = settings(deadline=None, max_examples=20 if os.environ.get("BANDERSNATCH_QUICK_TESTS") else 100)
+unhurried = settings()
 """For property tests: what an example costs is no part of what is tested."""
 
 

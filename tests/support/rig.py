@@ -23,6 +23,7 @@ from bandersnatch.project.report import Report
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.upstream.index import Upstream
+from tests.support.command_line import call
 from tests.support.fakepypi import FakePyPI
 from tests.support.mirror_check import assert_mirror_matches
 
@@ -113,6 +114,15 @@ class Rig:
         with self.start_again(*arguments) as process:
             stdout, stderr = process.communicate(timeout=60)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def call(self, *arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
+        """Do what ``bandersnatch -c FILE ...`` does in this process, where nothing depends on its having one of its own."""
+        self.write_config(**options)
+        return self.call_again(*arguments)
+
+    def call_again(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Do that with the configuration that is there already."""
+        return call("-c", str(self.folder / "bandersnatch.conf"), *arguments)
 
     def command_on_terminal(self, *arguments: str, columns: int = 100) -> tuple[int, str]:
         """Run ``bandersnatch -c FILE ...`` to its end on a terminal; return its status, and all that was shown."""

@@ -17,6 +17,7 @@ import pytest
 
 from bandersnatch import __version__
 from bandersnatch.cli.about import LIBRARIES
+from tests.support.command_line import call
 from tests.support.fakepypi import Call, FakePyPI, Stall, Status
 from tests.support.rig import Rig, read_terminal
 
@@ -59,7 +60,7 @@ def test_configuration_file_may_be_named_anywhere_and_by_the_names_of_other_vers
 ) -> None:
     path = tmp_path / "some.conf"
     path.write_text("[mirror]\ndirectory = no/absolute/path\n")
-    result = bandersnatch(*(argument.replace("FILE", str(path)) for argument in arguments))
+    result = call(*(argument.replace("FILE", str(path)) for argument in arguments))
     assert result.returncode == 2
     assert f"{path}: line 2: [mirror] directory = no/absolute/path" in result.stderr
 
@@ -101,7 +102,7 @@ def test_without_arguments_there_is_the_help() -> None:
 
 @pytest.mark.parametrize("arguments", [("--debug",), ("miror",), ("--debug", "--quiet", "mirror")])
 def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
-    result = bandersnatch(*arguments)
+    result = call(*arguments)
     assert result.returncode == 2
     assert "usage: bandersnatch" in result.stderr
 
@@ -117,7 +118,7 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     ],
 )
 def test_a_misspelt_word_of_the_command_line_gets_a_suggestion(arguments: tuple[str, ...], meant: str) -> None:
-    result = bandersnatch(*arguments)
+    result = call(*arguments)
     assert result.returncode == 2
     assert result.stderr.endswith(f' (did you mean "{meant}"?)\n')
 
@@ -156,7 +157,7 @@ def test_missing_configuration_is_only_told_of_where_nothing_is_to_be_written(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     path = tmp_path / "bandersnatch.conf"
-    result = bandersnatch("-c", str(path), *arguments)
+    result = call("-c", str(path), *arguments)
     assert result.returncode == 2
     assert "there is no such file; bandersnatch mirror writes an example there" in result.stderr
     assert not path.exists()
@@ -175,14 +176,14 @@ def test_options_of_other_versions_are_accepted_with_a_line_why_they_are_not_nee
 ) -> None:
     pypi.add_file("foo", "1.0")
     rig.run()
-    result = rig.command(*arguments)
+    result = rig.call(*arguments)
     assert result.returncode == 0, result.stderr
     assert [each for each in result.stderr.splitlines() if line in each]
 
 
 def test_missing_configuration_that_cannot_be_written_shows_the_option(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "bandersnatch.conf"
-    result = bandersnatch("-c", str(path), "mirror")
+    result = call("-c", str(path), "mirror")
     assert result.returncode == 1
     assert f"{path}: there is no configuration file, and the example can't be written there" in result.stderr
     assert "bandersnatch -c FILE mirror" in result.stderr
@@ -191,7 +192,7 @@ def test_missing_configuration_that_cannot_be_written_shows_the_option(tmp_path:
 def test_all_problems_of_a_configuration_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bandersnatch.conf"
     path.write_text("[mirror]\nworkers = ten\nwokers = 3\nmaster = http://example.org\n")
-    result = bandersnatch("-c", str(path), "mirror")
+    result = call("-c", str(path), "mirror")
     assert result.returncode == 2
     assert [line.split("ERROR: ")[1] for line in result.stderr.splitlines()] == [
         f"{path}: line 1: [mirror] directory: must be given: where the mirror lies; web/ below it is for the web server",
@@ -218,8 +219,8 @@ def test_log_of_a_run_from_cron(rig: Rig, pypi: FakePyPI) -> None:
 
 def test_last_line_is_the_same_with_nothing_new(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
-    rig.command("mirror")
-    summary = SUMMARY.search(rig.command("mirror").stderr.splitlines()[-1])
+    rig.call("mirror")
+    summary = SUMMARY.search(rig.call("mirror").stderr.splitlines()[-1])
     assert summary is not None
     assert summary.groups()[:5] == (str(pypi.serial), "0", "0", "0", "0")
 
@@ -234,7 +235,7 @@ def test_quiet_run_that_succeeds_says_nothing(rig: Rig, pypi: FakePyPI) -> None:
 def test_failed_project_is_status_1_and_named(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0")
     pypi.fault(file.url_path, Status(404), times=None)
-    result = rig.command("--quiet", "mirror")
+    result = rig.call("--quiet", "mirror")
     first, last = result.stderr.splitlines()
     assert result.returncode == 1
     assert f"ERROR: foo failed: {pypi.url}{file.url_path}: not found; the next run tries it again" in first
@@ -255,7 +256,7 @@ def test_upstream_that_is_away_is_status_4_and_one_line(rig: Rig, pypi: FakePyPI
 
 def test_directory_that_cannot_be_made_is_status_4(rig: Rig, pypi: FakePyPI) -> None:
     (rig.folder / "file").write_text("")
-    result = rig.command("mirror", "--init", directory=str(rig.folder / "file" / "mirror"))
+    result = rig.call("mirror", "--init", directory=str(rig.folder / "file" / "mirror"))
     assert result.returncode == 4
     assert "can't make the directory: Not a directory" in result.stderr
     assert "Traceback" not in result.stderr
@@ -306,7 +307,7 @@ def test_run_that_ends_early_counts_the_projects_that_were_not_tried(rig: Rig, p
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("after_bytes", [0, 2000])
+@pytest.mark.parametrize("after_bytes", [pytest.param(0, marks=pytest.mark.slow), 2000])
 def test_signal_stops_the_run_and_the_next_one_goes_on(
     rig: Rig, pypi: FakePyPI, number: signal.Signals, status: int, after_bytes: int
 ) -> None:
@@ -328,6 +329,8 @@ def test_signal_stops_the_run_and_the_next_one_goes_on(
     rig.assert_matches()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_signal_while_upstream_is_silent_about_the_plan(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     with stalled_run(rig, pypi, "rpc:changelog_last_serial") as process:
@@ -389,7 +392,7 @@ def test_log_configuration_is_used(rig: Rig, pypi: FakePyPI) -> None:
 
 
 def test_warnings_of_the_configuration_are_logged(rig: Rig, pypi: FakePyPI) -> None:
-    result = rig.command("mirror", delete_packages="true")
+    result = rig.call("mirror", delete_packages="true")
     assert result.returncode == 0
     assert "[mirror] delete-packages: not needed: what upstream removed is removed here too" in result.stderr
 
@@ -419,7 +422,7 @@ def test_lines_on_a_narrow_terminal_are_not_broken_within_words(rig: Rig, pypi: 
 
 @pytest.mark.parametrize("command", ["mirror", "sync", "verify", "delete", "config"])
 def test_help_of_a_command_ends_in_its_own_statuses(command: str) -> None:
-    statuses = bandersnatch(command, "--help").stdout.partition("exit status:\n")[2]
+    statuses = call(command, "--help").stdout.partition("exit status:\n")[2]
     has = {int(number) for number in re.findall(r"^  (\d+)  ", statuses, re.MULTILINE)}
     assert statuses.endswith("  130  interrupted (Ctrl-C); 143: terminated\n")
     assert (6 in has) == (command == "verify")
@@ -476,7 +479,7 @@ def draw(text):
 
 def end_when_drawn(status):
     drawn.clear()
-    drawn.wait(2)
+    drawn.wait(0.5)  # several times as long as the display takes until it draws again
     end(status)
 
 os._exit, sys.stderr.write = end_when_drawn, draw

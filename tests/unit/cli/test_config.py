@@ -8,6 +8,7 @@ from bandersnatch.config.config import Config
 from bandersnatch.config.option_table import MIRROR_OPTIONS
 from bandersnatch.config.show import effective_lines
 from bandersnatch.inifile.masking import masked
+from tests.support.command_line import call
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
@@ -21,7 +22,7 @@ def test_right_configuration_is_status_0(rig: Rig) -> None:
 
 
 def test_all_problems_are_told(rig: Rig) -> None:
-    result = rig.command("config", "check", "--show", workers="ten", wokers="3", timeout="-1")
+    result = rig.call("config", "check", "--show", workers="ten", wokers="3", timeout="-1")
     assert result.returncode == 2
     assert result.stdout == ""
     for name in ("workers = ten", "wokers = 3", "timeout = -1"):
@@ -32,14 +33,14 @@ def test_missing_file_is_an_error_and_nothing_is_written(rig: Rig) -> None:
     path = rig.write_config()
     path.unlink()
     for arguments in (["config", "check"], ["sync", "foo"], ["verify"], ["delete", "--yes", "foo"]):
-        result = rig.command_again(*arguments)
+        result = call("-c", str(path), *arguments)
         assert result.returncode == 2
         assert f"{path}: there is no such file; bandersnatch mirror writes an example there" in result.stderr
         assert not path.exists()
 
 
 def test_shown_values_are_the_ones_in_force(rig: Rig, tmp_path: Path) -> None:
-    result = rig.command("config", "check", "--show", workers="7", json="yes")
+    result = rig.call("config", "check", "--show", workers="7", json="yes")
     assert result.returncode == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "[mirror]"
@@ -54,19 +55,19 @@ def test_shown_values_are_the_ones_in_force(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_option_in_another_spelling_is_shown_in_ours(rig: Rig) -> None:
-    result = rig.command("config", "check", "--show", **{"keep-index-versions": "3"})
+    result = rig.call("config", "check", "--show", **{"keep-index-versions": "3"})
     assert "keep_index_versions = 3" in result.stdout.splitlines()
 
 
 def test_credentials_are_not_shown(rig: Rig) -> None:
     url = rig.pypi.url.replace("http://", "http://user:secret@")
-    result = rig.command("config", "check", "--show", master=url, proxy="http://me:pass@proxy.example.org:3128")
+    result = rig.call("config", "check", "--show", master=url, proxy="http://me:pass@proxy.example.org:3128")
     assert result.returncode == 0
     assert "secret" not in result.stdout
     assert "pass" not in result.stdout
     assert f"master = {rig.pypi.url.replace('http://', 'http://***@')}" in result.stdout.splitlines()
     assert "proxy = http://***@proxy.example.org:3128" in result.stdout.splitlines()
-    assert "secret" not in rig.command("config", "check", master=url).stdout
+    assert "secret" not in rig.call("config", "check", master=url).stdout
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_filters_are_explained(rig: Rig, pypi: FakePyPI) -> None:
         pypi.add_file("Sample", version)
     rig.filters = "[plugins]\nenabled =\n    latest_release\n    blocklist_project\n"
     rig.filters += "[latest_release]\nkeep = 1\n[blocklist]\npackages = other\n"
-    result = rig.command("config", "explain", "SAMPLE", "sample==1.0")
+    result = rig.call("config", "explain", "SAMPLE", "sample==1.0")
     assert (result.returncode, result.stderr) == (0, "")
     project = [
         "sample: kept",
@@ -119,6 +120,6 @@ def test_filters_are_explained(rig: Rig, pypi: FakePyPI) -> None:
 
 @pytest.mark.parametrize(("target", "words"), [("-", "expected NAME"), ("nothing", "has no project nothing")])
 def test_what_is_not_there_cannot_be_explained(rig: Rig, target: str, words: str) -> None:
-    result = rig.command("config", "explain", "--", target)
+    result = rig.call("config", "explain", "--", target)
     assert result.returncode == 2
     assert words in result.stderr

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from bandersnatch.cli.deadline import StopDeadline
 from bandersnatch.stop import StopFlag
 from tests.support.fakepypi import FakePyPI
@@ -45,6 +47,8 @@ def test_run_that_stops_in_time_is_left_alone() -> None:
     assert not ended.is_set()
 
 
+@pytest.mark.slow  # it takes the two seconds
+@pytest.mark.measured
 def test_error_of_the_disk_is_not_told_as_a_signal(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     path = rig.write_config(reserve="1000000T")

@@ -3,9 +3,8 @@
 The files are in ``tests/configs``; their names begin with the version of bandersnatch that they were written for.
 """
 
-import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,12 +13,11 @@ import pytest
 from msgspec import Struct
 
 from bandersnatch.config.config import Config
-from bandersnatch.main import main
 from bandersnatch.operations.mirror import Mirror
-from bandersnatch.operations.tuning import Tuning
 from bandersnatch.plan.removals import RemovalPolicy
+from tests.support.command_line import call
 from tests.support.fakepypi import FakePyPI
-from tests.support.rig import HURRIED, IN_PROCESSES, Rig
+from tests.support.rig import Rig
 
 FOLDER = Path(__file__).parents[2] / "configs"
 DIRECTORY, MASTER = "/srv/pypi", "https://pypi.org"
@@ -236,6 +234,7 @@ CASES = {
     "8-sha1": Case(errors=("[mirror] digest_name = sha1: expected one of md5, sha256",)),
 }
 GOOD = [name for name, case in CASES.items() if not case.errors]
+LATER = (pytest.mark.slow, pytest.mark.measured)
 
 
 def test_every_file_has_its_case() -> None:
@@ -251,36 +250,23 @@ def conf(tmp_path: Path) -> Path:
     return tmp_path / "bandersnatch.conf"
 
 
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """Take back what the command line sets up."""
-    loggers = [logging.getLogger(name) for name in (None, "bandersnatch", "urllib3")]
-    handlers, levels = list(loggers[0].handlers), [logger.level for logger in loggers]
-    yield
-    loggers[0].handlers[:] = handlers
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
-
-@pytest.mark.usefixtures("logging_as_before")
 @pytest.mark.parametrize("name", CASES)
-def test_what_config_check_says(name: str, conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_config_check_says(name: str, conf: Path) -> None:
     # The requirement files are where the mirror would be.
     text = text_of(name)
     conf.write_text(text.replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}"), newline="")
     case = CASES[name]
-    assert main(["-c", str(conf), "config", "check"]) == case.status
-    output = capsys.readouterr()
-    assert ("no problems" in output.out) is (case.status == 0)
-    lines = [line for line in output.err.splitlines() if f"{conf}: " in line]
+    result = call("-c", str(conf), "config", "check")
+    assert result.returncode == case.status
+    assert ("no problems" in result.stdout) is (case.status == 0)
+    lines = [line for line in result.stderr.splitlines() if f"{conf}: " in line]
     expected = case.errors or case.told
     assert len(lines) == len(expected), lines
     assert [part for part, line in zip(expected, lines, strict=True) if part not in line] == [], lines
 
 
-@pytest.mark.parametrize("tuning", [HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
-@pytest.mark.parametrize("name", GOOD)
-def test_what_the_run_selects(name: str, tuning: Tuning, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LATER if at % 5 else ()) for at, name in enumerate(GOOD)])
+def test_what_the_run_selects(name: str, rig: Rig, pypi: FakePyPI, conf: Path) -> None:
     tell_the_world(pypi)
     # As an operator tries it out: another place, and another index.
     text = text_of(name).replace(f"requirements_path = {DIRECTORY}", f"requirements_path = {conf.parent}")
@@ -294,7 +280,7 @@ def test_what_the_run_selects(name: str, tuning: Tuning, rig: Rig, pypi: FakePyP
     rig.directory.mkdir()
     config = Config.load(conf)
     with rig.resources(config) as resources:
-        report = Mirror(config, resources, RemovalPolicy.of(config.removals), tuning).run()
+        report = Mirror(config, resources, RemovalPolicy.of(config.removals), rig.tuning).run()
     assert report.failures == []
     packages = rig.web / "packages"
     files = {path.name for path in packages.rglob("*") if path.is_file() and path.suffix != ".metadata"}

@@ -73,7 +73,7 @@ def test_what_would_match_elsewhere_is_told_by_a_run_over_all_projects(
     for name in ("tf-nightly", "other", "un-nightly"):
         pypi.add_file(name, "1.0")
     rig.filters = regex(packages, search)
-    told = rig.command("mirror", *(["--dry-run"] if is_dry else [])).stderr
+    told = rig.call("mirror", *(["--dry-run"] if is_dry else [])).stderr
     assert ("which matches at the beginning of names only" in told) == is_told
     if is_told:
         assert f"[filter_regex] packages has '{packages}'" in told
@@ -85,4 +85,4 @@ def test_it_is_not_told_again_where_nothing_else_has_changed(rig: Rig, pypi: Fak
     rig.filters = regex("nightly")
     rig.run()
     pypi.add_file("tf-nightly", "1.1")
-    assert "at the beginning" not in rig.command("mirror").stderr
+    assert "at the beginning" not in rig.call("mirror").stderr

@@ -4,7 +4,7 @@ import gzip
 import itertools
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 
 import pytest
@@ -35,6 +35,14 @@ def with_head(*parts: bytes) -> Iterable[bytes]:
     return itertools.chain([b"".join(parts)], itertools.repeat(b"x"))
 
 
+def one_quick(cases: Mapping[str, Pieces]) -> pytest.MarkDecorator:
+    """Each of them waits for a time limit: the quick tests have the first one only."""
+    first = next(iter(cases))
+    late = (pytest.mark.slow, pytest.mark.measured)
+    params = [pytest.param(pieces, id=name, marks=() if name == first else late) for name, pieces in cases.items()]
+    return pytest.mark.parametrize("pieces", params)
+
+
 HEAD_IS_LATE = "no end of the answer: its headers were not there after"
 HEADS = {
     "status line": lambda: bytes_of(b"HTTP/1.1 200 "),
@@ -52,7 +60,7 @@ BODIES = {
 
 
 @one_way_quick
-@pytest.mark.parametrize("pieces", HEADS.values(), ids=HEADS)
+@one_quick(HEADS)
 def test_a_head_that_drips_is_given_up(way: Way, pieces: Pieces) -> None:
     with (
         scripted(lambda line, _: line.drip(pieces())) as url,
@@ -63,7 +71,7 @@ def test_a_head_that_drips_is_given_up(way: Way, pieces: Pieces) -> None:
 
 
 @one_way_quick
-@pytest.mark.parametrize("pieces", BODIES.values(), ids=BODIES)
+@one_quick(BODIES)
 def test_a_body_that_drips_is_given_up(way: Way, pieces: Pieces) -> None:
     with (
         scripted(lambda line, _: line.drip(pieces())) as url,
@@ -80,7 +88,7 @@ AROUND_BODIES = {
 
 
 @one_way_quick
-@pytest.mark.parametrize("pieces", AROUND_BODIES.values(), ids=AROUND_BODIES)
+@one_quick(AROUND_BODIES)
 def test_what_drips_around_a_body_is_given_up(way: Way, pieces: Pieces) -> None:
     with (
         scripted(lambda line, _: line.drip(pieces())) as url,
@@ -106,7 +114,8 @@ def test_interim_answers_have_a_bound_however_fast_they_come(way: Way) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how much has come")
-@one_way_quick
+@pytest.mark.slow
+@pytest.mark.measured
 def test_extensions_of_chunks_have_a_bound(way: Way) -> None:
     block = b"".join([b"1;", b"x" * 10_000, b"\r\ny\r\n"]) * 100
     with (

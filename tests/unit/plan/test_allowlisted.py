@@ -42,7 +42,7 @@ def test_a_later_run_warns_when_the_allowlist_has_changed(misspelt: Rig, caplog:
 
 @pytest.mark.parametrize("command", [("mirror", "--dry-run"), ("config", "check", "--online")])
 def test_what_looks_ahead_warns_too(misspelt: Rig, command: tuple[str, ...]) -> None:
-    result = misspelt.command(*command)
+    result = misspelt.call(*command)
     assert result.returncode == 0
     assert result.stderr.count("projects of the allowlist") == 1
     assert WARNING in result.stderr
@@ -52,11 +52,11 @@ def test_what_looks_ahead_warns_too(misspelt: Rig, command: tuple[str, ...]) -> 
 @pytest.mark.parametrize("command", [("mirror", "--dry-run"), ("config", "check", "--online")])
 def test_where_upstream_has_them_all_nothing_is_told(misspelt: Rig, command: tuple[str, ...]) -> None:
     misspelt.filters = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = foo-bar\n"
-    assert "allowlist" not in misspelt.command(*command).stderr
+    assert "allowlist" not in misspelt.call(*command).stderr
 
 
 def test_a_check_without_online_asks_nothing(misspelt: Rig, pypi: FakePyPI) -> None:
-    assert misspelt.command("config", "check").returncode == 0
+    assert misspelt.call("config", "check").returncode == 0
     assert pypi.requests == []
 
 
@@ -64,7 +64,7 @@ def test_a_check_of_names_that_gets_no_list_is_status_4(misspelt: Rig, pypi: Fak
     pypi.fault("rpc:*", Status(404), times=None)
     pypi.fault("/simple/", Status(404), times=None)
     misspelt.filters = misspelt.filters.replace("foo-bar", "foo-baz")
-    result = misspelt.command("config", "check", "--online")
+    result = misspelt.call("config", "check", "--online")
     assert result.returncode == 4
     assert f"{pypi.url}/simple/: not found" in result.stderr.splitlines()[-1]
 

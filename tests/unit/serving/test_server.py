@@ -17,7 +17,17 @@ from bandersnatch.serving import server
 from bandersnatch.serving.server import MOST_CONNECTIONS, THREADS, Limits, SlowClients, listening
 from bandersnatch.serving.site import Site
 from bandersnatch.storage.layout import Layout
-from tests.support.serving import LOOPBACK, WHEEL, WHEEL_BYTES, Client, make_web, needs_waitress, send_raw, server_of
+from tests.support.serving import (
+    LOOPBACK,
+    WHEEL,
+    WHEEL_BYTES,
+    Client,
+    make_web,
+    needs_waitress,
+    read_all,
+    send_raw,
+    server_of,
+)
 
 pytestmark = needs_waitress
 
@@ -103,11 +113,19 @@ def large(site: Site, tmp_path: Path) -> Iterator[int]:
 LARGE = b"GET /packages/large.whl HTTP/1.1\r\n\r\n"
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\n\r\n"], ids=["nothing", "half", "a whole"])
-def test_idle_connection_is_closed(large: int, sent: bytes) -> None:
-    send_raw(large, sent)  # it returns
+def test_idle_connections_are_closed(large: int) -> None:
+    with ExitStack() as stack:
+        connections = []
+        for sent in (b"", b"GET / HT", b"GET / HTTP/1.1\r\n\r\n"):
+            connections.append(stack.enter_context(socket.create_connection((LOOPBACK, large), timeout=30)))
+            connections[-1].sendall(sent)
+        nothing, half, whole = map(read_all, connections)  # it returns
+    assert nothing == half == b""
+    assert status_of(whole) == 200
 
 
+@pytest.mark.slow  # its rule is tested without a server, below
+@pytest.mark.measured
 def test_request_that_comes_byte_by_byte_is_given_up(large: int) -> None:
     with socket.create_connection((LOOPBACK, large), timeout=0.2) as connection, suppress(ConnectionError):
         while True:
@@ -117,6 +135,8 @@ def test_request_that_comes_byte_by_byte_is_given_up(large: int) -> None:
                     break
 
 
+@pytest.mark.slow  # as above
+@pytest.mark.measured
 def test_clients_that_do_not_read_occupy_no_thread_and_are_given_up(large: int) -> None:
     with ExitStack() as stack:
         for _ in range(2 * THREADS):

@@ -111,6 +111,8 @@ def test_a_page_that_drips_ends_too(rig: Rig, pypi: FakePyPI) -> None:
     assert isinstance(failure.error, TimeLimitError)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_large_file_on_a_slow_line_gets_there_piece_by_piece(rig: Rig, pypi: FakePyPI) -> None:
     """Each attempt brings more than a part that is worth going on with, and four of them are more than broke off."""
     file = pypi.add_file("foo", "1.0", content=b"x" * (6 * RESUME_MIN_BYTES), kind="sdist")
@@ -123,6 +125,8 @@ def test_a_large_file_on_a_slow_line_gets_there_piece_by_piece(rig: Rig, pypi: F
     assert all(later - earlier > RESUME_MIN_BYTES for earlier, later in pairwise(begins))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_came_in_time_is_not_fetched_again_by_the_next_run(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", content=b"x" * LARGE, kind="sdist")
     pypi.fault(file.url_path, Drip(RESUME_MIN_BYTES), Drip(1), Drip(1), Drip(1))

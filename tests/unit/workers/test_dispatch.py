@@ -121,7 +121,7 @@ def in_turn(act: Callable[[], object]) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=several_cores)])
-@pytest.mark.parametrize("number", [1, 5, 200])
+@pytest.mark.parametrize("number", [1, 5, 100])
 def test_each_job_has_one_result(
     pypi: FakePyPI, context: JobContext, inventory: Inventory, workers: int, number: int
 ) -> None:
@@ -517,7 +517,9 @@ def test_a_share_that_fails_is_one_failure_and_nothing_is_published(rig: Rig, py
 
 
 @several_cores
-@pytest.mark.parametrize("number", [0, 100, 191])
+@pytest.mark.parametrize(
+    "number", [pytest.param(0, marks=pytest.mark.slow), 100, pytest.param(191, marks=pytest.mark.slow)]
+)
 def test_a_worker_that_is_lost_in_the_middle_of_a_share_costs_no_file(rig: Rig, pypi: FakePyPI, number: int) -> None:
     files = add_files(pypi, 3 * SHARED_FILES)
 
