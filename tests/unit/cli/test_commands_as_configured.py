@@ -26,7 +26,7 @@ def held(rig: Rig, pypi: FakePyPI) -> Rig:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_what_a_command_changes_is_listed(held: Rig, command: tuple[str, ...]) -> None:
     before, changes = held.tree(), held.folder / "changes"
-    result = held.command(*command, diff_file=str(changes))
+    result = held.call(*command, diff_file=str(changes))
     assert result.returncode == 0, result.stderr
     after = held.tree()
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
@@ -40,7 +40,7 @@ def test_what_a_command_changes_is_listed(held: Rig, command: tuple[str, ...]) -
 def test_verification_that_writes_nothing_begins_no_list(held: Rig) -> None:
     changes = held.folder / "changes"
     changes.write_text("the last run's\n")
-    assert held.command("verify", "--dry-run", diff_file=str(changes)).returncode == 0
+    assert held.call("verify", "--dry-run", diff_file=str(changes)).returncode == 0
     assert changes.read_text() == "the last run's\n"
 
 
@@ -60,7 +60,7 @@ def test_command_that_finds_the_lock_held_leaves_the_list_alone(held: Rig, pypi:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_the_web_server_may_read_what_a_command_writes(held: Rig, command: tuple[str, ...]) -> None:
     with umask(0o077):
-        assert held.command(*command).returncode == 0
+        assert held.call(*command).returncode == 0
     files = [path for path in held.web.rglob("*") if path.is_file()]
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
 
@@ -71,7 +71,7 @@ def test_changelog_is_not_asked_where_the_root_index_tells_of_changes(
 ) -> None:
     held.resync()  # nothing tells up to where the changelog would be read
     pypi.remove_project("bar")  # which asks for an explanation
-    held.command(*command, api_method="simple")
+    held.call(*command, api_method="simple")
     assert pypi.page_requests()
     assert pypi.rpc_calls() == []
 
@@ -80,7 +80,7 @@ def test_verifiers_is_how_much_verify_does_at_a_time(held: Rig, pypi: FakePyPI) 
     both = Barrier(2)
     for name in ("foo", "bar"):
         pypi.fault(f"/simple/{name}/", Call(lambda: both.wait(30)))
-    assert held.command("verify", workers="1", verifiers="2").returncode == 0
+    assert held.call("verify", workers="1", verifiers="2").returncode == 0
 
 
 # Versions of pages
@@ -95,22 +95,22 @@ def test_sync_and_verify_write_new_versions_of_pages(rig: Rig, pypi: FakePyPI) -
     rig.options["keep_index_versions"] = "2"
     rig.run()
     pypi.add_file("foo", "2.0")
-    assert rig.command("sync", "foo").returncode == 0
+    assert rig.call("sync", "foo").returncode == 0
     assert len(list((rig.web / "simple" / "foo" / "versions").iterdir())) == 2 * 3
     good = [page.read_bytes() for page in pages_of(rig, "foo")]
     for page in pages_of(rig, "foo"):
         page.write_bytes(b"bad")
-    assert rig.command("verify").returncode == 6
+    assert rig.call("verify").returncode == 6
     assert [page.read_bytes() for page in pages_of(rig, "foo")] == good
     assert all(page.is_symlink() for page in pages_of(rig, "foo"))
-    assert rig.command("verify").returncode == 0
+    assert rig.call("verify").returncode == 0
 
 
 def test_versions_go_with_a_project_that_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     rig.options["keep_index_versions"] = "2"
     rig.run()
-    preview = rig.command("delete", "--dry-run", "foo").stdout
+    preview = rig.call("delete", "--dry-run", "foo").stdout
     assert preview.splitlines()[1].split()[:3] == ["foo", "6", "1"]
-    assert rig.command("delete", "--yes", "foo").returncode == 0
+    assert rig.call("delete", "--yes", "foo").returncode == 0
     assert not (rig.web / "simple" / "foo").exists()

@@ -48,7 +48,7 @@ def test_the_example_has_the_options_that_scripts_replace_as_lines_of_their_own(
 def test_the_untouched_example_is_refused_with_what_it_would_fetch(rig: Rig) -> None:
     write_example(rig.folder / "bandersnatch.conf")
     for arguments in (["mirror"], ["mirror", "--dry-run"], ["config", "check"]):
-        result = rig.command_again(*arguments)
+        result = rig.call_again(*arguments)
         assert result.returncode == 2
         assert f"{rig.folder}/bandersnatch.conf: this is the example as it was written" in result.stderr
         assert "over 700,000 projects and about 35 TB" in result.stderr
@@ -57,13 +57,13 @@ def test_the_untouched_example_is_refused_with_what_it_would_fetch(rig: Rig) -> 
 def test_comments_alone_are_no_choice(rig: Rig) -> None:
     path = rig.folder / "bandersnatch.conf"
     path.write_text("\n".join(line for line in EXAMPLE.read_text().splitlines() if not line.startswith(";")))
-    assert rig.command_again("mirror").returncode == 2
+    assert rig.call_again("mirror").returncode == 2
 
 
 def test_what_scripts_replace_in_the_written_example_counts(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     path = rig.folder / "bandersnatch.conf"
-    assert rig.command_again("mirror").returncode == 1
+    assert rig.call_again("mirror").returncode == 1
     rig.directory.mkdir()
     script = [
         f"s|^directory = /srv/pypi$|directory = {rig.directory}|",
@@ -74,7 +74,7 @@ def test_what_scripts_replace_in_the_written_example_counts(rig: Rig, pypi: Fake
     ]
     sed = ["sed", *(word for line in script for word in ("-e", line)), str(path)]
     path.write_bytes(subprocess.run(sed, check=True, capture_output=True).stdout)
-    result = rig.command_again("mirror")
+    result = rig.call_again("mirror")
     assert result.returncode == 0, result.stderr
     assert "35 TB" not in result.stderr
     assert Config.load(path).workers == 2

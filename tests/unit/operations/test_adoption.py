@@ -327,7 +327,7 @@ def test_verify_says_that_the_records_of_our_own_mirror_are_gone(rig: Rig, pypi:
     tell_story(pypi)
     rig.run()
     lose_records(rig)
-    result = rig.command("verify")
+    result = rig.call("verify")
     assert result.returncode == 4
     assert "there is no mirror yet, or its records were deleted; run bandersnatch mirror first" in result.stderr
     assert "another bandersnatch" not in result.stderr

@@ -31,7 +31,7 @@ def traces(rig: Rig, name: str) -> list[str]:
 
 def test_project_goes_with_all_it_has(full: Rig, pypi: FakePyPI) -> None:
     others = {path: data for path, data in full.tree().items() if "keep" in path}
-    result = full.command("delete", "--yes", "Doomed")
+    result = full.call("delete", "--yes", "Doomed")
     assert result.returncode == 0, result.stderr
     assert "doomed: deleted, with 2 files" in result.stderr
     assert "comes back when it changes upstream, or with a full resync" in result.stderr
@@ -42,7 +42,7 @@ def test_project_goes_with_all_it_has(full: Rig, pypi: FakePyPI) -> None:
 
 
 def test_deleted_project_comes_back_when_it_changes(full: Rig, pypi: FakePyPI) -> None:
-    full.command("delete", "--yes", "doomed")
+    full.call("delete", "--yes", "doomed")
     pypi.add_file("keep", "2.0")
     full.run()
     assert traces(full, "doomed") == []
@@ -52,7 +52,7 @@ def test_deleted_project_comes_back_when_it_changes(full: Rig, pypi: FakePyPI) -
 
 
 def test_deleted_project_comes_back_with_a_resync(full: Rig, pypi: FakePyPI) -> None:
-    full.command("delete", "--yes", "doomed")
+    full.call("delete", "--yes", "doomed")
     full.resync()
     full.run()
     full.assert_matches()
@@ -68,7 +68,7 @@ def test_deleted_project_is_not_on_the_todo_list_any_more(full: Rig, pypi: FakeP
         process.communicate(timeout=10)
     pypi.clear_faults()
     assert "doomed" in (full.directory / "todo").read_text()
-    assert full.command("delete", "--yes", "doomed").returncode == 0
+    assert full.call("delete", "--yes", "doomed").returncode == 0
     assert "doomed" not in (full.directory / "todo").read_text()
     assert "keep" in (full.directory / "todo").read_text()
     full.run()
@@ -85,15 +85,15 @@ def test_file_that_another_page_lists_stays(rig: Rig, pypi: FakePyPI) -> None:
     other = json.loads((rig.web / "simple" / "foo-bar" / "index.v1_json").read_bytes())
     document["files"] += other["files"]
     page.write_text(json.dumps(document))
-    assert rig.command("delete", "--yes", "foo-bar").returncode == 0
+    assert rig.call("delete", "--yes", "foo-bar").returncode == 0
     assert (rig.web / shared.url_path[1:]).is_file()
-    assert rig.command("delete", "--yes", "foo").returncode == 0
+    assert rig.call("delete", "--yes", "foo").returncode == 0
     assert not (rig.web / shared.url_path[1:]).exists()
 
 
 def test_dry_run_says_it_and_writes_nothing(full: Rig, pypi: FakePyPI) -> None:
     before = full.stamps()
-    result = full.command("delete", "--dry-run", "doomed")
+    result = full.call("delete", "--dry-run", "doomed")
     full.assert_same_tree(before)
     assert result.returncode == 0
     header, row, total = result.stdout.splitlines()
@@ -104,7 +104,7 @@ def test_dry_run_says_it_and_writes_nothing(full: Rig, pypi: FakePyPI) -> None:
 
 def test_without_terminal_and_without_yes_nothing_is_deleted(full: Rig) -> None:
     before = full.stamps()
-    result = full.command("delete", "doomed")
+    result = full.call("delete", "doomed")
     full.assert_same_tree(before)
     assert result.returncode == 2
     assert "nothing was deleted; scripts need --yes: bandersnatch delete --yes NAME..." in result.stderr
@@ -125,7 +125,7 @@ def test_on_a_terminal_it_asks(full: Rig, answer: str, status: int) -> None:
 
 
 def test_project_that_is_not_there_is_said_and_the_others_go(full: Rig) -> None:
-    result = full.command("delete", "--yes", "nowhere", "doomed")
+    result = full.call("delete", "--yes", "nowhere", "doomed")
     assert result.returncode == 1
     assert "nowhere: the mirror has no project of that name" in result.stderr
     assert traces(full, "doomed") == []
@@ -134,7 +134,7 @@ def test_project_that_is_not_there_is_said_and_the_others_go(full: Rig) -> None:
 @pytest.mark.parametrize("name", ["..", "../keep", "keep/..", "", "-"])
 def test_names_that_are_none_are_refused(full: Rig, name: str) -> None:
     before = full.stamps()
-    assert full.command("delete", "--yes", "--", name).returncode == 2
+    assert full.call("delete", "--yes", "--", name).returncode == 2
     full.assert_same_tree(before)
 
 
@@ -143,7 +143,7 @@ def test_lock_is_honoured(full: Rig, pypi: FakePyPI) -> None:
     pypi.fault(pypi.add_file("keep", "2.0").url_path, stall, times=None)
     with full.start_command("mirror", timeout="60") as process:
         assert stall.started.wait(30)
-        assert full.command_again("delete", "--yes", "doomed").returncode == 3
+        assert full.call_again("delete", "--yes", "doomed").returncode == 3
         process.kill()
         process.communicate()
     assert traces(full, "doomed")

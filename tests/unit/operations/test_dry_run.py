@@ -15,7 +15,7 @@ from tests.support.rig import Rig
 
 
 def dry_run(rig: Rig, *arguments: str, **options: str) -> dict[str, Any]:
-    result = rig.command("mirror", "--dry-run", "--json", *arguments, **options)
+    result = rig.call("mirror", "--dry-run", "--json", *arguments, **options)
     assert result.returncode == 0, result.stderr
     plan: dict[str, Any] = json.loads(result.stdout)
     return plan
@@ -151,7 +151,7 @@ def test_plan_can_be_made_while_a_run_works(changed: Rig, pypi: FakePyPI) -> Non
     pypi.fault(pypi.files("grows")[-1].url_path, stall, times=None)
     with changed.start_command("mirror", timeout="60") as process:
         assert stall.started.wait(30)
-        result = changed.command_again("mirror", "--dry-run", "--json")
+        result = changed.call_again("mirror", "--dry-run", "--json")
         process.kill()
         process.communicate()
     assert result.returncode == 0, result.stderr
@@ -161,7 +161,7 @@ def test_plan_can_be_made_while_a_run_works(changed: Rig, pypi: FakePyPI) -> Non
 def test_plan_says_what_the_brake_would_withhold(changed: Rig, pypi: FakePyPI) -> None:
     plan = dry_run(changed, "--full", max_removals="0")
     assert plan["withheld"] == "1 of 5 projects, and from others 1 of 10 files"
-    result = changed.command("mirror", "--dry-run", "--full", max_removals="0")
+    result = changed.call("mirror", "--dry-run", "--full", max_removals="0")
     assert "a run would remove nothing" in result.stdout
     assert dry_run(changed, "--full")["withheld"] is None
     assert plan["withheld"] in str(changed.run(max_removals="0").withheld)
@@ -170,7 +170,7 @@ def test_plan_says_what_the_brake_would_withhold(changed: Rig, pypi: FakePyPI) -
 def test_plan_without_pages_does_not_say_how_many_files_the_brake_would_count(changed: Rig) -> None:
     plan = dry_run(changed, max_removals="0")
     assert plan["withheld"] == "1 of 5 projects, and from others it is not known how many of 8 files"
-    result = changed.command("mirror", "--dry-run", max_removals="0")
+    result = changed.call("mirror", "--dry-run", max_removals="0")
     assert f"a run would remove nothing, since {plan['withheld']} are more than max-removals allows" in result.stdout
 
 
@@ -186,14 +186,14 @@ def test_full_plan_tells_of_pages_that_only_get_another_form(changed: Rig, optio
 
 def test_project_whose_page_cannot_be_had_is_told_of(changed: Rig, pypi: FakePyPI) -> None:
     pypi.fault("/simple/grows/", Status(404), times=None)
-    result = changed.command("mirror", "--dry-run", "--full", "--json")
+    result = changed.call("mirror", "--dry-run", "--full", "--json")
     assert result.returncode == 1
     assert list(json.loads(result.stdout)["failed"]) == ["grows"]
     assert "grows: it is not known what to do" in result.stderr
 
 
 def test_table_has_a_line_for_each_project_and_the_totals(changed: Rig) -> None:
-    lines = changed.command("mirror", "--dry-run", "--full").stdout.splitlines()
+    lines = changed.call("mirror", "--dry-run", "--full").stdout.splitlines()
     assert lines[0].split()[:2] == ["project", "to"]
     assert [line.split()[0] for line in lines[1:6]] == ["grows", "new-one", "shrinks", "stays", "goes"]
     assert lines[6].endswith("4 projects to update, 1 to remove, 0 to look at without a change")
@@ -213,7 +213,7 @@ def test_with_hide_the_files_of_a_removed_project_stay(changed: Rig) -> None:
     "arguments", [("--full",), ("--json",), ("--dry-run", "--allow-removals")], ids=["full", "json", "removals"]
 )
 def test_options_that_make_no_sense_are_refused(rig: Rig, pypi: FakePyPI, arguments: tuple[str, ...]) -> None:
-    result = rig.command("mirror", *arguments)
+    result = rig.call("mirror", *arguments)
     assert result.returncode == 2
     assert "--dry-run" in result.stderr
     assert pypi.requests == []

@@ -13,7 +13,7 @@ from tests.support.verifying import verify
 PAGE = '<!DOCTYPE html><html><body><a href="../../packages/own/tool-1.0.tar.gz">tool-1.0.tar.gz</a></body></html>'
 WARNING = "upstream never had tool"
 
-pytestmark = pytest.mark.usefixtures("in_processes_or_not", "either_kind_of_folder")
+pytestmark = pytest.mark.usefixtures("either_kind_of_folder")
 
 
 @pytest.fixture(params=["false", "true"], ids=["plain folders", "hash-index"])
@@ -81,7 +81,7 @@ def listed(rig: Rig) -> list[str]:
 def test_own_project_survives_taking_a_tree_over(mirror: Rig, pypi: FakePyPI, api_method: str) -> None:
     lose_all_records(mirror)
     pypi.remove_project("dead")
-    result = mirror.command("mirror", api_method=api_method)
+    result = mirror.call("mirror", api_method=api_method)
     assert result.returncode == 0
     assert result.stderr.count(WARNING) == 1
     assert ", 1 removed," in result.stderr
@@ -91,7 +91,7 @@ def test_own_project_survives_taking_a_tree_over(mirror: Rig, pypi: FakePyPI, ap
     pypi.clear_requests()
     for arguments in ((), ("--force-check",), ()):
         pypi.add_file("foo", f"2.{len(pypi.requests)}")
-        result = mirror.command("mirror", *arguments, api_method=api_method)
+        result = mirror.call("mirror", *arguments, api_method=api_method)
         assert result.returncode == 0
         assert WARNING not in result.stderr
     assert pypi.requests_for("/simple/tool/") == []
@@ -156,7 +156,7 @@ def test_allowed_removals_take_it(mirror: Rig, pypi: FakePyPI) -> None:
 def test_delete_takes_it(mirror: Rig, pypi: FakePyPI) -> None:
     lose_all_records(mirror)
     mirror.run()
-    assert mirror.command("delete", "--yes", "tool").returncode == 0
+    assert mirror.call("delete", "--yes", "tool").returncode == 0
     assert mirror.run().failures == []
     assert_matches(mirror)
 
@@ -173,7 +173,7 @@ def test_filters_do_not_take_it(mirror: Rig, pypi: FakePyPI) -> None:
 def test_a_dry_run_does_not_count_it_as_removed(mirror: Rig, pypi: FakePyPI) -> None:
     lose_all_records(mirror)
     for arguments in ((), ("--full",)):
-        result = mirror.command("mirror", "--dry-run", "--json", *arguments)
+        result = mirror.call("mirror", "--dry-run", "--json", *arguments)
         assert json.loads(result.stdout)["remove"] == []
         assert WARNING in result.stderr
 

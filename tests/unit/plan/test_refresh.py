@@ -18,7 +18,7 @@ from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
 from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status
-from tests.support.rig import HURRIED, IN_PROCESSES, Rig
+from tests.support.rig import Rig
 
 DAY, MINUTE = 86_400.0, 60.0
 NOW = 1_800_000_000.0
@@ -39,9 +39,8 @@ class Clock:
         return sorted(each.path.split("/")[2] for each in rig.pypi.page_requests())
 
 
-@pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
-def clock(rig: Rig, request: pytest.FixtureRequest) -> Clock:
-    rig.tuning = request.param
+@pytest.fixture
+def clock(rig: Rig) -> Clock:
     return Clock(rig)
 
 
@@ -57,6 +56,7 @@ def add_projects(pypi: FakePyPI, number: int) -> list[str]:
     return names
 
 
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_what_changes_without_a_row_in_the_journal_is_seen_in_time(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
     pypi.add_file("foo", "1.0", kind="sdist")
     bar = pypi.add_file("bar", "1.0", kind="sdist")
@@ -216,7 +216,7 @@ def test_what_sync_brought_past_the_filters_stays(rig: Rig, pypi: FakePyPI, cloc
     pypi.add_file("bar", "1.0", kind="sdist")
     rig.filters = "[plugins]\nenabled =\n    prerelease_release\n    blocklist_project\n[blocklist]\npackages = bar\n"
     rig.run()
-    assert rig.command("sync", "--ignore-filters", "foo", "bar").returncode == 0
+    assert rig.call("sync", "--ignore-filters", "foo", "bar").returncode == 0
     before = rig.tree()
     pypi.archive("foo")
     asked = clock.days_later(rig, 15) + clock.days_later(rig, 15)
@@ -264,7 +264,7 @@ def test_sync_counts_as_a_look(rig: Rig, pypi: FakePyPI) -> None:
     with closing(Inventory(rig.directory / "inventory.sqlite")) as inventory:
         inventory.open()
         inventory.mark_looked_at([named("foo")], 1.0)
-    assert rig.command("sync", "foo").returncode == 0
+    assert rig.call("sync", "foo").returncode == 0
     with closing(Inventory(rig.directory / "inventory.sqlite")) as inventory:
         inventory.open()
         assert inventory.longest_not_looked_at(1, 2.0) == []
@@ -280,9 +280,9 @@ def test_a_dry_run_counts_the_share_and_leaves_it_to_the_run(rig: Rig, pypi: Fak
         inventory.save_refreshed(1.0)
         inventory.mark_looked_at([named("project-0"), named("project-1")], 2.0)
     before = rig.stamps()
-    plan = json.loads(rig.command("mirror", "--dry-run", "--json").stdout)
+    plan = json.loads(rig.call("mirror", "--dry-run", "--json").stdout)
     assert (plan["unchanged"], plan["update"]) == (2, [])
-    plan = json.loads(rig.command("mirror", "--dry-run", "--full", "--json").stdout)
+    plan = json.loads(rig.call("mirror", "--dry-run", "--full", "--json").stdout)
     assert [update["project"] for update in plan["update"]] == ["project-0"]
     assert {path: stamp[0] for path, stamp in rig.stamps().items()} == {
         path: stamp[0] for path, stamp in before.items()

@@ -7,8 +7,6 @@ import pytest
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("in_processes_or_not")
-
 LATEST = "[plugins]\nenabled =\n    latest_release\n[latest_release]\nkeep = 1\n"
 PLATFORMS = "[plugins]\nenabled =\n    exclude_platform\n[blocklist]\nplatforms = py3\n"
 WITHOUT = "[plugins]\nenabled =\n    blocklist_release\n[blocklist]\npackages =\n    foo{}\n"
@@ -37,7 +35,7 @@ def with_prereleases(rig: Rig, pypi: FakePyPI) -> None:
     rig.filters = LATEST
 
 
-@pytest.mark.usefixtures("with_prereleases")
+@pytest.mark.usefixtures("in_processes_or_not", "with_prereleases")
 def test_the_run_that_takes_a_tree_over_says_it_once(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,10 +64,10 @@ def test_it_is_said_too_where_the_brake_holds_the_removals_back(rig: Rig, caplog
 @pytest.mark.usefixtures("with_prereleases")
 def test_a_dry_run_says_it_before(rig: Rig) -> None:
     words = TOLD.format("1 file of 1 project", "1 file of 1 project")
-    assert words in rig.command("mirror", "--dry-run", "--full").stdout
-    told = json.loads(rig.command("mirror", "--dry-run", "--full", "--json").stdout)
+    assert words in rig.call("mirror", "--dry-run", "--full").stdout
+    told = json.loads(rig.call("mirror", "--dry-run", "--full", "--json").stdout)
     assert told["selection"].startswith(words)
-    guess = rig.command("mirror", "--dry-run").stdout
+    guess = rig.call("mirror", "--dry-run").stdout
     assert "the filters may select other files than the program that made this tree; --full counts the files" in guess
     assert "latest_release: by version" in guess
 
@@ -94,7 +92,7 @@ def test_where_all_is_as_it_was_nothing_is_said(
     pypi.add_file("foo", "1.0")
     leave_tree(rig, "")
     rig.filters = filters
-    assert "the filters select" not in rig.command("mirror", "--dry-run", "--full").stdout
+    assert "the filters select" not in rig.call("mirror", "--dry-run", "--full").stdout
     rig.run()
     assert "select other files" not in caplog.text
 

@@ -39,7 +39,7 @@ def empty(directory: Path) -> None:
 def test_a_directory_that_is_missing_is_status_4_and_not_made(rig: Rig, command: tuple[str, ...]) -> None:
     path = rig.write_config()
     rig.directory.rmdir()
-    result = rig.command_again(*command)
+    result = rig.call_again(*command)
     assert result.returncode == 4
     assert result.stderr.endswith(
         f"ERROR: the run has ended: {rig.directory}: there is no such directory; mount its disk, "
@@ -55,7 +55,7 @@ def test_an_empty_directory_whose_mirror_is_gone_is_status_4_and_stays_empty(
 ) -> None:
     empty(held.directory)
     pypi.clear_requests()
-    result = held.command_again(*command)
+    result = held.call_again(*command)
     assert result.returncode == 4
     assert f"{held.directory}: the mirror that was here in the last run is gone; mount its disk" in result.stderr
     assert "mirror --init" in result.stderr
@@ -68,7 +68,7 @@ def test_a_missing_directory_is_refused_where_its_parent_is_a_mount_point(rig: R
     if not os.path.ismount(parent):
         pytest.skip("no mount point at hand")
     directory = parent / f"bandersnatch-{os.getpid()}"
-    result = rig.command("mirror", directory=str(directory))
+    result = rig.call("mirror", directory=str(directory))
     assert result.returncode == 4
     assert f"{directory}: there is no such directory" in result.stderr
     assert not directory.exists()
@@ -77,14 +77,14 @@ def test_a_missing_directory_is_refused_where_its_parent_is_a_mount_point(rig: R
 def test_config_check_says_what_would_stop_a_run(rig: Rig) -> None:
     rig.write_config()
     rig.directory.rmdir()
-    result = rig.command_again("config", "check")
+    result = rig.call_again("config", "check")
     assert result.returncode == 0
     assert f"WARNING: a run would end at once: {rig.directory}: there is no such directory; mount" in result.stderr
 
 
 def test_an_empty_directory_is_a_new_mirror(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
-    assert rig.command("mirror").returncode == 0
+    assert rig.call("mirror").returncode == 0
     rig.assert_matches()
 
 
@@ -92,14 +92,14 @@ def test_init_makes_the_directory_and_later_runs_go_on(rig: Rig, pypi: FakePyPI)
     pypi.add_file("foo", "1.0")
     rig.write_config()
     rig.directory.rmdir()
-    assert rig.command_again("mirror", "--init").returncode == 0
-    assert rig.command_again("mirror").returncode == 0
+    assert rig.call_again("mirror", "--init").returncode == 0
+    assert rig.call_again("mirror").returncode == 0
     rig.assert_matches()
 
 
 def test_init_makes_only_the_last_folder(rig: Rig) -> None:
     directory = rig.folder / "disk" / "mirror"
-    result = rig.command("mirror", "--init", directory=str(directory))
+    result = rig.call("mirror", "--init", directory=str(directory))
     assert result.returncode == 4
     assert f"{directory}: can't make the directory: {directory.parent} does not exist" in result.stderr
     assert not directory.parent.exists()
@@ -107,15 +107,15 @@ def test_init_makes_only_the_last_folder(rig: Rig) -> None:
 
 def test_init_begins_anew_where_the_mirror_is_gone_also_if_its_first_run_fails(held: Rig, pypi: FakePyPI) -> None:
     empty(held.directory)
-    assert held.command("mirror", "--init", master="http://127.0.0.1:9").returncode == 4
-    assert held.command("mirror").returncode == 0
+    assert held.call("mirror", "--init", master="http://127.0.0.1:9").returncode == 4
+    assert held.call("mirror").returncode == 0
     held.assert_matches()
 
 
 def test_init_changes_nothing_about_a_mirror_that_is_there(held: Rig, pypi: FakePyPI) -> None:
     before = held.tree()
     pypi.clear_requests()
-    assert held.command("mirror", "--init").returncode == 0
+    assert held.call("mirror", "--init").returncode == 0
     assert held.tree() == before
     assert all(request.method == "POST" for request in pypi.requests)  # the journal was asked, and no page
 
@@ -124,7 +124,7 @@ def test_dry_run_with_init_plans_a_new_mirror_and_makes_nothing(rig: Rig, pypi: 
     pypi.add_file("foo", "1.0")
     rig.write_config()
     rig.directory.rmdir()
-    result = rig.command_again("mirror", "--dry-run", "--init")
+    result = rig.call_again("mirror", "--dry-run", "--init")
     assert (result.returncode, "1 project to update" in result.stdout) == (0, True)
     assert not rig.directory.exists()
 
@@ -140,7 +140,7 @@ def test_what_lies_in_a_mount_point_is_no_mirror(held: Rig, left: str) -> None:
 def test_a_fresh_filesystem_is_a_new_mirror(rig: Rig, pypi: FakePyPI) -> None:
     rig.write_config()
     (rig.directory / "lost+found").mkdir()
-    assert rig.command("mirror").returncode == 0
+    assert rig.call("mirror").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_first_run_that_is_cut_off_has_left_its_record(rig: Rig, pypi: FakePyP
 
 
 def test_a_run_that_never_began_leaves_no_record(rig: Rig, state_home: Path) -> None:
-    assert rig.command("mirror", master="http://127.0.0.1:9").returncode == 4
+    assert rig.call("mirror", master="http://127.0.0.1:9").returncode == 4
     assert not list(state_home.rglob("*.mirror"))
 
 
@@ -210,9 +210,9 @@ def test_where_no_record_can_be_written_runs_do_without(
 ) -> None:
     (state_home / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(state_home / "file"))
-    assert rig.command("mirror").returncode == 0
+    assert rig.call("mirror").returncode == 0
     empty(rig.directory)
-    assert rig.command("mirror").returncode == 0
+    assert rig.call("mirror").returncode == 0
 
 
 def test_systemd_says_where_the_record_is(held: Rig, state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,7 +255,7 @@ def test_any_rows_are_changes_or_malformed(patient_pypi: FakePyPI, rows: list[li
 
 # Nested deeply
 
-DEPTH = 300_000
+DEPTH = 100_000
 NESTED = {
     "arrays": ("<array><data><value>" * DEPTH, "</value></data></array>" * DEPTH),
     "structs": ("<struct><member><name>x</name><value>" * DEPTH, "</value></member></struct>" * DEPTH),

@@ -91,7 +91,7 @@ def test_index_that_cannot_be_written_is_left_and_the_projects_are_repaired(held
     page.unlink()
     (page / "folder").mkdir(parents=True)
     wheel.unlink()
-    result = held.command("verify")
+    result = held.call("verify")
     assert result.returncode == 1, result.stderr
     assert (
         "the root index can't be written: web/simple/index.html: a folder is where the file would be" in result.stderr

@@ -49,7 +49,7 @@ def orphans(rig: Rig) -> list[Path]:
 
 def test_files_that_no_page_lists_are_deleted(held: Rig, pypi: FakePyPI) -> None:
     made = orphans(held)
-    held.command("verify")
+    held.call("verify")
     assert all(path.exists() for path in made)
     document = verify(held, "--delete", status=6)
     assert document["problems"]["listed by no page"] == {"found": 6, "repaired": 0, "deleted": 6}
@@ -140,7 +140,7 @@ def test_files_of_an_unfinished_run_stay(held: Rig, pypi: FakePyPI) -> None:
 @pytest.mark.parametrize("deleted", ["hide", "keep"])
 def test_deletion_is_refused_where_files_are_kept_on_purpose(held: Rig, pypi: FakePyPI, deleted: str) -> None:
     held.run(deleted=deleted)
-    result = held.command("verify", "--delete", deleted=deleted)
+    result = held.call("verify", "--delete", deleted=deleted)
     assert result.returncode == 2
     assert f"[mirror] deleted = {deleted}" in result.stderr
 
@@ -332,7 +332,7 @@ def test_core_metadata_without_its_file_counts(held: Rig, pypi: FakePyPI) -> Non
 
 def test_a_file_that_goes_is_called_deleted(held: Rig) -> None:
     (held.web / "packages/stray-1.0.tar.gz").write_bytes(b"stray")
-    result = held.command("verify", "--delete")
+    result = held.call("verify", "--delete")
     assert "web/packages/stray-1.0.tar.gz: listed by no page, deleted" in result.stderr
     assert "repaired" not in result.stderr.replace("0 repaired", "")
     assert "1 found, 0 repaired, 1 deleted, 0 left, 0 failed in" in result.stderr

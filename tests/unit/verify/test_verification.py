@@ -58,7 +58,7 @@ def test_dry_run_tells_and_writes_nothing(held: Rig, pypi: FakePyPI) -> None:
 
 def test_report_for_people(held: Rig, pypi: FakePyPI) -> None:
     path_of(held, pypi, 0).unlink()
-    result = held.command("verify")
+    result = held.call("verify")
     assert result.returncode == 6
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["problem", "found", "repaired", "deleted", "left"],
@@ -68,7 +68,7 @@ def test_report_for_people(held: Rig, pypi: FakePyPI) -> None:
         "verified 6 of 6 projects: 1 found, 1 repaired, 0 deleted, 0 left, 0 failed, 1 file fetched ("
         in result.stderr.splitlines()[-1]
     )
-    quiet = held.command("--quiet", "verify")
+    quiet = held.call("--quiet", "verify")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
@@ -151,7 +151,7 @@ def test_page_that_upstream_does_not_give_deletes_nothing(held: Rig, pypi: FakeP
 def test_project_removed_a_moment_ago_is_left_to_the_next_run(held: Rig, pypi: FakePyPI) -> None:
     pypi.remove_project(NAMES[0])
     before = held.tree()
-    result = held.command("verify")
+    result = held.call("verify")
     assert result.returncode == 0, result.stderr
     assert "project-0: upstream has changed it meanwhile" in result.stderr
     assert held.tree() == before
@@ -201,7 +201,7 @@ def test_legacy_json_is_verified_too(rig: Rig, pypi: FakePyPI) -> None:
 def test_every_form_of_mirror_verifies(rig: Rig, pypi: FakePyPI, options: dict[str, str]) -> None:
     for number in range(3):
         pypi.add_file("foo", f"{number}.0")
-    assert rig.command("mirror", **options).returncode == 0
+    assert rig.call("mirror", **options).returncode == 0
     before = rig.tree()
     assert verify(rig, "--hash", status=0, **options)["found"] == 0
     for path in (rig.web / "simple").rglob("foo/*"):
@@ -213,12 +213,12 @@ def test_every_form_of_mirror_verifies(rig: Rig, pypi: FakePyPI, options: dict[s
 
 
 def test_quick_and_hash_exclude_each_other(held: Rig) -> None:
-    result = held.command("verify", "--quick", "--hash")
+    result = held.call("verify", "--quick", "--hash")
     assert result.returncode == 2
     assert "not allowed with argument" in result.stderr
 
 
 def test_help_says_how_long_it_takes(held: Rig) -> None:
-    shown = held.command_again("verify", "--help").stdout
+    shown = held.call_again("verify", "--help").stdout
     assert "Reading and hashing 1 TB takes as long as the disk needs for it: 1.4 hours at\n  200 MB/s" in shown
     assert "--quick that is nearly all the time: 4 minutes per TB at 100 answers a second" in shown

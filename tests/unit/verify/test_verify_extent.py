@@ -83,7 +83,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "h", "2x", "-1", "1h30", "2 h", "1.5h"])
 def test_wrong_durations_are_refused(rig: Rig, text: str) -> None:
-    result = rig.command("verify", f"--budget={text}")
+    result = rig.call("verify", f"--budget={text}")
     assert result.returncode == 2
     assert "expected a time" in result.stderr
 
@@ -93,19 +93,19 @@ def test_wrong_durations_are_refused(rig: Rig, text: str) -> None:
 
 def test_changed_configuration_is_left_to_a_run(held: Rig, pypi: FakePyPI) -> None:
     before = held.tree()
-    result = held.command("verify", hash_index="true")
+    result = held.call("verify", hash_index="true")
     assert result.returncode == 4
     assert "(options about what is published)" in result.stderr
     assert "run bandersnatch mirror first" in result.stderr
     held.filters = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {NAMES[0]}\n"
-    result = held.command("verify")
+    result = held.call("verify")
     assert result.returncode == 4
     assert (
         "the configuration has changed since the last bandersnatch mirror (filters of project names)" in result.stderr
     )
     assert pypi.url not in result.stderr
     with FakePyPI() as other:
-        result = held.command("verify", master=other.url)
+        result = held.call("verify", master=other.url)
         assert f"its pages are of {pypi.url}, and not of {other.url}" in result.stderr
     assert result.returncode == 4
     assert held.tree() == before
@@ -117,7 +117,7 @@ def test_tree_of_another_bandersnatch_is_left_to_a_run(held: Rig, pypi: FakePyPI
         (held.directory / name).unlink()
     (held.directory / "status").write_text("1")
     before = held.tree()
-    result = held.command("verify", *arguments)
+    result = held.call("verify", *arguments)
     assert result.returncode == 4
     assert "another bandersnatch has made this mirror; bandersnatch mirror takes it over first" in result.stderr
     assert not (held.directory / "inventory.sqlite").exists()
@@ -127,7 +127,7 @@ def test_tree_of_another_bandersnatch_is_left_to_a_run(held: Rig, pypi: FakePyPI
 
 
 def test_directory_without_a_mirror(rig: Rig, pypi: FakePyPI) -> None:
-    result = rig.command("verify", "--dry-run")
+    result = rig.call("verify", "--dry-run")
     assert result.returncode == 4
     assert "there is no mirror yet" in result.stderr
     assert not any(rig.directory.iterdir())
@@ -138,8 +138,8 @@ def test_lock_is_honoured_but_by_dry_runs(held: Rig, pypi: FakePyPI) -> None:
     pypi.fault(pypi.add_file(NAMES[0], "3.0").url_path, stall, times=None)
     with held.start_command("mirror", timeout="60") as process:
         assert stall.started.wait(30)
-        assert held.command_again("verify").returncode == 3
-        assert held.command_again("verify", "--dry-run").returncode == 0
+        assert held.call_again("verify").returncode == 3
+        assert held.call_again("verify", "--dry-run").returncode == 0
         process.kill()
         process.communicate()
 
@@ -168,4 +168,4 @@ def test_index_that_is_down_ends_the_verification(held: Rig, pypi: FakePyPI, cap
 
 @pytest.mark.parametrize("number", ["0", "-1"])
 def test_number_of_workers_is_checked(held: Rig, number: str) -> None:
-    assert held.command("verify", f"--workers={number}").returncode == 2
+    assert held.call("verify", f"--workers={number}").returncode == 2

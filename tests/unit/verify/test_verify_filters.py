@@ -28,7 +28,7 @@ def bring(rig: Rig, filters: str) -> None:
     """Let the mirror hold what the filters drop."""
     rig.filters = filters
     rig.run()
-    assert rig.command("sync", "--ignore-filters", "foo").returncode == 0
+    assert rig.call("sync", "--ignore-filters", "foo").returncode == 0
     assert versions(rig) == ["1.0", "2.0"]
 
 
@@ -117,7 +117,7 @@ def test_release_without_files_stays_on_the_page(rig: Rig, pypi: FakePyPI) -> No
     pypi.fault("/simple/foo/", Edit(add_version), times=None)
     rig.filters = LATEST
     rig.run()
-    assert rig.command("sync", "--ignore-filters", "foo").returncode == 0
+    assert rig.call("sync", "--ignore-filters", "foo").returncode == 0
     assert versions(rig) == ["0.5", "1.0", "2.0"]
     before = rig.tree()
     verify(rig, status=0)

@@ -140,5 +140,5 @@ def test_terminal_shows_how_far_a_verification_is(held: Rig) -> None:
 
 @pytest.mark.parametrize("arguments", [("--quiet", "verify"), ("--quiet", "verify", "--hash", "--delete")])
 def test_quiet_verification_without_a_fault_shows_nothing(held: Rig, arguments: tuple[str, ...]) -> None:
-    result = held.command(*arguments)
+    result = held.call(*arguments)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
