@@ -29,8 +29,7 @@ def named_projects(filters: Filters) -> frozenset[NormalizedName] | None:
 
 
 def look_up(names: frozenset[NormalizedName], upstream: Upstream) -> dict[NormalizedName, ListedProject] | None:
-    """Return those of the projects that upstream has, as its list of all projects would; None if only that list can
-    tell.
+    """Return those of the projects that upstream has, as its list would; None if the list itself must be fetched.
 
     Only the list spells the name of a project that has a page but no legacy JSON. And if upstream seems to have none of
     the projects, that may be an outage.
@@ -43,7 +42,7 @@ def look_up(names: frozenset[NormalizedName], upstream: Upstream) -> dict[Normal
     except InterruptedRunError:
         raise
     except UpstreamError as error:
-        logger.debug("%s; the list of all projects is asked for", error)
+        logger.debug("%s; the list of all projects is fetched", error)
         return None
     if not any(found.values()) or not all(_is_absent(upstream, name) for name, each in found.items() if each is None):
         return None
@@ -61,7 +60,7 @@ def _look_up_all(
 
 
 def _look_up(documents: Documents, name: NormalizedName) -> Steps[ListedProject | None]:
-    """Return what upstream has of a project; None where it has no legacy JSON."""
+    """Return what upstream's list would say of a project; None if the project has no legacy JSON."""
     try:
         body, serial = yield from documents.legacy_json(name)
     except NotFoundError:

@@ -1,13 +1,12 @@
-"""What workers are about to touch: each writes it down itself, before it touches it, in a record of its own.
+"""Reservations: before a worker touches any path, it writes the path to a record of its own.
 
 There is a record for each job, in the folder of half-written files. The main process, which alone writes the inventory,
-deletes it when the job's result is recorded there. After a worker was lost, and at the start of the next
-command, the records that are left are *recovered*: their paths are noted in the inventory, as what an unfinished run may
-have left.
+deletes it when the job's result is recorded there. After a worker was lost, and at the start of the next command, the
+records that are left are *recovered*: their paths are noted in the inventory, as what an unfinished run may have left.
 
-A line is in the kernel before ``reserve`` returns, and so outlives any end of the process. It is not flushed to the disk: a
-power cut may take a record, as it may take the notes in the inventory, which are not flushed either. On a filesystem that
-keeps the order of changes to names (all usual ones do, within one filesystem) no file appears then without its record.
+A line is in the kernel before ``reserve`` returns, so it survives any end of the process. It is not flushed to the disk: a
+power cut may destroy a record, like the notes in the inventory, which are not flushed either. On a filesystem that keeps
+the order of changes to names (all usual ones do, within one filesystem), no file appears then without its record.
 """
 
 import logging
@@ -34,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _PATHS_PER_LINE = 1000
 _MOST_LINE_BYTES = 8 * 1024 * 1024
-"""More than so many paths take, each as long as may be and escaped."""
+"""More than the longest possible line: so many paths of the greatest length, with all characters escaped."""
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,100}")
 
 
@@ -45,7 +44,7 @@ class _Line(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Reservation:
-    """The record of one job, as its worker writes it; the file is made by the first line. For one thread."""
+    """The record of one job, as its worker writes it; the first line creates the file. For one thread."""
 
     def __init__(self, storage: FilesystemStorage, name: str) -> None:
         if _NAME.fullmatch(name) is None:
@@ -55,7 +54,7 @@ class Reservation:
         self._size = 0
 
     def reserve(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
-        """Write down which files of a project are about to be written or deleted.
+        """Write down which files of a project will be written or deleted.
 
         Raises:
             StorageError: the disk refused; then they must not be touched.
@@ -65,7 +64,7 @@ class Reservation:
             self._append(_Line(project, some))
 
     def note_partial(self, project: NormalizedName, path: StoredPath, etag: str) -> None:
-        """Write down of which document the half-written file of that path is going to be a part.
+        """Write down the ETag of the document of which a half-written file will be a part.
 
         Raises:
             StorageError: the disk refused.
@@ -73,7 +72,7 @@ class Reservation:
         self._append(_Line(project, [path], etag))
 
     def close(self) -> None:
-        """Close the file, which stays.
+        """Close the file; it is not deleted.
 
         Raises:
             StorageError: the disk refused what was written.
@@ -101,7 +100,7 @@ class Reservation:
 
 
 def forget(storage: FilesystemStorage, names: Iterable[str]) -> None:
-    """Delete the records of batches of which all jobs are recorded in the inventory.
+    """Delete the records of jobs whose results are recorded in the inventory.
 
     One that can't be deleted is recovered by the next command, which does no harm.
     """
@@ -110,7 +109,7 @@ def forget(storage: FilesystemStorage, names: Iterable[str]) -> None:
 
 
 def reserved_paths(storage: FilesystemStorage, names: Iterable[str]) -> set[StoredPath]:
-    """Return what is written down in records, as far as they can be read."""
+    """Return the paths in these records, as far as they can be read."""
     found: set[StoredPath] = set()
     for name in names:
         with suppress(OSError), open(storage.unfinished.open_record(name), "rb") as stream:
@@ -119,14 +118,14 @@ def reserved_paths(storage: FilesystemStorage, names: Iterable[str]) -> set[Stor
 
 
 class ReservedPaths:
-    """What records say, each line of them read once. Used by one thread."""
+    """The paths in all records; reads each line of them only once. Used by one thread."""
 
     def __init__(self, storage: FilesystemStorage) -> None:
         self._folder = storage.unfinished
         self._read: dict[str, _Reading] = {}
 
     def among(self, paths: Collection[StoredPath], own: Collection[str]) -> set[StoredPath]:
-        """Return those of the paths that are written down in records at this time, but for one's own."""
+        """Return those of the paths that are in any record at this time, except the ``own`` ones."""
         names = self._folder.records()
         self._read = {name: self._read.get(name) or _Reading() for name in names}
         found: set[StoredPath] = set()
@@ -155,13 +154,13 @@ def recover_reservations(
     if not there:
         return True
     is_whole = min([_note(folder, name, inventory) for name in there])
-    storage.flush()  # what is noted now must not be lost with a record that is gone
+    storage.flush()  # the notes must be durable before the records are deleted
     forget(storage, there)
     return is_whole
 
 
 def _note(folder: PartsFolder, name: str, inventory: Inventory) -> bool:
-    """Note what one record tells; return whether all of it could be believed."""
+    """Note what is written in one record; return whether all of it was valid."""
     reading = _Reading()
     try:
         with open(folder.open_record(name), "rb") as stream:
@@ -177,19 +176,19 @@ def _note(folder: PartsFolder, name: str, inventory: Inventory) -> bool:
 
 
 class _Reading:
-    """The lines of one record as they are read; nothing in them is believed before it was checked."""
+    """Reads and checks the lines of one record."""
 
     def __init__(self) -> None:
         self.partial: dict[StoredPath, str] = {}
         self.refused = self.size = 0
         self.paths: set[StoredPath] = set()
-        """For those who keep them."""
+        """Used by ``ReservedPaths`` only."""
 
     def unsettled(self, stream: BinaryIO) -> Iterator[tuple[NormalizedName, StoredPath]]:
-        """Yield the files that were about to be touched."""
+        """Yield the paths that were reserved."""
         while data := stream.readline(_MOST_LINE_BYTES):
             if not data.endswith(b"\n") and len(data) < _MOST_LINE_BYTES:
-                return  # torn: the worker ended before it touched anything of it
+                return  # an incomplete line: the worker ended before it touched any of these paths
             self.size += len(data)
             line = _parsed(data)
             if line is None:
@@ -205,7 +204,7 @@ class _Reading:
 
 
 def _parsed(data: bytes) -> _Line | None:
-    """Return a line, if it is one of a ``Reservation``."""
+    """Return a line if it is valid."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         line = msgspec.json.decode(data, type=_Line)
         return line if parse_project_name(line.project) == line.project else None

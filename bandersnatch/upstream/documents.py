@@ -37,14 +37,14 @@ _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html", "application/
 _BEGINS_LIKE_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 MAX_PAGE_BYTES = 32 * 1024 * 1024
-"""Twice as much as PyPI's largest page. With what is read and rendered out of it, this is less than 400 MB."""
+"""Twice the size of PyPI's largest page. Such a page takes less than 400 MB of memory, parsed and rendered."""
 _PAGE = "PEP 691 page"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 
 
 class FetchedPage(Struct, frozen=True):
-    """What upstream answered to a request for a project's page; ``page`` is None where ours shall still be right (304).
+    """Upstream's answer to a request for a project's page; ``page`` is None if the held one is still right (304).
 
     Then ``etag`` is that of the answer, or, where it tells none, the one that was asked with.
     """
@@ -61,7 +61,7 @@ class Documents(Struct, frozen=True):
     journal_end: JournalEnd
 
     def page(self, project: NormalizedName, etag: str | None) -> Steps[FetchedPage]:
-        """Ask for a project's page, unless it still has the given ETag.
+        """Fetch a project's page, unless it still has the given ETag.
 
         JSON alone is asked for: an index that has none sends HTML in spite of it, which is read too; and for PyPI's caches
         each other ``Accept`` is another document, with an ETag of its own.
@@ -84,13 +84,13 @@ class Documents(Struct, frozen=True):
         return page
 
     def reaches(self, serial: int) -> Steps[bool]:
-        """Find out whether the journal reaches a serial; where upstream must be asked, other requests go on meanwhile."""
+        """Return whether the journal reaches a serial. If upstream must be asked, other steps continue meanwhile."""
         if self.journal_end.must_ask(serial):
             return bool((yield InThread(partial(self.journal_end.reaches, serial))))
         return self.journal_end.reaches(serial)
 
     def legacy_json(self, project: NormalizedName) -> Steps[tuple[bytes, int]]:
-        """Ask for the legacy JSON of a project, and its serial.
+        """Fetch the legacy JSON of a project, and its serial.
 
         Raises:
             NotFoundError: the project has no releases, is quarantined, or there is none.
@@ -109,7 +109,7 @@ class Documents(Struct, frozen=True):
         return found
 
     def metadata(self, file_url: str, sha256: str, project: NormalizedName) -> Steps[bytes]:
-        """Ask for the core metadata of a project's file (PEP 658).
+        """Fetch the core metadata of a project's file (PEP 658).
 
         Raises:
             IntegrityError: it is not the one with that digest.
@@ -127,10 +127,10 @@ class Documents(Struct, frozen=True):
 
 
 def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
-    """Return what ``parse`` makes of an answer that is JSON, whatever type it is said to be of.
+    """Return what ``parse`` returns for an answer that is JSON, whatever its content type says.
 
     Raises:
-        MalformedResponseError: it is none, and of another type; or what ``parse`` raises.
+        MalformedResponseError: the answer is not JSON, and does not claim to be; or what ``parse`` raises.
     """
     if _type_of(answer) in _JSON_TYPES:
         return parse()
@@ -178,7 +178,7 @@ def _tell_wrong_type(answer: Answer, what: str) -> None:
 
 
 def _read_page(project: NormalizedName, etag: str | None, answer: Answer) -> tuple[FetchedPage, int]:
-    """Return the page, and the highest of the serials that the answer tells."""
+    """Return the page, and the highest serial in the answer."""
     header_serial = _serial_header(answer)
     if answer.status == NOT_MODIFIED:
         if etag is None:

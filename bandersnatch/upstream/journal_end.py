@@ -29,7 +29,7 @@ class JournalEnd:
         self._guard = threading.Lock()
 
     def twin(self, ask: Callable[[], int]) -> "JournalEnd":
-        """Return one for another process, which knows what this one knows, and asks over connections of its own."""
+        """Return a copy for another process, with the same knowledge, that asks over its own connections."""
         twin = JournalEnd(ask)
         twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
         return twin

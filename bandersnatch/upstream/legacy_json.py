@@ -18,7 +18,7 @@ class LegacyJson(Struct, frozen=True):
 
 
 def fetch_legacy_json(documents: Documents, project: NormalizedName, required_serial: int) -> Steps[LegacyJson]:
-    """Ask for the document.
+    """Fetch the document.
 
     Raises:
         StaleMetadataError: it is older than required.
@@ -34,7 +34,7 @@ def fetch_legacy_json(documents: Documents, project: NormalizedName, required_se
 
 
 def without_files(document: LegacyJson, dropped: Set[str]) -> LegacyJson:
-    """Return the document without the named files, and without the releases that lose all their files by that."""
+    """Return the document without the named files, and without the releases that then have no files left."""
     tree = msgspec.json.decode(document.body) if document.body is not None and dropped else None
     if not isinstance(tree, dict):
         return document

@@ -1,7 +1,7 @@
-"""``Inspection``: compares what the mirror has of one project with upstream's page, and puts right what is wrong.
+"""``Inspection``: compares what the mirror has of one project with upstream's page, and repairs what is wrong.
 
-To look, it plans as a run does, and reads the files in doubt; to put things right, a ``Package`` does its whole work, told
-which files are bad.
+To compare, it plans as a run does, and reads the doubtful files; to repair, a ``Package`` does its whole work, and is given
+the paths of bad files.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ from bandersnatch.verify.findings import Finding, Problem
 
 
 class Inspected(Struct, frozen=True):
-    """What came of one project: what was wrong, and what the repair came to.
+    """What was wrong with one project, and the result of the repair.
 
-    Without a result nothing had to be done, or nothing was to be done. ``is_compared`` is False where it did not come to
-    a comparison with upstream; then the result tells why.
+    The result is None if no repair was needed, or none was wanted. ``is_compared`` is False if the project could not be
+    compared with upstream; then the result says why.
     """
 
     project: NormalizedName
@@ -43,12 +43,12 @@ class Inspected(Struct, frozen=True):
 
     @property
     def outcome(self) -> Outcome | None:
-        """What the repair came to, or None."""
+        """The outcome of the repair, or None."""
         return self.result.outcome if self.result is not None else None
 
 
 def inspect_project(context: JobContext, job: Job, *, repairs: bool) -> Steps[Inspected]:
-    """Inspect a project, and put right what is wrong with ``repairs``. Every error becomes the outcome."""
+    """Inspect a project; with ``repairs``, repair what is wrong. Every error becomes an outcome."""
     inspection = Inspection(job, context, repairs=repairs)
     try:
         return (yield from inspection.inspect())
@@ -57,7 +57,7 @@ def inspect_project(context: JobContext, job: Job, *, repairs: bool) -> Steps[In
 
 
 def not_compared(project: NormalizedName, error: Exception) -> Inspected:
-    """Return an error as what came of a project."""
+    """Return the result for a project whose inspection ended with an error."""
     return Inspected(project, (), Result(failure(project, error)), is_compared=False)
 
 
@@ -113,7 +113,7 @@ class Inspection:
             self._bad[path] = problem
 
     def _conclude(self, planned: Prepared) -> Steps[Inspected]:
-        """Say what is wrong, and have it put right first."""
+        """Repair what is wrong, if that is wanted, and return what it was."""
         work = [task for task in planned.plan.tasks if self._needs_work(task)]
         page_findings = yield from self._page_findings(planned, has_file_work=bool(work))
         findings = (*(finding for task in work for finding in self._file_findings(task, planned)), *page_findings)
