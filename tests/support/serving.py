@@ -92,6 +92,8 @@ def server_of(site: Site, limits: Limits | None = None) -> Iterator[int]:
             yield port
         finally:
             stop.set()
+            with suppress(OSError):  # so that it looks at once, and not in a second
+                socket.create_connection((LOOPBACK, port), timeout=30).close()
             thread.join(30)
             assert not thread.is_alive()
 
