@@ -78,6 +78,7 @@ class PagesConfig(Struct, frozen=True):
     keep_versions: int = 0
     """How many old versions of each page are kept in ``versions/``; 0 makes the pages plain files."""
     cleanup: bool = False
+    static_journal: bool = True
 
 
 class RemovalsConfig(Struct, frozen=True):
@@ -261,6 +262,7 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             legacy_json=value("json", bool),
             keep_versions=value("keep_index_versions", int),
             cleanup=value("cleanup", bool),
+            static_journal=value("static-journal", bool),
         ),
         removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
         disk=DiskConfig(

@@ -70,6 +70,7 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("release-files", "true", read_bool, "4.3", "keep the files; false: pages only, with links to upstream"),
     Option("core-metadata", "true", read_bool, "8.0", "keep and advertise the .metadata of files"),
     Option("json", "false", read_bool, "2.1", "also keep /pypi/<name>/json"),
+    Option("static-journal", "true", read_bool, "new", "also keep web/changes, by which other mirrors follow this one"),
     Option("simple-format", "ALL", read_simple_format, "6.0", "forms of the pages: ALL, HTML or JSON"),
     Option(
         "hash-index", "false", read_bool, "1.11", "pages in folders by first letter; needs a rewrite in the web server"

@@ -20,6 +20,7 @@ from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.operations.adoption import adopt, is_foreign
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.pages.change_journal import ChangeJournal
 from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
 from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
@@ -31,6 +32,7 @@ from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
+    CHANGES_INDEX,
     INVENTORY,
     LAST_MODIFIED,
     LOCAL_JSON,
@@ -133,6 +135,16 @@ class Session(Struct, frozen=True):
                 )
             self._sweep()
             yield is_rebuilt
+            if not self.is_dry:
+                self._write_journal()
+
+    def _write_journal(self) -> None:
+        """Write what this command has changed into the static journal: last of all, because others go by it at once."""
+        journal = ChangeJournal(self.storage, self.inventory)
+        if self.config.pages.static_journal:
+            journal.write(self.states.reached(), time.time())
+        else:
+            journal.delete()
 
     def saved_state(self, *, is_rebuilt: bool) -> SavedState:
         """Return what the last run saved, except the todo list of another bandersnatch.
@@ -153,6 +165,8 @@ class Session(Struct, frozen=True):
     def _open(self) -> bool:
         """Open the inventory; return whether it had to be rebuilt."""
         if self.inventory.open():
+            if not self.is_dry:  # before anything changes
+                ChangeJournal(self.storage, self.inventory).take_up()
             if (doubtful := self.inventory.without_files()) is not None:
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
             if self.inventory.is_as_closed or self._records_are_true():
@@ -239,7 +253,7 @@ class Session(Struct, frozen=True):
                 yield IndexedProject._make(row)
 
     def _doubtful(self) -> Iterator[StoredPath]:
-        yield from (STATE, TODO, LAST_MODIFIED, LOCAL_JSON, LOCAL_SERIAL)
+        yield from (STATE, TODO, LAST_MODIFIED, LOCAL_JSON, LOCAL_SERIAL, CHANGES_INDEX)
         yield from (page_path(SIMPLE, page) for page in ALL_PAGES)
         for project, path in self.inventory.all_unsettled():
             yield path

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
 
+from bandersnatch.changes import Position
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.model import parse_project_name
-from bandersnatch.state import awaited, index_record, quarantines, strangers
+from bandersnatch.state import awaited, change_record, index_record, quarantines, strangers
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory_database import InventoryDatabase
 from bandersnatch.state.inventory_rows import (
@@ -113,6 +114,26 @@ class Inventory(InventoryDatabase):
         """Record that a root index with so many lines was written, with all held projects except those in ``left``."""
         with self._transaction() as cursor:
             index_record.save(cursor, stamps, lines, left)
+
+    def journal_position(self) -> Position | None:
+        """Return up to where the static journal was written; None if there is none, or it can't be continued."""
+        with self._cursor() as cursor:
+            return change_record.position(cursor)
+
+    def unjournaled(self, most: int) -> list[change_record.ChangedProject] | None:
+        """Return what has changed since the journal was written; None if that is more than ``most``, or unknown."""
+        with self._cursor() as cursor:
+            return change_record.changed(cursor, most)
+
+    def record_journal(self, written: Position | None) -> None:
+        """Record that the journal has everything up to now; with None, that it can't be continued."""
+        with self._transaction() as cursor:
+            change_record.record(cursor, written)
+
+    def end_journal(self) -> None:
+        """Record no changes for a journal any more."""
+        with self._transaction() as cursor:
+            change_record.end(cursor)
 
     def put(self, *held: HeldProject) -> None:
         """Record projects whose pages are in place and confirmed by upstream, and settle them."""

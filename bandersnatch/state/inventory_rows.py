@@ -76,6 +76,8 @@ _TABLES: dict[str, tuple[str, Any]] = {
     "indexed": ("path, stamp, lines", tuple[str, str, Count]),
     "unindexed": ("project", tuple[Text]),
     "quarantined": ("project", tuple[Text]),
+    "unjournaled": ("project", tuple[Text]),
+    "journal": ("id, number, digest", tuple[Text, Count, Text]),
     "verified": ("project, at", tuple[Text, Seconds]),
 }
 """The columns of each table, and their types."""
@@ -113,7 +115,11 @@ def check_rows(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
     """
     for table in tables:
         for row in _rows_of(connection, table, _TABLES[table][1]):
-            if "path" not in _TABLES[table][0] and table != "refreshed" and parse_project_name(row[0]) != row[0]:
+            if (
+                "path" not in _TABLES[table][0]
+                and table not in ("refreshed", "journal")
+                and parse_project_name(row[0]) != row[0]
+            ):
                 raise UnsoundError(f"{row[0]!r} is not a project's name")
 
 

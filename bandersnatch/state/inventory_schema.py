@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 
-from bandersnatch.state import awaited, closing_mark, index_record, quarantines, strangers
+from bandersnatch.state import awaited, change_record, closing_mark, index_record, quarantines, strangers
 from bandersnatch.state.inventory_rows import UnsoundError, check_rows
 
 VERSION = 4
@@ -40,7 +40,8 @@ _LOOK_AT_ALL = "UPDATE project SET etag = NULL, looked_at = -1"
 """Ask again for everything held, unconditionally; see ``plan/refresh.py``."""
 _ADDED = (*strangers.SCHEMA, awaited.SCHEMA)
 """Optional in version 3; if they are missing, nothing is known about what they record."""
-_OPTIONAL_TABLES = {"quarantined", "verified", "indexed", "unindexed"}
+_OPTIONAL_TABLES = {"quarantined", "verified", "indexed", "unindexed", *change_record.TABLES}
+_TRIGGERED = (frozenset({"indexed", "unindexed"}), frozenset(change_record.TABLES))
 _COUNTS = {"tally", "closed"}
 _Columns = tuple[tuple[object, ...], ...]
 
@@ -73,11 +74,15 @@ def check(connection: sqlite3.Connection, changed: int | None) -> bool:
         for statement in VERIFIED:
             sample.execute(statement)
         index_record.forget(sample.cursor())
+        change_record.record(sample.cursor(), None)
         expected, found = _schema_of(sample), _schema_of(connection)
-    # If the tables of the root index's record exist, so must their triggers, or changes would go unnoticed.
-    has_triggers = any(name in ("indexed", "unindexed") for _, _, name in found)
+    # If the tables of a record exist, so must their triggers, or changes would go unnoticed.
+    has_triggers = {tables: any(name in tables for _, _, name in found) for tables in _TRIGGERED}
     for name in sorted(expected.keys() | found.keys()):
-        is_optional = name not in found and (not has_triggers if name[0] == "trigger" else name[1] in _OPTIONAL_TABLES)
+        triggered = _TRIGGERED[name[2].startswith(change_record.PREFIX)]
+        is_optional = name not in found and (
+            not has_triggers[triggered] if name[0] == "trigger" else name[1] in _OPTIONAL_TABLES
+        )
         if found.get(name) != expected.get(name) and not is_optional:
             raise UnsoundError(f"the {name[0]} {name[2]} is missing, or not as it was made")
     if (
@@ -99,6 +104,7 @@ def _bring_up(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == VERSION:
         index_record.mend(connection)
+        change_record.mend(connection)
         return
     if version not in (2, 3):
         raise UnsoundError(f"it is of version {version}")

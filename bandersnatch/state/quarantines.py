@@ -22,9 +22,11 @@ def begin(cursor: sqlite3.Cursor, projects: Iterable[NormalizedName]) -> None:
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, *, is_quarantined: bool) -> None:
     """Record whether a project is quarantined."""
-    cursor.execute("DELETE FROM quarantined WHERE project = ?", (project,))
+    # Nothing is written where nothing changes: triggers take each row for a change.
     if is_quarantined:
-        cursor.execute("INSERT INTO quarantined VALUES (?)", (project,))
+        cursor.execute("INSERT OR IGNORE INTO quarantined VALUES (?)", (project,))
+    else:
+        cursor.execute("DELETE FROM quarantined WHERE project = ?", (project,))
 
 
 def all_of(cursor: sqlite3.Cursor) -> set[NormalizedName]:

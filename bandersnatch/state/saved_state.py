@@ -11,10 +11,11 @@ from itertools import islice
 
 from msgspec import Struct
 
+from bandersnatch.changes import Position
 from bandersnatch.model import parse_serial
 from bandersnatch.state.todo import TodoFormatError, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import CHANGELOG, FINGERPRINT, LEGACY_STATUS, STATE, TODO
+from bandersnatch.storage.layout import CHANGELOG, FINGERPRINT, FOLLOWED, LEGACY_STATUS, STATE, TODO
 
 _LINES_AT_A_TIME = 10_000
 _MAX_RECORD_BYTES = 64 * 1024
@@ -32,6 +33,8 @@ class SavedState(Struct, frozen=True):
     todo: TodoList | None
     changelog_serial: int | None = None
     """Up to where the changelog was read, if that is less, because later runs had to do without it."""
+    followed: Position | None = None
+    """Up to where upstream's static journal was read, if the last run went by it or could have."""
 
 
 class StateFiles:
@@ -75,7 +78,12 @@ class StateFiles:
         position = parse_serial(
             (self._storage.read_record(CHANGELOG, _MAX_RECORD_BYTES) or b"").decode("utf-8", "replace").strip()
         )
-        return SavedState(serial, self._load_todo(serial), position)
+        return SavedState(serial, self._load_todo(serial), position, self._load_followed())
+
+    def reached(self) -> int:
+        """Return the serial in ``state``; 0 if there is none."""
+        data = self._storage.read_record(STATE, _MAX_RECORD_BYTES) or b""
+        return parse_serial(data.decode("utf-8", "replace").strip()) or 0
 
     def forget(self) -> None:
         """Delete both files, so that everything is checked until a run completes."""
@@ -90,6 +98,13 @@ class StateFiles:
         else:
             self._storage.save(CHANGELOG, [f"{serial}\n".encode()])
 
+    def save_followed(self, position: Position | None) -> None:
+        """Record up to where upstream's static journal was read; the todo list with what it told must have been saved."""
+        if position is None:
+            self._storage.delete(FOLLOWED)
+        elif position != self._load_followed():
+            self._storage.save(FOLLOWED, [f"{position.id} {position.number} {position.digest}\n".encode()])
+
     def save_todo(self, todo: TodoList) -> None:
         """Save the work that is left."""
         lines = todo.to_lines()
@@ -102,6 +117,12 @@ class StateFiles:
             self._storage.save(FINGERPRINT, [f"{fingerprint}\n".encode()])
         self._storage.save(STATE, [f"{serial}\n".encode()])
         self._storage.delete(TODO)
+
+    def _load_followed(self) -> Position | None:
+        data = self._storage.read_record(FOLLOWED, _MAX_RECORD_BYTES) or b""
+        words = data.decode("utf-8", "replace").split()
+        number = parse_serial(words[1]) if len(words) == 3 else None
+        return Position(words[0], number, words[2]) if number is not None else None
 
     def _load_serial(self) -> int | None:
         data = self._storage.read_record(STATE, _MAX_RECORD_BYTES)

@@ -31,6 +31,7 @@ REMOVALS = StoredPath("removals")
 REMOVALS_OF_VERIFY = StoredPath("removals-of-verify")
 UNCONFIRMED = StoredPath("unconfirmed")
 OWN_PROJECTS = StoredPath("own-projects")
+FOLLOWED = StoredPath("followed")
 RECORDS = (
     STATE,
     TODO,
@@ -41,6 +42,7 @@ RECORDS = (
     REMOVALS_OF_VERIFY,
     UNCONFIRMED,
     OWN_PROJECTS,
+    FOLLOWED,
     LEFTOVERS,
 )
 """All records that are not databases; each is replaced as a whole."""
@@ -51,6 +53,8 @@ LAST_MODIFIED = StoredPath("web/last-modified")
 LOCAL_JSON = StoredPath("web/local.json")
 LOCAL_SERIAL = StoredPath("web/local.db.serial")
 """What shadowmire reads to follow a mirror: the serial of each project, and that of the mirror."""
+CHANGES = StoredPath("web/changes")
+CHANGES_INDEX = StoredPath("web/changes/index.json")
 LEGACY_JSON = StoredPath("web/json")
 LEGACY_PYPI = StoredPath("web/pypi")
 
@@ -111,6 +115,11 @@ def page_path(folder: StoredPath, page: str) -> StoredPath:
 def json_paths(project: str) -> tuple[StoredPath, StoredPath]:
     """Return the two places of a project's legacy JSON."""
     return StoredPath(f"{LEGACY_JSON}/{project}"), StoredPath(f"{LEGACY_PYPI}/{project}/json")
+
+
+def changes_path(filename: str) -> StoredPath:
+    """Return the path of a file of the static journal."""
+    return StoredPath(f"{CHANGES}/{filename}")
 
 
 def file_path(file: DistributionFile) -> StoredPath:

@@ -28,8 +28,10 @@ CONFIGURATIONS: dict[str, str] = {
 }  # fmt: skip
 BY_ITS_OWN_LAYOUT = {"hash-index", "versions", "root-uri", "pages-only"}
 """With these a mirror is not where, or not what, the common check expects it; it is compared with a fresh one only."""
-IGNORED = {"web/last-modified", "web/packages"}
-"""The one has a time in it; the other, empty, is made by the old clients also where there are no files."""
+IGNORED = ("web/last-modified", "web/changes")
+"""The one has a time in it, the other the name of a journal, which each mirror has of its own."""
+NOT_COMPARED = {"web/packages"}
+"""Where there are no files the old clients make an empty one."""
 FILTERED: dict[str, tuple[str, set[str] | None, KeepsFile]] = {
     "allowlist_project": (
         "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n    Foo.Bar\n    django>=4\n",
@@ -80,7 +82,12 @@ def tree(directory: Path) -> dict[str, bytes | str]:
     found: dict[str, bytes | str] = {}
     for path in (directory / "web").rglob("*"):
         name = path.relative_to(directory).as_posix()
-        if path.name == "versions" or path.parent.name == "versions" or name in IGNORED:
+        if (
+            path.name == "versions"
+            or path.parent.name == "versions"
+            or name.startswith(IGNORED)
+            or name in NOT_COMPARED
+        ):
             continue
         if path.is_symlink() and os.readlink(path).startswith("versions/index_"):
             found[name] = b"a version: " + path.read_bytes()

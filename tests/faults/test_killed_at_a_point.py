@@ -15,6 +15,7 @@ from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
 from bandersnatch.storage.parts import PARTS_FOLDER
 from tests.support.fakepypi import FakePyPI, Status
+from tests.support.journal import read_index, told
 from tests.support.rig import Rig
 
 SIZES = {"small": 5_000, "large": 500_000, "resumable": 2_000_000}
@@ -147,4 +148,28 @@ def test_a_removal_that_was_cut_short_behind_its_pages_is_finished(
         pypi.add_file("foo", "2.0")
     result = rig.command("--quiet", "mirror")
     assert (result.returncode, result.stderr) == (0, "")
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("ending", ["/state", ".jsonl", "/changes/index.json"])
+def test_no_line_of_the_journal_is_lost_or_doubled(
+    rig: Rig, pypi: FakePyPI, *, ending: str, is_published: bool
+) -> None:
+    for name in ("foo", "bar", "baz", "qux"):
+        pypi.add_file(name, "1.0")
+    rig.options["max-removals"] = "100%"
+    rig.run()
+    before = read_index(rig.web)
+    pypi.add_file("foo", "2.0")
+    pypi.remove_project("bar")
+    storage = killing_storage(lambda path: f"/{path}".endswith(ending), is_published=is_published)
+    run_until_killed(rig, storage)
+    rig.run()  # there is nothing new
+    serial = pypi.project_serial("foo")
+    assert told(rig.web) == [("bar", "removed", 0), ("foo", "page", serial)]
+    pypi.add_file("baz", "2.0")
+    rig.run()
+    assert told(rig.web)[2:] == [("baz", "page", pypi.serial)]
+    assert read_index(rig.web)["id"] == before["id"]
     rig.assert_matches()

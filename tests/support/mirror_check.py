@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 
 from tests.support.fakepypi import FakePyPI, UploadedFile
+from tests.support.journal import told
 
 API_VERSION = "1.4"
 PAGE_FILES = {"html": "index.html", "v1_html": "index.v1_html", "v1_json": "index.v1_json"}
@@ -60,6 +61,7 @@ def assert_mirror_matches(
             stored += _stored(file, core_metadata)
             _check_file(directory / "web", file, core_metadata, times and pypi.dialect.tells_details)
     _check_root_index(pypi, simple, [name for name in names if name not in quarantined], page_files)
+    _check_journal(directory / "web", set(names), quarantined)
     _check_nothing_else(directory, set(stored))
 
 
@@ -254,6 +256,19 @@ def _check_root_index(pypi: FakePyPI, simple: Path, names: list[str], page_files
         _same(f"{where}: repository-version", page.metas.get("pypi:repository-version"), API_VERSION)
         links = [(link.text, _project_of(link.attributes.get("href") or "")) for link in page.links]
         _same_rows(where, links, [(pypi.display_name(name), name) for name in names])
+
+
+def _check_journal(web: Path, names: set[str], quarantined: set[str]) -> None:
+    """Check that the last line about each project says how it is; a journal that was begun anew has no lines."""
+    if not (web / "changes").exists():
+        return
+    last = {str(canonicalize_name(name)): (kind, serial) for name, kind, serial in told(web)}
+    for name, (kind, serial) in last.items():
+        where = f"web/changes: {name}"
+        held = "quarantined" if name in quarantined else "page"
+        _same(f"{where}: change", kind, held if name in names else "removed")
+        if kind != "removed" and (page := web / "simple" / name / "index.v1_json").exists():
+            _same(f"{where}: serial", serial, json.loads(page.read_text("utf-8"))["meta"]["_last-serial"])
 
 
 def _same_rows(where: str, got: list[tuple[Any, Any]], wanted: list[tuple[Any, Any]]) -> None:

@@ -156,9 +156,13 @@ class Rig:
             (self.directory / name).unlink(missing_ok=True)
 
     def tree(self) -> dict[str, bytes]:
-        """Return all files below ``web``, by path, but for the one that says when the last run began."""
-        files = (path for path in self.web.rglob("*") if path.is_file() and path.name != "last-modified")
-        return {str(path.relative_to(self.web)): path.read_bytes() for path in files}
+        """Return all files below ``web``, by path, but for the one that says when the last run began, and the journal.
+
+        Each mirror has a static journal of its own.
+        """
+        files = {str(path.relative_to(self.web)): path for path in self.web.rglob("*") if path.is_file()}
+        own = [path for path in files if path == "last-modified" or path.startswith("changes/")]
+        return {path: files[path].read_bytes() for path in files if path not in own}
 
     def mtimes(self) -> dict[str, int]:
         """Return when each page was written, in nanoseconds."""

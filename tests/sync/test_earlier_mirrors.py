@@ -7,8 +7,8 @@ import pytest
 from tests.support.earlier_mirrors import ALL_OPTIONS, BEHIND, DONE, LARGE, UNFINISHED, WHOLE, EarlierIndex, unpack
 from tests.support.rig import Rig
 
-OUR_RECORDS = ("state", "todo", "inventory.sqlite", ".lock", ".unfinished", "web/last-modified")
-"""What any run may write, below the mirror's directory."""
+OUR_RECORDS = ("state", "todo", "inventory.sqlite", ".lock", ".unfinished", "web/last-modified", "web/changes/")
+"""What any run may write, below the mirror's directory; the first one begins the static journal."""
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def path(tmp_path: Path) -> Path:
         ("release-files", "true, false", BOOLEAN),
         ("core-metadata", "t", BOOLEAN),
         ("json", "none", BOOLEAN),
+        ("static-journal", "2", BOOLEAN),
         ("hash-index", "y", BOOLEAN),
         ("compare-method", "mtime", "expected hash or stat"),
         ("deleted", "maybe", "expected remove, hide or keep"),

@@ -175,6 +175,7 @@ BOOLEANS: dict[str, Callable[[Config], bool]] = {
     "core-metadata": lambda config: config.pages.core_metadata,
     "json": lambda config: config.pages.legacy_json,
     "hash-index": lambda config: config.pages.hash_index,
+    "static-journal": lambda config: config.pages.static_journal,
     "cleanup": lambda config: config.pages.cleanup,
     "download-mirror-no-fallback": lambda config: not config.http.has_download_fallback,
     "storage-filesystem-manage-permissions": lambda config: config.disk.manages_permissions,

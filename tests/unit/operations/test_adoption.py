@@ -160,7 +160,7 @@ def tell_story(pypi: FakePyPI) -> None:
 
 
 def everything(directory: Path) -> dict[str, bytes | str]:
-    """Return all that is below the directory, but for the times of runs and what is only our cache."""
+    """Return all that is below the directory, but for the times of runs, our cache, and the static journal."""
     found: dict[str, bytes | str] = {}
     for path in directory.rglob("*"):
         name = path.relative_to(directory).as_posix()
@@ -168,7 +168,7 @@ def everything(directory: Path) -> dict[str, bytes | str]:
             found[name] = f"a link to {os.readlink(path)}"
         elif path.is_dir():
             found[name] = "a folder"
-        elif name not in (".lock", "web/last-modified") and not name.startswith("inventory."):
+        elif name not in (".lock", "web/last-modified") and not name.startswith(("inventory.", "web/changes/")):
             found[name] = path.read_bytes()
     return found
 

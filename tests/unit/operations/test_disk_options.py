@@ -146,7 +146,9 @@ def test_what_goes_has_a_list_of_its_own_and_what_stays_has_none(rig: Rig, pypi:
     path = rig.web / file.url_path.lstrip("/")
     gone = [path, path.with_name(f"{path.name}.metadata"), *(rig.web / "simple" / "foo" / page for page in PAGES)]
     assert sorted(listed(deleted)) == sorted(map(str, gone))
-    changed = {str(rig.web / "simple" / page) for page in PAGES}
+    changed = {str(path) for path in (rig.web / "changes").iterdir()} | {
+        str(rig.web / "simple" / page) for page in PAGES
+    }
     assert set(listed(changes)) - {str(rig.web / "last-modified")} == changed  # it may be written in the same second
     rig.run(diff_file=str(changes))
     assert deleted.read_text() == ""
