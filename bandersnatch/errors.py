@@ -208,6 +208,14 @@ class MalformedResponseError(UpstreamError):
         self.url, self.reason = url, reason
 
 
+class StaticJournalError(UpstreamError):
+    """The static journal of upstream does not tell what has changed since we last read it."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url, self.reason = url, reason
+
+
 class EndlessJournalError(MalformedResponseError):
     """The changelog does not end, or has more entries than a run can hold in memory."""
 

@@ -85,8 +85,11 @@ class Mirror:
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
+                self._states.save_followed(plan.followed)
                 record_mirror(self._config.directory)
                 report = self._carry_out(plan, saved)
+            elif plan.followed != saved.followed:
+                self._states.save_followed(plan.followed)
             if report.outage is None and report.withheld is None:
                 report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
             if not plan.todo and self._leftovers.are_possible():

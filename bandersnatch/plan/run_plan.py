@@ -1,7 +1,8 @@
 """Plans a run: its todo list, from the saved one and from what upstream says has changed.
 
 Upstream's changelog says what has changed and what was removed. If XML-RPC is unavailable, the root index has the
-serial of each project: a newer one has changed, and a missing one may be gone, which its page then confirms.
+serial of each project: a newer one has changed, and a missing one may be gone, which its page then confirms. Another
+bandersnatch has a static journal, which tells the same in one small document, once we know where we stand in it.
 
 Projects that filters drop by name are left out here, and nothing is requested for them. If we hold such a project,
 because the filters have changed, it stays on the list to be removed.
@@ -10,11 +11,12 @@ because the filters have changed, it stays on the list to be removed.
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.changes import ChangesIndex, Position
 from bandersnatch.errors import (
     InterruptedRunError,
     LostProjectsError,
@@ -37,6 +39,9 @@ from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog import is_without_xmlrpc
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
+
+if TYPE_CHECKING:
+    from bandersnatch.plan.journal_plan import Followed
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +77,9 @@ class RunPlan(Struct, frozen=True):
     keeps_held: bool = False
     """Whether filters drop nothing that we hold."""
     goes_by_index: bool = False
-    """Whether the root index said what has changed, instead of the changelog."""
+    """Whether the root index said what has changed, or the static journal, instead of the changelog."""
+    followed: Position | None = None
+    """Up to where this plan has what upstream's static journal tells; None if there is none, or it is not used."""
 
 
 def plan_run(
@@ -105,13 +112,19 @@ def plan_run(
         from_changelog = partial(_plan_everything, todo, upstream, held, filters)
     else:
         from_changelog = partial(_merge_changes, todo, upstream, held, read_up_to or 0)
-    newest, goes_by_index = _ask(
-        upstream,
-        api_method,
-        from_changelog,
-        partial(plan_from_index, todo, upstream, held, is_full=is_full, may_be_empty=may_be_empty),
-        was_told_by_index=saved.changelog_serial is not None,
-    )
+    position = None if is_full or api_method is ApiMethod.XMLRPC else saved.followed
+    news = _ask_journal(todo, upstream, held, position) if position is not None else None
+    followed: Position | None
+    if news is not None:
+        newest, goes_by_index, followed = news.serial, True, news.position
+    else:
+        newest, goes_by_index, followed = _ask(
+            upstream,
+            api_method,
+            from_changelog,
+            partial(plan_from_index, todo, upstream, held, is_full=is_full, may_be_empty=may_be_empty),
+            was_told_by_index=saved.changelog_serial is not None,
+        )
     if is_full:
         _tell_missing(todo, held, filters)
     _exclude(todo, held, filters)
@@ -122,7 +135,13 @@ def plan_run(
         not_read_since = saved.changelog_serial  # the index is old, and said nothing new
     # Without a state it is a first run, or the operator has deleted it to have everything checked.
     is_resync = saved.serial is None
-    return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index)
+    return RunPlan(todo, is_resync, is_new, not_read_since, is_resync, goes_by_index=goes_by_index, followed=followed)
+
+
+def _ask_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, position: Position) -> "Followed | None":
+    from bandersnatch.plan.journal_plan import plan_from_journal  # noqa: PLC0415 - only those who follow a mirror need it
+
+    return plan_from_journal(todo, upstream, held, position)
 
 
 def _ask(
@@ -132,15 +151,17 @@ def _ask(
     from_index: Callable[..., int],
     *,
     was_told_by_index: bool,
-) -> tuple[int, bool]:
+) -> tuple[int, bool, Position | None]:
     """Plan from the changelog or from the root index; return the newest serial, and whether it came from the index.
 
+    With the root index also return up to where it has what upstream's static journal tells, if there is one.
     ``was_told_by_index`` says that the last run used the root index.
     """
     try:
         if api_method is ApiMethod.SIMPLE:
-            return from_index(was_told_by_index=True), True
-        return from_changelog(), False
+            journal = upstream.changes.index()
+            return from_index(was_told_by_index=True), True, _position(journal, upstream)
+        return from_changelog(), False, None
     # Not failures of XML-RPC: the root index could not help.
     except (SerialMovedBackError, InterruptedRunError):
         raise
@@ -150,13 +171,23 @@ def _ask(
                 raise NoIndexError(upstream.url, error) from error
             raise
         has_none = is_without_xmlrpc(error)
+        journal = upstream.changes.index() if has_none else None
         newest = _plan_after_error(
             upstream, error, partial(from_index, was_told_by_index=was_told_by_index or has_none)
         )
         # An index of static files never has XML-RPC, and the log need not say so in every run.
         level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
         logger.log(level, "%s; this run uses the root index %s/simple/ instead", error, upstream.url)
-        return newest, True
+        return newest, True, _position(journal, upstream)
+
+
+def _position(journal: ChangesIndex | None, upstream: Upstream) -> Position | None:
+    """Return where the static journal ended before the root index was read.
+
+    None if the root index is from a cache, and older than the journal: it may lack what the journal has told before.
+    """
+    serial = upstream.journal_end.index_serial
+    return journal.position if journal is not None and serial is not None and journal.serial <= serial else None
 
 
 def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -19,6 +19,9 @@ from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage, read_json
 from bandersnatch.upstream.journal_end import JournalEnd
+
+if TYPE_CHECKING:
+    from bandersnatch.upstream.static_journal import StaticJournal
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,13 @@ class Upstream:
     def policy(self) -> RetryPolicy:
         """How patient requests are."""
         return self._conversation.policy
+
+    @property
+    def changes(self) -> "StaticJournal":
+        """The static journal, if upstream is another bandersnatch."""
+        from bandersnatch.upstream.static_journal import StaticJournal  # noqa: PLC0415 - most follow PyPI, which has none
+
+        return StaticJournal(self._conversation, self._base_url)
 
     def last_serial(self) -> int:
         """Return the newest serial of the journal; 0 if it is empty."""

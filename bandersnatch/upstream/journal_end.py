@@ -34,6 +34,11 @@ class JournalEnd:
         twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
         return twin
 
+    @property
+    def index_serial(self) -> int | None:
+        """The serial of the root index, if that was read."""
+        return self._index_serial
+
     def learn(self, serial: int) -> None:
         """Record a serial that the journal has reached."""
         self._newest = max(self._newest or 0, serial)

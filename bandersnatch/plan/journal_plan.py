@@ -1,0 +1,87 @@
+"""Plans a run from the static journal of another bandersnatch: what has changed there since the last run."""
+
+import logging
+from typing import Protocol
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Change, ChangesIndex, Kind, Position
+from bandersnatch.errors import StaticJournalError, UpstreamError
+from bandersnatch.model import ListedProject, parse_project_name
+from bandersnatch.plan.index_plan import HeldSerials
+from bandersnatch.state.inventory import HeldProject
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.upstream.changelog_actions import Expectation
+from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.journal_end import LEEWAY
+
+logger = logging.getLogger(__name__)
+
+
+class Held(HeldSerials, Protocol):
+    """What the mirror holds."""
+
+    def get(self, project: NormalizedName) -> HeldProject | None:
+        """Return what we hold of a project, or None."""
+
+
+class Followed(Struct, frozen=True):
+    """The serial that the other mirror has reached, and up to where its journal was read."""
+
+    serial: int
+    position: Position
+
+
+def plan_from_journal(todo: TodoList, upstream: Upstream, held: Held, position: Position) -> Followed | None:
+    """Add what has changed since a position; None if the journal does not tell, and the root index must."""
+    try:
+        index, changes = upstream.changes.since(position)
+        _check_serials(upstream.url, index, changes, todo.target_serial)
+    except UpstreamError as error:
+        logger.warning("the static journal does not tell what has changed (%s); this run does without it", error)
+        return None
+    known = max(todo.target_serial, *(change.serial for change in changes), 0)
+    upstream.journal_end.learn_from_index(min(max(index.serial, index.newest), known + LEEWAY))
+    lowered: dict[NormalizedName, int] = {}
+    # The last change of a project says how it is now.
+    for project, change in {_project(change): change for change in changes}.items():
+        record = held.get(project)
+        _add(todo, project, change, record)
+        if record is not None and 0 < change.serial < record.serial:
+            lowered[project] = change.serial
+    if lowered:
+        held.lower_serials(lowered)
+    logger.debug("%s: %d changes in its static journal, up to number %d", upstream.url, len(changes), index.end)
+    return Followed(index.serial if index.serial <= known + LEEWAY else known, index.position)
+
+
+def _check_serials(url: str, index: ChangesIndex, changes: list[Change], reached: int) -> None:
+    """Refuse a journal of a mirror that has gone back, or whose serials leap: the root index tells if that is so.
+
+    Raises:
+        StaticJournalError: it is one of these.
+    """
+    if index.serial < reached:
+        raise StaticJournalError(f"{url}/changes", f"its serial is {index.serial}, and this mirror is at {reached}")
+    newest = max((change.serial for change in changes), default=0)
+    if newest > reached + LEEWAY:
+        raise StaticJournalError(f"{url}/changes", f"it has serial {newest}, and this mirror is at {reached}")
+
+
+def _project(change: Change) -> NormalizedName:
+    project = parse_project_name(change.name)
+    assert project is not None, "names were checked when they were read"
+    return project
+
+
+def _add(todo: TodoList, project: NormalizedName, change: Change, record: HeldProject | None) -> None:
+    match change.change:
+        case Kind.REMOVED if record is not None or project in todo:
+            todo.add(project, TodoEntry(change.name, 0, Expectation.REMOVED))
+        case Kind.QUARANTINED if record is not None or project in todo:
+            todo.add(project, TodoEntry(change.name, change.serial, Expectation.QUARANTINES))
+        case Kind.PAGE:
+            todo.add_listed(project, ListedProject(change.name, change.serial))
+        case _:  # about a project that was never here
+            pass
