@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_XMLRPC = """\
-This mirror has no XML-RPC: it keeps no journal, and a list of what it holds would not tell what was removed.
-To mirror it, follow its root index, /simple/ (bandersnatch: api-method = simple).
+This mirror has no XML-RPC.
+To mirror it, follow its static journal, /changes/index.json, or its root index, /simple/.
+(bandersnatch: api-method = simple)
 """
 _WELCOME = """\
 <!DOCTYPE html>

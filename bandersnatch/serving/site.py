@@ -25,7 +25,13 @@ logger = logging.getLogger(__name__)
 
 FORMS = {HTML: "index.html", V1_HTML: "index.v1_html", V1_JSON: "index.v1_json"}
 """The form of a page by content type; the first one is for clients that name none of them."""
-_TYPES = {".html": "text/html; charset=utf-8", ".v1_html": V1_HTML, ".v1_json": V1_JSON}
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".v1_html": V1_HTML,
+    ".v1_json": V1_JSON,
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+}
 _TYPE_OF_FORM = {HTML: "text/html; charset=utf-8"}
 _PAGE_CACHE = "max-age=600, public"
 _FILE_CACHE = "max-age=31536000, immutable, public"

@@ -184,7 +184,7 @@ def test_405_names_what_is_allowed(client: Client, method: str) -> None:
 def test_405_of_xmlrpc_says_what_to_do_instead(client: Client, path: str) -> None:
     answer = client.ask(path, "POST", b"<methodCall/>", Content_Type="text/xml")
     assert answer.status == 405
-    assert b"no journal" in answer.body
+    assert b"static journal, /changes/index.json" in answer.body
     assert b"api-method = simple" in answer.body
 
 
