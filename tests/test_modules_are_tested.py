@@ -52,6 +52,7 @@ STORIES = {
     "operations.unlisted_database": f"{UNIT}/verify/test_unlisted.py",
     "pages.publisher": f"{UNIT}/verify/test_verification.py",
     "pages.remover": f"{FAULTS}/test_04_removals.py",
+    "plan.changelog_plan": f"{UNIT}/plan/test_run_plan.py",
     "plan.forecast": f"{SYNC}/test_forecast_comes_true.py",
     "plan.held_files": f"{UNIT}/verify/test_verify_filters.py",
     "plan.index_plan": f"{UNIT}/plan/test_run_plan_without_xmlrpc.py",

@@ -1,7 +1,6 @@
 """Plans a run from the static journal of another bandersnatch: what has changed there since the last run."""
 
 import logging
-from typing import Protocol
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -9,7 +8,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.changes import Change, ChangesIndex, Kind, Position
 from bandersnatch.errors import StaticJournalError, UpstreamError
 from bandersnatch.model import ListedProject, parse_project_name
-from bandersnatch.plan.index_plan import HeldSerials
+from bandersnatch.plan.changelog_plan import HeldProjects
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -19,13 +18,6 @@ from bandersnatch.upstream.journal_end import LEEWAY
 logger = logging.getLogger(__name__)
 
 
-class Held(HeldSerials, Protocol):
-    """What the mirror holds."""
-
-    def get(self, project: NormalizedName) -> HeldProject | None:
-        """Return what we hold of a project, or None."""
-
-
 class Followed(Struct, frozen=True):
     """The serial that the other mirror has reached, and up to where its journal was read."""
 
@@ -33,7 +25,7 @@ class Followed(Struct, frozen=True):
     position: Position
 
 
-def plan_from_journal(todo: TodoList, upstream: Upstream, held: Held, position: Position) -> Followed | None:
+def plan_from_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, position: Position) -> Followed | None:
     """Add what has changed since a position; None if the journal does not tell, and the root index must."""
     try:
         index, changes = upstream.changes.since(position)

@@ -9,9 +9,9 @@ because the filters have changed, it stays on the list to be removed.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -28,14 +28,11 @@ from bandersnatch.errors import (
 )
 from bandersnatch.filters.filters import Filters
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.model import ChangelogEntry
 from bandersnatch.plan.allowlisted import allowlisted, tell_missing
-from bandersnatch.plan.index_plan import HeldSerials, plan_from_index
-from bandersnatch.plan.named_projects import look_up, named_projects
-from bandersnatch.state.inventory import HeldProject
+from bandersnatch.plan.changelog_plan import HeldProjects, plan_changes, plan_everything
+from bandersnatch.plan.index_plan import plan_from_index
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog import is_without_xmlrpc
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
@@ -44,21 +41,6 @@ if TYPE_CHECKING:
     from bandersnatch.plan.journal_plan import Followed
 
 logger = logging.getLogger(__name__)
-
-RECENT_SERIALS = 2_000
-"""About an hour of PyPI's changelog: no cache keeps a project's page or JSON for longer."""
-_MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
-"""If no project is listed, a journal that fits into one answer still names all there ever were; PyPI's does not fit."""
-
-
-class HeldProjects(HeldSerials, Protocol):
-    """What the mirror holds, from the inventory; the whole of it is read only when it matters."""
-
-    def get(self, project: NormalizedName) -> HeldProject | None:
-        """Return what we hold of a project, or None."""
-
-    def all_unsettled(self) -> Iterable[tuple[NormalizedName, StoredPath]]:
-        """Return the files that earlier runs may have left unfinished."""
 
 
 class RunPlan(Struct, frozen=True):
@@ -109,9 +91,9 @@ def plan_run(
     todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
     read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
     if is_full:
-        from_changelog = partial(_plan_everything, todo, upstream, held, filters)
+        from_changelog = partial(plan_everything, todo, upstream, held, filters)
     else:
-        from_changelog = partial(_merge_changes, todo, upstream, held, read_up_to or 0)
+        from_changelog = partial(plan_changes, todo, upstream, held, read_up_to or 0)
     position = None if is_full or api_method is ApiMethod.XMLRPC else saved.followed
     news = _ask_journal(todo, upstream, held, position) if position is not None else None
     followed: Position | None
@@ -196,74 +178,6 @@ def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
         quarantined = held.quarantined()
         gone = {name for name in todo if todo[name].expectation is Expectation.REMOVED and name not in quarantined}
         tell_missing(names, lambda name: name in todo and name not in gone)
-
-
-def _merge_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up_to: int) -> int:
-    """Add what has changed since the changelog was last read, and return the newest serial.
-
-    The entry of that last serial is requested again: if upstream's journal no longer has it, upstream may have been
-    restored from a backup, and one more request tells. If newer entries follow, it counts if we hold its project at an
-    older serial: then the journal had another row there before, which was not genuine.
-    """
-    begin = min(todo.target_serial, read_up_to)
-    newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin)
-    if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
-        raise SerialMovedBackError(upstream.url, begin, last)
-    has_more = newest > begin
-    todo.merge(
-        (change, expectation)
-        for change, expectation in changes
-        if change.serial > begin or (has_more and _is_missed(change, expectation, held))
-    )
-    return newest
-
-
-def _is_missed(change: ChangelogEntry, expectation: Expectation, held: HeldProjects) -> bool:
-    record = held.get(change.project)
-    return expectation is not Expectation.ROLES and record is not None and record.serial < change.serial
-
-
-def _plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filters: Filters) -> int:
-    """Add all projects, and return the newest serial.
-
-    Upstream's list may be an hour old. The changelog closes the gap: we first ask for its newest serial, and afterwards
-    for everything after the newest project on the list. A few named projects are looked up one by one instead, and
-    those answers may be old too.
-    """
-    first = upstream.last_serial()
-    if first < todo.target_serial:
-        raise SerialMovedBackError(upstream.url, todo.target_serial, first)
-    named = named_projects(filters)
-    if named is not None and (found := look_up(named, upstream)) is not None:
-        serials, listed = held.serials(), iter(found.items())
-        list_serial = max((project.serial for project in found.values()), default=0)
-        # The answers may come from caches; the changelog has what those miss.
-        read_from = max(first - RECENT_SERIALS, 0)
-    else:
-        list_serial, listed = upstream.all_projects(
-            lambda name, display_name: filters.keeps_project(name, display_name) or name in serials, first
-        )
-        # Not earlier, because parsing upstream's answer takes the most memory. ``listed`` is lazy, and uses it later.
-        serials = held.serials()
-        if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
-            reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
-            raise MalformedResponseError(upstream.url, reason)
-        read_from = min(first, list_serial)
-    for name, project in listed:
-        todo.add_listed(name, project)
-    newest, changes = upstream.changes_since(read_from, at_least=first)
-    if newest == read_from:
-        newest = 0  # no row confirms it
-    todo.merge(changes)
-    todo.add_missing(serials)
-    newest = max(newest, list_serial)
-    if newest < first:
-        logger.warning(
-            "%s: upstream says that its newest serial is %d, but the changelog ends at %d, and no project is newer; "
-            "it is not believed",
-            upstream.url, first, newest,
-        )  # fmt: skip
-    return newest
 
 
 def _plan_after_error(upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], int]) -> int:
