@@ -181,10 +181,10 @@ def test_size_that_only_the_mirror_knows_is_compared(rig: Rig, pypi: FakePyPI) -
 
     pypi.fault("/simple/foo/", Edit(edit), times=None)
     rig.run()
-    assert rig.command("verify", "--quick").returncode == 0
+    assert rig.call("verify", "--quick").returncode == 0
     for wheel in rig.web.rglob("*.whl"):
         wheel.write_bytes(wheel.read_bytes()[:-5])
-    assert rig.command("verify", "--quick").returncode == 6
+    assert rig.call("verify", "--quick").returncode == 6
     rig.assert_matches()
     for wheel in rig.web.rglob("*.whl"):
         wheel.write_bytes(wheel.read_bytes()[:-5])

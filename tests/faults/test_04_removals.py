@@ -7,7 +7,8 @@ import pytest
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
-pytestmark = pytest.mark.usefixtures("in_processes_or_not")
+in_processes_too = pytest.mark.usefixtures("in_processes_or_not")
+"""For what workers do of a removal; the main process decides on it, and whether there are too many."""
 EACH_WAY = pytest.mark.usefixtures("way")
 
 
@@ -22,6 +23,7 @@ def ten(rig: Rig, pypi: FakePyPI) -> FakePyPI:
 
 
 @EACH_WAY
+@in_processes_too
 def test_removals_of_every_kind_happen_in_the_run_that_tells_of_them(rig: Rig, ten: FakePyPI) -> None:
     ten.remove_project("project-0")
     ten.remove_release("project-1", "1.0")
@@ -40,7 +42,7 @@ def test_too_many_removed_projects_stop_the_removals_and_nothing_else(rig: Rig, 
     ten.remove_release("project-5", "1.0")
     ten.add_file("new", "1.0")
     ten.yank("project-9", "1.0")
-    result = rig.command("mirror", max_removals="20%")
+    result = rig.call("mirror", max_removals="20%")
     assert result.returncode == 5
     assert (
         "this run would remove 3 of 11 projects, and from others 1 of 21 files, which max-removals forbids"
@@ -62,9 +64,9 @@ def test_removals_go_on_when_they_are_allowed(rig: Rig, ten: FakePyPI) -> None:
     for number in range(3):
         ten.remove_project(f"project-{number}")
     ten.remove_release("project-5", "1.0")
-    assert rig.command("mirror", max_removals="2").returncode == 5
-    assert rig.command("mirror", max_removals="2").returncode == 5
-    assert rig.command("mirror", "--allow-removals", max_removals="2").returncode == 0
+    assert rig.call("mirror", max_removals="2").returncode == 5
+    assert rig.call("mirror", max_removals="2").returncode == 5
+    assert rig.call("mirror", "--allow-removals", max_removals="2").returncode == 0
     assert not (rig.directory / "removals").exists()
     rig.assert_matches()
 
@@ -105,9 +107,9 @@ def test_half_of_a_small_mirror_may_go_where_the_journal_tells_of_each(rig: Rig,
 def test_percentage_brakes_a_small_mirror_too(rig: Rig, ten: FakePyPI, limit: str) -> None:
     for number in range(6):
         ten.remove_project(f"project-{number}")
-    assert rig.command("mirror", max_removals=limit).returncode == 5
+    assert rig.call("mirror", max_removals=limit).returncode == 5
     assert len(list((rig.web / "simple").glob("project-*"))) == 10
-    assert rig.command("mirror", "--allow-removals", max_removals=limit).returncode == 0
+    assert rig.call("mirror", "--allow-removals", max_removals=limit).returncode == 0
     rig.assert_matches()
 
 
@@ -136,9 +138,9 @@ def test_pages_that_all_lose_their_files_are_braked(rig: Rig, ten: FakePyPI) -> 
         for version in ("1.0", "2.0"):
             ten.remove_release(f"project-{number}", version)
     before = rig.tree()
-    assert rig.command("mirror").returncode == 5
+    assert rig.call("mirror").returncode == 5
     assert rig.tree() == before
-    assert rig.command("mirror", "--allow-removals").returncode == 0
+    assert rig.call("mirror", "--allow-removals").returncode == 0
     rig.assert_matches()
 
 
@@ -171,7 +173,7 @@ def test_quarantine_of_a_release_waits_for_no_leave(rig: Rig, ten: FakePyPI, lim
         ten.quarantine_release(name, "1.0")
     if story == "changed since":
         ten.add_file("large", "4.0")
-    plan = json.loads(rig.command("mirror", "--dry-run", "--full", "--json", max_removals=limit).stdout)
+    plan = json.loads(rig.call("mirror", "--dry-run", "--full", "--json", max_removals=limit).stdout)
     assert plan["withheld"] is None
     report = rig.run(max_removals=limit)
     assert (report.withheld, report.failures) == (None, [])
@@ -197,6 +199,7 @@ def test_removal_that_was_withheld_is_forgotten_when_the_project_comes_back(rig:
 
 
 @EACH_WAY
+@in_processes_too
 def test_hidden_files_leave_the_pages_and_stay_on_disk(rig: Rig, ten: FakePyPI) -> None:
     release, project = ten.files("project-1")[0], ten.files("project-0")
     ten.remove_release("project-1", "1.0")
@@ -210,6 +213,7 @@ def test_hidden_files_leave_the_pages_and_stay_on_disk(rig: Rig, ten: FakePyPI) 
 
 
 @EACH_WAY
+@in_processes_too
 def test_kept_files_stay_on_the_pages(rig: Rig, ten: FakePyPI) -> None:
     before = rig.tree()
     release = ten.files("project-1")[0]
@@ -230,6 +234,7 @@ def test_kept_files_stay_on_the_pages(rig: Rig, ten: FakePyPI) -> None:
 
 
 @EACH_WAY
+@in_processes_too
 def test_quarantined_projects_are_never_kept(rig: Rig, ten: FakePyPI) -> None:
     ten.quarantine_project("project-0")
     rig.run(deleted="keep")

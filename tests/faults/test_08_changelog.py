@@ -35,7 +35,7 @@ def test_state_from_the_future_is_one_clear_error(rig: Rig, pypi: FakePyPI) -> N
     with pytest.raises(SerialMovedBackError, match="this mirror is at 999999 already"):
         rig.run()
     assert rig.tree() == before
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 4
     assert "delete the files state and todo" in result.stderr
     rig.resync()

@@ -237,7 +237,7 @@ def test_rate_limit_of_more_than_a_minute_makes_the_run_go_by_the_index_at_once(
 def test_last_line_says_what_xmlrpc_and_the_root_index_answered(rig: Rig, pypi: FakePyPI) -> None:
     pypi.fault("rpc:*", Status(404), times=None)
     pypi.fault("/simple/", Body(b"<!DOCTYPE html>", content_type="text/html"), times=None)
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 4
     last = result.stderr.splitlines()[-1]
     assert f"{pypi.url}/pypi: not found; and the root index can't replace XML-RPC" in last

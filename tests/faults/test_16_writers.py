@@ -11,10 +11,12 @@ from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.parts import name_inside
 from tests.support.fakepypi import FakePyPI
 from tests.support.refusing_kernel import Call, Refusal, refusing_kernel
-from tests.support.rig import Rig, start_process
+from tests.support.rig import Rig
 from tests.unit.storage.test_shortcomings import RUN_IN_PROCESSES
 
 CODES = ["ENOSPC", "EDQUOT", "EIO"]
+IN_EACH_WAY = {"small file", "page", "inventory", "state"}
+"""The writers that meet all errors; how the others end does not depend on which it is."""
 CALLS = ("write", "pwrite64")
 
 
@@ -53,8 +55,10 @@ WRITERS: dict[str, Callable[[FakePyPI], tuple[Callable[[Call], bool], str]]] = {
 IN_WORKERS = ["small file", "large file", "metadata", "page", "JSON page"]
 
 
-@pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    ("writer", "code"),
+    [(writer, code) for writer in WRITERS for code in (CODES if writer in IN_EACH_WAY else CODES[:1])],
+)
 def test_writer_that_is_refused_stops_the_run_and_the_next_one_goes_on(
     rig: Rig, pypi: FakePyPI, writer: str, code: str
 ) -> None:
@@ -74,8 +78,7 @@ def test_writer_that_is_refused_stops_the_run_and_the_next_one_goes_on(
     assert os.strerror(errno.EIO if is_hidden else getattr(errno, code)) in last
     if writer not in ("last-modified", "journal"):  # these come last of all
         assert not (rig.directory / "state").exists()
-    rig.start = start_process
-    result = rig.command_again("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 0, result.stderr
     rig.assert_matches()
     assert not list(rig.directory.rglob("*.part"))

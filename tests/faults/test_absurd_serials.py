@@ -13,8 +13,6 @@ from tests.support.fakepypi import Body, Call, FakePyPI, Status
 from tests.support.rig import Rig
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, response
 
-pytestmark = pytest.mark.usefixtures("in_processes_or_not")
-
 ABSURD = [10**9, 2**31 - 1, 3 * 10**9, 2**63 - 1, 2**63, 10**25]
 MARK = 1234567
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -63,6 +61,7 @@ def test_a_page_beyond_the_journal_is_refused_and_asked_for_again(
     rig.assert_matches()
 
 
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_page_that_is_newer_than_the_plan_is_none_beyond_the_journal(rig: Rig, pypi: FakePyPI, way: str) -> None:
     pypi.add_file("foo", "1.0")
     pypi.fault("/simple/foo/", Call(lambda: pypi.add_file("foo", "2.0")))
@@ -83,6 +82,7 @@ def test_a_record_beyond_the_journal_holds_no_later_page_back(rig: Rig, pypi: Fa
     rig.assert_matches()
 
 
+@pytest.mark.usefixtures("in_processes_or_not")
 def test_a_page_a_little_beyond_the_index_is_made_good_for_when_the_index_gets_there(rig: Rig, pypi: FakePyPI) -> None:
     rig.options["api-method"] = "simple"
     pypi.add_file("foo", "1.0")
@@ -252,7 +252,7 @@ def test_a_record_with_a_serial_that_can_not_be_is_no_use_and_no_harm(
     rig.run()
     (rig.directory / name).write_text(f"{text}\n")
     pypi.add_file("foo", "2.0")
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert (result.returncode, "Traceback" in result.stderr) == (0, False)
     rig.assert_matches()
 

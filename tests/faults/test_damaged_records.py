@@ -82,7 +82,7 @@ def test_a_trigger_that_nobody_of_us_has_made(rig: Rig, victim: Path) -> None:
     execute(
         rig, "CREATE TRIGGER evil AFTER INSERT ON unsettled BEGIN INSERT INTO partial VALUES ('../../victim', 'x'); END"
     )
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert (result.returncode, "the trigger evil is" in result.stderr) == (0, True), result.stderr
     rig.assert_matches()
 
@@ -104,7 +104,7 @@ def test_projects_that_are_lost_come_back_in_one_run_that_has_nothing_else_to_do
     rig.run()
     execute(rig, "DELETE FROM project" if is_all else "DELETE FROM project WHERE name LIKE '%2'")
     (rig.web / "simple" / "index.html").write_text("without it")
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("is damaged (projects are missing, or were added)") == 1
     rig.assert_matches()
@@ -170,7 +170,7 @@ def test_something_else_in_its_place(
 def test_whoever_owns_what_lay_in_a_records_place_finds_it_beside(rig: Rig, victim: Path) -> None:
     (rig.directory / DATABASE).unlink()
     make_folder(rig.directory / DATABASE)
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert re.search(rf"{DATABASE} was not a plain file; it was renamed to {DATABASE}.set-aside", result.stderr)
     assert (rig.directory / f"{DATABASE}.set-aside" / "file").exists()
 
@@ -181,7 +181,7 @@ def test_verify_with_something_else_in_place_of_what_it_has_found(
 ) -> None:
     rig.run()
     make(rig.directory / "unlisted.sqlite")
-    result = rig.command("verify", "--delete")
+    result = rig.call("verify", "--delete")
     assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
     assert victim.read_bytes() == b"somebody's"
 

@@ -25,26 +25,26 @@ def list_nothing(pypi: FakePyPI, serial: int, *, with_xmlrpc: bool) -> None:
 def test_first_run_does_not_believe_an_index_that_lists_nothing(rig: Rig, pypi: FakePyPI, with_xmlrpc: bool) -> None:
     pypi.add_file("foo", "1.0")
     list_nothing(pypi, 60_000, with_xmlrpc=with_xmlrpc)
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 4
     assert "upstream lists no projects, although its journal is at serial" in result.stderr.splitlines()[-1]
     assert result.stderr.splitlines()[-1].endswith("bandersnatch mirror --allow-removals")
     assert not (rig.directory / "state").exists()
     pypi.clear_faults()
-    assert rig.command("mirror").returncode == 0
+    assert rig.call("mirror").returncode == 0
     rig.assert_matches()
     assert (rig.web / "simple/foo/index.html").exists()
 
 
 def test_first_run_takes_an_index_that_lists_nothing_where_the_operator_says_so(rig: Rig, pypi: FakePyPI) -> None:
     list_nothing(pypi, 500, with_xmlrpc=False)
-    assert rig.command("mirror", "--allow-removals").returncode == 0
-    assert rig.command("mirror").returncode == 0, "which is not asked again"
+    assert rig.call("mirror", "--allow-removals").returncode == 0
+    assert rig.call("mirror").returncode == 0, "which is not asked again"
 
 
 def test_first_run_takes_an_index_that_lists_nothing_where_its_journal_is_empty_too(rig: Rig, pypi: FakePyPI) -> None:
     for api_method in ("auto", "simple"):
-        assert rig.command("mirror", api_method=api_method).returncode == 0
+        assert rig.call("mirror", api_method=api_method).returncode == 0
 
 
 @pytest.mark.parametrize("is_any_held", [True, False])
@@ -60,7 +60,7 @@ def test_work_that_is_left_is_not_lost_to_an_index_that_lists_nothing(
     pypi.clear_faults()
     pypi.fault("/simple/foo/", Status(404), times=None)
     list_nothing(pypi, pypi.serial, with_xmlrpc=False)
-    assert rig.command("mirror").returncode == (1 if is_any_held else 4)
+    assert rig.call("mirror").returncode == (1 if is_any_held else 4)
     pypi.clear_faults()
     assert rig.run().failures == []
     rig.assert_matches()

@@ -135,5 +135,5 @@ def test_name_is_mended_by_a_forced_check(rig: Rig, pypi: FakePyPI, flip: Callab
 def test_name_is_mended_by_verify(rig: Rig, pypi: FakePyPI, flip: Callable[[Path], None], quick: list[str]) -> None:
     mirror_of_two_files(rig, pypi)
     flip(rig.web)
-    assert rig.command("verify", *quick).returncode == 6
+    assert rig.call("verify", *quick).returncode == 6
     without_flipped(rig)

@@ -109,7 +109,7 @@ def test_the_largest_page_that_is_taken_takes_no_more_memory_than_is_promised(
     assert peak_kb_of_run(rig) < PROMISED_KB
     assert (rig.web / "simple/foo/index.html").exists() == is_taken
     if not is_taken:
-        assert "the answer is larger than 33554432 bytes" in rig.command("mirror").stderr
+        assert "the answer is larger than 33554432 bytes" in rig.call("mirror").stderr
 
 
 XML = b"<?xml version='1.0'?>\n<methodResponse><params><param><value>"

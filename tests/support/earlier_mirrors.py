@@ -102,7 +102,7 @@ def write_archive(folder: Path, path: Path) -> None:
             for is_second in (False, True):
                 if is_second:
                     pypi.tell_second_run()
-                result = rig.command("mirror", max_removals="100%")
+                result = rig.call("mirror", max_removals="100%")
                 assert result.returncode == 0, result.stderr
     shutil.copytree(folder / "defaults", folder / UNFINISHED, symlinks=True)
     with EarlierIndex() as pypi:

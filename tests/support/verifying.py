@@ -21,7 +21,7 @@ def filled(rig: Rig, pypi: FakePyPI) -> Rig:
 
 
 def verify(rig: Rig, *arguments: str, status: int, **options: str) -> dict[str, Any]:
-    result = rig.command("verify", "--json", *arguments, **options)
+    result = rig.call("verify", "--json", *arguments, **options)
     assert result.returncode == status, result.stderr
     document: dict[str, Any] = json.loads(result.stdout)
     return document

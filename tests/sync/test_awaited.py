@@ -207,5 +207,5 @@ def test_sync_notes_what_it_has_gone_on_without(rig: Rig, pypi: FakePyPI) -> Non
     rig.run()
     file = pypi.add_file("foo", "1.0", metadata_in_wheel=False)
     pypi.fault(f"{file.url_path}.metadata", Status(404), times=None)
-    assert rig.command("sync", "foo").returncode == 0
+    assert rig.call("sync", "foo").returncode == 0
     assert awaited(rig) == {named("foo"): 0}

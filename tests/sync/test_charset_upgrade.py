@@ -19,7 +19,7 @@ def test_old_pages_are_no_finding_and_stay(rig: Rig, pypi: FakePyPI) -> None:
     rig.run()
     make_old(rig)
     before = rig.tree()
-    assert rig.command("verify").returncode == 0
+    assert rig.call("verify").returncode == 0
     assert {path: page for path, page in rig.tree().items() if path != "simple/index.html"} == {
         path: page for path, page in before.items() if path != "simple/index.html"
     }

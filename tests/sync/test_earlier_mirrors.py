@@ -45,7 +45,7 @@ def asked(pypi: EarlierIndex) -> list[str]:
 
 def assert_matches(rig: Rig) -> None:
     if rig.options.keys() & ALL_OPTIONS:  # the tree has another form; verification reads it
-        result = rig.command("verify")
+        result = rig.call("verify")
         assert result.returncode == 0, result.stdout + result.stderr
     else:
         rig.assert_matches()

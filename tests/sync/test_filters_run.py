@@ -190,21 +190,21 @@ def test_a_changed_filter_that_drops_more_than_the_percentage_waits_for_leave(ri
     rig.run()
     rig.filters = only("alpha", "beta")
     for _ in range(2):
-        result = rig.command("mirror", max_removals="20% or 1000")
+        result = rig.call("mirror", max_removals="20% or 1000")
         assert result.returncode == 5
         assert "since the configuration has changed (filters of project names), this run would remove 2 of 4" in (
             result.stderr
         )
         assert "to go on: bandersnatch mirror --allow-removals" in result.stderr
     assert projects(rig) == {"alpha", "beta", "gamma", "delta"}
-    assert rig.command("mirror", "--allow-removals").returncode == 0
+    assert rig.call("mirror", "--allow-removals").returncode == 0
     assert_mirror_matches(four, rig.directory, projects={"alpha", "beta"})
 
 
 def test_a_changed_filter_that_drops_a_single_project_needs_no_leave(rig: Rig, four: FakePyPI) -> None:
     rig.run()
     rig.filters = without("beta")
-    assert (rig.command("mirror").returncode, projects(rig)) == (0, {"alpha", "gamma", "delta"})
+    assert (rig.call("mirror").returncode, projects(rig)) == (0, {"alpha", "gamma", "delta"})
 
 
 def test_a_number_alone_lets_no_changed_filter_take_most_of_the_mirror(rig: Rig, four: FakePyPI) -> None:
@@ -221,12 +221,12 @@ def test_a_changed_filter_of_files_that_drops_more_than_the_percentage_waits_for
         pypi.add_file("foo", f"{number}.0")
     rig.run()
     rig.filters = enabled("latest_release") + "[latest_release]\nkeep = 1\n"
-    assert rig.command("mirror").returncode == 5
+    assert rig.call("mirror").returncode == 5
     assert len(files_of(rig, "foo")) == 5
-    assert rig.command("mirror", "--allow-removals").returncode == 0
+    assert rig.call("mirror", "--allow-removals").returncode == 0
     for number in range(5, 8):  # each release takes the place of another, and asks nobody
         pypi.add_file("foo", f"{number}.0")
-        assert rig.command("mirror").returncode == 0
+        assert rig.call("mirror").returncode == 0
     assert files_of(rig, "foo") == ["foo-7.0-py3-none-any.whl"]
 
 

@@ -37,7 +37,7 @@ def test_an_upstream_that_was_restored_is_refused(rig: Rig, pypi: FakePyPI) -> N
     go_back(rig, pypi)
     before = rig.tree()
     ours = int((rig.directory / "state").read_text())
-    result = rig.command("mirror")
+    result = rig.call("mirror")
     assert result.returncode == 4
     assert refusal(pypi, ours) in result.stderr.splitlines()[-1]
     assert rig.tree() == before
@@ -95,7 +95,7 @@ def test_a_removal_after_the_list_was_made_is_no_reason_to_refuse(rig: Rig, pypi
 def test_after_the_documented_recovery_the_mirror_follows(rig: Rig, pypi: FakePyPI, how: str, tuning: Tuning) -> None:
     go_back(rig, pypi)
     if how == "force a check":
-        assert rig.command("mirror", "--force-check").returncode == 0
+        assert rig.call("mirror", "--force-check").returncode == 0
     else:
         rig.resync()
         assert rig.run(tuning=tuning).failures == []

@@ -80,7 +80,7 @@ def test_files_at_paths_that_no_page_lists_stay_until_a_verification_deletes_the
     relic.write_bytes(b"an egg")
     rig.run()
     assert relic.exists()
-    assert rig.command("verify", "--delete").returncode in (0, 6)
+    assert rig.call("verify", "--delete").returncode in (0, 6)
     rig.assert_matches()
 
 
@@ -110,7 +110,7 @@ def distributions(rig: Rig) -> dict[str, int]:
 
 
 def plan_of(rig: Rig, *arguments: str, **options: str) -> dict[str, Any]:
-    result = rig.command("mirror", "--dry-run", "--json", *arguments, **options)
+    result = rig.call("mirror", "--dry-run", "--json", *arguments, **options)
     assert result.returncode == 0, result.stderr
     assert "a run would take it over" in result.stderr
     assert "page folders" not in result.stderr

@@ -86,7 +86,7 @@ def test_files_of_any_name_are_verified(rig: Rig, strangers: FakePyPI) -> None:
     assert len(damaged) == len(NAMES)
     for path in damaged:
         path.unlink()
-    assert rig.command("verify").returncode == 6
+    assert rig.call("verify").returncode == 6
     rig.assert_matches()
 
 

@@ -283,9 +283,9 @@ def damaged(rig: Rig, pypi: FakePyPI) -> Rig:
 
 
 def test_forced_check_is_a_resync(damaged: Rig, pypi: FakePyPI) -> None:
-    assert damaged.command("mirror").returncode == 0
+    assert damaged.call("mirror").returncode == 0
     assert pypi.page_requests() == []
-    assert damaged.command("mirror", "--force-check").returncode == 0
+    assert damaged.call("mirror", "--force-check").returncode == 0
     assert len(pypi.file_requests()) == 1
     damaged.assert_matches()
     assert (damaged.directory / "state").read_text() == f"{pypi.serial}\n"
@@ -297,29 +297,29 @@ def test_forced_check_with_a_todo_list_checks_the_others_too(damaged: Rig, pypi:
     damaged.run()
     assert (damaged.directory / "todo").exists()
     pypi.clear_faults()
-    assert damaged.command("mirror", "--force-check").returncode == 0
+    assert damaged.call("mirror", "--force-check").returncode == 0
     assert not (damaged.directory / "todo").exists()
     damaged.assert_matches()
 
 
 def test_forced_check_that_breaks_off_is_gone_on_with(damaged: Rig, pypi: FakePyPI) -> None:
     pypi.fault("/simple/foo/", Status(404), times=None)
-    assert damaged.command("mirror", "--force-check").returncode == 1
+    assert damaged.call("mirror", "--force-check").returncode == 1
     assert not (damaged.directory / "state").exists()
     pypi.clear_faults()
-    assert damaged.command("mirror").returncode == 0
+    assert damaged.call("mirror").returncode == 0
     damaged.assert_matches()
 
 
 def test_forced_check_waits_for_the_lock(damaged: Rig) -> None:
     with run_lock(damaged.directory):
-        assert damaged.command("mirror", "--force-check").returncode == 3
+        assert damaged.call("mirror", "--force-check").returncode == 3
     assert (damaged.directory / "state").exists()
 
 
 def test_forced_check_can_be_planned(damaged: Rig) -> None:
     before = damaged.stamps()
-    result = damaged.command("mirror", "--dry-run", "--full", "--json", "--force-check")
+    result = damaged.call("mirror", "--dry-run", "--full", "--json", "--force-check")
     damaged.assert_same_tree(before)
     plan = json.loads(result.stdout)
     assert plan["from_serial"] is None
@@ -332,7 +332,7 @@ def test_force_check_forgets_nothing_before_upstream_has_answered(rig: Rig, pypi
     before = (rig.directory / "state").read_text()
     pypi.fault("/pypi", Status(503), times=None)
     pypi.fault("/simple/", Status(503), times=None)
-    assert rig.command("mirror", "--force-check").returncode == 4
+    assert rig.call("mirror", "--force-check").returncode == 4
     assert (rig.directory / "state").read_text() == before
 
 
@@ -343,6 +343,6 @@ def test_forced_check_sets_times_that_are_wrong(rig: Rig, pypi: FakePyPI, compar
     path = rig.web / file.url_path.lstrip("/")
     os.utime(path, (1000, 1000))
     pypi.clear_requests()
-    assert rig.command("mirror", "--force-check", compare_method=compare_method).returncode == 0
+    assert rig.call("mirror", "--force-check", compare_method=compare_method).returncode == 0
     assert int(path.stat().st_mtime) == int(file.upload_time.timestamp())
     assert pypi.file_requests() == []

@@ -127,7 +127,7 @@ def test_page_that_stays_stale_is_asked_for_again_by_the_index(rig: Rig, pypi: F
 def test_late_page_is_no_reason_to_mail(rig: Rig, pypi: FakePyPI) -> None:
     let_page_be_stale(rig, pypi)
     rig.run()
-    result = rig.command("--quiet", "mirror")
+    result = rig.call("--quiet", "mirror")
     assert (result.returncode, result.stderr) == (0, "")
 
 

@@ -144,7 +144,7 @@ PAGE_FOR_PEOPLE = Status(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><p
 def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer: Status, api_method: str) -> None:
     pypi.fault("rpc:*", answer, times=None)
     pypi.fault("/simple/", PAGE_FOR_PEOPLE if answer.code > 404 else answer, times=None)
-    result = rig.command("mirror", api_method=api_method)
+    result = rig.call("mirror", api_method=api_method)
     (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
     assert result.returncode == 4
     assert f"So {pypi.url} is not a package index; is the option master right?" in line
@@ -153,7 +153,7 @@ def test_a_web_site_is_told_to_be_no_index_once(rig: Rig, pypi: FakePyPI, answer
 
 @pytest.mark.usefixtures("no_proxies")
 def test_a_proxy_that_refuses_is_named_once(rig: Rig) -> None:
-    result = rig.command("mirror", proxy=CLOSED_PORT)
+    result = rig.call("mirror", proxy=CLOSED_PORT)
     (line,) = (line for line in result.stderr.splitlines() if "ERROR" in line)
     assert result.returncode == 4
     assert result.stderr.count(f"the proxy {CLOSED_PORT}: Connection refused") == 1
