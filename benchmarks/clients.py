@@ -117,7 +117,8 @@ class Ours:
 
     def version(self) -> str:
         """Return version and commit, and make its environment where there is none yet."""
-        requirements = (self.source / "requirements.txt").read_text().split()
+        lines = (self.source / "requirements.txt").read_text("utf-8").splitlines()
+        requirements = [line for line in lines if line and not line.startswith("#")]
         make_environment(self.environments / "ours", sys.executable, requirements)
         said = run_for_output([str(self._python), "-m", "bandersnatch", "--version"], self.source)
         commit = run_for_output(["git", "-C", str(self.source), "describe", "--always", "--dirty"])
