@@ -58,11 +58,30 @@ class ListedProject(Struct, frozen=True):
     serial: int
 
 
+class Checksum(Struct, frozen=True):
+    """What the content of a file is checked against: a digest in hex, and its algorithm."""
+
+    algorithm: str
+    digest: str
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether somebody could make another file with the same digest."""
+        return self.algorithm in wire.WEAK_ALGORITHMS
+
+    @property
+    def algorithm_name(self) -> str:
+        """The name of the algorithm in messages, such as SHA-256."""
+        return self.algorithm.upper().replace("SHA", "SHA-")
+
+
 class DistributionFile(Struct, frozen=True):
     """One sdist or wheel, as its project's page describes it (PEP 691 and 700).
 
     ``size`` is in bytes, or None if upstream does not give it; ``yanked`` is False, True, or the reason;
     ``core_metadata_sha256`` is None if there is no ``.metadata`` file; ``upload_time`` is upstream's text, unchanged.
+    ``hashes`` are what upstream tells. Where they have no SHA-256, ``own_sha256`` is that of the file which is here, once
+    there is one that was checked: from then on it counts as if upstream had told it.
     """
 
     filename: str
@@ -74,11 +93,24 @@ class DistributionFile(Struct, frozen=True):
     yanked: bool | str
     core_metadata_sha256: str | None
     provenance: str | None
+    own_sha256: str | None = None
 
     @property
-    def sha256(self) -> str:
-        """The digest that a download is checked against."""
-        return self.hashes["sha256"]
+    def sha256(self) -> str | None:
+        """The SHA-256, or None where it is not known yet."""
+        return self.hashes.get("sha256", self.own_sha256)
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """What a download is checked against: the SHA-256, else the strongest digest that upstream tells, or nothing."""
+        if (sha256 := self.sha256) is not None:
+            return Checksum("sha256", sha256)
+        return self.told_checksum
+
+    @property
+    def told_checksum(self) -> Checksum | None:
+        """The digest that upstream tells: SHA-256, or else the strongest."""
+        return strongest(self.hashes)
 
     @property
     def mtime(self) -> float | None:
@@ -111,6 +143,12 @@ class StoredFile(Struct, frozen=True):
 
     size: int
     mtime: float
+
+
+def strongest(hashes: Mapping[str, str]) -> Checksum | None:
+    """Return the SHA-256 among digests by algorithm, or else the strongest of those that are known here."""
+    algorithm = next((name for name in ("sha256", *wire.DIGEST_CHARACTERS) if name in hashes), None)
+    return Checksum(algorithm, hashes[algorithm]) if algorithm is not None else None
 
 
 def parse_project_name(name: str) -> NormalizedName | None:
@@ -346,8 +384,9 @@ def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
         return MalformedResponseError(url, f"file '{shown(told.filename, 80)}' {reason}")
 
     hashes = wire.plain_hashes(told.hashes)
-    if not wire.is_sha256(hashes.get("sha256")):
-        raise wrong(f"has no SHA-256 digest: hashes are {told.hashes!r}")
+    checksum = strongest(hashes)
+    if checksum is not None and not wire.is_digest(checksum.algorithm, checksum.digest):
+        raise wrong(f"has no {checksum.algorithm_name} digest: hashes are {told.hashes!r}")
     try:
         size = wire.read_size(told.size)
     except ValueError as error:

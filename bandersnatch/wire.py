@@ -14,9 +14,11 @@ MAX_FILE_BYTES = 2**50
 """Far above any real file; PyPI allows 100 MB, and a few gigabytes on request."""
 
 DIGEST_CHARACTERS = {"sha512": 128, "sha384": 96, "sha256": 64, "sha224": 56, "sha1": 40, "md5": 32}
-"""The algorithms that are known here, the strongest first, and the length of their digests in hex."""
+"""The algorithms that installers know, the strongest first, and the length of their digests in hex."""
+WEAK_ALGORITHMS = frozenset({"sha224", "sha1", "md5"})
+"""For MD5 and SHA-1, two files of one digest can be made; SHA-224 is short of what is asked of new systems."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEX = re.compile(r"[0-9a-f]+")
 _VERSION = re.compile(r"1(\.\d{1,9}){0,3}", re.ASCII)
 _MAX_DIGITS = 20
 
@@ -100,7 +102,12 @@ def is_known_version(version: str | float | None) -> bool:
 
 def is_sha256(digest: str | None) -> bool:
     """Whether this is a SHA-256 digest in lower-case hex."""
-    return digest is not None and _SHA256.fullmatch(digest) is not None
+    return digest is not None and is_digest("sha256", digest)
+
+
+def is_digest(algorithm: str, digest: str) -> bool:
+    """Whether this is a digest of that algorithm in lower-case hex."""
+    return len(digest) == DIGEST_CHARACTERS[algorithm] and _HEX.fullmatch(digest) is not None
 
 
 def plain_hashes(told: Mapping[str, str | None]) -> dict[str, str]:

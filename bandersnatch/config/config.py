@@ -79,6 +79,10 @@ class PagesConfig(Struct, frozen=True):
     """How many old versions of each page are kept in ``versions/``; 0 makes the pages plain files."""
     cleanup: bool = False
     static_journal: bool = True
+    allow_weak_hashes: bool = False
+    """Whether files are taken of which upstream tells only a weak digest."""
+    allow_unhashed: bool = False
+    """Whether files are taken of which upstream tells no digest."""
 
 
 class RemovalsConfig(Struct, frozen=True):
@@ -143,6 +147,8 @@ class Config(Struct, frozen=True):
             "cleanup": self.pages.cleanup,
             "deleted": self.removals.deleted.value,
         }
+        later = {"allow-weak-hashes": self.pages.allow_weak_hashes, "allow-unhashed": self.pages.allow_unhashed}
+        form |= {name: value for name, value in later.items() if value}
         # Filters of names are a part of their own: if only they change, no held page needs to be sent again.
         parts = {"form": form_text(form), "pages": self.filters.of_pages.text, "names": self.filters.of_names.text}
         return " ".join((without_credentials(self.http.upstream_url), *(part(name, parts[name]) for name in parts)))
@@ -263,6 +269,8 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             keep_versions=value("keep_index_versions", int),
             cleanup=value("cleanup", bool),
             static_journal=value("static-journal", bool),
+            allow_weak_hashes=value("allow-weak-hashes", bool),
+            allow_unhashed=value("allow-unhashed", bool),
         ),
         removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
         disk=DiskConfig(

@@ -57,6 +57,10 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     ),
     Option("download-mirror", "", read_download_mirror, "5.1", "where files are fetched from first"),
     Option("download-mirror-no-fallback", "false", read_bool, "5.1", "fetch files from download-mirror only"),
+    Option(
+        "allow-weak-hashes", "false", read_bool, "new", "take files of which the index tells only MD5, SHA-1 or SHA-224"
+    ),
+    Option("allow-unhashed", "false", read_bool, "new", "take files of which the index tells no digest"),
     Option("workers", "10", read_workers, "1.0", "how many requests at a time"),
     Option("verifiers", "3", read_workers, "3.0", "how many requests and files verify works on at a time"),
     Option("stop-on-error", "false", read_bool, "1.0", "end the run at the first project that fails"),

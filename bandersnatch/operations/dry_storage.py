@@ -53,7 +53,7 @@ class DryStorage(FilesystemStorage):
     ) -> Iterator[FileWriter]:
         """Keep what is written in the block."""
         with tempfile.TemporaryFile() as stream:
-            yield FileWriter(path, stream.fileno(), self._shortcomings)
+            yield FileWriter(path, stream.fileno(), self._shortcomings, (partial or Partial()).algorithm)
             stream.seek(0)
             self._keep(path, stream.read())
 

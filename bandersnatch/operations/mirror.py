@@ -16,6 +16,7 @@ from bandersnatch.config.fingerprint import INDEX, changed_between
 from bandersnatch.errors import LostProjectsError
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
@@ -101,6 +102,7 @@ class Mirror:
             if plan.recheck:
                 tell_ignored_case(self._config.directory)
             record_mirror(self._config.directory)
+            tell_refused(report.refused)
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
 

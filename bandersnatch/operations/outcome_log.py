@@ -2,10 +2,10 @@
 
 import logging
 
-from bandersnatch.amounts import size_of
+from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import MirrorError, ProjectNotFoundError
 from bandersnatch.logs import OF_PROJECT
-from bandersnatch.project.report import Failure, Settled
+from bandersnatch.project.report import Failure, RefusedFiles, Settled
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,20 @@ def tell_failure(failure: Failure, *, is_named: bool, is_held: bool) -> None:
     bug = None if isinstance(failure.error, MirrorError) else failure.error
     hint = "" if is_named else "; the next run tries it again"
     logger.error("%s failed: %s%s", failure.project, failure.error, hint, exc_info=bug)
+
+
+def tell_refused(refused: RefusedFiles) -> None:
+    """Log how many files a run left out because of what upstream tells of their content, and which option takes them."""
+    if refused.weak:
+        logger.warning(
+            "%s left out: upstream tells only MD5, SHA-1 or SHA-224 of them; allow-weak-hashes = true takes them",
+            count_of(refused.weak, "file"),
+        )
+    if refused.unhashed:
+        logger.warning(
+            "%s left out: upstream tells no digest of them; allow-unhashed = true takes them unchecked",
+            count_of(refused.unhashed, "file"),
+        )
 
 
 def _tell_quarantined(settled: Settled) -> None:

@@ -15,6 +15,7 @@ from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
@@ -80,6 +81,7 @@ class Sync:
             self._finish(todo, saved, skip_root_index=skip_root_index)
             if saved.todo is not None and not has_other_filters:
                 self._save_rest(projects, todo, saved.todo)
+            tell_refused(self._work.report.refused)
             self._work.report.seconds = time.monotonic() - started
             return self._work.report
 

@@ -16,8 +16,9 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
-from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage, strongest
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, file_path, link_below, link_from_page
+from bandersnatch.wire import DIGEST_CHARACTERS
 
 API_VERSION = "1.4"
 CHARSET = '    <meta charset="utf-8">\n'
@@ -194,11 +195,19 @@ def _url_maker(config: PagesConfig) -> Callable[[DistributionFile], str]:
 def _published_file(
     file: DistributionFile, url: str, config: PagesConfig, digests: Mapping[str, str]
 ) -> DistributionFile:
-    hashes = {"sha256": file.sha256}
-    if config.digest_name != "sha256":
+    hashes = _published_hashes(file)
+    if config.digest_name != "sha256" and config.digest_name not in hashes:
         hashes[config.digest_name] = file.hashes.get(config.digest_name) or digests[file.filename]
     metadata = file.core_metadata_sha256 if config.core_metadata else None
     return replace(file, url=url, hashes=hashes, core_metadata_sha256=metadata)
+
+
+def _published_hashes(file: DistributionFile) -> dict[str, str]:
+    """Return the SHA-256; where that is our own, with what upstream tells, by which we know the file again."""
+    if "sha256" in file.hashes:
+        return {"sha256": file.hashes["sha256"]}
+    told = {name: digest for name, digest in file.hashes.items() if name in DIGEST_CHARACTERS}
+    return told if file.sha256 is None else {**told, "sha256": file.sha256}
 
 
 def _file_json(file: DistributionFile) -> dict[str, object]:
@@ -221,7 +230,12 @@ def _file_json(file: DistributionFile) -> dict[str, object]:
 
 
 def _link_attributes(file: DistributionFile, digest_name: str) -> str:
-    attributes = [f'href="{escape(file.url)}#{digest_name}={escape(file.hashes[digest_name])}"']
+    # Only pages with links to upstream's files may lack that digest.
+    digest = file.hashes.get(digest_name)
+    if digest is None and (told := strongest(file.hashes)) is not None:
+        digest_name, digest = told.algorithm, told.digest
+    fragment = f"#{digest_name}={escape(digest)}" if digest is not None else ""
+    attributes = [f'href="{escape(file.url)}{fragment}"']
     if file.requires_python is not None:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
     if file.yanked is not False:

@@ -33,6 +33,19 @@ class HeldFile(Struct, frozen=True):
     upload_time: str | None = None
 
     @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def valid_upload_time(self) -> str | None:
+        """The upload time, or None if the page does not give it, or something else in its place."""
+        try:
+            return self.upload_time if self.mtime is not None else None
+        except (ValueError, OverflowError):
+            return None
+
+    @property
     def mtime(self) -> float | None:
         """The upload time in seconds since 1970, or None if the page does not give it; ValueError if it is not a time."""
         return None if self.upload_time is None else parse_time(self.upload_time)
@@ -53,7 +66,7 @@ class StoredPage(Struct, frozen=True):
     @property
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each file for which the page gives it, by file name."""
-        return {f.path.rpartition("/")[2]: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
+        return {f.name: f.hashes["sha256"] for f in self.files if "sha256" in f.hashes}
 
     @property
     def expected_digests(self) -> dict[StoredPath, str] | None:

@@ -17,7 +17,7 @@ class FileWork(enum.Enum):
 
     KEEP = "keep"
     CHECK = "check"
-    """Its size is right; its digest must be computed before it may stay."""
+    """Its size is right; its digests must be computed before it may stay."""
     FETCH = "fetch"
 
 
@@ -89,7 +89,7 @@ def plan_files(
         # Without a size from upstream, any size on disk is accepted.
         if found is None or file.size not in (found.size, None):
             work = FileWork.FETCH
-        elif rules.check_digests or path in suspects:
+        elif rules.check_digests or path in suspects or file.sha256 is None:
             work = FileWork.CHECK
         if (kept_at := metadata_path(path)) in wanted:
             is_doubtful = rules.check_digests or kept_at in suspects

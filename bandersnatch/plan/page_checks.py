@@ -6,7 +6,7 @@ Whether the page is new enough is in ``stale_page_check``.
 from collections.abc import Mapping
 
 from bandersnatch.errors import SuspiciousPageError, shown
-from bandersnatch.model import ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.upstream.changelog_actions import Expectation
 
 _MAY_LOSE_ALL_FILES = frozenset(
@@ -35,12 +35,20 @@ def check_page(page: ProjectPage, held_digests: Mapping[str, str], expectation: 
         # A file that was never held has nothing to contradict.
         known = held_digests.get(file.filename, file.sha256)
         if known != file.sha256:
-            reason = (
-                f"upstream lists {file.filename} with SHA-256 {file.sha256}, but the one published before has {known}"
-            )
-            raise SuspiciousPageError(page.name, reason)
+            raise SuspiciousPageError(page.name, _contradiction(file, known))
     if held_digests and not page.files and not page.is_quarantined and expectation not in _MAY_LOSE_ALL_FILES:
         raise SuspiciousPageError(page.name, "upstream's page lists no files, although its changelog removed none")
+
+
+def _contradiction(file: DistributionFile, known: str | None) -> str:
+    """Say that a file has another digest than before; where upstream tells no SHA-256, that of ours does not help."""
+    told = file.checksum
+    if told is None:
+        return f"upstream lists {file.filename} without a digest, and it is not known if it is the one published before"
+    other = (
+        f"the one published before has {known}" if told.algorithm == "sha256" else "the one published before has not"
+    )
+    return f"upstream lists {file.filename} with {told.algorithm_name} {told.digest}, but {other}"
 
 
 def _check_left_out(page: ProjectPage, held_digests: Mapping[str, str], expectation: Expectation) -> None:

@@ -91,8 +91,8 @@ class PageChooser(Struct, frozen=True):
 
         Upstream did not delete such a file: its name in our page is wrong, for example because the disk flipped a bit.
         """
-        names = {file.sha256: file.filename for file in page.files}
-        doubtful = [file for file in held.files if names.get(file.sha256, file.filename) != file.filename]
+        names = {file.sha256: file.filename for file in page.files if file.sha256 is not None}
+        doubtful = [file for file in held.files if names.get(file.sha256 or "", file.filename) != file.filename]
         wrong = {file.filename for file in doubtful if not self._is_here(file)}
         return replace(held, files=tuple(f for f in held.files if f.filename not in wrong)) if wrong else held
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 
+from msgspec.structs import replace
+
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.filters.filters import Filters
 from bandersnatch.http.request import InThread, Steps
+from bandersnatch.model import ProjectPage
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
@@ -25,7 +28,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
         UpstreamError: the legacy JSON could not be fetched, or is older than required.
         StorageError: the disk refused.
     """
-    page, plan, held = prepared.wanted.page, prepared.plan, prepared.held
+    page, plan, held = with_sha256(prepared.wanted.page, synced), prepared.plan, prepared.held
     held_paths = frozenset(held.paths) if held is not None else frozenset()
     deletions = context.removals.deletions(plan.deletions, held_paths, prepared.wanted.filtered_out)
     filtered, added = count_filter_changes(prepared, context.chooser.filters, context.pages)
@@ -52,8 +55,22 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
         filtered_files=filtered,
         added_files=added,
         is_incomplete=bool(lost_metadata or page.left_out),
+        refused=prepared.refused,
     )
     return Result(outcome, record, deletions)
+
+
+def with_sha256(page: ProjectPage, synced: Mapping[str, SyncedFile]) -> ProjectPage:
+    """Return the page with the SHA-256 of the files for which upstream tells none, now that they are here and checked."""
+    if all(file.sha256 is not None for file in page.files):
+        return page
+    files = (
+        replace(file, own_sha256=synced[file.filename].sha256)
+        if file.sha256 is None and file.filename in synced
+        else file
+        for file in page.files
+    )
+    return replace(page, files=tuple(files))
 
 
 def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson | None]:

@@ -39,6 +39,13 @@ class PartialFiles:
         self.etags[path] = etag
 
 
+class Received(Struct, frozen=True):
+    """A file that has arrived; ``content`` is set if it is small."""
+
+    sha256: str
+    content: bytes | None = None
+
+
 class Resume(Struct, frozen=True):
     """Where to resume an interrupted download, and the ETag and size of its document."""
 
@@ -52,8 +59,8 @@ class Resume(Struct, frozen=True):
         return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
 
 
-class FileReceiver(Receiver[bytes | None]):
-    """Writes a file as it arrives; publishes it when it is whole and right. The result of a small file is its content."""
+class FileReceiver(Receiver[Received]):
+    """Writes a file as it arrives; publishes it when it is whole and right."""
 
     accepts_compressed = False  # offsets for Range and the promised size are those of the file as it is
     can_resume = True
@@ -105,9 +112,11 @@ class FileReceiver(Receiver[bytes | None]):
             self._partials.note(task.path, etag)
         # After any other error, such as a wrong digest, what has arrived is worth nothing.
         kept_after = (BrokenBodyError, InterruptedRunError) if is_resumable else ()
+        checksum = task.file.checksum
+        algorithm = checksum.algorithm if checksum is not None else "sha256"
         try:
             self._writer: FileWriter = self._opened.enter_context(
-                context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after))
+                context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after, algorithm))
             )
         except PartGoneError as error:  # another process has resumed it meanwhile
             raise RangeRefusedError(head.url) from error  # which makes the next attempt start over
@@ -128,7 +137,7 @@ class FileReceiver(Receiver[bytes | None]):
         if self._is_small:
             self._pieces.append(piece)
 
-    def end(self) -> bytes | None:
+    def end(self) -> Received:
         """Publish the file.
 
         Raises:
@@ -136,8 +145,8 @@ class FileReceiver(Receiver[bytes | None]):
             StorageError: the disk refused.
         """
         with self._opened:
-            self._writer.expect(self._url, self._task.file.size, self._task.file.sha256)
-        return b"".join(self._pieces) if self._is_small else None
+            self._writer.expect(self._url, self._task.file.size, self._task.file.checksum)
+        return Received(self._writer.sha256, b"".join(self._pieces) if self._is_small else None)
 
     def abort(self, error: Exception) -> None:
         """Keep what has arrived, if it can be resumed after that error; otherwise delete it."""

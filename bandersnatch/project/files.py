@@ -17,9 +17,10 @@ from bandersnatch.errors import (
     gravest,
 )
 from bandersnatch.http.request import InThread, Request, Steps, Together
+from bandersnatch.model import Checksum
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.core_metadata import sync_core_metadata
-from bandersnatch.project.file_receiver import FileReceiver, PartialFiles
+from bandersnatch.project.file_receiver import FileReceiver, PartialFiles, Received
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.layout import StoredPath
@@ -35,11 +36,15 @@ MAX_FAILED_IN_A_ROW = 5
 
 
 class SyncedFile(Struct, frozen=True):
-    """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none."""
+    """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none.
+
+    ``sha256`` is that of the file, which upstream may not have told.
+    """
 
     size_bytes: int
     was_fetched: bool
     has_metadata: bool
+    sha256: str | None
 
 
 class ProjectFiles:
@@ -108,70 +113,77 @@ class ProjectFiles:
         context = self._context
         if context.is_stopped():
             raise InterruptedRunError
-        was_fetched = task.work is not FileWork.KEEP and not (yield from self._is_right(task))
-        content = None
+        sha256 = task.file.sha256 if task.work is FileWork.KEEP else (yield from self._right_sha256(task))
+        was_fetched, content = task.work is not FileWork.KEEP and sha256 is None, None
         if was_fetched:
-            content = yield from self._fetch(task)
+            received = yield from self._fetch(task)
+            sha256, content = received.sha256, received.content
         elif task.file.mtime is not None:
             context.storage.set_mtime(task.path, task.file.mtime)
         has_metadata = True
         if task.wants_metadata:
             has_metadata = yield from sync_core_metadata(task, content, self._project, context)
-        return SyncedFile(self._size_of(task) if was_fetched else 0, was_fetched, has_metadata)
+        return SyncedFile(self._size_of(task) if was_fetched else 0, was_fetched, has_metadata, sha256)
 
-    def _is_right(self, task: FileTask) -> Steps[bool]:
-        """Whether a file is in place and right."""
-        storage = self._context.storage
+    def _right_sha256(self, task: FileTask) -> Steps[str | None]:
+        """Return the SHA-256 of a file that is in place and right; None if it must be fetched.
+
+        Without a digest nothing says whether it is the right one.
+        """
+        checksum = task.file.checksum
+        if checksum is None:
+            return None
         if task.work is FileWork.FETCH:
             # The plan may be older than the file: a worker that was lost, or another project, may have fetched it.
-            stored = storage.stat(task.path)
+            stored = self._context.storage.stat(task.path)
             is_there = stored is not None and task.file.size == stored.size
-            if (yield from self._recover_finished(task)):
-                return True
-            return is_there and (yield from digest_of(task, self._context)) == task.file.sha256
-        is_right: bool = (yield from digest_of(task, self._context)) == task.file.sha256
-        if not is_right:
-            logger.warning("%s: its SHA-256 is wrong; it is fetched again", task.path)
-        return is_right
+            finished = yield from self._recover_finished(task, checksum)
+            if finished is not None or not is_there:
+                return finished
+        if (yield from digest_of(task, checksum.algorithm, self._context)) == checksum.digest:
+            if checksum.algorithm == "sha256":
+                return checksum.digest
+            return (yield from digest_of(task, "sha256", self._context))
+        if task.work is not FileWork.FETCH:
+            logger.warning("%s: its %s is wrong; it is fetched again", task.path, checksum.algorithm_name)
+        return None
 
-    def _recover_finished(self, task: FileTask) -> Steps[bool]:
-        """Put a file in place that an earlier run wrote completely before it was killed; return whether there was one."""
+    def _recover_finished(self, task: FileTask, checksum: Checksum) -> Steps[str | None]:
+        """Put a file in place that an earlier run wrote completely before it was killed; return its SHA-256, or None."""
         if not task.may_be_half_written:
-            return False
+            return None
         written, size = self._context.storage.partial_size(task.path), task.file.size
         if written == 0 or size not in (written, None):
-            return False
+            return None
         try:
-            yield InThread(partial(self._publish_finished, task, written))
+            sha256: str = yield InThread(partial(self._publish_finished, task, written, checksum))
         except (IntegrityError, PartGoneError) as error:
             logger.debug("%s; it is fetched again", error)
-            return False
-        return True
+            return None
+        return sha256
 
-    def _publish_finished(self, task: FileTask, written: int) -> None:
-        kept = Partial(written, (InterruptedRunError,))
+    def _publish_finished(self, task: FileTask, written: int, checksum: Checksum) -> str:
+        kept = Partial(written, (InterruptedRunError,), checksum.algorithm)
         with self._context.storage.write(task.path, task.file.mtime, kept) as writer:
-            writer.expect(task.file.url, task.file.size, task.file.sha256)
+            writer.expect(task.file.url, task.file.size, checksum)
+        return writer.sha256
 
-    def _fetch(self, task: FileTask) -> Steps[bytes | None]:
-        """Fetch a file from the first of its sources that has the right one.
-
-        The content of a small file is returned, so that its metadata can be read from memory.
-        """
+    def _fetch(self, task: FileTask) -> Steps[Received]:
+        """Fetch a file from the first of its sources that has the right one; without a digest, from the index's own."""
         *others, last = self._context.sources.urls(task.file.url)
-        content: bytes | None
-        for url in others:
+        received: Received
+        for url in others if task.file.checksum is not None else ():
             try:
-                content = yield self._request(url, task)
+                received = yield self._request(url, task)
             except (UpstreamError, IntegrityError) as error:
                 # A mirror may lack a file for a while. A wrong file is worth a warning, although the next source is tried.
                 logger.log(logging.WARNING if isinstance(error, IntegrityError) else logging.DEBUG, "%s", error)
             else:
-                return content
-        content = yield self._request(last, task)
-        return content
+                return received
+        received = yield self._request(last, task)
+        return received
 
-    def _request(self, url: str, task: FileTask) -> Request[bytes | None]:
+    def _request(self, url: str, task: FileTask) -> Request[Received]:
         return Request(url, FileReceiver(url, task, self._context, self._partials), subject=self._project)
 
     def _size_of(self, task: FileTask) -> int:
@@ -182,9 +194,9 @@ class ProjectFiles:
         return stored.size if stored is not None else 0
 
 
-def digest_of(task: FileTask, context: JobContext) -> Steps[str]:
-    """Return the SHA-256 of a stored file."""
-    compute = partial(context.storage.digest, task.path, "sha256", context.is_stopped)
+def digest_of(task: FileTask, algorithm: str, context: JobContext) -> Steps[str]:
+    """Return a digest of a stored file."""
+    compute = partial(context.storage.digest, task.path, algorithm, context.is_stopped)
     digest: str = (
         compute() if task.file.size is not None and task.file.size < THREAD_HASH_BYTES else (yield InThread(compute))
     )

@@ -5,7 +5,6 @@ what earlier runs left.
 """
 
 import logging
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 
@@ -15,17 +14,18 @@ from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNo
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage, StoredFile
-from bandersnatch.pages.stored_page import HeldFile, StoredPage, read_held_page
+from bandersnatch.model import MOST_TOLD, ProjectPage, StoredFile
+from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
 from bandersnatch.plan.stale_page_check import RequiredAge, doubt_about_unchanged
+from bandersnatch.project.hash_rules import accepted, with_held_facts
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
 from bandersnatch.project.prepared import Prepared
-from bandersnatch.project.report import Gone, Outcome, Settled, Shrinks
+from bandersnatch.project.report import Gone, Outcome, RefusedFiles, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -79,9 +79,10 @@ class Preparation:
             return self._settle_unchanged(answer.serial)
         if answer.page.is_quarantined and self._record is None:
             return self._settle_quarantined(answer.serial)
-        page = replace(self._with_known_facts(self._without_unplaceable_files(answer.page)), serial=answer.serial)
         # Serial 0: the held page comes from another index (`forget_serials`), whose files may have other digests.
         is_of_this_index = self._record is not None and self._record.serial > 0
+        page = replace(self._without_unplaceable_files(answer.page), serial=answer.serial)
+        page, refused = self._accepted(page, is_of_this_index=is_of_this_index)
         held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
         check_page(page, held_digests, self._entry.expectation)
         required_serial = self._required_json_serial(page)
@@ -96,8 +97,9 @@ class Preparation:
         # The page has files that the filters would drop. Without an ETag, the next run fetches it again and drops them.
         etag = None if wanted.exceeds_filters else answer.etag
         return Prepared(
-            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation
-        )
+            wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation,
+            refused,
+        )  # fmt: skip
 
     def touched(self, prepared: Prepared) -> set[StoredPath]:
         """Return all paths that the work will touch, and may leave half-done if it is killed."""
@@ -162,15 +164,12 @@ class Preparation:
         held_serial = yield from self._confirmed_held_serial()
         return fetched if required.is_met(serial, held_serial, fetched.serial) else unchanged
 
-    def _with_known_facts(self, page: ProjectPage) -> ProjectPage:
-        """Return the page with the sizes and times of the same files that only the held page tells.
-
-        It has the sizes of files that were checked, and the times that upstream told while its pages still told them.
-        """
-        if self._held is None or all(file.size is not None for file in page.files):
-            return page
-        known = {file.hashes["sha256"]: file for file in self._held.files if "sha256" in file.hashes}
-        return replace(page, files=tuple(with_known_facts(file, known.get(file.sha256)) for file in page.files))
+    def _accepted(self, page: ProjectPage, *, is_of_this_index: bool) -> tuple[ProjectPage, RefusedFiles]:
+        """Return the page with what is known of its files from the held page, and without those that may not be here."""
+        if self._held is None:
+            return accepted(page, self._context.pages, ())
+        published = self._held.digests if is_of_this_index else ()
+        return accepted(with_held_facts(page, self._held, names_count=is_of_this_index), self._context.pages, published)
 
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
         """Return why a 304 can't be about the held page, or None if it can."""
@@ -244,12 +243,13 @@ class Preparation:
         """Return the held page's digests, corrected where the stored file has the new page's digest."""
         digests = self._held.digests if self._held is not None else {}
         for file in page.files:
-            if digests.get(file.filename, file.sha256) != file.sha256:
+            checksum = file.checksum
+            if checksum is not None and digests.get(file.filename, file.sha256) != file.sha256:
                 path = file_path(file)
                 stored = self._context.storage.stat(path)
                 has_size = stored is not None and file.size in (stored.size, None)
-                if has_size and (yield InThread(partial(self._digest, path))) == file.sha256:
-                    digests[file.filename] = file.sha256
+                if has_size and (yield InThread(partial(self._digest, path, checksum.algorithm))) == checksum.digest:
+                    del digests[file.filename]
         return digests
 
     def _has_right_digests(self) -> Steps[bool]:
@@ -260,8 +260,8 @@ class Preparation:
         is_right: bool = yield InThread(partial(self._local_check.are_right, expected))
         return is_right
 
-    def _digest(self, path: StoredPath) -> str:
-        return self._context.storage.digest(path, "sha256", self._context.is_stopped)
+    def _digest(self, path: StoredPath, algorithm: str) -> str:
+        return self._context.storage.digest(path, algorithm, self._context.is_stopped)
 
     def _required_json_serial(self, page: ProjectPage) -> int:
         """Return the least serial that the legacy JSON must have: that of the change, or of the page if none is known."""
@@ -272,17 +272,6 @@ class Preparation:
                 return page.serial or 0
             case _:
                 return 0
-
-
-def with_known_facts(file: DistributionFile, held: HeldFile | None) -> DistributionFile:
-    """Return a file with the size and time that only a held page tells of the same file."""
-    if held is None or file.size is not None:
-        return file
-    upload_time = file.upload_time
-    if upload_time is None:
-        with suppress(ValueError, OverflowError):
-            upload_time = held.upload_time if held.mtime is not None else None
-    return replace(file, size=held.size, upload_time=upload_time)
 
 
 def dropped_files(prepared: Prepared) -> tuple[StoredPath, ...]:

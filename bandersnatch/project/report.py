@@ -9,6 +9,20 @@ from bandersnatch.filters.verdict import Verdict
 from bandersnatch.storage.layout import StoredPath
 
 
+class RefusedFiles(Struct, frozen=True):
+    """How many files were left out because upstream tells only a weak digest of them, or none."""
+
+    weak: int = 0
+    unhashed: int = 0
+
+    def plus(self, other: "RefusedFiles") -> "RefusedFiles":
+        """Return the sum of both."""
+        return RefusedFiles(self.weak + other.weak, self.unhashed + other.unhashed)
+
+
+NONE_REFUSED = RefusedFiles()
+
+
 class Settled(Struct, frozen=True):
     """A project is at its serial: pages and files are in place, or ``excluded_by`` says why the mirror never had it."""
 
@@ -29,6 +43,7 @@ class Settled(Struct, frozen=True):
 
     None if the job did not check.
     """
+    refused: RefusedFiles = NONE_REFUSED
 
 
 class Gone(Struct, frozen=True):
@@ -81,6 +96,8 @@ class Report(Struct):
     untried: int = 0
     """How many projects of the todo list were not worked on, because the run ended early."""
     failures: list[Failure] = field(default_factory=list)
+    refused: RefusedFiles = NONE_REFUSED
+    """Files that upstream has, and that are not here because of what it tells of their content."""
     late: list[Failure] = field(default_factory=list)
     """Projects whose pages have been behind the changelog for less than an hour; the next run tries them again."""
 
@@ -89,6 +106,7 @@ class Report(Struct):
         self.updated += settled.changed
         self.files += settled.files
         self.size_bytes += settled.size_bytes
+        self.refused = self.refused.plus(settled.refused)
 
     def add(self, other: "Report") -> None:
         """Add the report of another part of the same run."""
@@ -100,6 +118,7 @@ class Report(Struct):
         self.outage = self.outage or other.outage
         self.withheld = self.withheld or other.withheld
         self.untried += other.untried
+        self.refused = self.refused.plus(other.refused)
         self.failures += other.failures
         self.late += other.late
 

@@ -9,16 +9,21 @@ import os
 from msgspec import Struct
 
 from bandersnatch.errors import IntegrityError, StorageError
+from bandersnatch.model import Checksum
 from bandersnatch.storage.shortcomings import Shortcomings
 
 _READ_BYTES = 1024 * 1024
 
 
 class Partial(Struct, frozen=True):
-    """How a write resumes an earlier one: from which offset, and after which errors it can be resumed again."""
+    """How a write resumes an earlier one: from which offset, and after which errors it can be resumed again.
+
+    ``algorithm`` is that of the digest which all of it is checked against.
+    """
 
     offset: int = 0
     kept_after: tuple[type[Exception], ...] = ()
+    algorithm: str = "sha256"
 
 
 class FileWriter:
@@ -27,10 +32,11 @@ class FileWriter:
     It has no buffer, because callers write large chunks, or everything at once.
     """
 
-    def __init__(self, path: str, descriptor: int, shortcomings: Shortcomings) -> None:
+    def __init__(self, path: str, descriptor: int, shortcomings: Shortcomings, algorithm: str = "sha256") -> None:
         self._path, self._descriptor, self._shortcomings = path, descriptor, shortcomings
         self._is_open, self._has_mode = True, False
         self._sha256 = hashlib.sha256()
+        self._told = self._sha256 if algorithm == "sha256" else hashlib.new(algorithm, usedforsecurity=False)
         self.size = 0
 
     @property
@@ -44,8 +50,7 @@ class FileWriter:
         Raises:
             StorageError: the disk refused.
         """
-        self._sha256.update(data)
-        self.size += len(data)
+        self._hash(data)
         try:
             written = os.write(self._descriptor, data)
             # One call may write less than it was given, for example when the disk is nearly full.
@@ -62,8 +67,7 @@ class FileWriter:
         """
         try:
             while self.size < offset and (data := os.read(self._descriptor, min(_READ_BYTES, offset - self.size))):
-                self._sha256.update(data)
-                self.size += len(data)
+                self._hash(data)
             # The file may be longer than what the caller knows to be right.
             os.ftruncate(self._descriptor, self.size)
         except OSError as error:
@@ -105,13 +109,21 @@ class FileWriter:
         except OSError as error:
             raise StorageError(self._path, "write", error) from error
 
-    def expect(self, url: str, size: int | None, sha256: str) -> None:
-        """Check what was written; its size only if that is known.
+    def expect(self, url: str, size: int | None, checksum: Checksum | None) -> None:
+        """Check what was written; its size and digest only if they are known.
+
+        The digest must be of the algorithm that the writer was made for.
 
         Raises:
             IntegrityError: it has another size or digest; the file will not appear.
         """
         if size is not None and self.size != size:
             raise IntegrityError(url, "size", size, self.size)
-        if self.sha256 != sha256:
-            raise IntegrityError(url, "SHA-256", sha256, self.sha256)
+        if checksum is not None and self._told.hexdigest() != checksum.digest:
+            raise IntegrityError(url, checksum.algorithm_name, checksum.digest, self._told.hexdigest())
+
+    def _hash(self, data: bytes | memoryview) -> None:
+        self._sha256.update(data)
+        if self._told is not self._sha256:
+            self._told.update(data)
+        self.size += len(data)

@@ -106,7 +106,7 @@ class FilesystemStorage(StoredTree):
         writer: FileWriter | None = None
         try:
             part = self._open_part(path, is_new=partial.offset == 0)
-            writer = FileWriter(self._absolute(path), part, self._shortcomings)
+            writer = FileWriter(self._absolute(path), part, self._shortcomings, partial.algorithm)
             if partial.offset:
                 writer.take_over(partial.offset)
             yield writer

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.http.request import InThread, Steps, Together
+from bandersnatch.model import Checksum
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.completion import published_json
@@ -97,16 +98,18 @@ class Inspection:
     def _read(self, task: FileTask) -> Steps[None]:
         """Read one file, and its core metadata."""
         if task.work is FileWork.CHECK:
-            yield InThread(partial(self._compare, task.path, task.file.sha256))
+            yield InThread(partial(self._compare, task.path, task.file.checksum))
         if task.wants_metadata and task.file.core_metadata_sha256 is not None:
-            yield InThread(partial(self._compare, metadata_path(task.path), task.file.core_metadata_sha256))
+            checksum = Checksum("sha256", task.file.core_metadata_sha256)
+            yield InThread(partial(self._compare, metadata_path(task.path), checksum))
 
-    def _compare(self, path: StoredPath, sha256: str) -> None:
+    def _compare(self, path: StoredPath, checksum: Checksum | None) -> None:
         storage = self._context.storage
-        if storage.stat(path) is None:
+        if storage.stat(path) is None or checksum is None:
             return
         try:
-            problem = None if storage.digest(path, "sha256", self._context.is_stopped) == sha256 else Problem.DIGEST
+            digest = storage.digest(path, checksum.algorithm, self._context.is_stopped)
+            problem = None if digest == checksum.digest else Problem.DIGEST
         except StorageError:
             problem = Problem.UNREADABLE
         if problem is not None:
@@ -161,7 +164,8 @@ class Inspection:
     def _page_findings(self, planned: Prepared, *, has_file_work: bool) -> Steps[list[Finding]]:
         """Return the pages that are not what upstream says; where upstream has a newer page, only those that are missing."""
         held = planned.held
-        if has_file_work and self._context.pages.digest_name != "sha256":
+        lacks_digests = any(file.sha256 is None for file in planned.wanted.page.files)
+        if lacks_digests or (has_file_work and self._context.pages.digest_name != "sha256"):
             return []  # the page that should be here can't be known before its files are
         held_paths = held.paths if held is not None else set()
         lost = {

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from bandersnatch.model import Checksum
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
@@ -47,4 +48,4 @@ def failing(error: BaseException) -> Callable[[FileWriter], object]:
 
 
 def expecting(size: int, sha256: str) -> Callable[[FileWriter], object]:
-    return lambda writer: writer.expect("https://x", size, sha256)
+    return lambda writer: writer.expect("https://x", size, Checksum("sha256", sha256))

@@ -3,6 +3,7 @@
 The HTML is made from the JSON value, line by line as PyPI's templates print it.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,12 +31,16 @@ class Dialect:
     """Of JSON pages; before 1.1 there are no versions, sizes and times, and without one there is no version to tell."""
     serials_are_text: bool = False
     hashes: tuple[str, ...] = ("sha256",)
-    """The digests of files."""
+    """The digests of files; HTML tells the first of them."""
 
     @property
     def tells_details(self) -> bool:
         """Whether pages tell versions, sizes and times (PEP 700)."""
         return not self.is_html_only and self.api_version == API_VERSION
+
+    def told_digests(self, file: UploadedFile) -> dict[str, str]:
+        """Return the digests that the index tells of a file."""
+        return digests(file, self.hashes[:1] if self.is_html_only else self.hashes)
 
     def told(self, page: dict[str, Any]) -> dict[str, Any]:
         """Return what a JSON page of this index says, of all that PyPI's would say."""
@@ -52,8 +57,8 @@ class Dialect:
         return page
 
 
-def project_page(project: Project, base_url: str) -> dict[str, Any]:
-    """Return the PEP 691 value of `/simple/<name>/`."""
+def project_page(project: Project, base_url: str, hashes: tuple[str, ...] = ("sha256",)) -> dict[str, Any]:
+    """Return the PEP 691 value of `/simple/<name>/`, with those digests of files."""
     releases = project.visible_releases()
     files = [(release, file) for release in releases for file in release.sorted_files()]
     return {
@@ -61,7 +66,7 @@ def project_page(project: Project, base_url: str) -> dict[str, Any]:
         "name": project.normalized_name,
         "project-status": {"status": project.status},
         "versions": [release.version for release in releases if release.files],
-        "files": [_file_entry(project, release, file, base_url) for release, file in files],
+        "files": [_file_entry(project, release, file, base_url, hashes) for release, file in files],
     }
 
 
@@ -128,12 +133,21 @@ def core_metadata_mark(file: UploadedFile) -> dict[str, str] | bool:
     return False if file.metadata_sha256 is None else {"sha256": file.metadata_sha256}
 
 
-def _file_entry(project: Project, release: Release, file: UploadedFile, base_url: str) -> dict[str, Any]:
+def digests(file: UploadedFile, algorithms: tuple[str, ...]) -> dict[str, str]:
+    """Return digests of a file by algorithm."""
+    if algorithms == ("sha256",):
+        return {"sha256": file.sha256}
+    return {name: hashlib.new(name, file.content, usedforsecurity=False).hexdigest() for name in algorithms}
+
+
+def _file_entry(
+    project: Project, release: Release, file: UploadedFile, base_url: str, hashes: tuple[str, ...]
+) -> dict[str, Any]:
     provenance = f"{base_url}/integrity/{project.normalized_name}/{release.version}/{file.filename}/provenance"
     return {
         "filename": file.filename,
         "url": base_url + file.url_path,
-        "hashes": {"sha256": file.sha256},
+        "hashes": digests(file, hashes),
         "requires-python": release.requires_python,
         "size": file.size,
         "upload-time": iso_time(file.upload_time),
@@ -156,5 +170,6 @@ def _file_link(file: dict[str, Any]) -> str:
         attributes += f'data-dist-info-metadata="{digest}" data-core-metadata="{digest}"'
     if file["provenance"]:
         attributes += f' data-provenance="{escape(file["provenance"])}"'
-    href = escape(f"{file['url']}#sha256={file['hashes']['sha256']}")
+    fragment = "".join(f"#{name}={digest}" for name, digest in list(file["hashes"].items())[:1])
+    href = escape(f"{file['url']}{fragment}")
     return f'<a href="{href}" {attributes}>{escape(file["filename"])}</a><br />'

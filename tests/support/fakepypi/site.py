@@ -109,7 +109,7 @@ class Site:
         if name != canonicalize_name(name):
             return redirect(self._base_url, f"/simple/{project.normalized_name}/", _page_cache_headers(86400, key))
         format_ = HTML if self.dialect.is_html_only else _negotiated(request.headers["Accept"])
-        whole = pages.project_page(project, self._base_url)
+        whole = pages.project_page(project, self._base_url, self.dialect.hashes)
         page = edit(self.dialect.told(whole) if format_ == V1_JSON else whole)
         headers = _page_headers(format_, project.last_serial, 86400, key)
         return _page_answer(format_, headers, page, pages.render_project_html)

@@ -90,6 +90,8 @@ def path(tmp_path: Path) -> Path:
         ("allow-non-https", "2", BOOLEAN),
         ("release-files", "true, false", BOOLEAN),
         ("core-metadata", "t", BOOLEAN),
+        ("allow-weak-hashes", "sometimes", BOOLEAN),
+        ("allow-unhashed", "maybe", BOOLEAN),
         ("json", "none", BOOLEAN),
         ("static-journal", "2", BOOLEAN),
         ("hash-index", "y", BOOLEAN),

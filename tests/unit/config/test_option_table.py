@@ -177,6 +177,8 @@ BOOLEANS: dict[str, Callable[[Config], bool]] = {
     "hash-index": lambda config: config.pages.hash_index,
     "static-journal": lambda config: config.pages.static_journal,
     "cleanup": lambda config: config.pages.cleanup,
+    "allow-weak-hashes": lambda config: config.pages.allow_weak_hashes,
+    "allow-unhashed": lambda config: config.pages.allow_unhashed,
     "download-mirror-no-fallback": lambda config: not config.http.has_download_fallback,
     "storage-filesystem-manage-permissions": lambda config: config.disk.manages_permissions,
     "diff-append-epoch": lambda config: config.disk.diff_append_epoch,

@@ -125,6 +125,9 @@ def test_a_project_has_too_few_or_too_many_versions(count: int, least: int, most
     page = make_page(versions=tuple(map(str, range(count))))
     wanted = is_exempt or (count >= least and (count <= most or not most))
     assert filters.metadata_of(ProjectFacts(page)).keeps == wanted
+    files = [make_file(f"sample-{number}.{kind}") for number in range(count) for kind in ("zip", "tar.gz")]
+    untold = make_page(*files, versions=())
+    assert filters.metadata_of(ProjectFacts(untold)).keeps == wanted
 
 
 # Files

@@ -39,7 +39,9 @@ def bench(pypi: FakePyPI, tmp_path: Path) -> Iterator[Bench]:
 def test_a_file_is_fetched_whole_and_gets_its_upload_time(pypi: FakePyPI, bench: Bench) -> None:
     uploaded = pypi.add_file("sample", "1.0", kind="sdist", size=200_000)
     task = bench.task(uploaded)
-    assert bench.sync.sync(task) == SyncedFile(uploaded.size, was_fetched=True, has_metadata=True)
+    assert bench.sync.sync(task) == SyncedFile(
+        uploaded.size, was_fetched=True, has_metadata=True, sha256=uploaded.sha256
+    )
     assert bench.stored() == {uploaded.filename: uploaded.content}
     stored = bench.storage.stat(task.path)
     assert stored is not None
@@ -133,7 +135,7 @@ def test_a_file_that_is_right_is_kept(pypi: FakePyPI, bench: Bench) -> None:
     uploaded = pypi.add_file("sample", "1.0", kind="sdist")
     task = bench.task(uploaded, FileWork.CHECK)
     bench.storage.write_bytes(task.path, uploaded.content, mtime=5.0)
-    assert bench.sync.sync(task) == SyncedFile(0, was_fetched=False, has_metadata=True)
+    assert bench.sync.sync(task) == SyncedFile(0, was_fetched=False, has_metadata=True, sha256=uploaded.sha256)
     assert pypi.requests == []
     stored = bench.storage.stat(task.path)
     assert stored is not None
@@ -181,7 +183,7 @@ def test_missing_metadata_of_a_file_that_stays_is_made(pypi: FakePyPI, bench: Be
     uploaded = pypi.add_file("sample", "1.0")
     task = bench.task(uploaded, FileWork.KEEP, wants_metadata=True)
     bench.storage.write_bytes(task.path, uploaded.content)
-    assert bench.sync.sync(task) == SyncedFile(0, was_fetched=False, has_metadata=True)
+    assert bench.sync.sync(task) == SyncedFile(0, was_fetched=False, has_metadata=True, sha256=uploaded.sha256)
     assert bench.stored()[f"{uploaded.filename}.metadata"] == uploaded.metadata
     assert pypi.requests == []
 
@@ -193,7 +195,9 @@ def test_metadata_that_upstream_promises_but_has_not_is_told_and_not_kept(
     task = bench.task(uploaded, wants_metadata=True)
     bench.storage.write_bytes(metadata_path(task.path), b"old")
     pypi.fault(f"{uploaded.url_path}.metadata", Status(404), times=None)
-    assert bench.sync.sync(task) == SyncedFile(uploaded.size, was_fetched=True, has_metadata=False)
+    assert bench.sync.sync(task) == SyncedFile(
+        uploaded.size, was_fetched=True, has_metadata=False, sha256=uploaded.sha256
+    )
     assert bench.stored() == {uploaded.filename: uploaded.content}
     assert caplog.messages[0].endswith(".metadata: not found: upstream's page promises it; it is not advertised here")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import BrokenBodyError
-from tests.support.fakepypi import FakePyPI, Fault, ShortBody, Status
+from tests.support.fakepypi import Dialect, FakePyPI, Fault, ShortBody, Status
 from tests.support.file_bench import Bench, large, make_bench
 from tests.support.sample_file import half_written
 
@@ -50,6 +50,27 @@ def test_a_part_that_is_wrong_is_thrown_away_and_the_file_begun_anew(pypi: FakeP
     part.write_bytes(b"x" * 500_000)
     assert bench.sync.sync(task).was_fetched
     assert bench.stored() == {uploaded.filename: uploaded.content}
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha512"])
+@pytest.mark.parametrize("is_part_right", [True, False])
+def test_any_digest_is_that_of_the_whole_file(
+    pypi: FakePyPI, bench: Bench, algorithm: str, *, is_part_right: bool
+) -> None:
+    pypi.dialect = Dialect(hashes=(algorithm,))
+    uploaded = large(pypi)
+    task = bench.task(uploaded)
+    pypi.fault("/packages/*", ShortBody(500_000), ShortBody(1), ShortBody(1))
+    with pytest.raises(BrokenBodyError):
+        bench.sync.sync(task)
+    (part,) = half_written(bench.storage.root)
+    if not is_part_right:
+        part.write_bytes(b"x" * part.stat().st_size)
+    pypi.clear_requests()
+    assert bench.sync.sync(task).sha256 == uploaded.sha256
+    assert bench.stored() == {uploaded.filename: uploaded.content}
+    asked = [request.headers.get("Range") for request in pypi.file_requests()]
+    assert asked == (["bytes=500002-"] if is_part_right else ["bytes=500002-", None])
 
 
 @pytest.mark.parametrize("fault", [Status(416), Status(206, {"Content-Range": "bytes 0-1/2"}, b"xx")])

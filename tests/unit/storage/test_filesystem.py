@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import IntegrityError, PathConflictError, StorageError
-from bandersnatch.model import StoredFile
+from bandersnatch.model import Checksum, StoredFile
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
@@ -25,7 +25,7 @@ def test_a_file_is_whole_when_the_block_has_ended(storage: FilesystemStorage) ->
     with storage.write(PATH) as writer:
         writer.write(b"con")
         writer.write(b"tent")
-        writer.expect("url", len(CONTENT), SHA256)
+        writer.expect("url", len(CONTENT), Checksum("sha256", SHA256))
     assert files(storage) == {PATH: CONTENT}
 
 

@@ -5,6 +5,7 @@ from threading import Thread
 import pytest
 
 from bandersnatch.errors import IntegrityError, InterruptedRunError, StorageError
+from bandersnatch.model import Checksum
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
@@ -34,7 +35,7 @@ def test_what_broke_off_is_gone_on_with(storage: FilesystemStorage) -> None:
     with storage.write(PATH, partial=Partial(4)) as writer:
         assert writer.size == 4
         writer.write(b"ent")
-        writer.expect("url", len(CONTENT), SHA256)
+        writer.expect("url", len(CONTENT), Checksum("sha256", SHA256))
     assert files(storage) == {PATH: CONTENT}
 
 
@@ -42,7 +43,7 @@ def test_only_the_bytes_up_to_the_offset_are_taken_over(storage: FilesystemStora
     broken_off(storage, b"cont and something wrong")
     with storage.write(PATH, partial=Partial(4)) as writer:
         writer.write(b"ent")
-        writer.expect("url", len(CONTENT), SHA256)
+        writer.expect("url", len(CONTENT), Checksum("sha256", SHA256))
     assert files(storage) == {PATH: CONTENT}
 
 

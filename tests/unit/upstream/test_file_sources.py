@@ -8,7 +8,7 @@ import pytest
 from bandersnatch.errors import TimeLimitError
 from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.upstream.file_sources import FileSources
-from tests.support.fakepypi import Drip, FakePyPI, Fault, ShortBody, Status, UploadedFile, WrongBytes
+from tests.support.fakepypi import Dialect, Drip, FakePyPI, Fault, ShortBody, Status, UploadedFile, WrongBytes
 from tests.support.rig import Rig
 
 UPSTREAM = "https://files.example/packages/aa/bb/foo-1.0.tar.gz?x"
@@ -81,6 +81,15 @@ def test_without_fallback_upstream_is_not_asked(rig: Rig, pypi: FakePyPI, other:
     assert rig.run().failures == []
     rig.assert_matches()
     assert asked_for(pypi) == []
+
+
+def test_what_has_no_digest_is_taken_from_the_index_alone(rig: Rig, pypi: FakePyPI, other: FakePyPI) -> None:
+    pypi.dialect = Dialect(hashes=())
+    add_to_both(pypi, other)
+    other.fault("*", WrongBytes(), times=None)
+    assert rig.run(download_mirror=other.url, allow_unhashed="true").failures == []
+    rig.assert_matches()
+    assert other.file_requests() == []
 
 
 def test_what_is_there_is_asked_of_nobody(rig: Rig, pypi: FakePyPI, other: FakePyPI) -> None:
