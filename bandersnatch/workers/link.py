@@ -39,6 +39,11 @@ MAX_STOPPED_POLLS = 10
 """A worker that is stopped (SIGSTOP) at so many polls in a row is given up. If a whole run is stopped and continued, as by
 Ctrl-Z and ``fg``, the main process does not poll meanwhile, so no worker is given up.
 """
+MAX_SILENT_POLLS = 600
+"""A worker from which no message came in so many polls is given up. A healthy one sends a message every few seconds
+(``worker.HEARTBEAT_SECONDS``), even while it waits for upstream. Polls at which it waits for the disk don't count.
+"""
+_STOPPED, _WAITS_FOR_DISK = (b"T", b"t"), b"D"
 
 
 class Link:
@@ -81,24 +86,27 @@ class Link:
         """Return the next reply.
 
         Raises:
-            EOFError, OSError: the worker has ended, or has been stopped for so long that it is given up.
+            EOFError, OSError: the worker has ended, or has been stopped or silent for so long that it is given up.
         """
-        stopped = 0
+        stopped = silent = 0
         while not self.connection.poll(POLL_SECONDS):
-            stopped = stopped + 1 if self._is_stopped() else 0
-            if stopped == MAX_STOPPED_POLLS:
-                logger.warning("a worker process is stopped; it is ended, and its work is done by others")
+            state = self._state()
+            stopped = stopped + 1 if state in _STOPPED else 0
+            silent += state not in (None, _WAITS_FOR_DISK)
+            if stopped == MAX_STOPPED_POLLS or silent == MAX_SILENT_POLLS:
+                what = "is stopped" if stopped == MAX_STOPPED_POLLS else "does not answer"
+                logger.warning("a worker process %s; it is ended, and its work is done by others", what)
                 raise EOFError
         reply: Reply = self.connection.recv()
         return reply
 
-    def _is_stopped(self) -> bool:
-        """Whether the process is stopped by a signal."""
+    def _state(self) -> bytes | None:
+        """Return the letter for the state of a process; a thread has none."""
         if isinstance(self._worker, threading.Thread):
-            return False
+            return None
         # proc_pid_stat(5): the state follows the name of the program, which is in brackets and may contain brackets.
         with open(f"/proc/{self._worker.pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+            return file.read().rpartition(b")")[2].split()[0]
 
     def join(self) -> None:
         """Wait until the worker has ended and all its replies were taken."""

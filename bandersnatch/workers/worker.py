@@ -38,6 +38,9 @@ from bandersnatch.upstream.index import Upstream
 
 REPLY_SECONDS = 0.05
 """While there is other work, the results of so many seconds are sent together: fewer messages cost less."""
+HEARTBEAT_SECONDS = 5.0
+"""A worker that has nothing else to tell sends an empty reply after so many seconds: otherwise it is taken for hung."""
+_LONGEST_WAIT_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 WorkFunction = Callable[..., Steps[Any]]
@@ -110,7 +113,7 @@ class Worker:
         self._poll.register(connection, select.POLLIN)
         self._active = self._received_bytes = self._reservations = 0
         self._ended: list[Ended] = []
-        self._next_reply = 0.0
+        self._next_reply, self._last_reply = 0.0, time.monotonic()
         self.changed: list[StoredPath] = []
         self.kept: KeptRecords | None = None
 
@@ -122,8 +125,9 @@ class Worker:
         """
         takes_more = True
         while (takes_more or self._active) and not self._context.is_stopped():
-            # At most a second, since nothing may arrive that ends the wait when the run is stopped.
-            self._driver.advance(REPLY_SECONDS if self._ended else 1.0)
+            # The wait has a limit, since nothing may arrive that ends it when the run is stopped.
+            wait = min(_LONGEST_WAIT_SECONDS, HEARTBEAT_SECONDS)
+            self._driver.advance(REPLY_SECONDS if self._ended else wait)
             while takes_more and self._poll.poll(0):
                 with _to_pool():
                     tasks: Sequence[Task] | None = self._connection.recv()
@@ -131,7 +135,7 @@ class Worker:
                 for task in tasks or ():
                     self._start(task)
             # Log lines must not wait for what takes long, such as a Retry-After; and a worker that is killed loses few.
-            if self._ended or self._received_bytes or (self.kept is not None and self.kept.has_some()):
+            if self._has_something_to_tell():
                 self._reply()
         self._next_reply = 0
         self._reply()
@@ -159,12 +163,17 @@ class Worker:
 
         self._driver.start(task.function(context, *task.arguments), end)
 
+    def _has_something_to_tell(self) -> bool:
+        if self._ended or self._received_bytes or (self.kept is not None and self.kept.has_some()):
+            return True
+        return time.monotonic() >= self._last_reply + HEARTBEAT_SECONDS
+
     def _reply(self) -> None:
         """Send what has ended, unless the last reply was a moment ago and there is other work."""
         now = time.monotonic()
         if self._active and now < self._next_reply:
             return
-        self._next_reply = now + REPLY_SECONDS
+        self._next_reply, self._last_reply = now + REPLY_SECONDS, now
         reply = Reply(
             self._ended, self._received_bytes, list(self.changed), self.kept.take() if self.kept is not None else ()
         )

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from logging.handlers import MemoryHandler
+from multiprocessing.popen_fork import Popen
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Failure
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
+from bandersnatch.workers import link, worker
 from bandersnatch.workers.link import MAX_JOBS, SPARE_PROCESSES, WORKER
 from bandersnatch.workers.pool import WorkerLostError, workers_wanted
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall, Status, UploadedFile, WrongBytes
@@ -410,6 +413,15 @@ def told(rig: Rig) -> Iterator[tuple[Path, threading.Thread]]:
         thread.join(30)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up workers that are stopped, or do not answer, within a second or two."""
+    monkeypatch.setattr(link, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(link, "MAX_SILENT_POLLS", 100)
+    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_worker_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_others(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -428,6 +440,70 @@ def test_a_worker_that_is_stopped_for_ever_is_given_up_and_its_work_done_by_othe
     assert not any(Path(f"/proc/{pid}").exists() for pid in held), "one that is continued would write again"
     assert "a worker process is stopped; it is ended, and its work is done by others" in caplog.messages
     assert reserved(rig) == []
+    rig.assert_matches()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_worker_that_is_continued_after_the_end_of_the_run_harms_nothing(
+    rig: Rig, pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system only says that it has killed the process: so it is with one on another machine."""
+    names = [f"project-{number}" for number in range(12)]
+    for name in names:
+        pypi.add_file(name, "1.0", kind="sdist", size=200_000)
+    held: list[int] = []
+    kill, poll = Popen.kill, Popen.poll
+    monkeypatch.setattr(Popen, "kill", lambda self: None if self.pid in held else kill(self))
+    monkeypatch.setattr(Popen, "poll", lambda self, flag=os.WNOHANG: 0 if self.pid in held else poll(self, flag))
+
+    def hold_one() -> None:
+        held.append(workers()[0])
+        os.kill(held[0], signal.SIGSTOP)
+
+    pypi.fault("/packages/*", Fault(), Call(hold_one))  # what it has asked for reaches it when it is continued
+    assert rig.run(tuning=IN_PROCESSES).failures == []
+    rig.assert_matches()
+    pypi.remove_file(names[0], pypi.files(names[0])[0].filename)
+    for name in names[1:]:
+        pypi.remove_project(name)
+    rig.run(tuning=IN_PROCESSES, max_removals="100%")
+    rig.assert_matches()
+    before = rig.tree()
+    with awaited_end(held):
+        os.kill(held[0], signal.SIGCONT)
+    os.waitpid(held[0], 0)
+    assert rig.tree() == before
+    pypi.add_file(names[0], "2.0")
+    assert rig.run(tuning=IN_PROCESSES).failures == []
+    assert half_written(rig) == reserved(rig) == []
+    rig.assert_matches()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_worker_that_does_not_answer_is_given_up_and_its_work_done_by_others(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "1.0")
+    flag, main = rig.folder / "who takes it hangs", os.getpid()
+    flag.touch()
+
+    class Hanging(FilesystemStorage):
+        @contextmanager
+        def write(
+            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
+        ) -> Iterator[FileWriter]:
+            with super().write(path, mtime, partial) as writer:
+                yield writer
+                if os.getpid() != main:
+                    with suppress(FileNotFoundError):
+                        flag.unlink()
+                        threading.Event().wait()
+
+    rig.make_storage = Hanging
+    assert rig.run(tuning=IN_PROCESSES).failures == []
+    assert "a worker process does not answer; it is ended, and its work is done by others" in caplog.messages
+    assert half_written(rig) == reserved(rig) == []
     rig.assert_matches()
 
 

@@ -21,6 +21,7 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
 from bandersnatch.storage.layout import StoredPath
+from bandersnatch.workers import worker as worker_module
 from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, run_in_process, run_in_thread
 from tests.support.builders import named
 from tests.support.fakepypi import Call, FakePyPI, Stall
@@ -269,6 +270,20 @@ def test_while_the_journal_is_asked_other_projects_go_on(pypi: FakePyPI, context
         assert isinstance(pool.submit(work_on_project, make_job(pypi, "foo")).result(timeout=30).outcome, Settled)
         silence.set()
         assert isinstance(ahead.result(timeout=30).outcome, Settled)
+
+
+def test_a_worker_that_waits_for_upstream_says_that_it_lives(
+    pypi: FakePyPI, context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.01)
+    stall = Stall()
+    pypi.fault("/slow", stall)
+    with working(context, pypi, is_process=True) as process:
+        process.give((fetch, f"{pypi.url}/slow"))
+        assert stall.started.wait(30)
+        for _ in range(3):
+            assert process.connection.poll(30)
+            assert process.connection.recv().ended == []
 
 
 def test_a_project_is_worked_on(rig: Rig, pypi: FakePyPI, stand: Stand) -> None:
