@@ -4,8 +4,7 @@ For a file of unknown size, disk space is reserved step by step. So an endless f
 up the reserve or fill the disk, which would stop the run.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 
 from bandersnatch.amounts import size_of
 from bandersnatch.errors import IntegrityError, OversizedFileError, StorageError
@@ -17,39 +16,55 @@ MAX_UNKNOWN_BYTES = 16 * 1024**3
 """No file on PyPI is nearly as large."""
 
 
-@contextmanager
-def room_to_grow(
-    storage: FilesystemStorage, task: FileTask, url: str, reserve_bytes: int
-) -> Iterator[Callable[[int], None]]:
-    """Reserve disk space for a file while it arrives; yield a function to call with its new size before each write.
+class FileGrowth:
+    """The disk space of one file, reserved while it arrives.
 
-    Raises:
-        StorageError: there is no room for the file.
-        IntegrityError: by that function: the file is larger than its page says.
-        OversizedFileError: by that function: a file of unknown size grows larger than there is room for.
+    A class rather than a context manager made from a generator, which for a small file takes as long as its writing.
     """
-    whole_size = task.file.size
-    held_bytes = STEP_BYTES if whole_size is None else whole_size
-    with ExitStack() as held:
-        held.enter_context(storage.room_for(task.path, held_bytes, reserve_bytes))
 
-        def check(size: int) -> None:
-            nonlocal held_bytes
-            if size <= held_bytes:
-                return
-            if whole_size is not None:
-                raise IntegrityError(url, "size", whole_size, f"{size} or more")
-            if size > MAX_UNKNOWN_BYTES:
-                raise OversizedFileError(url, f"more than {size_of(MAX_UNKNOWN_BYTES)} came")
-            held_bytes = size + STEP_BYTES
-            held.close()  # what has arrived is on the disk now, and no longer needs a reservation
-            try:
-                # With a reserve of 0, `room_for` would not look at the disk at all.
-                held.enter_context(storage.room_for(task.path, STEP_BYTES, max(reserve_bytes, 1)))
-            except StorageError as error:
-                if isinstance(error.cause, OSError):
-                    raise  # the filesystem itself failed, which is not the file's fault
-                room = f"leave the reserve of {size_of(reserve_bytes)}" if reserve_bytes else "fit on the disk"
-                raise OversizedFileError(url, f"{size_of(size)} came, and more would not {room}") from error
+    def __init__(self, storage: FilesystemStorage, task: FileTask, url: str, reserve_bytes: int) -> None:
+        """Reserve what the file needs; of a file of unknown size, what it needs first.
 
-        yield check
+        Raises:
+            StorageError: there is no room for the file.
+        """
+        self._storage, self._task, self._url, self._reserve_bytes = storage, task, url, reserve_bytes
+        self._held_bytes = STEP_BYTES if task.file.size is None else task.file.size
+        self._held: AbstractContextManager[None] | None = None
+        if reserve_bytes:
+            self._hold(self._held_bytes, reserve_bytes)
+
+    def check(self, size: int) -> None:
+        """Check that the file may have that size; called before each write.
+
+        Raises:
+            IntegrityError: the file is larger than its page says.
+            OversizedFileError: a file of unknown size grows larger than there is room for.
+        """
+        if size <= self._held_bytes:
+            return
+        if self._task.file.size is not None:
+            raise IntegrityError(self._url, "size", self._task.file.size, f"{size} or more")
+        if size > MAX_UNKNOWN_BYTES:
+            raise OversizedFileError(self._url, f"more than {size_of(MAX_UNKNOWN_BYTES)} came")
+        self._held_bytes = size + STEP_BYTES
+        self.close()  # what has arrived is on the disk now, and no longer needs a reservation
+        try:
+            # With a reserve of 0, `room_for` would not look at the disk at all.
+            self._hold(STEP_BYTES, max(self._reserve_bytes, 1))
+        except StorageError as error:
+            if isinstance(error.cause, OSError):
+                raise  # the filesystem itself failed, which is not the file's fault
+            room = f"leave the reserve of {size_of(self._reserve_bytes)}" if self._reserve_bytes else "fit on the disk"
+            raise OversizedFileError(self._url, f"{size_of(size)} came, and more would not {room}") from error
+
+    def close(self) -> None:
+        """Give back what is reserved. A second call does nothing."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.__exit__(None, None, None)
+
+    def _hold(self, size_bytes: int, reserve_bytes: int) -> None:
+        held = self._storage.room_for(self._task.path, size_bytes, reserve_bytes)
+        held.__enter__()
+        self._held = held

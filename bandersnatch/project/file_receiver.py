@@ -16,7 +16,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver
 from bandersnatch.plan.file_plan import FileTask
-from bandersnatch.project.file_growth import room_to_grow
+from bandersnatch.project.file_growth import FileGrowth
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.layout import StoredPath
@@ -85,9 +85,8 @@ class FileReceiver(Receiver[Received]):
         self._pieces = []
         self._resume = self._find_resume() if self._is_resumable and not self._starts_over else None
         # Nothing after this may fail: an attempt that has not begun is not broken off, so the space would stay reserved.
-        self._check_size = self._opened.enter_context(
-            room_to_grow(self._context.storage, self._task, self._url, self._context.reserve_bytes)
-        )
+        self._growth = FileGrowth(self._context.storage, self._task, self._url, self._context.reserve_bytes)
+        self._opened.callback(self._growth.close)
         if self._resume is None:
             return {}
         # If-Range: if the document has changed, the whole new one comes (RFC 9110, section 13.1.5).
@@ -131,7 +130,7 @@ class FileReceiver(Receiver[Received]):
         """
         if self._context.is_stopped():
             raise InterruptedRunError
-        self._check_size(self._writer.size + len(piece))
+        self._growth.check(self._writer.size + len(piece))
         self._writer.write(piece)
         self._context.received(len(piece))
         if self._is_small:
