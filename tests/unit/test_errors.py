@@ -29,6 +29,7 @@ EVERY_KIND = [
     errors.AheadOfJournalError(URL, 7),
     errors.UnsupportedVersionError(URL, "2.0"),
     errors.EndlessJournalError(URL, 1, 7),
+    errors.StaticJournalError(URL, "why"),
     errors.NothingToldError(errors.UpstreamError("told"), errors.UpstreamError("told")),
     errors.MalformedResponseError(URL, "why"),
     errors.SuspiciousPageError(FOO, "why"),
