@@ -334,6 +334,18 @@ class EmptyIndexError(LostProjectsError):
         self.url, self.serial = url, serial
 
 
+class VanishedIndexError(LostProjectsError):
+    """An index without a journal lists no projects any more; we assume an outage."""
+
+    def __init__(self, url: str, held: int) -> None:
+        MirrorError.__init__(
+            self,
+            f"{url}: upstream lists no projects, and the mirror has {held}, which looks like an outage: "
+            "nothing was changed. To remove everything: bandersnatch mirror --allow-removals",
+        )
+        self.url, self.held = url, held
+
+
 class PathConflictError(UpstreamError):
     """Two upstream files claim conflicting paths: the same path, or one inside the other."""
 

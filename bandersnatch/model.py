@@ -272,7 +272,8 @@ def parse_display_name(body: bytes) -> str:
 def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[NormalizedName, ListedProject]]:
     """Parse a PEP 691 root index: its serial, and every project with its own serial.
 
-    The index's serial is None if any of its projects has none. A project with an invalid serial gets 0.
+    The index's serial is None if any of its projects has none; if it tells none itself, it is that of its newest project.
+    A project with an invalid serial gets 0.
 
     Raises:
         UnsupportedVersionError: the index has another major version of that API.
@@ -286,7 +287,15 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
             projects[name] = ListedProject(entry.name, parse_serial(entry.last_serial) or 0)
     serial = _required_serial((index.meta or wire.Meta()).last_serial, url)
     # A run by such an index would never notice changes of the projects without a serial.
-    return None if any(entry.last_serial in (None, 0, "0") for entry in index.projects) else serial, projects
+    if any(entry.last_serial in (None, 0, "0") for entry in index.projects):
+        return None, projects
+    newest = max((project.serial for project in projects.values()), default=None)
+    return newest if serial is None else serial, projects
+
+
+def parse_serial_of_index(body: bytes) -> int | None:
+    """Return the serial that a root index, which ``parse_root_index`` accepted, tells of itself."""
+    return parse_serial((_meta_decoder.decode(body).meta or wire.Meta()).last_serial) or None
 
 
 def parse_serial(value: int | str | None) -> int | None:

@@ -81,9 +81,12 @@ class Invocation(Struct, frozen=True):
         progress = self._progress()
         storage = FilesystemStorage(config.directory)
         with closing(Conversation(config.http)) as conversation, self._stopped_by_signals(stop, storage, progress):
-            has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
             upstream = Upstream(
-                conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog
+                conversation,
+                config.http.upstream_url,
+                stop.wait,
+                has_only_changelog=config.http.api_method is ApiMethod.XMLRPC,
+                asks_journal=config.http.api_method is not ApiMethod.SIMPLE,
             )
             yield RunResources(upstream, storage, progress, stop)
 

@@ -65,7 +65,7 @@ class DryRun:
             saved = self._session.states.load()
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
-            refresh = mirror.plan_refresh(self._tuning.wall_clock(), goes_by_index=plan.goes_by_index).todo
+            refresh = mirror.plan_refresh(self._tuning.wall_clock(), plan).todo
             for project in plan.todo:
                 refresh.discard(project)
             self._look_ahead(forecast, plan)

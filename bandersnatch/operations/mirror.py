@@ -14,13 +14,14 @@ from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import INDEX, changed_between
 from bandersnatch.errors import LostProjectsError
-from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
+from bandersnatch.plan.allowlisted import allowlisted, tell_missing
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.own_serials import recall
 from bandersnatch.plan.reconfiguration import Reconfiguration, reconfiguration
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.plan.removals import RemovalPolicy
@@ -29,6 +30,7 @@ from bandersnatch.project.report import Report
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.state.unconfirmed import Unconfirmed
+from bandersnatch.state.upstream_record import save_upstream
 from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
 from bandersnatch.storage.layout import LAST_MODIFIED, REMOVALS
 from bandersnatch.storage.mirror_folder import record_mirror
@@ -83,6 +85,7 @@ class Mirror:
                 if self._must_check_all:
                     self._states.forget()  # only once upstream has answered, so that an outage costs nothing
                 # In this order: begin_change relies on a saved todo list that does the work.
+                self._record_upstream(plan, is_complete=False)
                 self._states.save_changelog_serial(plan.changelog_serial)
                 self._states.save_todo(plan.todo)
                 self._states.begin_change(self._config.fingerprint)
@@ -93,6 +96,7 @@ class Mirror:
                 self._states.save_followed(plan.followed)
             if report.outage is None and report.withheld is None:
                 report.add(self._look_again(now, plan, saved.serial if plan.todo else plan.todo.target_serial))
+            self._record_upstream(plan, is_complete=not plan.todo and report.withheld is None)
             if not plan.todo and self._leftovers.are_possible():
                 self._leftovers.delete(self._policy, self._stop.is_set)
             if not plan.todo:
@@ -128,6 +132,7 @@ class Mirror:
             must_check_all=differs,
             api_method=self._config.http.api_method,
             may_be_empty=self._policy.allows_all,
+            known=recall(self._upstream, self._storage, self._inventory),
         )
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has completed here
@@ -136,7 +141,7 @@ class Mirror:
             plan = replace(plan, reconfigured=changed_between(before, self._config.fingerprint))
         plan = self._with_own_projects(plan, saved, differs=differs)
         self._check_for_outage(plan)
-        if self._config.http.api_method is not ApiMethod.SIMPLE:  # the root index lists projects that have returned
+        if self._upstream.asks_journal:  # the root index lists projects that have returned
             is_any_asked_for = self._unconfirmed.add_to(plan.todo, lambda name: self._inventory.get(name) is not None)
             plan = replace(plan, is_new=plan.is_new or is_any_asked_for)
         logger.info("%s to look at, up to serial %d", count_of(len(plan.todo), "project"), plan.todo.target_serial)
@@ -173,6 +178,8 @@ class Mirror:
         Raises:
             LostProjectsError: it is such a list.
         """
+        if plan.own is not None and not plan.own.record.has_root:
+            return  # nothing is listed
         unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
         missing = sum(self._inventory.get(project) is not None for project in unlisted)
         held = self._inventory.project_count()
@@ -194,6 +201,11 @@ class Mirror:
                 pass
         return change is not None
 
+    def _record_upstream(self, plan: RunPlan, *, is_complete: bool) -> None:
+        """Record what was found out about the index, if it has no serials."""
+        if plan.own is not None:
+            save_upstream(self._storage, plan.own.recorded(is_complete=is_complete))
+
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and should start fast
 
@@ -207,17 +219,19 @@ class Mirror:
         self._finish(work, plan, saved)
         return work.report
 
-    def plan_refresh(self, now: float, *, goes_by_index: bool) -> Refresh:
+    def plan_refresh(self, now: float, plan: RunPlan) -> Refresh:
         """Return which projects a run that began at ``now`` checks again."""
         period = self._config.refresh_seconds
-        return plan_refresh(self._inventory, self._config.filters, period, now, goes_by_index=goes_by_index)
+        return plan_refresh(
+            self._inventory, self._config.filters, period, now, goes_by_index=plan.goes_by_index, own=plan.own
+        )
 
     def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
         """Check this run's share of the projects without news; ``state`` and ``todo`` stay as they are.
 
         Projects left over from the run's own work are skipped: they were requested a moment ago.
         """
-        refresh = self.plan_refresh(now, goes_by_index=plan.goes_by_index)
+        refresh = self.plan_refresh(now, plan)
         asked_already = {project for project in refresh.todo if project in plan.todo}
         for project in asked_already:
             refresh.todo.discard(project)
@@ -239,16 +253,28 @@ class Mirror:
         refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
         after = ((before[name], self._inventory.get(name)) for name in before)
         if gone or any(new and (new.display_name, new.serial) != (old.display_name, old.serial) for old, new in after):
+            if plan.own is not None and not plan.todo:  # what has changed has this serial
+                reached = plan.todo.target_serial = plan.own.serial
             self._session.write_root_index(reached or 0, gone)
             work.remove_gone(refresh.todo)
             self._unconfirmed.save(work.unconfirmed)
             self._storage.flush()
+            if plan.own is not None and not plan.todo:
+                self._states.finish(plan.own.serial, self._config.fingerprint)
         return work.report
 
     def _finish(self, work: "Work", plan: RunPlan, saved: SavedState) -> None:
         """Write the root index, then remove, then record: the reverse of the order in which things appear."""
         self._storage.flush()
         todo, gone = plan.todo, set(work.removals.projects)
+        if plan.own is not None:
+            if todo.target_serial == plan.own.serial and not work.report.updated and not gone:
+                todo.target_serial -= 1  # nothing has changed, so nothing has the new serial
+            if not plan.own.record.has_root and (plan.recheck or plan.reconfigured):
+                failed = {failure.project for failure in work.report.failures}
+                tell_missing(
+                    allowlisted(self._config.filters) - failed, lambda name: self._inventory.get(name) is not None
+                )
         is_complete = len(todo) == len(gone)
         reached = todo.target_serial if is_complete else saved.serial or 0
         self._session.write_root_index(reached, gone, anew=plan.recheck)

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
-from bandersnatch.inifile.option import ApiMethod, DeletedPolicy
+from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.pages.remover import Remover
@@ -55,7 +55,7 @@ class RemovalWork:
         candidates = [project for project in self.removals.projects if todo[project].serial == 0]
         if not candidates or not self._policy.keeps_own:
             return 0
-        asks_journal = self._config.http.api_method is not ApiMethod.SIMPLE
+        asks_journal = self._resources.upstream.asks_journal
         excluded = 0
         for project in self._own.find(candidates, self._resources.upstream, asks_journal=asks_journal):
             excluded += project in self.removals.excluded

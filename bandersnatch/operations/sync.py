@@ -14,12 +14,12 @@ from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
-from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.operations.work import Work
+from bandersnatch.plan.own_serials import recall
 from bandersnatch.plan.reconfiguration import may_have_other_filters
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.plan.run_plan import RunPlan
@@ -70,6 +70,7 @@ class Sync:
         started = time.monotonic()
         with self._session.opened(Foreign.REFUSE, self._check_configuration) as is_rebuilt:
             saved = self._session.saved_state(is_rebuilt=is_rebuilt)
+            recall(self._upstream, self._storage, self._inventory)
             todo = self._todo(projects, saved)
             has_other_filters = may_have_other_filters(self._config.fingerprint, *self._states.load_fingerprints())
             if has_other_filters:
@@ -114,7 +115,7 @@ class Sync:
 
     def _newest_serial(self) -> int:
         """Return the serial from which the changelog could explain a failure; 0 if there is no changelog."""
-        if self._config.http.api_method is ApiMethod.SIMPLE:
+        if not self._upstream.asks_journal:
             return 0
         try:
             return self._upstream.last_serial()

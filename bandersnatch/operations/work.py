@@ -21,7 +21,7 @@ from bandersnatch.errors import (
     MirrorError,
     StaleMetadataError,
 )
-from bandersnatch.inifile.option import ApiMethod, CompareMethod
+from bandersnatch.inifile.option import CompareMethod
 from bandersnatch.operations.explanations import changed_meanwhile, made_up
 from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers
@@ -168,7 +168,7 @@ class Work:
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream can now explain, to be worked on once more."""
         failures = self.report.failures
-        if self._config.http.api_method is ApiMethod.SIMPLE or self._is_ending() or self._failures.ended_early:
+        if not self._upstream.asks_journal or self._is_ending() or self._failures.ended_early:
             return []
         explained = changed_meanwhile(failures, todo, self._upstream)
         failures = [failure for failure in failures if failure.project not in explained]

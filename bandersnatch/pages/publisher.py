@@ -63,6 +63,9 @@ class Publisher(Struct, frozen=True):
         Raises:
             StorageError: the disk refused.
         """
+        unchanged = self._at_held_serial(publication)
+        if unchanged is not publication and not self.differing_pages(unchanged, old_ones_too=True):
+            publication = unchanged
         page = self._as_held(publication)
         project = page.name
         legacy_json, pages = self._render(publication, page)
@@ -96,6 +99,7 @@ class Publisher(Struct, frozen=True):
 
         Pages that differ only because older code wrote less are left out, unless ``old_ones_too``.
         """
+        publication = self._at_held_serial(publication)
         legacy_json, pages = self._render(publication, self._as_held(publication))
         project = publication.page.name
         folder = Layout(self.config.hash_index).page_folder(project)
@@ -108,6 +112,13 @@ class Publisher(Struct, frozen=True):
             if stored != data and not is_old:
                 differing.append(path)
         return differing
+
+    def _at_held_serial(self, publication: Publication) -> Publication:
+        """Return the publication with the held page's serial, if upstream tells none and only a change gives a new one."""
+        held = publication.held
+        if self.journal_end.own_serial is None or held is None or not held.serial:
+            return publication
+        return replace(publication, page=replace(publication.page, serial=held.serial))
 
     def pages_are_there(self, project: NormalizedName) -> bool:
         """Whether every configured form of the project's page is on disk."""

@@ -12,11 +12,12 @@ from typing import Protocol
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
-from bandersnatch.errors import EmptyIndexError, NotFoundError, SerialMovedBackError
+from bandersnatch.errors import EmptyIndexError, MalformedResponseError, NotFoundError, SerialMovedBackError
 from bandersnatch.model import ListedProject
+from bandersnatch.plan.own_serials import OwnCount, WithoutSerials
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
-from bandersnatch.upstream.index import Upstream
+from bandersnatch.upstream.index import NO_SERIALS, Upstream
 from bandersnatch.upstream.journal_end import LEEWAY
 
 logger = logging.getLogger(__name__)
@@ -53,19 +54,28 @@ def plan_from_index(
     is_full: bool,
     was_told_by_index: bool,
     may_be_empty: bool = False,
-) -> int:
+    without_serials: WithoutSerials,
+    may_count: bool = True,
+) -> tuple[int, OwnCount | None]:
     """Add the differences between the root index and what we hold, and return the index's serial.
 
     ``was_told_by_index`` says that the serial we reached came from the root index too; ``may_be_empty`` that the
-    operator accepts an index that lists nothing.
+    operator accepts an index that lists nothing. An index may be ``without_serials`` if ``may_count``; how the run counts
+    then is returned too.
 
     Raises:
         EmptyIndexError: it lists nothing, although there is work to do.
         SerialMovedBackError: upstream is older than the serial we reached.
         UpstreamError: the root index can't be read, or has no serials.
     """
-    serial, listed = upstream.root_index()
+    root = without_serials.root(is_full=is_full, may_search=may_count)
     serials = held.serials()
+    if root.serial is None:
+        if not may_count:
+            raise MalformedResponseError(root.url, NO_SERIALS)
+        without_serials.require_right_to_count(root, serials.values())
+        return without_serials.plan(todo, root, serials, is_full=is_full, may_be_empty=may_be_empty)
+    serial, listed = root.serial, root.projects
     # A new index lists nothing either, but its journal is empty as well.
     is_outage = not listed and serial > 0 and not may_be_empty
     if is_outage and not serials and (is_full or todo):
@@ -87,12 +97,12 @@ def plan_from_index(
     missing = ((name, at) for name, at in serials.items() if name not in listed)
     todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
     if is_outage and is_full:  # projects that return may be older than this index; the brake protects what is held
-        return max(serials.values(), default=0)
+        return max(serials.values(), default=0), None
     newest = max((project.serial for project in listed.values()), default=0)
     if serial - newest > _MOST_ROWS_OF_OTHERS:
         logger.debug("%s: the root index has serial %d, but no project is newer than %d", upstream.url, serial, newest)
-        return newest
-    return serial
+        return newest, None
+    return serial, None
 
 
 def _without_wrong(

@@ -12,12 +12,15 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import Filters
+from bandersnatch.plan.own_serials import OwnCount
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
 
 MOST_SECONDS, MOST_PROJECTS = 7 * 86_400.0, 1000
 """However long ago the last run was, a run takes no more than the share of a week, or, in a small mirror, this many."""
+OWN_SECONDS, LEAST_OWN = 86_400.0, 100
+"""If upstream has no serials: within what time each project is due at the latest, and how many are in every run."""
 RETRY_SECONDS = 3600.0
 """When failed projects are due again; until then they do not take the place of others in every run."""
 
@@ -40,32 +43,43 @@ class Refresh(Struct, frozen=True):
 
 
 def plan_refresh(
-    inventory: Inventory, filters: Filters, period_seconds: float, now: float, *, goes_by_index: bool = False
+    inventory: Inventory,
+    filters: Filters,
+    period_seconds: float,
+    now: float,
+    *,
+    goes_by_index: bool = False,
+    own: OwnCount | None = None,
 ) -> Refresh:
     """Return the share of a run that began at ``now``; projects checked since then have had their turn.
 
     Projects with awaited data are added. A project that name filters drop but that is still here is left to ``mirror``
     to remove. The root index does not list quarantined projects, nor say when they are removed: if the run
-    ``goes_by_index``, only their pages tell.
+    ``goes_by_index``, only their pages tell. If upstream has no serials (``own``), only pages tell of any change: then
+    all are due within a day, and in each run some are, unless the root index says that nothing has changed.
     """
     silent = inventory.quarantined() if goes_by_index else frozenset[NormalizedName]()
+    if own is not None:
+        period_seconds = min(period_seconds or OWN_SECONDS, OWN_SECONDS)
     number, up_to = _share(inventory, period_seconds, now)
     number = max(number, inventory.overdue(MOST_PROJECTS))
+    if own is not None:
+        number = 0 if own.has_no_news else max(number, LEAST_OWN)
     todo = TodoList(0)
     for name, display_name, serial in (*inventory.longest_not_looked_at(number, now), *inventory.due_awaited(now)):
-        is_silent = name in silent
-        todo.add(
-            name,
-            TodoEntry(
-                display_name, 0 if is_silent else serial, Expectation.REMOVED if is_silent else Expectation.ROLES
-            ),
-        )
+        todo.add(name, _entry(display_name, serial, is_silent=name in silent, own=own))
     if filters.projects:
         dropped = {name for name in todo if not filters.keeps_project(name, todo[name].display_name)}
         for name in dropped:
             todo.discard(name)
         inventory.mark_looked_at(dropped, now)
     return Refresh(todo, up_to, now, period_seconds)
+
+
+def _entry(display_name: str, serial: int, *, is_silent: bool, own: OwnCount | None) -> TodoEntry:
+    if is_silent or (own is not None and not own.record.has_root):  # its page alone tells that it is gone
+        return TodoEntry(display_name, 0, Expectation.REMOVED)
+    return TodoEntry(display_name, serial, Expectation.ROLES if own is None else Expectation.LISTED)
 
 
 def _share(inventory: Inventory, period_seconds: float, now: float) -> tuple[int, float | None]:

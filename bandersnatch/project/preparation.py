@@ -265,6 +265,8 @@ class Preparation:
 
     def _required_json_serial(self, page: ProjectPage) -> int:
         """Return the least serial that the legacy JSON must have: that of the change, or of the page if none is known."""
+        if self._context.documents.journal_end.own_serial is not None:
+            return 0  # upstream's documents have no serials
         match self._entry.expectation:
             case Expectation.CONTENT | Expectation.REMOVALS | Expectation.QUARANTINES:
                 return self._entry.serial

@@ -32,6 +32,7 @@ REMOVALS_OF_VERIFY = StoredPath("removals-of-verify")
 UNCONFIRMED = StoredPath("unconfirmed")
 OWN_PROJECTS = StoredPath("own-projects")
 FOLLOWED = StoredPath("followed")
+UPSTREAM = StoredPath("upstream")
 RECORDS = (
     STATE,
     TODO,
@@ -44,6 +45,7 @@ RECORDS = (
     OWN_PROJECTS,
     FOLLOWED,
     LEFTOVERS,
+    UPSTREAM,
 )
 """All records that are not databases; each is replaced as a whole."""
 WEB = StoredPath("web")

@@ -12,9 +12,10 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, shown
+from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, NotFoundError, shown
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import NOT_MODIFIED, InThread, Request, Steps
@@ -55,10 +56,15 @@ class FetchedPage(Struct, frozen=True):
 
 
 class Documents(Struct, frozen=True):
-    """The documents of the index at ``base_url``, which has no credentials. A serial beyond ``journal_end`` is refused."""
+    """The documents of the index at ``base_url``, which has no credentials. A serial beyond ``journal_end`` is refused.
+
+    Project pages are below ``simple_url``. If upstream has no serials, each page that it sends has the one that
+    ``journal_end`` has for this run.
+    """
 
     base_url: str
     journal_end: JournalEnd
+    simple_url: str
 
     def page(self, project: NormalizedName, etag: str | None) -> Steps[FetchedPage]:
         """Fetch a project's page, unless it still has the given ETag.
@@ -75,10 +81,12 @@ class Documents(Struct, frozen=True):
         headers = {"Accept": SIMPLE_JSON}
         if etag is not None:
             headers["If-None-Match"] = etag
-        url = f"{self.base_url}/simple/{project}/"
-        receiver = Document(partial(_read_page, project, etag), MAX_PAGE_BYTES)
+        url, own = f"{self.simple_url}/{project}/", self.journal_end.own_serial
+        receiver = Document(partial(_read_page, project, etag, url if own is not None else None), MAX_PAGE_BYTES)
         fetched: tuple[FetchedPage, int] = yield Request(url, receiver, headers, project)
         page, highest = fetched
+        if own is not None:
+            return replace(page, serial=own if page.page is not None else None)
         if not (yield from self.reaches(highest)):
             raise AheadOfJournalError(url, highest)
         return page
@@ -145,13 +153,18 @@ def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     return parsed
 
 
+def begins_like_html(answer: Answer) -> bool:
+    """Whether an answer that is not said to be JSON begins as HTML does."""
+    return _type_of(answer) not in _JSON_TYPES and _BEGINS_LIKE_HTML.match(answer.body) is not None
+
+
 def _parse_page(answer: Answer, project: NormalizedName) -> ProjectPage:
     """Return the page in an answer, be it JSON or HTML.
 
     Raises:
         MalformedResponseError: it is neither, or what is wrong with it.
     """
-    if _type_of(answer) in _JSON_TYPES or _BEGINS_LIKE_HTML.match(answer.body) is None:
+    if not begins_like_html(answer):
         return read_json(answer, _PAGE, partial(parse_project_page, answer.body, project, answer.url))
     from bandersnatch.upstream.html_page import parse_html_page  # noqa: PLC0415 - slow to import, and few indexes need it
 
@@ -177,8 +190,16 @@ def _tell_wrong_type(answer: Answer, what: str) -> None:
     warn_once(logger, f"content type of {host}", "%s sends %s as %s; it is accepted anyway", host, what, said)
 
 
-def _read_page(project: NormalizedName, etag: str | None, answer: Answer) -> tuple[FetchedPage, int]:
-    """Return the page, and the highest serial in the answer."""
+def _read_page(
+    project: NormalizedName, etag: str | None, from_host_of: str | None, answer: Answer
+) -> tuple[FetchedPage, int]:
+    """Return the page, and the highest serial in the answer.
+
+    Indexes such as pypiserver lead to PyPI for what they do not have: another host than ``from_host_of`` is not believed.
+    """
+    if from_host_of is not None and urlsplit(answer.url).hostname != urlsplit(from_host_of).hostname:
+        logger.debug("%s: it leads to %s, which is another index", from_host_of, answer.url)
+        raise NotFoundError(from_host_of)
     header_serial = _serial_header(answer)
     if answer.status == NOT_MODIFIED:
         if etag is None:

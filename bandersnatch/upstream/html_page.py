@@ -54,7 +54,7 @@ def parse_html_page(body: bytes, content_type: str, project: NormalizedName, url
     require_memory_to_read(body)
     reader = _Reader(url)
     try:
-        for text in _pieces(body, content_type):
+        for text in pieces(body, content_type):
             reader.feed(text)
             if len(reader.rawdata) > MAX_OPEN_CHARACTERS:
                 raise MalformedResponseError(url, f"a tag or a comment has more than {MAX_OPEN_CHARACTERS} characters")
@@ -187,7 +187,7 @@ def _core_metadata(attributes: Mapping[str, str | None]) -> bool | dict[str, str
     return None
 
 
-def _pieces(body: bytes, content_type: str) -> Iterator[str]:
+def pieces(body: bytes, content_type: str) -> Iterator[str]:
     """Yield the text of a page; what is no text in its character set is replaced."""
     charset = _CHARSET.search(content_type)
     name = _CODECS.get(charset[1].lower(), "utf-8-sig") if charset else "utf-8-sig"

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
@@ -14,11 +13,12 @@ from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import Steps
 from bandersnatch.http.retries import RetryPolicy
-from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name, parse_root_index
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
-from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage, read_json
+from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage
 from bandersnatch.upstream.journal_end import JournalEnd
+from bandersnatch.upstream.root_index import RootIndex, read_root
 
 if TYPE_CHECKING:
     from bandersnatch.upstream.static_journal import StaticJournal
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+NO_SERIALS = "the root index has no serials"
 MAX_INDEX_BYTES = 160 * 1024 * 1024
 """PyPI's had about 45 MB in 2026. With what is read out of it, this is less than the 400 MB that are promised."""
 
@@ -35,6 +36,7 @@ class Upstream:
     """The index that we copy. Thread-safe.
 
     With ``has_only_changelog`` the root index must not replace the changelog, so every rate limit is waited for.
+    ``asks_journal`` says whether the journal is asked at all; a run that finds out that there is none changes it.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Upstream:
         journal_end: JournalEnd | None = None,
         *,
         has_only_changelog: bool = False,
+        asks_journal: bool = True,
     ) -> None:
+        self.asks_journal = asks_journal
         self._conversation, self._base_url = conversation, without_credentials(upstream_url)
         longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
         self._changelog = Changelog(conversation, upstream_url, wait, longest_wait_seconds)
         self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
-        self.documents = Documents(self._base_url, self.journal_end)
+        self.documents = Documents(self._base_url, self.journal_end, f"{self._base_url}/simple")
 
     @property
     def url(self) -> str:
@@ -104,18 +108,40 @@ class Upstream:
         Raises:
             UpstreamError: there is no such index, or it has no serials.
         """
-        answer = self._conversation.get(f"{self._base_url}/simple/", {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES)
-        serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
-        if serial is None:
-            raise MalformedResponseError(answer.url, "the root index has no serials")
+        root = self.root()
+        if root.serial is None:
+            raise MalformedResponseError(root.url, NO_SERIALS)
+        return root.serial, root.projects
+
+    def root(self, etag: str | None = None) -> RootIndex:
+        """Return the root index, be it JSON or HTML, with serials or without; ask for it only if its ETag is another.
+
+        Raises:
+            NotFoundError: there is none.
+            UpstreamError: it can't be read.
+        """
+        headers = {"Accept": SIMPLE_JSON} | ({} if etag is None else {"If-None-Match": etag})
+        answer = self._conversation.get(f"{self.documents.simple_url}/", headers, MAX_INDEX_BYTES)
+        root = read_root(answer)
+        return root if root.serial is None else self._with_true_serials(root, root.serial)
+
+    def look_for_pages_at(self, simple_url: str) -> None:
+        """Ask for the root index and the project pages below another URL."""
+        self.documents = replace(self.documents, simple_url=simple_url)
+
+    def _with_true_serials(self, root: RootIndex, serial: int) -> RootIndex:
+        """Return the index without the serials that it can't have given to its projects."""
+        projects = root.projects
         wrong = [name for name, project in projects.items() if not 0 < project.serial <= serial]
         if wrong:
             logger.warning(
                 "%s: serials of %s, such as %s, are beyond %d, the index's own: they are not believed",
-                answer.url, count_of(len(wrong), "project"), wrong[0], serial,
+                root.url, count_of(len(wrong), "project"), wrong[0], serial,
             )  # fmt: skip
         self.journal_end.learn_from_index(serial)
-        return serial, projects | {name: replace(projects[name], serial=0) for name in wrong}
+        if not wrong:
+            return root
+        return replace(root, projects=projects | {name: replace(projects[name], serial=0) for name in wrong})
 
     def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
         """Fetch one project's page, and wait for it; raises what ``Documents.page`` raises."""

@@ -26,12 +26,15 @@ class JournalEnd:
         self._can_ask = True
         self._newest: int | None = None
         self._index_serial: int | None = None
+        self.own_serial: int | None = None
+        """The serial of all that changes in this run, if upstream has no serials, and the mirror counts its own changes."""
         self._guard = threading.Lock()
 
     def twin(self, ask: Callable[[], int]) -> "JournalEnd":
         """Return a copy for another process, with the same knowledge, that asks over its own connections."""
         twin = JournalEnd(ask)
         twin._newest, twin._can_ask, twin._index_serial = self._newest, self._can_ask, self._index_serial
+        twin.own_serial = self.own_serial
         return twin
 
     @property
@@ -47,6 +50,10 @@ class JournalEnd:
         """Record the serial of the root index, which may be old; from now on the journal can't be asked."""
         self._can_ask, self._index_serial = False, serial
         self.learn(serial + LEEWAY)
+
+    def count_own(self, serial: int) -> None:
+        """Record that upstream has no serials, and that what changes in this run gets this one."""
+        self._can_ask, self._newest, self._index_serial, self.own_serial = False, None, None, serial
 
     def borne_out(self, serial: int) -> int:
         """Return the serial up to which a page with this serial counts as current.

@@ -25,12 +25,12 @@ from bandersnatch.errors import (
     UnexplainedError,
 )
 from bandersnatch.filters.filters import NO_FILTERS
-from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.plan.own_serials import recall
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals
 from bandersnatch.plan.run_plan import removed_since
 from bandersnatch.project.job_context import build_context
@@ -95,6 +95,7 @@ class Verification:
         if self._settings.budget_seconds is not None:
             self._end = self._tuning.clock() + self._settings.budget_seconds
         with self._session.opened(Foreign.REFUSE, self._check_configuration):
+            recall(self._resources.upstream, self._storage, self._inventory)
             root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
@@ -272,13 +273,12 @@ class Verification:
         """Ask the changelog about projects that upstream seems to have removed, or emptied, a moment ago."""
         if not self._doubtful or self._is_over():
             return
-        api_method = self._config.http.api_method
         missing = [project for project, failure in self._doubtful.items() if _has_no_page(failure)]
-        own = self._own.find(missing, self._resources.upstream, asks_journal=api_method is not ApiMethod.SIMPLE)
+        own = self._own.find(missing, self._resources.upstream, asks_journal=self._resources.upstream.asks_journal)
         for project in own:
             del self._doubtful[project]
             self._end_project(project)
-        explained = removed_since(self._states.load(), self._resources.upstream, api_method)
+        explained = removed_since(self._states.load(), self._resources.upstream)
         for project, failure in self._doubtful.items():
             if project in explained:
                 logger.info("%s: upstream has changed it meanwhile; the next bandersnatch mirror checks it", project)

@@ -175,8 +175,13 @@ def resources(
 ) -> Iterator[RunResources]:
     """What a run works with."""
     with closing(Conversation(config.http, policy)) as conversation:
-        has_only_changelog = config.http.api_method is ApiMethod.XMLRPC
-        upstream = Upstream(conversation, config.http.upstream_url, stop.wait, has_only_changelog=has_only_changelog)
+        upstream = Upstream(
+            conversation,
+            config.http.upstream_url,
+            stop.wait,
+            has_only_changelog=config.http.api_method is ApiMethod.XMLRPC,
+            asks_journal=config.http.api_method is not ApiMethod.SIMPLE,
+        )
         yield RunResources(upstream, storage, SilentProgress(), stop)
 
 

@@ -3,10 +3,10 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
@@ -18,11 +18,18 @@ JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
 class Form:
     """What an index has, and how it says it."""
 
+    folder: str = "/simple"
+    """Where the root index and the pages are."""
     root: str | None = JSON
     """The type of the root index; None is 404."""
     pages: str = JSON
     has_serials: bool = False
     """Whether the root index and the pages tell serials."""
+    has_index_serial: bool = True
+    """Whether the index, if it has serials, tells its own."""
+    has_whole_serial: bool = False
+    """Whether the index tells its own serial, though its projects have none."""
+    serials_are_text: bool = False
     has_etags: bool = True
     has_local_json: bool = False
     """Whether it has shadowmire's two files."""
@@ -43,6 +50,7 @@ class Answer:
     status: int
     body: bytes = b""
     type: str = HTML
+    location: str = ""
 
 
 class StaticIndex:
@@ -91,11 +99,11 @@ class StaticIndex:
             return Answer(503)
         if path in self.in_place_of:
             return self.in_place_of[path]
+        if (inside := unquote(path).removeprefix(self.form.folder)) != unquote(path) or not self.form.folder:
+            answer = self._simple(inside.split("/")[1:])
+            if answer is not None:
+                return answer
         match unquote(path).split("/")[1:]:
-            case ["simple", ""] if self.form.root is not None:
-                return self._root()
-            case ["simple", name, ""] if name in self.projects:
-                return self._page(name)
             case ["whl", name, filename] if filename in self.projects.get(name, {}):
                 return Answer(200, self.projects[name][filename].content, "application/octet-stream")
             case ["local.json"] if self.form.has_local_json:
@@ -104,6 +112,15 @@ class StaticIndex:
                 return Answer(200, f"{self.serial}".encode(), "application/octet-stream")
             case _:
                 return Answer(404)
+
+    def _simple(self, segments: list[str]) -> Answer | None:
+        match segments:
+            case [""] if self.form.root is not None:
+                return self._root()
+            case [name, ""] if name in self.projects:
+                return self._page(name)
+            case _:
+                return None
 
     def assert_held(self, directory: Path, *names: str) -> None:
         """Assert that the mirror has what the index has, and nothing else: of all projects, or of these."""
@@ -129,18 +146,19 @@ class StaticIndex:
         self.serial += 1
         self.serials[name] = self.serial
 
-    def _meta(self, serial: int) -> dict[str, Any]:
-        return {"api-version": "1.0"} | ({"_last-serial": serial} if self.form.has_serials else {})
+    def _told(self, serial: int, *, is_told: bool) -> dict[str, Any]:
+        return {"_last-serial": str(serial) if self.form.serials_are_text else serial} if is_told else {}
 
     def _root(self) -> Answer:
         if self.form.root == HTML:
             links = "".join(f'<a href="{name}/">{name}</a>\n' for name in self.projects)
             return Answer(200, f"<!DOCTYPE html><html><body>\n{links}</body></html>".encode(), HTML)
         projects = [
-            {"name": name} | ({"_last-serial": self.serials[name]} if self.form.has_serials else {})
-            for name in self.projects
+            {"name": name} | self._told(self.serials[name], is_told=self.form.has_serials) for name in self.projects
         ]
-        return Answer(200, json.dumps({"meta": self._meta(self.serial), "projects": projects}).encode(), JSON)
+        is_told = (self.form.has_serials and self.form.has_index_serial) or self.form.has_whole_serial
+        meta = {"api-version": "1.0"} | self._told(self.serial, is_told=is_told)
+        return Answer(200, json.dumps({"meta": meta, "projects": projects}).encode(), JSON)
 
     def _page(self, name: str) -> Answer:
         files: list[dict[str, Any]] = [
@@ -153,7 +171,8 @@ class StaticIndex:
             for filename, file in self.projects[name].items()
         ]
         if self.form.pages == JSON:
-            value = {"meta": self._meta(self.serials[name]), "name": name, "files": files}
+            meta = {"api-version": "1.0"} | self._told(self.serials[name], is_told=self.form.has_serials)
+            value = {"meta": meta, "name": name, "files": files}
             return Answer(200, json.dumps(value).encode(), JSON)
         links = "".join(
             f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}"{" data-yanked" if file["yanked"] else ""}>'
@@ -183,6 +202,8 @@ def static_index(form: Form) -> Iterator[StaticIndex]:
             if index.form.has_etags and answer.status == 200:
                 self.send_header("ETag", etag)
             self.send_header("Content-Type", answer.type)
+            if answer.location:
+                self.send_header("Location", answer.location)
             self.send_header("Content-Length", "0" if is_same else str(len(answer.body)))
             self.end_headers()
             self.wfile.write(b"" if is_same else answer.body)
@@ -197,15 +218,44 @@ def static_index(form: Form) -> Iterator[StaticIndex]:
         def log_message(self, *_: object, **__: object) -> None:
             """Say nothing."""
 
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
-    index.url, index.files_url = (f"http://127.0.0.1:{server.server_port}" for server in servers)
-    threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
-    for thread in threads:
-        thread.start()
-    try:
+    with ExitStack() as stack:
+        index.url, index.files_url = (stack.enter_context(_served(Handler)) for _ in range(2))
         yield index
+
+
+@contextmanager
+def serve_tree(web: Path) -> Iterator[str]:
+    """Serve the folder ``web`` of a mirror as a web server of plain files does; yield its URL."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".v1_json": JSON}  # noqa: RUF012 - as there
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(web))
+
+        def send_head(self) -> Any:
+            if self.path.endswith("/"):
+                self.path += "index.v1_json"
+            return super().send_head()
+
+        def do_POST(self) -> None:
+            self.send_error(405)
+
+        def log_message(self, *_: object, **__: object) -> None:
+            """Say nothing."""
+
+    with _served(Handler) as url:
+        yield url
+
+
+@contextmanager
+def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        for server, thread in zip(servers, threads, strict=True):
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from bandersnatch.errors import UpstreamError
 from tests.support.rig import Rig
-from tests.support.static_index import Form, StaticIndex, static_index
+from tests.support.static_index import HTML, JSON, Answer, Form, StaticIndex, serve_tree, static_index
 
 TORCH = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
 
@@ -46,9 +49,225 @@ def test_files_at_another_host_and_below_no_packages_are_mirrored_and_followed(r
 def test_a_file_with_a_hostile_url_is_left_out_alone(rig: Rig, index: StaticIndex) -> None:
     index.add("foo", "foo-1.0.tar.gz", "foo-1.1.tar.gz")
     page = index.answer("/simple/foo/")
-    index.in_place_of["/simple/foo/"] = type(page)(
+    index.in_place_of["/simple/foo/"] = Answer(
         200, page.body.replace(b"/whl/foo/foo-1.1", b"/whl/%2e%2e/%2e%2e/foo-1.1"), page.type
     )
     assert rig.run().failures == []
     del index.projects["foo"]["foo-1.1.tar.gz"]
     index.assert_held(rig.directory)
+
+
+ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  foo\n  bar\n  baz\n  new\n"
+ALL_SAME = [f"GET /simple/{name}/ 304" for name in ("bar", "baz", "foo")]
+ALL_AGAIN = [f"GET /simple/{name}/ 200" for name in ("bar", "baz", "foo")]
+BY_SERIALS = ["GET /changes/index.json 404", "GET /simple/ 200", "POST /pypi 405"]
+FORMS = {
+    "JSON": (Form(), [*ALL_SAME, "GET /simple/ 304"]),
+    "HTML": (Form(root=HTML, pages=HTML), [*ALL_SAME, "GET /simple/ 304"]),
+    "HTML without ETags": (Form(root=HTML, pages=HTML, has_etags=False), [*ALL_AGAIN, "GET /simple/ 200"]),
+    "JSON with a serial of the whole": (Form(has_whole_serial=True, has_etags=False), ["GET /simple/ 200"]),
+    "JSON with a serial of the whole, and ETags": (Form(has_whole_serial=True), ["GET /simple/ 304"]),
+    "serials as text": (Form(has_serials=True, serials_are_text=True), BY_SERIALS),
+    "serials of projects alone": (Form(has_serials=True, has_index_serial=False), BY_SERIALS),
+    "no list of projects": (Form(root=None), [*ALL_SAME, "GET /simple/new/ 404"]),
+    "pages at the URL itself": (Form(folder=""), [*[line.replace("/simple", "") for line in ALL_SAME], "GET / 304"]),
+}
+
+
+def run(rig: Rig, index: StaticIndex) -> None:
+    assert rig.run(max_removals="50%").failures == []
+    index.assert_held(rig.directory)
+
+
+def state(rig: Rig) -> int:
+    return int((rig.directory / "state").read_text())
+
+
+@pytest.mark.parametrize(("index", "cost"), FORMS.values(), ids=list(FORMS), indirect=["index"])
+def test_the_stories_of_projects(rig: Rig, index: StaticIndex, cost: list[str]) -> None:
+    if index.form.root is None:
+        rig.filters = ALLOWLIST
+    for name in ("foo", "bar", "baz"):
+        index.add(name, f"{name}-1.0.tar.gz", f"{name}-1.0-py3-none-any.whl")
+    run(rig, index)
+    serials = [state(rig)]
+    index.asked()
+    run(rig, index)  # with nothing new
+    assert state(rig) == serials[-1]
+    assert sorted(index.asked()) == sorted(cost)
+    index.add("foo", "foo-1.1.tar.gz")
+    index.yank("bar", "bar-1.0.tar.gz")
+    run(rig, index)
+    serials.append(state(rig))
+    index.remove("foo", "foo-1.0.tar.gz")
+    index.add("new", "new-1.tar.gz")
+    run(rig, index)
+    serials.append(state(rig))
+    index.remove("bar")
+    run(rig, index)
+    index.add("bar", "bar-1.0.tar.gz", content=b"other bytes")  # created again
+    run(rig, index)
+    serials.append(state(rig))
+    assert serials == sorted(set(serials))
+    before, index.is_down = rig.tree(), True
+    with suppress(UpstreamError):
+        assert rig.run().failures
+    assert rig.tree() == before
+    index.is_down = False
+    run(rig, index)
+    assert rig.tree() == before
+
+
+@pytest.fixture
+def held(rig: Rig, index: StaticIndex) -> StaticIndex:
+    """An index of two projects, which a mirror has."""
+    index.add("foo", "foo-1.0.tar.gz")
+    index.add("bar", "bar-1.0.tar.gz")
+    run(rig, index)
+    return index
+
+
+OWN = pytest.mark.parametrize("index", [Form(), Form(root=HTML, pages=HTML)], ids=["JSON", "HTML"], indirect=True)
+LOGIN = Answer(200, b"<!DOCTYPE html><html><body><a href='/help/'>Help</a><form action='/login'></form></body></html>")
+NO_PROJECTS = Answer(200, b'{"meta":{"api-version":"1.0"},"projects":[]}', JSON)
+
+
+@OWN
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (LOGIN, "no PEP 691 root index, but text/html"),
+        (NO_PROJECTS, "upstream lists no projects, and the mirror has 2, which looks like an outage"),
+        (Answer(404), "not found"),
+        (Answer(502), "upstream answered 502"),
+        (Answer(200, b'<html><body><a href="foo/">foo</a>'), "the HTML root index breaks off"),
+    ],
+    ids=["login", "empty", "gone", "bad gateway", "broken off"],
+)
+def test_an_index_that_is_none_any_more_changes_nothing(
+    rig: Rig, held: StaticIndex, answer: Answer, words: str
+) -> None:
+    before = rig.tree()
+    held.in_place_of["/simple/"] = answer
+    with pytest.raises(UpstreamError, match=words):
+        rig.run()
+    assert rig.tree() == before
+    del held.in_place_of["/simple/"]
+    run(rig, held)
+    assert rig.tree() == before
+
+
+@OWN
+def test_a_page_that_is_none_any_more_fails_its_project_alone(rig: Rig, held: StaticIndex) -> None:
+    held.in_place_of["/simple/foo/"] = LOGIN
+    held.add("bar", "bar-1.1.tar.gz")
+    (failure,) = rig.run().failures
+    assert failure.project == "foo"
+    held.assert_held(rig.directory)
+
+
+@OWN
+def test_what_the_list_lacks_is_removed_only_if_its_page_is_gone_too(rig: Rig, held: StaticIndex) -> None:
+    whole, page = held.answer("/simple/"), held.answer("/simple/foo/")
+    held.remove("foo")
+    held.in_place_of["/simple/foo/"] = page
+    rig.run(max_removals="50%")
+    assert (rig.web / "simple/foo/index.html").exists()
+    held.in_place_of = {"/simple/": whole}  # it is listed, though its page is gone
+    rig.run(max_removals="50%")
+    assert (rig.web / "simple/foo/index.html").exists()
+    held.in_place_of = {}
+    run(rig, held)
+
+
+@OWN
+def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held: StaticIndex) -> None:
+    other = held.url.replace("127.0.0.1", "localhost")
+    page = held.answer("/simple/foo/")
+    held.remove("foo")
+    held.in_place_of = {"/simple/foo/": Answer(302, location=f"{other}/elsewhere/"), "/elsewhere/": page}
+    run(rig, held)
+    assert any(line.startswith("GET /elsewhere/") for line in held.asked())
+
+
+@OWN
+def test_the_brake_holds_for_an_index_without_serials(rig: Rig, held: StaticIndex) -> None:
+    for number in range(9):
+        held.add(f"project-{number}", f"project-{number}-1.tar.gz")
+    run(rig, held)
+    for number in range(9):
+        held.remove(f"project-{number}")
+    assert rig.run(max_removals="5%").withheld is not None
+    assert len(list((rig.web / "simple").glob("project-*"))) == 9
+    assert rig.run(allow_removals=True).removed == 9
+    held.assert_held(rig.directory)
+
+
+@pytest.mark.parametrize("index", [Form(has_serials=True)], indirect=True)
+def test_serials_that_are_lost_on_the_way_change_nothing(rig: Rig, held: StaticIndex) -> None:
+    before = rig.tree()
+    held.form = Form()
+    with pytest.raises(UpstreamError, match="the root index has no serials, although it had some; if it is another"):
+        rig.run()
+    assert rig.tree() == before
+
+
+@OWN
+def test_after_records_are_lost_the_count_goes_on(rig: Rig, held: StaticIndex) -> None:
+    held.add("foo", "foo-1.1.tar.gz")
+    run(rig, held)
+    reached = state(rig)
+    before = rig.tree()
+    rig.resync()
+    run(rig, held)
+    assert (state(rig), rig.tree()) == (reached, before)
+    held.yank("foo", "foo-1.1.tar.gz")
+    rig.resync()
+    run(rig, held)
+    assert state(rig) == reached + 1
+
+
+@OWN
+def test_one_named_project_is_synced_and_verified(rig: Rig, held: StaticIndex) -> None:
+    assert rig.command("verify").returncode == 0
+    held.add("foo", "foo-1.1.tar.gz")
+    assert rig.command("sync", "foo").returncode == 0
+    held.assert_held(rig.directory)
+    held.add("bar", "bar-1.1.tar.gz")
+    before = state(rig)
+    run(rig, held)
+    assert state(rig) > before
+
+
+@OWN
+def test_who_follows_such_a_mirror_sees_each_change_by_its_serial(rig: Rig, held: StaticIndex, tmp_path: Path) -> None:
+    with serve_tree(rig.web) as url:
+        follower = Rig(rig.pypi, tmp_path / "follower")
+        follower.folder.mkdir()
+        follower.options["master"] = url
+        assert follower.run().failures == []
+        held.assert_held(follower.directory)
+        held.yank("foo", "foo-1.0.tar.gz")
+        held.remove("bar")
+        run(rig, held)
+        report = follower.run(max_removals="50%")
+        assert (report.updated, report.removed, report.failures) == (1, 1, [])
+        held.assert_held(follower.directory)
+        assert state(follower) == state(rig)
+
+
+@pytest.mark.parametrize("index", [Form(root=None)], indirect=True)
+def test_without_a_list_a_name_that_does_not_exist_is_told(
+    rig: Rig, index: StaticIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.filters = ALLOWLIST
+    index.add("foo", "foo-1.0.tar.gz")
+    run(rig, index)
+    assert "upstream does not have these projects of the allowlist: bar, baz, new" in caplog.text
+
+
+@pytest.mark.parametrize("index", [Form(root=None)], indirect=True)
+def test_without_a_list_and_any_page_it_is_no_index(rig: Rig, index: StaticIndex) -> None:
+    rig.filters = ALLOWLIST
+    with pytest.raises(UpstreamError, match=f"So {index.url} is not a package index; is the option master right"):
+        rig.run()

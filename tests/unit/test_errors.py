@@ -41,6 +41,7 @@ EVERY_KIND = [
     errors.SerialMovedBackError(URL, 2, 1),
     errors.LostProjectsError(URL, 2, 3),
     errors.EmptyIndexError(URL, 7),
+    errors.VanishedIndexError(URL, 7),
     errors.PathConflictError("x", "why"),
     errors.IntegrityError(URL, "size", 1, 2),
     errors.StorageError("x", "write", OSError(28, "No space left on device")),

@@ -99,7 +99,6 @@ def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
     [
         (Status(500), "upstream answered 500 Internal Server Error"),
         (Body(b"<html>", content_type="text/html"), "no PEP 691 root index, but text/html"),
-        (Body(b'{"projects": [{"name": "a"}]}'), "the root index has no serials"),
     ],
 )
 def test_where_neither_can_be_had_the_error_says_what_both_answered(
@@ -114,11 +113,32 @@ def test_where_neither_can_be_had_the_error_says_what_both_answered(
     )
 
 
-def test_a_root_index_without_serials_can_not_stand_in(pypi: FakePyPI, upstream: Upstream) -> None:
-    without_rpc(pypi)
-    pypi.fault("/simple/", Body(b'{"projects": [{"name": "a"}]}'))
-    with pytest.raises(UpstreamError):
+NAMES_ALONE = Body(b'{"projects": [{"name": "a"}]}')
+
+
+def test_a_root_index_without_serials_can_not_stand_in_while_the_journal_is_away(
+    pypi: FakePyPI, upstream: Upstream
+) -> None:
+    pypi.fault("rpc:*", Status(503), times=None)
+    pypi.fault("/simple/", NAMES_ALONE, times=None)
+    with pytest.raises(UpstreamError, match="503"):
         plan(upstream)
+
+
+def test_a_root_index_that_has_lost_its_serials_can_not_stand_in(pypi: FakePyPI, upstream: Upstream) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", NAMES_ALONE)
+    with pytest.raises(UpstreamError, match="the root index has no serials, although it had some"):
+        plan(upstream, SavedState(3, None), {A: 3})
+
+
+def test_a_root_index_without_serials_makes_the_mirror_count(pypi: FakePyPI, upstream: Upstream) -> None:
+    without_rpc(pypi)
+    pypi.fault("/simple/", NAMES_ALONE)
+    made = plan(upstream)
+    assert (made.todo.target_serial, expectation(made)) == (1, {"a": (0, Expectation.LISTED)})
+    assert made.own is not None
+    assert not upstream.asks_journal
 
 
 def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:

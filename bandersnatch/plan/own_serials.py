@@ -1,0 +1,189 @@
+"""Plans a run from an index that tells no serials: its names say what is new and what may be gone, and no more.
+
+What has changed is seen only by asking for each page, so a share of the held projects is asked for in every run
+(``refresh.py``). The serials are this mirror's own: each run that changes anything has the next one, and the pages that
+changed have it too, so that whoever follows this mirror sees a journal.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from bandersnatch.errors import (
+    MalformedResponseError,
+    NoIndexError,
+    NotFoundError,
+    VanishedIndexError,
+)
+from bandersnatch.model import ListedProject
+from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.state.upstream_record import UpstreamRecord, load_upstream, places_of
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.upstream.changelog_actions import Expectation
+from bandersnatch.upstream.index import NO_SERIALS, Upstream
+from bandersnatch.upstream.root_index import RootIndex
+
+MOST_AT_ONCE = 10_000
+"""If the root index tells that something has changed, but not what, so many held projects are asked for at once."""
+_PROBES = 5
+"""How many allowlisted names are tried to find the pages of an index that has no list of its projects."""
+
+
+class Serials(Protocol):
+    """The serials of what the mirror holds."""
+
+    def serials(self) -> Mapping[NormalizedName, int]:
+        """Return the serials of all held projects."""
+
+
+class OwnCount(Struct, frozen=True):
+    """The serial of what changes in this run, which is one of our own, and what is recorded of the index.
+
+    ``has_no_news``: the root index tells that nothing at all has changed.
+    """
+
+    serial: int
+    record: UpstreamRecord
+    has_no_news: bool = False
+
+    def recorded(self, *, is_complete: bool) -> UpstreamRecord:
+        """Return the record; only after a complete run may the next one ask whether the index is still the same."""
+        return (
+            self.record
+            if is_complete
+            else UpstreamRecord(self.record.url, self.record.simple_url, has_root=self.record.has_root)
+        )
+
+
+def recall(upstream: Upstream, storage: FilesystemStorage, held: Serials) -> UpstreamRecord | None:
+    """Let ``upstream`` know what earlier runs found out, and return it; None if its serials count."""
+    record = load_upstream(storage, upstream.url)
+    if record is not None:
+        upstream.asks_journal = False
+        upstream.look_for_pages_at(record.simple_url)
+        upstream.journal_end.count_own(max(held.serials().values(), default=0) + 1)
+    return record
+
+
+class WithoutSerials(Struct, frozen=True):
+    """How a run plans if upstream has no serials: ``known`` is the record; ``names`` are those that allowlists name.
+
+    ``is_expected``: the operator has said that upstream has none.
+    """
+
+    upstream: Upstream
+    known: UpstreamRecord | None
+    names: frozenset[NormalizedName]
+    is_expected: bool = False
+
+    def root(self, *, is_full: bool, may_search: bool) -> RootIndex:
+        """Return the root index, or in place of one that is missing the names on the allowlists.
+
+        With ``may_search`` the index may be elsewhere than PyPI's.
+
+        Raises:
+            UpstreamError: there is none, or it can't be read.
+        """
+        known = self.known
+        if known is not None and known.has_root:
+            root = self.upstream.root(None if is_full else known.etag)
+            # Serials that it has got meanwhile are another count than ours.
+            return root if root.serial is None else replace(root, serial=None, whole_serial=root.serial)
+        if known is not None and not is_full:
+            return self._listed()
+        try:
+            return self.upstream.root()
+        except NotFoundError as error:
+            if not may_search:
+                raise
+            return self._found_elsewhere(error)
+
+    def require_right_to_count(self, root: RootIndex, serials: Iterable[int]) -> None:
+        """Refuse an index that has lost its serials, as behind a proxy: what is held has upstream's.
+
+        Raises:
+            MalformedResponseError: it is such an index.
+        """
+        if self.known is None and not self.is_expected and any(serials):
+            reason = f"{NO_SERIALS}, although it had some; if it is another index now, set upstream-kind = simple"
+            raise MalformedResponseError(root.url, reason)
+
+    def plan(
+        self,
+        todo: TodoList,
+        root: RootIndex,
+        serials: Mapping[NormalizedName, int],
+        *,
+        is_full: bool,
+        may_be_empty: bool,
+    ) -> tuple[int, OwnCount]:
+        """Add what is new and what may be gone; return the serial to reach, and how the run counts.
+
+        Raises:
+            VanishedIndexError: the index lists nothing any more.
+        """
+        known, url = self.known, self.upstream.url
+        base = max(todo.target_serial, max(serials.values(), default=0))
+        record = UpstreamRecord(url, self.upstream.documents.simple_url, root.is_there, root.etag, root.whole_serial)
+        self.upstream.asks_journal = False
+        self.upstream.journal_end.count_own(base + 1)
+        is_same = root.is_unchanged
+        if is_same and known is not None:
+            record = known
+        elif not root.projects and serials and not may_be_empty:
+            raise VanishedIndexError(root.url, len(serials))
+        # Trees of bandersnatch 6 and 8 may have the same serial twice: what has an ETag must have the same one, too.
+        has_no_news = (
+            known is not None
+            and known.whole_serial is not None
+            and (is_same or (root.whole_serial, root.etag) == (known.whole_serial, known.etag))
+        )
+        # The index tells that something has changed, and not what.
+        asks_all = is_full or (root.whole_serial is not None and not has_no_news and len(serials) <= MOST_AT_ONCE)
+        for name, project in root.projects.items():
+            if asks_all or name not in serials:
+                _add(todo, name, project, is_listed=root.is_there)
+        if not is_same:
+            for name in [name for name in todo if name not in root.projects]:
+                todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
+            todo.add_missing(name for name in serials if name not in root.projects)
+        return base + 1 if todo else base, OwnCount(base + 1, record, has_no_news)
+
+    def _listed(self) -> RootIndex:
+        listed = {name: ListedProject(name, 0) for name in self.names}
+        return RootIndex(f"{self.upstream.documents.simple_url}/", None, listed, is_there=False)
+
+    def _found_elsewhere(self, error: NotFoundError) -> RootIndex:
+        """Look for the index at the URL itself; without one, for the pages of allowlisted projects.
+
+        Raises:
+            UpstreamError: there is neither.
+        """
+        usual, other = places_of(self.upstream.url)
+        self.upstream.look_for_pages_at(other)
+        try:
+            return self.upstream.root()
+        except (NotFoundError, MalformedResponseError):
+            for place in (usual, other):
+                self.upstream.look_for_pages_at(place)
+                if any(map(self._has_page, sorted(self.names)[:_PROBES])):
+                    return self._listed()
+        self.upstream.look_for_pages_at(usual)
+        raise NoIndexError(self.upstream.url, error) if self.names else error
+
+    def _has_page(self, name: NormalizedName) -> bool:
+        try:
+            self.upstream.project_page(name, None)
+        except (NotFoundError, MalformedResponseError):
+            return False
+        return True
+
+
+def _add(todo: TodoList, name: NormalizedName, project: ListedProject, *, is_listed: bool) -> None:
+    if is_listed:
+        todo.add_listed(name, project)
+    else:  # nobody says that it exists, so it need not
+        todo.add(name, TodoEntry(project.display_name, 0, Expectation.REMOVED))

@@ -1,0 +1,53 @@
+"""The record ``upstream``: what was found out about an index that has no serials, so that it is found out only once.
+
+Losing it costs nothing but the search: the pages that are held have serials of this mirror's own.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import UPSTREAM
+
+_MAX_BYTES = 64 * 1024
+
+
+class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The index at ``url`` has no serials; its pages are below ``simple_url``.
+
+    ``etag`` and ``whole_serial`` are those of the root index with which the last complete run began.
+    """
+
+    url: str
+    simple_url: str
+    has_root: bool = True
+    etag: str | None = None
+    whole_serial: int | None = None
+
+
+_decoder = msgspec.json.Decoder(UpstreamRecord)
+
+
+def load_upstream(storage: FilesystemStorage, url: str) -> UpstreamRecord | None:
+    """Return what is known of the index at this URL; None if it has serials, or nothing is known."""
+    try:
+        record = _decoder.decode(storage.read_record(UPSTREAM, _MAX_BYTES) or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # A record may have been edited: it must not send us to another server.
+    if record.url != url or record.simple_url not in places_of(url):
+        return None
+    return msgspec.structs.replace(record, etag=entity_tag(record.etag))
+
+
+def places_of(url: str) -> tuple[str, str]:
+    """Return the URLs below which an index may have its pages: PyPI's place, and that URL itself, as PyTorch's."""
+    return f"{url}/simple", url
+
+
+def save_upstream(storage: FilesystemStorage, record: UpstreamRecord) -> None:
+    """Write the record, unless it is there already."""
+    data = msgspec.json.encode(record) + b"\n"
+    if storage.read_record(UPSTREAM, _MAX_BYTES) != data:
+        storage.save(UPSTREAM, [data])

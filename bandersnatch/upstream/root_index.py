@@ -1,0 +1,50 @@
+"""Upstream's root index, as it was sent: JSON or HTML, with a serial for each project or without."""
+
+from functools import partial
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.http.document import Answer
+from bandersnatch.http.entity_tags import entity_tag
+from bandersnatch.http.request import NOT_MODIFIED
+from bandersnatch.model import ListedProject, parse_root_index, parse_serial_of_index
+from bandersnatch.upstream.documents import begins_like_html, read_json
+
+
+class RootIndex(Struct, frozen=True):
+    """What a root index says.
+
+    ``serial`` is None if its projects have none; then ``whole_serial`` is the one that it may tell of itself alone, which
+    says whether anything at all has changed. If the index is the one that was asked about, ``is_unchanged``, and it has
+    no projects.
+    """
+
+    url: str
+    serial: int | None
+    projects: dict[NormalizedName, ListedProject]
+    whole_serial: int | None = None
+    etag: str | None = None
+    is_unchanged: bool = False
+    is_there: bool = True
+    """Whether there is an index at all; if not, the projects are those that somebody else names."""
+
+
+def read_root(answer: Answer) -> RootIndex:
+    """Return what an answer says.
+
+    Raises:
+        MalformedResponseError: it is no root index.
+    """
+    etag = entity_tag(answer.headers.get("ETag"))
+    if answer.status == NOT_MODIFIED:
+        return RootIndex(answer.url, None, {}, etag=etag, is_unchanged=True)
+    if begins_like_html(answer):
+        from bandersnatch.upstream.html_root import parse_html_root  # noqa: PLC0415 - slow to import, and few indexes need it
+
+        listed = parse_html_root(answer.body, answer.headers.get("Content-Type", ""), answer.url)
+        if listed is not None:
+            return RootIndex(answer.url, None, listed, etag=etag)
+    serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
+    whole = parse_serial_of_index(answer.body) if serial is None else None
+    return RootIndex(answer.url, serial, projects, whole, etag)

@@ -1,0 +1,42 @@
+"""What was found out about an index without serials."""
+
+import pytest
+
+from bandersnatch.state.upstream_record import UpstreamRecord, load_upstream, save_upstream
+from bandersnatch.storage.filesystem import FilesystemStorage
+from bandersnatch.storage.layout import UPSTREAM
+
+URL = "https://index.example"
+
+
+def test_it_is_found_again(storage: FilesystemStorage) -> None:
+    record = UpstreamRecord(URL, URL, has_root=False, etag='"a"', whole_serial=7)
+    save_upstream(storage, record)
+    assert load_upstream(storage, URL) == record
+
+
+def test_it_is_of_one_index(storage: FilesystemStorage) -> None:
+    save_upstream(storage, UpstreamRecord(URL, URL))
+    assert load_upstream(storage, "https://other.example") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"url":"https://index.example","simple_url":"https://evil.example"}',
+        b'{"url":"https://index.example","simple_url":"https://index.example","whole_serial":"x"}',
+        b'{"url":"https://index.example","simple_url":"https://index.example","more":1}',
+    ],
+)
+def test_one_that_was_edited_counts_as_none(storage: FilesystemStorage, text: bytes) -> None:
+    storage.save(UPSTREAM, [text])
+    assert load_upstream(storage, URL) is None
+
+
+def test_an_etag_that_is_none_is_not_sent(storage: FilesystemStorage) -> None:
+    storage.save(UPSTREAM, [b'{"url":"https://index.example","simple_url":"https://index.example","etag":"*\\n"}'])
+    assert load_upstream(storage, URL) == UpstreamRecord(URL, URL)

@@ -1,0 +1,61 @@
+"""A root index in HTML is told from a page for people."""
+
+import pytest
+
+from bandersnatch.errors import MalformedResponseError
+from bandersnatch.upstream.html_root import parse_html_root
+
+URL = "https://index.example/whl/cu126/"
+
+
+def names(body: str, url: str = URL) -> dict[str, str] | None:
+    listed = parse_html_root(body.encode(), "text/html", url)
+    return None if listed is None else {name: project.display_name for name, project in listed.items()}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<a href="foo-bar/">Foo.Bar</a>',
+        "<A HREF='foo-bar/'>Foo.Bar</A>",
+        '<a href="/whl/cu126/foo-bar/">Foo.Bar</a>',
+        '<a href="https://other.example/whl/cu126/Foo_Bar/#x">\n Foo.Bar </a>',
+        '<a href="foo%2Dbar/">Foo.Bar/</a>',
+        '<a href="foo-bar/index.html">Foo.Bar</a>',
+        '<!DOCTYPE html><html><base href="/whl/"><body><a href="cu126/foo-bar/">Foo.Bar</a></body></html>',
+        '<a href="foo-bar/">Foo.Bar<a href="../">Up</a>',
+    ],
+)
+def test_a_link_to_a_folder_below_it_is_a_project(body: str) -> None:
+    assert names(body) == {"foo-bar": "Foo.Bar"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html><body>Welcome</body></html>",
+        '<a href="/help/">help</a>',
+        '<a href="help">help</a>',
+        '<a href="help/">Help and support</a>',
+        '<a href="../cpu/">cpu</a>',
+        '<a href="foo/bar/">foo/bar</a>',
+        '<a href="http://[/">x</a>',
+        '<a href="-/">-</a>',
+    ],
+)
+def test_a_page_for_people_is_no_root_index(body: str) -> None:
+    assert names(body) is None
+
+
+def test_an_index_of_nothing_needs_the_mark_of_the_simple_api() -> None:
+    assert names('<html><head><meta name="pypi:repository-version" content="1.0"></head></html>') == {}
+
+
+def test_the_name_of_the_page_itself_plays_no_part() -> None:
+    assert names('<a href="foo/">foo</a>', f"{URL}index.html") == {"foo": "foo"}
+
+
+def test_an_index_that_breaks_off_is_refused() -> None:
+    with pytest.raises(MalformedResponseError, match="breaks off"):
+        names('<html><body><a href="foo/">foo</a>')
