@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SERIAL_HEADER = "X-PyPI-Last-Serial"
 NO_XMLRPC = """\
 This mirror has no XML-RPC.
 To mirror it, follow its static journal, /changes/index.json, or its root index, /simple/.
@@ -111,6 +112,8 @@ def _document(method: str, found: Document, asked: Mapping[str, str]) -> Answer:
         headers["Cache-Control"] = found.cache
     if found.is_negotiated:
         headers["Vary"] = "Accept"
+    if found.serial is not None:
+        headers[SERIAL_HEADER] = str(found.serial)
     status = status_of_conditions(asked, current)
     if status != 200:
         found.file.close()

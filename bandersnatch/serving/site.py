@@ -7,6 +7,7 @@ and to the slash at the end. Folders are not listed, and hidden files are not se
 import errno
 import logging
 import os
+import re
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
 from bandersnatch.logs import warn_once
@@ -36,6 +39,7 @@ _TYPE_OF_FORM = {HTML: "text/html; charset=utf-8"}
 _PAGE_CACHE = "max-age=600, public"
 _FILE_CACHE = "max-age=31536000, immutable, public"
 _LONGEST_NAME = 255
+_SERIAL = re.compile(rb'"meta": ?\{[^{}]*?"_last-serial": ?(\d{1,12})[,}]')
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
 """ENXIO: a socket, or a pipe, which is no file."""
 
@@ -54,6 +58,8 @@ class Document(Struct, frozen=True):
     content_type: str
     cache: str | None = None
     is_negotiated: bool = False
+    serial: int | None = None
+    """The serial of the project that it is about; mirrors refuse legacy JSON without one."""
 
 
 class Site:
@@ -104,12 +110,26 @@ class Site:
             return None
         path = f"/json/{project}" if names[0] == "json" else f"/pypi/{project}/json"
         if name == project:
-            return self._file(path[1:].split("/"))
+            # Read before the document: a run writes the page after it, and so no document is said to be newer than it is.
+            serial = self._serial(project)
+            document = self._file(path[1:].split("/"))
+            return replace(document, serial=serial) if document is not None else None
         found = self._opened(path[1:])
         if found is None:
             return None
         found[0].close()
         return Redirect(path)
+
+    def _serial(self, project: NormalizedName) -> int | None:
+        """Return the serial in the project's page as JSON, if there is one."""
+        found = self._opened(f"{self._folder(project)}/{FORMS[V1_JSON]}")
+        if found is None:
+            return None
+        with found[0] as page:
+            body = page.read()
+        # It comes after the files of a page of ours, and before them in other programs'.
+        told = _SERIAL.search(body, max(body.rfind(b'"meta":'), 0))
+        return int(told[1]) if told else None
 
     def _folder(self, name: str) -> str | None:
         """Return the folder below ``web`` of a project's pages, if this is its normalized name."""

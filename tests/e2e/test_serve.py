@@ -1,11 +1,13 @@
 """pip, uv, Poetry and pdm install from ``bandersnatch serve``; and the site answers as nginx with README's lines does."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.e2e.clients import HTML, V1_HTML, V1_JSON, get, hash_lines, read_html
 from tests.e2e.conftest import MirrorRun, make_mirror, run_bandersnatch
 from tests.e2e.installers import FreshEnvironment, bandersnatch_command, cut_off_environment
 from tests.e2e.nginx import Site, serving
+from tests.e2e.old_clients import OldClient
 
 pytestmark = pytest.mark.e2e
 
@@ -185,3 +188,33 @@ def test_another_mirror_follows_it(mirrored: MirrorRun, site: Served, tmp_path: 
         path.relative_to(mirrored.web): path.read_bytes() for path in mirrored.web.glob("packages/**/*.*")
     }
     assert ": 0 updated, 0 removed, 0 failed, 0 files, " in run_bandersnatch(second.config).splitlines()[-1]
+
+
+def test_bandersnatch_8_follows_a_served_mirror(
+    upstream_url: str, old_clients: dict[str, OldClient], tmp_path: Path
+) -> None:
+    (tmp_path / "ours").mkdir()
+    ours = make_mirror(tmp_path / "ours", upstream_url, "json = true")
+    client = old_clients["8.0.0"]
+    with served(ours.config, tmp_path / "log") as site:
+        directory = client.mirror(tmp_path / "theirs", site.url, "json = true\n")
+        assert client.run(tmp_path / "theirs" / "bandersnatch.conf").status == 0
+    theirs = directory / "web"
+    kept = {path.relative_to(ours.web): path.read_bytes() for path in (ours.web / "packages").rglob("*.*")}
+    assert {path: (theirs / path).read_bytes() for path in kept if path.suffix != ".metadata"} == {
+        path: body for path, body in kept.items() if path.suffix != ".metadata"
+    }
+    assert (directory / "status").read_text() == (ours.directory / "state").read_text().strip()
+    for folder in (ours.web / "simple").iterdir():
+        if folder.is_dir():
+            pages = [
+                json.loads((web / "simple" / folder.name / "index.v1_json").read_bytes()) for web in (ours.web, theirs)
+            ]
+            assert int(pages[1]["meta"]["_last-serial"]) == pages[0]["meta"]["_last-serial"]
+            assert told_of_files(pages[0]) == told_of_files(pages[1])
+
+
+def told_of_files(page: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return what a page tells of each file, as far as both programs know of it."""
+    fields = ("filename", "size", "upload-time", "requires-python", "yanked")
+    return sorted((file["hashes"]["sha256"], *(str(file.get(field)) for field in fields)) for file in page["files"])

@@ -174,6 +174,19 @@ def test_404_of_json_is_json_as_at_pypi(client: Client, path: str) -> None:
     assert answer.headers["Content-Type"] == "application/json"
 
 
+def test_legacy_json_has_the_serial_of_its_page(tmp_path: Path) -> None:
+    web = make_web(tmp_path / "web")
+    page = web / "simple" / "foo-bar" / "index.v1_json"
+    page.write_bytes(b'{"files":[],"meta":{"_last-serial":1234,"api-version":"1.4"},"name":"foo-bar"}')
+    with server_of(Site(web, Layout())) as port, closing(Client(port)) as client:
+        for path in ("/pypi/foo-bar/json", "/json/foo-bar"):
+            assert client.ask(path, "HEAD").headers["X-PyPI-Last-Serial"] == "1234"
+        page.write_bytes(b'{"meta":{"api-version":"1.4"},"name":"{_last-serial: 5,"}')
+        assert "X-PyPI-Last-Serial" not in client.ask("/pypi/foo-bar/json").headers
+        page.unlink()
+        assert "X-PyPI-Last-Serial" not in client.ask("/pypi/foo-bar/json").headers
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
 def test_405_names_what_is_allowed(client: Client, method: str) -> None:
     answer = client.ask("/simple/", method)
