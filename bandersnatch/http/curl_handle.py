@@ -152,7 +152,7 @@ class CurlHandle(Attempt):
         self.takes_body = True
         if status != NOT_MODIFIED and self.receiver.accepts_compressed:
             self._decoder = decoder_of(self.url, fields.content_encodings)
-        self.receiver.begin(Head(self.url, status, self.fields, self.is_on_used_connection))
+        self.receiver.begin(Head(self.url, status, self.fields, self.is_on_used_connection, self._is_http_1))
         return None
 
     def _is_document(self) -> bool:

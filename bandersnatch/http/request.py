@@ -27,6 +27,8 @@ class Head(Struct, frozen=True):
     """The header fields, by names in any case."""
     is_on_used_connection: bool = False
     """Whether its connection was used before, so that it may be a late answer to another request."""
+    is_http_1: bool = True
+    """Whether a body without a length ends only with its connection, unless it comes in chunks (RFC 9112, section 6.3)."""
 
 
 class Receiver(Generic[T]):

@@ -1,7 +1,8 @@
 """Limits the size of a file while it arrives: to the size on its page or, if there is none, to what the disk has room for.
 
-For a file of unknown size, disk space is reserved step by step. So an endless file fails its project only: it does not use
-up the reserve or fill the disk, which would stop the run.
+For a file of unknown size, disk space is reserved for what its answer promises (Content-Length), or else step by step. So
+an endless file, or an absurd promise, fails its project only: it does not use up the reserve or fill the disk, which would
+stop the run.
 """
 
 from contextlib import AbstractContextManager
@@ -34,6 +35,16 @@ class FileGrowth:
         if reserve_bytes:
             self._hold(self._held_bytes, reserve_bytes)
 
+    def promise(self, size: int, offset: int) -> None:
+        """Reserve disk space for all of a file of unknown size, of which ``offset`` bytes are there already.
+
+        Raises:
+            OversizedFileError: there is no room for it.
+        """
+        if size > self._held_bytes:
+            self._hold_unknown(size - offset, size, f"{size_of(size)} would come, which")
+            self._held_bytes = size
+
     def check(self, size: int) -> None:
         """Check that the file may have that size; called before each write.
 
@@ -45,18 +56,21 @@ class FileGrowth:
             return
         if self._task.file.size is not None:
             raise IntegrityError(self._url, "size", self._task.file.size, f"{size} or more")
-        if size > MAX_UNKNOWN_BYTES:
-            raise OversizedFileError(self._url, f"more than {size_of(MAX_UNKNOWN_BYTES)} came")
+        self._hold_unknown(STEP_BYTES, size, f"{size_of(size)} came, and more")
         self._held_bytes = size + STEP_BYTES
+
+    def _hold_unknown(self, size_bytes: int, whole: int, what: str) -> None:
+        if whole > MAX_UNKNOWN_BYTES:
+            raise OversizedFileError(self._url, f"more than {size_of(MAX_UNKNOWN_BYTES)}")
         self.close()  # what has arrived is on the disk now, and no longer needs a reservation
         try:
             # With a reserve of 0, `room_for` would not look at the disk at all.
-            self._hold(STEP_BYTES, max(self._reserve_bytes, 1))
+            self._hold(size_bytes, max(self._reserve_bytes, 1))
         except StorageError as error:
             if isinstance(error.cause, OSError):
                 raise  # the filesystem itself failed, which is not the file's fault
             room = f"leave the reserve of {size_of(self._reserve_bytes)}" if self._reserve_bytes else "fit on the disk"
-            raise OversizedFileError(self._url, f"{size_of(size)} came, and more would not {room}") from error
+            raise OversizedFileError(self._url, f"{what} would not {room}") from error
 
     def close(self) -> None:
         """Give back what is reserved. A second call does nothing."""

@@ -1,5 +1,6 @@
 """``FileReceiver``: writes a file to disk as it arrives, resumes an earlier attempt, and publishes the whole file."""
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
@@ -10,6 +11,7 @@ from bandersnatch.errors import (
     BrokenBodyError,
     IntegrityError,
     InterruptedRunError,
+    MalformedResponseError,
     PartGoneError,
     RangeRefusedError,
 )
@@ -23,6 +25,9 @@ from bandersnatch.storage.layout import StoredPath
 
 RESUME_MIN_BYTES = 1024 * 1024
 """For a smaller file, recording what is needed to resume it costs more than fetching it again."""
+
+_LENGTH = re.compile(r"[0-9]{1,15}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
 
 
 class PartialFiles:
@@ -47,16 +52,33 @@ class Received(Struct, frozen=True):
 
 
 class Resume(Struct, frozen=True):
-    """Where to resume an interrupted download, and the ETag and size of its document."""
+    """Where to resume an interrupted download, and the ETag and size of its document; None if the size is not known."""
 
     offset: int
     etag: str
-    size: int
+    size: int | None
 
     def is_answered_by(self, headers: Mapping[str, str]) -> bool:
         """Whether a partial answer is the rest of that document (RFC 9110, section 15.3.7)."""
-        wanted = f"bytes {self.offset}-{self.size - 1}/{self.size}"
-        return headers.get("Content-Range", "").strip() == wanted and headers.get("ETag", self.etag) == self.etag
+        told = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        if told is None or headers.get("ETag", self.etag) != self.etag:
+            return False
+        first, last, size = map(int, told.groups())
+        return first == self.offset and last + 1 == size and self.size in (size, None)
+
+
+def told_size(head: Head) -> int | None:
+    """Return the size of the whole document, as the head of an answer tells it; None if it tells none."""
+    if head.status == PARTIAL_CONTENT:
+        return int(head.headers.get("Content-Range", "").rpartition("/")[2])  # of a range that was checked before
+    length = head.headers.get("Content-Length", "").strip()
+    is_told = _LENGTH.fullmatch(length) is not None and "Transfer-Encoding" not in head.headers
+    return int(length) if is_told else None
+
+
+def has_an_end(head: Head) -> bool:
+    """Whether a body that breaks off differs from a whole one, although no size is told."""
+    return not head.is_http_1 or "chunked" in head.headers.get("Transfer-Encoding", "").lower()
 
 
 class FileReceiver(Receiver[Received]):
@@ -67,9 +89,8 @@ class FileReceiver(Receiver[Received]):
 
     def __init__(self, url: str, task: FileTask, context: JobContext, partials: PartialFiles) -> None:
         self._url, self._task, self._context, self._partials = url, task, context, partials
-        size = task.file.size
-        self._is_resumable = size is not None and size >= RESUME_MIN_BYTES
-        self._is_small = size is not None and size < RESUME_MIN_BYTES
+        self._size = task.file.size
+        """The size on upstream's page, or else what the answer tells."""
         self._resume: Resume | None = None
         self._starts_over = False
         """Whether the half-written file may be wrong, so that it must not be resumed."""
@@ -82,8 +103,8 @@ class FileReceiver(Receiver[Received]):
         Raises:
             StorageError: there is not enough space.
         """
-        self._pieces = []
-        self._resume = self._find_resume() if self._is_resumable and not self._starts_over else None
+        self._pieces, self._size = [], self._task.file.size
+        self._resume = None if self._is_small or self._starts_over else self._find_resume()
         # Nothing after this may fail: an attempt that has not begun is not broken off, so the space would stay reserved.
         self._growth = FileGrowth(self._context.storage, self._task, self._url, self._context.reserve_bytes)
         self._opened.callback(self._growth.close)
@@ -97,6 +118,8 @@ class FileReceiver(Receiver[Received]):
 
         Raises:
             RangeRefusedError: upstream's partial answer is not the part that was requested.
+            MalformedResponseError: nothing would show that the file is not whole.
+            OversizedFileError: a file whose page gives no size is larger than there is room for.
             StorageError: the disk refused.
         """
         offset = 0
@@ -105,7 +128,9 @@ class FileReceiver(Receiver[Received]):
                 raise RangeRefusedError(head.url)
             offset = self._resume.offset
         context, task = self._context, self._task
-        etag = entity_tag(head.headers.get("ETag")) if self._is_resumable else None
+        self._take_size(head, offset)
+        is_large = self._size is not None and self._size >= RESUME_MIN_BYTES
+        etag = entity_tag(head.headers.get("ETag")) if is_large else None
         is_resumable = etag is not None
         if etag is not None and offset == 0:
             self._partials.note(task.path, etag)
@@ -144,7 +169,7 @@ class FileReceiver(Receiver[Received]):
             StorageError: the disk refused.
         """
         with self._opened:
-            self._writer.expect(self._url, self._task.file.size, self._task.file.checksum)
+            self._writer.expect(self._url, self._size, self._task.file.checksum)
         return Received(self._writer.sha256, b"".join(self._pieces) if self._is_small else None)
 
     def abort(self, error: Exception) -> None:
@@ -153,10 +178,26 @@ class FileReceiver(Receiver[Received]):
         with suppress(type(error)), self._opened:
             raise error  # the storage's context manager sees the error, and keeps or deletes the file
 
+    @property
+    def _is_small(self) -> bool:
+        return self._size is not None and self._size < RESUME_MIN_BYTES
+
+    def _take_size(self, head: Head, offset: int) -> None:
+        """Learn the size of a file from the answer, if upstream's page gives none."""
+        if self._size is not None:
+            return
+        self._size = told_size(head)
+        if self._size is not None:
+            self._growth.promise(self._size, offset)
+        elif self._task.file.checksum is None and not has_an_end(head):
+            reason = "neither the page nor the answer gives a size or a digest: nothing would show that it is not whole"
+            raise MalformedResponseError(head.url, reason)
+
     def _find_resume(self) -> Resume | None:
-        size, whole_size = self._context.storage.partial_size(self._task.path), self._task.file.size
-        etag = entity_tag(self._partials.etags.get(self._task.path))
+        etag, whole_size = entity_tag(self._partials.etags.get(self._task.path)), self._task.file.size
         # A weak ETag does not promise the same bytes, so a range must not rely on it (RFC 9110, section 13.1.5).
-        if whole_size is None or not 0 < size < whole_size or etag is None or etag.startswith("W/"):
+        if etag is None or etag.startswith("W/"):
             return None
-        return Resume(size, etag, whole_size)
+        size = self._context.storage.partial_size(self._task.path)
+        is_part = size > 0 and (whole_size is None or size < whole_size)
+        return Resume(size, etag, whole_size) if is_part else None

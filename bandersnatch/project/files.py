@@ -163,7 +163,9 @@ class ProjectFiles:
         return sha256
 
     def _publish_finished(self, task: FileTask, written: int, checksum: Checksum) -> str:
-        kept = Partial(written, (InterruptedRunError,), checksum.algorithm)
+        # Without a size, what has another digest may be the beginning, which is resumed.
+        errors = (InterruptedRunError,) if task.file.size is not None else (InterruptedRunError, IntegrityError)
+        kept = Partial(written, errors, checksum.algorithm)
         with self._context.storage.write(task.path, task.file.mtime, kept) as writer:
             writer.expect(task.file.url, task.file.size, checksum)
         return writer.sha256

@@ -190,7 +190,7 @@ def test_file_of_unknown_size_that_has_no_room_fails_its_project_alone(
     (failure,) = report.failures
     assert (failure.project, type(failure.error)) == ("endless", OversizedFileError)
     assert "gives no size for this file, which gets too large: " in str(failure.error)
-    assert "and more would not " in str(failure.error)
+    assert "would come, which would not " in str(failure.error)
     assert report.updated == 20
     assert not list(disk.rglob("*.part"))
     assert_pages_are_true(rig.web)

@@ -8,6 +8,7 @@ from .fake import FakePyPI
 from .faults import (
     Body,
     Call,
+    Chunked,
     Drip,
     Edit,
     ExtraBytes,
@@ -18,6 +19,7 @@ from .faults import (
     ShortBody,
     Stall,
     Status,
+    Unframed,
     WrongBytes,
     XmlFault,
 )
@@ -28,6 +30,7 @@ from .server import RecordedRequest
 __all__ = [
     "Body",
     "Call",
+    "Chunked",
     "Dialect",
     "Drip",
     "Edit",
@@ -41,6 +44,7 @@ __all__ = [
     "ShortBody",
     "Stall",
     "Status",
+    "Unframed",
     "UploadedFile",
     "WrongBytes",
     "XmlFault",

@@ -176,6 +176,37 @@ class ShortBody(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Chunked(Fault):
+    """The body in chunks, without a Content-Length; or only the first bytes of it, without the end."""
+
+    keep_bytes: int | None = None
+
+    def deliver(self, wire: Wire, answer: Answer) -> None:
+        body = answer.body_bytes()[: self.keep_bytes]
+        pieces = [body[begin : begin + 100_000] for begin in range(0, len(body), 100_000)]
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+        if self.keep_bytes is None:
+            chunks += b"0\r\n\r\n"
+        sent = replace(answer.with_header("Transfer-Encoding", "chunked"), body=chunks)
+        wire.send_head(sent)
+        wire.send_body(sent, 0, len(chunks))
+        if self.keep_bytes is not None:
+            wire.hang_up()
+
+
+@dataclass(frozen=True, slots=True)
+class Unframed(Fault):
+    """A body that ends with its connection only; perhaps too early."""
+
+    keep_bytes: int | None = None
+
+    def deliver(self, wire: Wire, answer: Answer) -> None:
+        wire.send_head(answer.with_header("Connection", "close"))
+        wire.send_body(answer, 0, len(answer.body) if self.keep_bytes is None else self.keep_bytes)
+        wire.hang_up()
+
+
+@dataclass(frozen=True, slots=True)
 class Reset(Fault):
     """A TCP reset: before any answer, or after some bytes of the body."""
 

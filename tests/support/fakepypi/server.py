@@ -149,11 +149,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_body(answer, 0, len(answer.body))
 
     def send_head(self, answer: Answer) -> None:
-        """Send status and headers, with the full Content-Length."""
+        """Send status and headers, with the full Content-Length unless the body is to end in another way."""
+        is_unframed = answer.header("Transfer-Encoding") is not None or answer.header("Connection") == "close"
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
-        if answer.status != 304 and answer.header("Content-Length") is None:
+        if answer.status != 304 and answer.header("Content-Length") is None and not is_unframed:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
 

@@ -289,7 +289,7 @@ def test_empty_metadata_is_not_taken_for_present(pypi: FakePyPI, bench: Bench) -
 def test_a_file_of_unknown_size_has_a_bound(pypi: FakePyPI, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_growth, "MAX_UNKNOWN_BYTES", 3_000_000)
     task = bench.task(pypi.add_file("sample", "1.0", kind="sdist", size=4_000_000))
-    with pytest.raises(OversizedFileError, match=r"gets too large: more than 3\.0 MB came"):
+    with pytest.raises(OversizedFileError, match=r"gets too large: more than 3\.0 MB"):
         bench.sync.sync(structs.replace(task, file=structs.replace(task.file, size=None)))
     assert bench.stored() == {}
     assert len(pypi.file_requests()) == 1
