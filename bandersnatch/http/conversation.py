@@ -28,9 +28,9 @@ from bandersnatch.http.decompression import ACCEPTED_ENCODINGS, decoder_of
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.reasons import reason_of
 from bandersnatch.http.request import NOT_MODIFIED, OK, Head, Receiver, Request
-from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.retry_rules import Pending, Retry, RetryRules
 from bandersnatch.http.routes import Route, Routes
+from bandersnatch.http.run_limits import RunLimits
 
 if TYPE_CHECKING:
     from bandersnatch.http.transfer import Transfer
@@ -44,10 +44,10 @@ _NO_ANSWER = (EndlessAnswerError, urllib3.exceptions.HTTPError, HTTPException, V
 class Conversation:
     """Sends one request at a time and waits for its answer. Thread-safe."""
 
-    def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None) -> None:
-        self._config, self.policy = config, policy or RetryPolicy()
+    def __init__(self, config: HttpConfig, limits: RunLimits | None = None) -> None:
+        self._config, self.limits = config, limits or RunLimits()
         self._routes = Routes(config)
-        self._rules = RetryRules(self.policy, config)
+        self._rules = RetryRules(self.limits, config)
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
 
     def close(self) -> None:
@@ -55,10 +55,10 @@ class Conversation:
         self._routes.close()
 
     def new_transfer(self) -> "Transfer":
-        """Return an engine for one thread, with the same settings and retry policy."""
+        """Return an engine for one thread, with the same settings and limits."""
         from bandersnatch.http.transfer import Transfer  # noqa: PLC0415 - a run with nothing new need not import pycurl
 
-        return Transfer(self._config, self.policy)
+        return Transfer(self._config, self.limits)
 
     def get(self, url: str, headers: Mapping[str, str], limit_bytes: int = MAX_BODY_BYTES) -> Answer:
         """Fetch a whole document.

@@ -2,12 +2,10 @@
 
 import random
 import re
-import threading
 import time
 from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 _RETRY_AFTER_STATUSES = (413, 429, 503)
 """RFC 9110, section 10.2.3, as urllib3 reads it."""
@@ -27,20 +25,14 @@ class RetryPolicy(Struct, frozen=True):
     retries_per_run: int = 5_000
     """After so many retries nothing is retried any more: a run that needs more of them would take for ever.
 
-    The engine for documents and the conversation about the journal count their retries separately.
+    All engines and conversations of a run spend them together (``RunLimits``).
     """
     failures_until_down: int = 20
     """A host is down after so many requests in a row without a usable answer, each after all its attempts.
 
-    One project counts for at most a quarter of that. Each worker counts its own requests.
+    One project counts for at most a quarter of that. Each worker counts its own requests, since a few failures in a row are
+    normal if a part of all requests fails; the first that reaches the number tells the others (``RunLimits``).
     """
-
-    def shared_by(self, number: int) -> "RetryPolicy":
-        """Return the policy of each of so many workers, which divide the retries of the run.
-
-        The failures until a host is down are not divided: a few in a row are normal if a part of all requests fails.
-        """
-        return replace(self, retries_per_run=max(1, self.retries_per_run // number))
 
     def may_retry(self, status: int, retry_after: str | None) -> bool:
         """Whether a request is retried after an answer with this status."""
@@ -68,17 +60,3 @@ def _seconds_of(retry_after: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-class RetryBudget:
-    """Counts how many retries the run has left. Thread-safe."""
-
-    def __init__(self, retries: int) -> None:
-        self._left = retries
-        self._guard = threading.Lock()
-
-    def take(self) -> bool:
-        """Use one retry; return False if none was left."""
-        with self._guard:
-            self._left -= 1
-            return self._left >= 0

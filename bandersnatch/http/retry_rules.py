@@ -31,8 +31,8 @@ from bandersnatch.http.request import (
     REDIRECTS,
     Request,
 )
-from bandersnatch.http.retries import RetryBudget, RetryPolicy
 from bandersnatch.http.routes import KEPT_ROUTES, host_of, origin_of
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.trust import HostTrust
 
 T = TypeVar("T")
@@ -103,11 +103,10 @@ class Retry(Struct, frozen=True):
 class RetryRules:
     """Decides what happens to a request after an attempt. Its methods return None if the request has ended."""
 
-    def __init__(self, policy: RetryPolicy, config: HttpConfig) -> None:
-        self._policy, self._may_ask = policy, config.may_ask
+    def __init__(self, limits: RunLimits, config: HttpConfig) -> None:
+        self._limits, self._policy, self._may_ask = limits, limits.policy, config.may_ask
         self._index_host = host_of(config.upstream_url)
-        self._budget = RetryBudget(policy.retries_per_run)
-        self._breaker = CircuitBreaker(policy.failures_until_down)
+        self._breaker = CircuitBreaker(self._policy.failures_until_down)
         self.trust = HostTrust()
 
     def check(self, pending: Pending[Any]) -> None:
@@ -118,7 +117,7 @@ class RetryRules:
             RefusedSchemeError: the configuration does not allow this URL.
         """
         url, host = pending.url, pending.host
-        if self._breaker.is_down(host):
+        if self._breaker.is_down(host) or self._limits.is_down(host):
             reason = f"{host} gave no usable answer to {self._policy.failures_until_down} requests in a row"
             raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
         if not self._may_ask(url):
@@ -144,6 +143,8 @@ class RetryRules:
         pending.error = pending.abort(error)
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
             self._breaker.failed(pending.host, pending.request.subject)
+            if self._breaker.is_down(pending.host):
+                self._limits.note_down(pending.host)
         return None
 
     # After a body
@@ -179,7 +180,7 @@ class RetryRules:
         pending.broken += not (has_progressed and is_late)
         most = MAX_BROKEN_BODIES if can_resume else self._policy.attempts
         is_over = pending.broken >= most or (is_late and not can_resume)
-        if is_over or not (has_progressed or self._budget.take()):
+        if is_over or not (has_progressed or self._limits.take_retry()):
             return self.fail(pending, error)
         return Retry(0.0 if has_progressed else self._policy.pause_seconds(pending.broken))
 
@@ -223,7 +224,7 @@ class RetryRules:
     def _retry(self, pending: Pending[Any], error: Exception, retry_after: str | None, status: int = 0) -> Retry | None:
         pending.failures += 1
         told = pending.abort(error)
-        if told is not error or pending.failures >= self._policy.attempts or not self._budget.take():
+        if told is not error or pending.failures >= self._policy.attempts or not self._limits.take_retry():
             return self.fail(pending, told)
         # The failure may be the late answer to another request, and more of those may follow on its connection.
         pending.needs_new_connection = True

@@ -20,9 +20,9 @@ from bandersnatch.http.curl_errors import failure_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Clock, CurlLoop, Ended
 from bandersnatch.http.request import Receiver, Request
-from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.retry_rules import Pending, RetryRules
 from bandersnatch.http.routes import KEPT_ROUTES, Route, Routes, host_of
+from bandersnatch.http.run_limits import RunLimits
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +44,13 @@ class _Origin:
 class Transfer:
     """Fetches documents. It belongs to one thread of one process; its connections must not be shared by a fork."""
 
-    def __init__(self, config: HttpConfig, policy: RetryPolicy | None = None, max_in_flight: int | None = None) -> None:
+    def __init__(self, config: HttpConfig, limits: RunLimits | None = None, max_in_flight: int | None = None) -> None:
         self._config = config
         self._max_in_flight = max_in_flight or config.workers
         self._limit_seconds = config.global_timeout_seconds or math.inf
         self._first_check = min(config.timeout_seconds, self._limit_seconds)
         self._routes = Routes(config)
-        self._rules = RetryRules(policy or RetryPolicy(), config)
+        self._rules = RetryRules(limits or RunLimits(), config)
         self._clock = Clock(config.timeout_seconds * _CLOCK_SHARE)
         self._loop = CurlLoop(self._clock)
         self._waiting: deque[Pending[Any]] = deque()

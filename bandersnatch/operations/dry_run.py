@@ -135,7 +135,7 @@ class DryRun:
         schedule = Schedule(plan, plan.todo, may_remove=True, stale_delays=delays)
         resources.progress.start(len(plan.todo))
         try:
-            with worker_pool(context, config.http, resources.upstream.policy, 1, lambda _: None) as pool:
+            with worker_pool(context, config.http, resources.upstream.limits, 1, lambda _: None) as pool:
                 dispatcher = Dispatcher[Prepared | Outcome](
                     pool, plan_project, failure, self._inventory, resources.stop.is_set
                 )

@@ -163,7 +163,7 @@ class Work:
             received=self._progress.received,
         )
         recover = partial(recover_lost_worker, self._storage, self._inventory)
-        return worker_pool(context, self._config.http, self._upstream.policy, workers, recover)
+        return worker_pool(context, self._config.http, self._upstream.limits, workers, recover)
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream can now explain, to be worked on once more."""

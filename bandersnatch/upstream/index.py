@@ -12,7 +12,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import Steps
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -62,9 +62,9 @@ class Upstream:
         return self._base_url
 
     @property
-    def policy(self) -> RetryPolicy:
-        """How patient requests are."""
-        return self._conversation.policy
+    def limits(self) -> RunLimits:
+        """How patient requests are, and what the run has used of that."""
+        return self._conversation.limits
 
     @property
     def changes(self) -> "StaticJournal":

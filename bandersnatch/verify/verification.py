@@ -192,8 +192,8 @@ class Verification:
         jobs = InspectionJobs(held, lambda: self._is_over() or self._is_index_down(), may_remove=may_remove)
         recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
         inspect = partial(inspect_project, repairs=not self._settings.dry_run)
-        http, policy = self._config.http, self._resources.upstream.policy
-        with worker_pool(context, http, policy, 1, lambda _: None) as pool:
+        http, limits = self._config.http, self._resources.upstream.limits
+        with worker_pool(context, http, limits, 1, lambda _: None) as pool:
             dispatcher = Dispatcher(pool, inspect, not_compared, self._inventory, self._is_out_of_time)
             for all_inspected in dispatcher.work(jobs, pool.window):
                 for inspected in all_inspected:

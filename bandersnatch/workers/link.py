@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.stop import StopFlag
 from bandersnatch.workers.worker import Reply, Share, WorkerSettings, run_in_process, run_in_thread
@@ -136,11 +136,12 @@ class Link:
             self._worker.join()
 
 
-def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int) -> list[Link]:
+def start_processes(context: JobContext, http: HttpConfig, limits: RunLimits, number: int) -> list[Link]:
     """Start so many workers, and spare ones that wait without a share; fewer if the system has no room for them."""
     links: list[Link] = []
     context.storage.room.share(number)  # before the forks, since it makes memory that the processes share
-    settings = WorkerSettings(context, http, min(http.workers, MAX_HASH_THREADS))
+    limits.share(number)
+    settings = WorkerSettings(context, http, limits, min(http.workers, MAX_HASH_THREADS))
     try:
         while len(links) < number + SPARE_PROCESSES:
             links.append(_start_process(settings))
@@ -149,19 +150,19 @@ def start_processes(context: JobContext, http: HttpConfig, policy: RetryPolicy, 
     number = min(number, len(links))
     for place, link in enumerate(links[:number]):
         in_flight = http.workers // number + (place < http.workers % number)  # the first ones get the remainder
-        link.share = Share(context.storage.admit(), policy.shared_by(number), in_flight, number, place + 1)
+        link.share = Share(context.storage.admit(), in_flight, number, place + 1)
     return links
 
 
-def thread_link(context: JobContext, http: HttpConfig, policy: RetryPolicy) -> Link:
+def thread_link(context: JobContext, http: HttpConfig, limits: RunLimits) -> Link:
     """Return a worker in a thread of this process."""
     stop = StopFlag()
     is_stopped = context.is_stopped
     own = replace(context, is_stopped=lambda: stop.is_set() or is_stopped())
-    settings = WorkerSettings(own, http, min(http.workers, MAX_HASH_THREADS))
+    settings = WorkerSettings(own, http, limits, min(http.workers, MAX_HASH_THREADS))
     ours, theirs = multiprocessing.Pipe()
     thread = threading.Thread(target=run_in_thread, args=(settings, theirs), name=WORKER, daemon=True)
-    return Link(ours, thread, stop, Share(context.storage.unfinished.token, policy, http.workers))
+    return Link(ours, thread, stop, Share(context.storage.unfinished.token, http.workers))
 
 
 def _start_process(settings: WorkerSettings) -> Link:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MirrorError
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.logs import log_kept
 from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
@@ -68,16 +68,16 @@ def workers_wanted(max_in_flight: int) -> int:
 
 @contextmanager
 def worker_pool(
-    context: JobContext, http: HttpConfig, policy: RetryPolicy, number: int, recover: Callable[[str], None]
+    context: JobContext, http: HttpConfig, limits: RunLimits, number: int, recover: Callable[[str], None]
 ) -> Iterator["WorkerPool"]:
     """Start so many workers, and stop them at the end of the block.
 
     ``recover`` is called with the token of a worker that has ended unexpectedly, to clean up what it has left. Several
     workers are forked processes, so no other thread may hold a lock now: in a process, nobody would release its copy.
     """
-    links = start_processes(context, http, policy, number) if number > 1 else []
+    links = start_processes(context, http, limits, number) if number > 1 else []
     try:
-        pool = WorkerPool(links, partial(thread_link, context, http, policy), context, recover)
+        pool = WorkerPool(links, partial(thread_link, context, http, limits), context, recover)
     except BaseException:  # no thread can be started
         for link in links:
             link.kill()

@@ -26,7 +26,7 @@ from bandersnatch.errors import StorageError, gravest
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.driver import Driver
 from bandersnatch.http.request import Steps
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.logs import KeptRecords, keep_records
 from bandersnatch.project.job import Result
@@ -80,6 +80,7 @@ class WorkerSettings(Struct, frozen=True):
 
     context: JobContext
     http: HttpConfig
+    limits: RunLimits
     threads: int
 
 
@@ -91,7 +92,6 @@ class Share(Struct, frozen=True):
     """
 
     token: str
-    policy: RetryPolicy
     max_in_flight: int
     workers: int = 1
     place: int = 0
@@ -207,7 +207,7 @@ def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
     share: Share = connection.recv()
     with (
         closing(connection),
-        closing(Transfer(settings.http, share.policy, share.max_in_flight)) as transfer,
+        closing(Transfer(settings.http, settings.limits, share.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
@@ -233,9 +233,10 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
     is_stopped = False
     storage = settings.context.storage.twin(share.token)
     storage.room.take_place(share.place)
+    settings.limits.take_place(share.place)
     with (
-        closing(Conversation(settings.http, share.policy)) as conversation,
-        closing(Transfer(settings.http, share.policy, share.max_in_flight)) as transfer,
+        closing(Conversation(settings.http, settings.limits)) as conversation,
+        closing(Transfer(settings.http, settings.limits, share.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         context = replace(settings.context, workers=share.workers)

@@ -9,8 +9,9 @@ import pytest
 
 from bandersnatch.errors import HostDownError, UpstreamError
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.workers.pool import workers_wanted
 from tests.support.fakepypi import Edit, FakePyPI, Fault, Reset, ShortBody, Stall, Status
-from tests.support.rig import Rig
+from tests.support.rig import IN_PROCESSES, Rig
 
 QUICK = RetryPolicy(attempts=4, backoff_seconds=0)
 
@@ -171,3 +172,13 @@ def test_upstream_that_is_away_is_an_error_at_once(rig: Rig) -> None:
         UpstreamError, match=r"^http://127\.0\.0\.1:9/pypi: Connection refused; and the root index can't"
     ):
         rig.run(master="http://127.0.0.1:9")
+
+
+@pytest.mark.skipif(workers_wanted(4) < 2, reason="worker processes need Linux and two cores")
+def test_worker_processes_spend_one_budget_of_retries(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(12):
+        pypi.add_file(f"project-{number}", "1.0")
+        pypi.fault(f"/simple/project-{number}/", Status(503), times=None)
+    policy = RetryPolicy(attempts=4, backoff_seconds=0, retries_per_run=7, failures_until_down=1000)
+    assert len(rig.run(policy=policy, tuning=IN_PROCESSES).failures) == 12
+    assert 12 + 7 <= len(pypi.page_requests()) <= 12 + 7 + 1  # two may take the last one at once

@@ -11,6 +11,7 @@ from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer
 from bandersnatch.http.request import Request
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import make_conversation, make_transfer
 from tests.support.transferring import Pieces
@@ -37,7 +38,7 @@ class Way:
 
     def with_patience(self, **policy: Any) -> Client:
         """Return a client with so much patience, which does not wait before it tries again."""
-        return self.kind(HttpConfig("", allow_non_https=True), RetryPolicy(backoff_seconds=0, **policy))
+        return self.kind(HttpConfig("", allow_non_https=True), RunLimits(RetryPolicy(backoff_seconds=0, **policy)))
 
     def fetch(self, client: Client, url: str) -> bytes:
         """Return what a document holds."""

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.model import DistributionFile, ProjectPage, filename_problem
 
@@ -109,14 +110,14 @@ def make_conversation(attempts: int = 1, **fields: Any) -> Conversation:
     """Return conversations that neither waits before it tries again, nor insists on https://."""
     values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
     policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
-    return Conversation(HttpConfig(**values | fields), policy)
+    return Conversation(HttpConfig(**values | fields), RunLimits(policy))
 
 
 def make_transfer(attempts: int = 1, **fields: Any) -> Transfer:
     """Return an engine that neither waits before it tries again, nor insists on https://."""
     values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
     policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
-    return Transfer(HttpConfig(**values | fields), policy)
+    return Transfer(HttpConfig(**values | fields), RunLimits(policy))
 
 
 def make_wheel(

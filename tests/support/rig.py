@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bandersnatch.config.config import Config
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.run_resources import RunResources
@@ -174,7 +175,7 @@ def resources(
     config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy
 ) -> Iterator[RunResources]:
     """What a run works with."""
-    with closing(Conversation(config.http, policy)) as conversation:
+    with closing(Conversation(config.http, RunLimits(policy))) as conversation:
         upstream = Upstream(
             conversation,
             config.http.upstream_url,

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config, HttpConfig
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.project.job import Job
@@ -41,7 +42,7 @@ def http_config(pypi: FakePyPI, max_in_flight: int = 10) -> HttpConfig:
 
 def transfer_to(pypi: FakePyPI, policy: RetryPolicy = IMPATIENT) -> Transfer:
     """Return an engine as a worker has it."""
-    return Transfer(http_config(pypi), policy)
+    return Transfer(http_config(pypi), RunLimits(policy))
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def pool_of(
     context: JobContext, pypi: FakePyPI, number: int, recover: Callable[[str], None] = lambda _: None
 ) -> Iterator[WorkerPool]:
     """So many workers, which may have as many requests in flight as is usual."""
-    with worker_pool(context, http_config(pypi), IMPATIENT, number, recover) as pool:
+    with worker_pool(context, http_config(pypi), RunLimits(IMPATIENT), number, recover) as pool:
         yield pool
 
 

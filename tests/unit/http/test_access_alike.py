@@ -16,6 +16,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
 )
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from tests.support.asking import Client, Way, for_gets, for_got_documents
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Status
 from tests.support.fetching import CLOSED_PORT, DATA, ok
@@ -140,7 +141,7 @@ def test_a_proxy_where_nobody_listens_is_told_as_such(monkeypatch: pytest.Monkey
 def test_links_that_are_refused_say_nothing_of_their_host(pypi: FakePyPI, url: str, way: Way) -> None:
     pypi.fault("/x", Status(301, {"Location": "http://other.example/x"}), times=None)
     config = HttpConfig("https://index.example", allow_non_https=False, download_mirror=pypi.url)
-    with closing(way.kind(config, RetryPolicy(failures_until_down=2))) as client:
+    with closing(way.kind(config, RunLimits(RetryPolicy(failures_until_down=2)))) as client:
         for _ in range(5):
             with pytest.raises(RefusedSchemeError, match=r"^http://other\.example/x: not https://"):
                 way.fetch(client, url)

@@ -20,6 +20,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.request import Head, Request
 from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.support.fetching import DATA, ok
@@ -28,7 +29,8 @@ from tests.support.transferring import Pieces, get
 
 
 def transfer_with(workers: int = 10, **policy: Any) -> Transfer:
-    return Transfer(HttpConfig("", allow_non_https=True, workers=workers), RetryPolicy(backoff_seconds=0, **policy))
+    limits = RunLimits(RetryPolicy(backoff_seconds=0, **policy))
+    return Transfer(HttpConfig("", allow_non_https=True, workers=workers), limits)
 
 
 class Started:
@@ -75,11 +77,11 @@ def test_one_subject_counts_for_a_quarter_at_the_most(pypi: FakePyPI) -> None:
         assert isinstance(started.finish()[-1], HostDownError)
 
 
-def test_a_host_is_not_given_up_sooner_by_one_of_several_workers(pypi: FakePyPI) -> None:
+def test_a_host_is_given_up_after_twenty_failures_in_a_row(pypi: FakePyPI) -> None:
     pypi.fault("/x", Status(503), times=None)
     pypi.fault("/y", ok(), times=None)
-    policy = RetryPolicy(attempts=1).shared_by(4)
-    with closing(Transfer(HttpConfig("", allow_non_https=True, workers=1), policy)) as transfer:
+    policy = RetryPolicy(attempts=1)
+    with closing(Transfer(HttpConfig("", allow_non_https=True, workers=1), RunLimits(policy))) as transfer:
         started = Started(transfer)
         for number in range(policy.failures_until_down - 1):
             started.start(f"{pypi.url}/x", subject=f"foo-{number}")
@@ -172,7 +174,7 @@ def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> No
         HttpConfig("", allow_non_https=True, global_timeout_seconds=0.3),
         RetryPolicy(failures_until_down=3),
     )
-    with scripted(serve) as url, closing(Transfer(config, policy)) as transfer:
+    with scripted(serve) as url, closing(Transfer(config, RunLimits(policy))) as transfer:
         assert transfer.fetch(Request(f"{url}/x", receiver)) == DATA
     assert [type(error) for error in receiver.errors] == [TimeLimitError] * 5
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from bandersnatch.errors import StorageError
 from bandersnatch.http.request import InThread, Request, Steps, Together
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
@@ -68,8 +69,8 @@ def working(context: JobContext, pypi: FakePyPI, *, is_process: bool) -> Iterato
     """A worker, which ends with the block."""
     ours, theirs = multiprocessing.Pipe()
     token = context.storage.admit()
-    settings = WorkerSettings(context, http_config(pypi), 2)
-    ours.send(Share(token, IMPATIENT, 5))
+    settings = WorkerSettings(context, http_config(pypi), RunLimits(IMPATIENT), 2)
+    ours.send(Share(token, 5))
     worker: threading.Thread | multiprocessing.process.BaseProcess
     if is_process:
         forking = multiprocessing.get_context("fork")
