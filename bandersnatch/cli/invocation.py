@@ -86,7 +86,7 @@ class Invocation(Struct, frozen=True):
                 config.http.upstream_url,
                 stop.wait,
                 has_only_changelog=config.http.api_method is ApiMethod.XMLRPC,
-                asks_journal=config.http.api_method is not ApiMethod.SIMPLE,
+                asks_journal=config.http.asks_journal,
             )
             yield RunResources(upstream, storage, progress, stop)
 

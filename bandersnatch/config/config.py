@@ -26,6 +26,7 @@ from bandersnatch.inifile.option import (
     OptionValue,
     RemovalLimit,
     SimpleFormat,
+    UpstreamKind,
 )
 from bandersnatch.inifile.suggestions import suggestion
 
@@ -54,8 +55,15 @@ class HttpConfig(Struct, frozen=True):
     download_mirror: str = ""
     has_download_fallback: bool = True
     api_method: ApiMethod = ApiMethod.AUTO
+    kind: UpstreamKind = UpstreamKind.AUTO
     workers: int = 10
     """The most requests in flight."""
+
+    @property
+    def asks_journal(self) -> bool:
+        """Whether the journal may be asked what has changed."""
+        has_one = self.kind in (UpstreamKind.AUTO, UpstreamKind.WAREHOUSE)
+        return has_one and self.api_method is not ApiMethod.SIMPLE
 
     def may_ask(self, url: str) -> bool:
         """Whether the scheme of a URL allows a request to it."""
@@ -256,6 +264,7 @@ def _build(values: Mapping[str, OptionValue]) -> Config:
             download_mirror=value("download-mirror", str),
             has_download_fallback=not value("download-mirror-no-fallback", bool),
             api_method=value("api-method", ApiMethod),
+            kind=value("upstream-kind", UpstreamKind),
             workers=value("workers", int),
         ),
         pages=PagesConfig(

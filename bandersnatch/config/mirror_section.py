@@ -6,7 +6,16 @@ from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MI
 from bandersnatch.errors import shown
 from bandersnatch.inifile.ini import IniFile
 from bandersnatch.inifile.masking import masked_wrong
-from bandersnatch.inifile.option import DeletedPolicy, Option, OptionError, OptionValue, SimpleFormat, is_public_pypi
+from bandersnatch.inifile.option import (
+    ApiMethod,
+    DeletedPolicy,
+    Option,
+    OptionError,
+    OptionValue,
+    SimpleFormat,
+    UpstreamKind,
+    is_public_pypi,
+)
 from bandersnatch.inifile.suggestions import suggestion
 
 POLITE_WORKERS = 10  # the most that older versions of bandersnatch allow
@@ -91,6 +100,11 @@ class MirrorSection:
                 "simple-format", "HTML", "expected ALL or JSON, since with deleted = keep the JSON page "
                 "alone records the files that upstream no longer lists",
             )  # fmt: skip
+        kind = values.get("upstream-kind")
+        if values.get("api-method") is ApiMethod.XMLRPC and kind in (UpstreamKind.SIMPLE, UpstreamKind.SHADOWMIRE):
+            self._complain(
+                "upstream-kind", given["upstream-kind"], "expected auto or warehouse, since api-method = xmlrpc"
+            )
         digest_name = values.get("digest_name")
         if values.get("release-files") is False and digest_name not in (None, "sha256"):
             self._complain(

@@ -26,6 +26,7 @@ from bandersnatch.inifile.readers import (
     read_size,
     read_storage_backend,
     read_time_limit,
+    read_upstream_kind,
     read_upstream_url,
     read_workers,
 )
@@ -54,6 +55,9 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "api-method", "auto", read_api_method, "6.7", "what tells of changes: xmlrpc, simple (the root index), or auto"
+    ),
+    Option(
+        "upstream-kind", "auto", read_upstream_kind, "new", "what the index is: auto, warehouse, simple or shadowmire"
     ),
     Option("download-mirror", "", read_download_mirror, "5.1", "where files are fetched from first"),
     Option("download-mirror-no-fallback", "false", read_bool, "5.1", "fetch files from download-mirror only"),

@@ -45,6 +45,19 @@ class ApiMethod(Enum):
     SIMPLE = "simple"
 
 
+class UpstreamKind(Enum):
+    """What kind of index is mirrored."""
+
+    AUTO = "auto"
+    """What the first run finds out."""
+    WAREHOUSE = "warehouse"
+    """PyPI's own software, or a mirror with serials."""
+    SIMPLE = "simple"
+    """A root index and pages, JSON or HTML; it may tell serials, and need not."""
+    SHADOWMIRE = "shadowmire"
+    """A mirror that tells the serials of its projects in ``local.json``."""
+
+
 class DeletedPolicy(Enum):
     """What happens to files and projects that upstream deletes."""
 

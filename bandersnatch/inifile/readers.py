@@ -4,7 +4,15 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bandersnatch.inifile.option import ApiMethod, CompareMethod, DeletedPolicy, OptionError, RemovalLimit, SimpleFormat
+from bandersnatch.inifile.option import (
+    ApiMethod,
+    CompareMethod,
+    DeletedPolicy,
+    OptionError,
+    RemovalLimit,
+    SimpleFormat,
+    UpstreamKind,
+)
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 NEEDS_SOCKS = "a SOCKS proxy needs the package PySocks: pip install bandersnatch[socks]"
@@ -201,6 +209,14 @@ def read_api_method(text: str) -> ApiMethod:
         return ApiMethod(text.lower())
     except ValueError:
         raise OptionError("expected auto, xmlrpc or simple") from None
+
+
+def read_upstream_kind(text: str) -> UpstreamKind:
+    """Read auto, warehouse, simple or shadowmire."""
+    try:
+        return UpstreamKind(text.lower())
+    except ValueError:
+        raise OptionError("expected auto, warehouse, simple or shadowmire") from None
 
 
 def read_storage_backend(text: str) -> str:

@@ -21,7 +21,7 @@ from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.plan.allowlisted import allowlisted, tell_missing
 from bandersnatch.plan.own_projects import OwnProjects
-from bandersnatch.plan.own_serials import recall
+from bandersnatch.plan.own_serials import found_shadowmire, recall
 from bandersnatch.plan.reconfiguration import Reconfiguration, reconfiguration
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.plan.removals import RemovalPolicy
@@ -132,7 +132,8 @@ class Mirror:
             must_check_all=differs,
             api_method=self._config.http.api_method,
             may_be_empty=self._policy.allows_all,
-            known=recall(self._upstream, self._storage, self._inventory),
+            known=recall(self._upstream, self._storage, self._inventory, self._config.http.kind),
+            kind=self._config.http.kind,
         )
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has completed here
@@ -205,6 +206,8 @@ class Mirror:
         """Record what was found out about the index, if it has no serials."""
         if plan.own is not None:
             save_upstream(self._storage, plan.own.recorded(is_complete=is_complete))
+        elif self._upstream.has_local_json:
+            save_upstream(self._storage, found_shadowmire(self._upstream))
 
     def _carry_out(self, plan: RunPlan, saved: SavedState) -> Report:
         from bandersnatch.operations.work import Work  # noqa: PLC0415 - a run with nothing new has no work, and should start fast

@@ -42,7 +42,7 @@ def ask_for(filters: Filters, upstream: Upstream, api_method: ApiMethod) -> None
 
 def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[NormalizedName]) -> set[NormalizedName]:
     if api_method is ApiMethod.SIMPLE:
-        return set(upstream.root_index()[1])
+        return set(upstream.root().projects)
     if len(names) <= MOST_NAMES and (found := look_up(names, upstream)) is not None:
         return set(found)
     try:
@@ -53,6 +53,6 @@ def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[Normal
         if api_method is not ApiMethod.AUTO:
             raise
         try:
-            return set(upstream.root_index()[1])
+            return set(upstream.root().projects)
         except UpstreamError as second:
             raise NothingToldError(error, second) from second

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import EmptyIndexError, MalformedResponseError, NotFoundError, SerialMovedBackError
+from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
 from bandersnatch.plan.own_serials import OwnCount, WithoutSerials
 from bandersnatch.state.todo import TodoEntry, TodoList
@@ -68,7 +69,10 @@ def plan_from_index(
         SerialMovedBackError: upstream is older than the serial we reached.
         UpstreamError: the root index can't be read, or has no serials.
     """
-    root = without_serials.root(is_full=is_full, may_search=may_count)
+    may_count = may_count and without_serials.kind is not UpstreamKind.WAREHOUSE
+    root = without_serials.root(None if is_full else todo.target_serial, may_search=may_count)
+    if root.is_unchanged and root.serial is not None:
+        return root.serial, None
     serials = held.serials()
     if root.serial is None:
         if not may_count:

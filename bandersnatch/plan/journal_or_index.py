@@ -54,7 +54,7 @@ def ask_what_changed(
     """
     try:
         if not upstream.asks_journal:
-            journal = upstream.changes.index() if upstream.journal_end.own_serial is None else None
+            journal = None if _has_no_journal(upstream) else upstream.changes.index()
             newest, own = from_index(was_told_by_index=True)
             return Told(newest, by_index=True, own=own, followed=_position(journal, upstream))
         return Told(from_changelog(), by_index=False)
@@ -78,6 +78,11 @@ def ask_what_changed(
         level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
         logger.log(level, "%s; this run uses the root index %s/simple/ instead", error, upstream.url)
         return Told(newest, by_index=True, own=own, followed=_position(journal, upstream))
+
+
+def _has_no_journal(upstream: Upstream) -> bool:
+    """Whether it is known that the index has no static journal, as ours has."""
+    return upstream.has_local_json or upstream.journal_end.own_serial is not None
 
 
 def _position(journal: ChangesIndex | None, upstream: Upstream) -> Position | None:

@@ -6,6 +6,7 @@ changed have it too, so that whoever follows this mirror sees a journal.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct
@@ -16,8 +17,10 @@ from bandersnatch.errors import (
     MalformedResponseError,
     NoIndexError,
     NotFoundError,
+    UpstreamUnavailableError,
     VanishedIndexError,
 )
+from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.state.upstream_record import UpstreamRecord, load_upstream, places_of
@@ -58,36 +61,53 @@ class OwnCount(Struct, frozen=True):
         )
 
 
-def recall(upstream: Upstream, storage: FilesystemStorage, held: Serials) -> UpstreamRecord | None:
-    """Let ``upstream`` know what earlier runs found out, and return it; None if its serials count."""
+def recall(upstream: Upstream, storage: FilesystemStorage, held: Serials, kind: UpstreamKind) -> UpstreamRecord | None:
+    """Let ``upstream`` know what earlier runs found out, and return it; None if its serials count.
+
+    What the operator says of the index, its ``kind``, overrides what was found out.
+    """
     record = load_upstream(storage, upstream.url)
-    if record is not None:
-        upstream.asks_journal = False
-        upstream.look_for_pages_at(record.simple_url)
-        upstream.journal_end.count_own(max(held.serials().values(), default=0) + 1)
+    is_shadowmire = kind is UpstreamKind.SHADOWMIRE or (
+        kind is UpstreamKind.AUTO and record is not None and record.is_shadowmire
+    )
+    if is_shadowmire:
+        upstream.asks_journal, upstream.has_local_json = False, True
+    if is_shadowmire or record is None or record.is_shadowmire or kind is UpstreamKind.WAREHOUSE:
+        return None
+    upstream.asks_journal = False
+    upstream.look_for_pages_at(record.simple_url)
+    upstream.journal_end.count_own(max(held.serials().values(), default=0) + 1)
     return record
+
+
+def found_shadowmire(upstream: Upstream) -> UpstreamRecord:
+    """Return the record of a mirror made by shadowmire."""
+    return UpstreamRecord(upstream.url, upstream.documents.simple_url, is_shadowmire=True)
 
 
 class WithoutSerials(Struct, frozen=True):
     """How a run plans if upstream has no serials: ``known`` is the record; ``names`` are those that allowlists name.
 
-    ``is_expected``: the operator has said that upstream has none.
+    ``kind`` is what the operator says of it.
     """
 
     upstream: Upstream
     known: UpstreamRecord | None
     names: frozenset[NormalizedName]
-    is_expected: bool = False
+    kind: UpstreamKind = UpstreamKind.AUTO
 
-    def root(self, *, is_full: bool, may_search: bool) -> RootIndex:
+    def root(self, reached: int | None, *, may_search: bool) -> RootIndex:
         """Return the root index, or in place of one that is missing the names on the allowlists.
 
-        With ``may_search`` the index may be elsewhere than PyPI's.
+        ``reached`` is the serial that was reached; None if everything is asked for. With ``may_search`` the index may be
+        elsewhere than PyPI's, and in place of its serials there may be shadowmire's.
 
         Raises:
             UpstreamError: there is none, or it can't be read.
         """
-        known = self.known
+        known, is_full = self.known, reached is None
+        if self.upstream.has_local_json:
+            return self.upstream.local_json(reached)
         if known is not None and known.has_root:
             root = self.upstream.root(None if is_full else known.etag)
             # Serials that it has got meanwhile are another count than ours.
@@ -95,11 +115,16 @@ class WithoutSerials(Struct, frozen=True):
         if known is not None and not is_full:
             return self._listed()
         try:
-            return self.upstream.root()
+            root = self.upstream.root()
         except NotFoundError as error:
             if not may_search:
                 raise
             return self._found_elsewhere(error)
+        if root.serial is None and may_search and self.kind is UpstreamKind.AUTO:
+            with suppress(NotFoundError, MalformedResponseError, UpstreamUnavailableError):
+                root = self.upstream.local_json(None)
+                self.upstream.asks_journal, self.upstream.has_local_json = False, True
+        return root
 
     def require_right_to_count(self, root: RootIndex, serials: Iterable[int]) -> None:
         """Refuse an index that has lost its serials, as behind a proxy: what is held has upstream's.
@@ -107,7 +132,7 @@ class WithoutSerials(Struct, frozen=True):
         Raises:
             MalformedResponseError: it is such an index.
         """
-        if self.known is None and not self.is_expected and any(serials):
+        if self.known is None and self.kind is not UpstreamKind.SIMPLE and any(serials):
             reason = f"{NO_SERIALS}, although it had some; if it is another index now, set upstream-kind = simple"
             raise MalformedResponseError(root.url, reason)
 
@@ -127,7 +152,13 @@ class WithoutSerials(Struct, frozen=True):
         """
         known, url = self.known, self.upstream.url
         base = max(todo.target_serial, max(serials.values(), default=0))
-        record = UpstreamRecord(url, self.upstream.documents.simple_url, root.is_there, root.etag, root.whole_serial)
+        record = UpstreamRecord(
+            url,
+            self.upstream.documents.simple_url,
+            has_root=root.is_there,
+            etag=root.etag,
+            whole_serial=root.whole_serial,
+        )
         self.upstream.asks_journal = False
         self.upstream.journal_end.count_own(base + 1)
         is_same = root.is_unchanged

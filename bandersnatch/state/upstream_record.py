@@ -14,7 +14,8 @@ _MAX_BYTES = 64 * 1024
 
 
 class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The index at ``url`` has no serials; its pages are below ``simple_url``.
+    """The index at ``url`` has no serials; its pages are below ``simple_url``. If it is a mirror made by shadowmire, it has
+    some, and ``is_shadowmire``.
 
     ``etag`` and ``whole_serial`` are those of the root index with which the last complete run began.
     """
@@ -22,6 +23,7 @@ class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     url: str
     simple_url: str
     has_root: bool = True
+    is_shadowmire: bool = False
     etag: str | None = None
     whole_serial: int | None = None
 

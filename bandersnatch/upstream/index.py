@@ -18,7 +18,7 @@ from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage
 from bandersnatch.upstream.journal_end import JournalEnd
-from bandersnatch.upstream.root_index import RootIndex, read_root
+from bandersnatch.upstream.root_index import RootIndex, read_local_json, read_local_serial, read_root
 
 if TYPE_CHECKING:
     from bandersnatch.upstream.static_journal import StaticJournal
@@ -36,7 +36,8 @@ class Upstream:
     """The index that we copy. Thread-safe.
 
     With ``has_only_changelog`` the root index must not replace the changelog, so every rate limit is waited for.
-    ``asks_journal`` says whether the journal is asked at all; a run that finds out that there is none changes it.
+    ``asks_journal`` says whether the journal is asked at all; a run that finds out that there is none changes it. With
+    ``has_local_json`` shadowmire's list takes the place of the root index.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Upstream:
         has_only_changelog: bool = False,
         asks_journal: bool = True,
     ) -> None:
-        self.asks_journal = asks_journal
+        self.asks_journal, self.has_local_json = asks_journal, False
         self._conversation, self._base_url = conversation, without_credentials(upstream_url)
         longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
         self._changelog = Changelog(conversation, upstream_url, wait, longest_wait_seconds)
@@ -124,6 +125,21 @@ class Upstream:
         answer = self._conversation.get(f"{self.documents.simple_url}/", headers, MAX_INDEX_BYTES)
         root = read_root(answer)
         return root if root.serial is None else self._with_true_serials(root, root.serial)
+
+    def local_json(self, reached: int | None) -> RootIndex:
+        """Return what a mirror made by shadowmire tells of its projects, unless its serial is the one that was ``reached``.
+
+        Raises:
+            NotFoundError: it has no such document.
+            UpstreamError: it can't be read.
+        """
+        serial = read_local_serial(self._conversation.get(f"{self._base_url}/local.db.serial", {}, MAX_INDEX_BYTES))
+        url = f"{self._base_url}/local.json"
+        if serial == reached:
+            return RootIndex(url, serial, {}, is_unchanged=True)
+        root = read_local_json(self._conversation.get(url, {"Accept": "application/json"}, MAX_INDEX_BYTES), serial)
+        assert root.serial is not None, "each of its projects has one"
+        return self._with_true_serials(root, root.serial)
 
     def look_for_pages_at(self, simple_url: str) -> None:
         """Ask for the root index and the project pages below another URL."""

@@ -2,13 +2,22 @@
 
 from functools import partial
 
+import msgspec
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from bandersnatch.errors import MalformedResponseError
 from bandersnatch.http.document import Answer
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import NOT_MODIFIED
-from bandersnatch.model import ListedProject, parse_root_index, parse_serial_of_index
+from bandersnatch.memory import require_memory_to_read
+from bandersnatch.model import (
+    ListedProject,
+    parse_project_name,
+    parse_root_index,
+    parse_serial,
+    parse_serial_of_index,
+)
 from bandersnatch.upstream.documents import begins_like_html, read_json
 
 
@@ -48,3 +57,40 @@ def read_root(answer: Answer) -> RootIndex:
     serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
     whole = parse_serial_of_index(answer.body) if serial is None else None
     return RootIndex(answer.url, serial, projects, whole, etag)
+
+
+_local_decoder = msgspec.json.Decoder(dict[str, int])
+
+
+def read_local_serial(answer: Answer) -> int:
+    """Return shadowmire's serial of its whole mirror.
+
+    Raises:
+        MalformedResponseError: it is none.
+    """
+    serial = parse_serial(answer.body[:64].decode("ascii", "replace").strip())
+    if not serial:
+        raise MalformedResponseError(answer.url, "no serial of a mirror made by shadowmire")
+    return serial
+
+
+def read_local_json(answer: Answer, serial: int) -> RootIndex:
+    """Return shadowmire's list of its projects; ``serial`` is that of the whole, which may be a moment older.
+
+    Raises:
+        MalformedResponseError: it is none.
+    """
+    require_memory_to_read(answer.body)
+    try:
+        told = _local_decoder.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedResponseError(
+            answer.url, f"no serials of projects, as shadowmire writes them: {error}"
+        ) from error
+    projects = {
+        name: ListedProject(text, parse_serial(at) or 0)
+        for text, at in told.items()
+        if (name := parse_project_name(text))
+    }
+    newest = max((project.serial for project in projects.values()), default=0)
+    return RootIndex(answer.url, max(serial, newest), projects)

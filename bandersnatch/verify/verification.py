@@ -95,7 +95,7 @@ class Verification:
         if self._settings.budget_seconds is not None:
             self._end = self._tuning.clock() + self._settings.budget_seconds
         with self._session.opened(Foreign.REFUSE, self._check_configuration):
-            recall(self._resources.upstream, self._storage, self._inventory)
+            recall(self._resources.upstream, self._storage, self._inventory, self._config.http.kind)
             root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)

@@ -31,8 +31,8 @@ class Form:
     """Whether the index tells its own serial, though its projects have none."""
     serials_are_text: bool = False
     has_etags: bool = True
-    has_local_json: bool = False
-    """Whether it has shadowmire's two files."""
+    is_shadowmire: bool = False
+    """Whether it has shadowmire's two files, and pages with serials."""
 
 
 @dataclass(slots=True)
@@ -106,9 +106,9 @@ class StaticIndex:
         match unquote(path).split("/")[1:]:
             case ["whl", name, filename] if filename in self.projects.get(name, {}):
                 return Answer(200, self.projects[name][filename].content, "application/octet-stream")
-            case ["local.json"] if self.form.has_local_json:
+            case ["local.json"] if self.form.is_shadowmire:
                 return Answer(200, json.dumps(self.serials).encode(), "application/json")
-            case ["local.db.serial"] if self.form.has_local_json:
+            case ["local.db.serial"] if self.form.is_shadowmire:
                 return Answer(200, f"{self.serial}".encode(), "application/octet-stream")
             case _:
                 return Answer(404)
@@ -171,7 +171,9 @@ class StaticIndex:
             for filename, file in self.projects[name].items()
         ]
         if self.form.pages == JSON:
-            meta = {"api-version": "1.0"} | self._told(self.serials[name], is_told=self.form.has_serials)
+            meta = {"api-version": "1.0"} | self._told(
+                self.serials[name], is_told=self.form.has_serials or self.form.is_shadowmire
+            )
             value = {"meta": meta, "name": name, "files": files}
             return Answer(200, json.dumps(value).encode(), JSON)
         links = "".join(

@@ -69,6 +69,10 @@ FORMS = {
     "JSON with a serial of the whole, and ETags": (Form(has_whole_serial=True), ["GET /simple/ 304"]),
     "serials as text": (Form(has_serials=True, serials_are_text=True), BY_SERIALS),
     "serials of projects alone": (Form(has_serials=True, has_index_serial=False), BY_SERIALS),
+    "shadowmire": (
+        Form(is_shadowmire=True, has_whole_serial=True, serials_are_text=True),
+        ["GET /local.db.serial 200"],
+    ),
     "no list of projects": (Form(root=None), [*ALL_SAME, "GET /simple/new/ 404"]),
     "pages at the URL itself": (Form(folder=""), [*[line.replace("/simple", "") for line in ALL_SAME], "GET / 304"]),
 }
@@ -271,3 +275,63 @@ def test_without_a_list_and_any_page_it_is_no_index(rig: Rig, index: StaticIndex
     rig.filters = ALLOWLIST
     with pytest.raises(UpstreamError, match=f"So {index.url} is not a package index; is the option master right"):
         rig.run()
+
+
+@pytest.mark.parametrize("index", [Form(is_shadowmire=True)], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "answer", "words"),
+    [
+        ("/local.db.serial", LOGIN, "no serial of a mirror made by shadowmire"),
+        ("/local.json", LOGIN, "no serials of projects, as shadowmire writes them"),
+        ("/local.json", Answer(404), "not found"),
+    ],
+)
+def test_a_mirror_by_shadowmire_that_is_none_any_more_changes_nothing(
+    rig: Rig, held: StaticIndex, path: str, answer: Answer, words: str
+) -> None:
+    before = rig.tree()
+    held.add("foo", "foo-1.1.tar.gz")
+    held.in_place_of[path] = answer
+    with pytest.raises(UpstreamError, match=words):
+        rig.run()
+    assert rig.tree() == before
+    held.in_place_of = {}
+    run(rig, held)
+
+
+KINDS = [
+    ("simple", Form(), ["GET /changes/index.json 404", "GET /simple/ 200"]),
+    ("simple", Form(has_serials=True), ["GET /changes/index.json 404", "GET /simple/ 200"]),
+    ("shadowmire", Form(is_shadowmire=True), ["GET /local.db.serial 200", "GET /local.json 200"]),
+    ("warehouse", Form(has_serials=True), ["POST /pypi 405", "GET /changes/index.json 404", "GET /simple/ 200"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "index", "asked"), KINDS, indirect=["index"])
+def test_the_operator_may_say_what_the_index_is(rig: Rig, index: StaticIndex, kind: str, asked: list[str]) -> None:
+    rig.options["upstream-kind"] = kind
+    index.add("foo", "foo-1.0.tar.gz")
+    run(rig, index)
+    assert index.asked()[: len(asked)] == asked
+    index.add("foo", "foo-1.1.tar.gz")
+    run(rig, index)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("warehouse", "has no serials"), ("shadowmire", "not found")])
+def test_an_index_that_is_not_what_the_operator_says_is_refused(
+    rig: Rig, index: StaticIndex, kind: str, words: str
+) -> None:
+    index.form = Form()
+    index.add("foo", "foo-1.0.tar.gz")
+    with pytest.raises(UpstreamError, match=words):
+        rig.run(upstream_kind=kind)
+
+
+@pytest.mark.parametrize("index", [Form(has_serials=True)], indirect=True)
+def test_the_operator_may_say_that_the_serials_are_gone_for_good(rig: Rig, held: StaticIndex) -> None:
+    held.form = Form()
+    held.add("foo", "foo-1.1.tar.gz")
+    rig.options["upstream-kind"] = "simple"
+    before = state(rig)
+    run(rig, held)
+    assert state(rig) == before + 1

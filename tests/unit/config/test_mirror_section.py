@@ -72,6 +72,7 @@ def path(tmp_path: Path) -> Path:
         *(("verifiers", value, WORKERS) for value in ("0", "x", "-1")),
         *(("global-timeout", value, LIMIT_SECONDS) for value in ("-1", "x", "nan", "604801")),
         ("api-method", "json", "expected auto, xmlrpc or simple"),
+        ("upstream-kind", "devpi", "expected auto, warehouse, simple or shadowmire"),
         ("download-mirror", "mirror.example", URL),
         ("download-mirror", "https://m.example/packages", "expected the URL without /packages, which is added to it"),
         *((name, "maybe", BOOLEAN) for name in ("download-mirror-no-fallback", "cleanup", "diff-append-epoch")),
@@ -154,6 +155,13 @@ def test_a_socks_proxy_needs_its_package(path: Path) -> None:
     assert problem_with(path, "proxy", "socks5://proxy.example:1080") == (
         "[mirror] proxy = socks5://proxy.example:1080: a SOCKS proxy needs the package PySocks: "
         "pip install bandersnatch[socks]"
+    )
+
+
+@pytest.mark.parametrize("kind", ["simple", "shadowmire"])
+def test_an_index_without_xmlrpc_can_not_be_asked_by_it_alone(path: Path, kind: str) -> None:
+    assert problem_with(path, "upstream-kind", kind, "api-method = xmlrpc") == (
+        f"[mirror] upstream-kind = {kind}: expected auto or warehouse, since api-method = xmlrpc"
     )
 
 

@@ -14,6 +14,7 @@ from bandersnatch.inifile.option import (
     DeletedPolicy,
     RemovalLimit,
     SimpleFormat,
+    UpstreamKind,
 )
 from tests.support.config_text import DIGESTS, EXAMPLE, PUBLIC, load, load_option
 
@@ -38,6 +39,7 @@ def test_only_the_directory_must_be_given(path: Path) -> None:
             download_mirror="",
             has_download_fallback=True,
             api_method=ApiMethod.AUTO,
+            kind=UpstreamKind.AUTO,
         ),
         pages=PagesConfig(
             simple_format=SimpleFormat.ALL,
@@ -112,6 +114,7 @@ def test_the_example_can_be_taken_at_its_word(path: Path) -> None:
         ("global-timeout", "18000", lambda config: config.http.global_timeout_seconds, 18_000.0),
         ("api-method", "XMLRPC", lambda config: config.http.api_method, ApiMethod.XMLRPC),
         ("api-method", "simple", lambda config: config.http.api_method, ApiMethod.SIMPLE),
+        ("upstream-kind", "Simple", lambda config: config.http.kind, UpstreamKind.SIMPLE),
         ("download-mirror", "https://m.example/x/", lambda config: config.http.download_mirror, "https://m.example/x"),
         ("download-mirror", "http://m.example", lambda config: config.http.download_mirror, "http://m.example"),
         ("verifiers", "12", lambda config: config.verifiers, 12),
