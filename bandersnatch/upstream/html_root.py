@@ -1,7 +1,8 @@
 """Reads a root index in HTML (PEP 503): a link to a folder below it for each project.
 
 A page for people has links too. So a link counts only if it leads to a folder directly below the page and its text is the
-name of that folder; a page without any such link, and without the mark of the simple API, is no root index.
+name of that folder; a page without any such link, and without the mark of the simple API, is no root index. Artifactory and
+GitLab leave out the slash at the end of links: they count so on a page that says by its title or mark what it is.
 """
 
 from html.parser import HTMLParser
@@ -16,6 +17,8 @@ from bandersnatch.upstream.html_page import MAX_OPEN_CHARACTERS, pieces
 
 _VERSION = "pypi:repository-version"
 _INDEX = "index.html"
+_TITLES = ("simple index", "links for")
+"""With these begins the title of a root index of Artifactory, GitLab and most others; PyTorch's has none."""
 
 
 def parse_html_root(body: bytes, content_type: str, url: str) -> dict[NormalizedName, ListedProject] | None:
@@ -55,6 +58,8 @@ class _Reader(HTMLParser):
         self._text = ""
         self.projects: dict[NormalizedName, ListedProject] = {}
         self.is_marked = self.is_open = False
+        self._title: str | None = None
+        self._takes_any_link = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take a tag that begins something."""
@@ -63,7 +68,9 @@ class _Reader(HTMLParser):
             self._end_link()
             self._name, self._text = self._folder_of(attributes.get("href") or ""), ""
         elif tag == "meta" and attributes.get("name") == _VERSION:
-            self.is_marked = True
+            self.is_marked = self._takes_any_link = True
+        elif tag == "title":
+            self._title = ""
         elif tag == "base" and attributes.get("href"):
             self._url = urljoin(self._url, attributes["href"] or "")
         elif tag in ("html", "body"):
@@ -73,21 +80,26 @@ class _Reader(HTMLParser):
         """Take a tag that ends something."""
         if tag == "a":
             self._end_link()
+        elif tag == "title" and self._title is not None:
+            self._takes_any_link |= self._title.strip().lower().startswith(_TITLES)
+            self._title = None
         elif tag in ("html", "body"):
             self.is_open = False
 
     def handle_data(self, data: str) -> None:
-        """Take text, of which only that of links counts."""
+        """Take text, of which only that of the title and of links counts."""
         if self._name is not None:
             self._text = (self._text + data)[:512]
+        elif self._title is not None:
+            self._title = (self._title + data)[:512]
 
     def _folder_of(self, href: str) -> str | None:
         """Return the name of the folder directly below the index to which a link leads, or None."""
         path = urlsplit(urljoin(self._url, href.strip())).path
         path = path.removesuffix(_INDEX)
-        if not path.startswith(self._folder) or not path.endswith("/"):
+        if not path.startswith(self._folder) or not (path.endswith("/") or self._takes_any_link):
             return None
-        name = unquote(path[len(self._folder) : -1])
+        name = unquote(path[len(self._folder) :].removesuffix("/"))
         return name if "/" not in name else None
 
     def _end_link(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urljoin
 
 JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
@@ -185,10 +185,19 @@ class StaticIndex:
         return Answer(200, f"<!DOCTYPE html><html><head>{title}</head><body>\n{links}</body></html>".encode(), HTML)
 
 
+_Index = TypeVar("_Index", bound=StaticIndex)
+
+
 @contextmanager
 def static_index(form: Form) -> Iterator[StaticIndex]:
     """Serve an index of this form on loopback."""
-    index = StaticIndex(form)
+    with served(StaticIndex(form)) as index:
+        yield index
+
+
+@contextmanager
+def served(index: _Index) -> Iterator[_Index]:
+    """Serve an index on loopback, at two ports: one is for its files."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -194,6 +194,15 @@ def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held:
     assert any(line.startswith("GET /elsewhere/") for line in held.asked())
 
 
+@pytest.mark.parametrize("index", [Form(has_whole_serial=True)], indirect=True)
+def test_a_root_index_that_was_written_again_with_the_same_serial_is_not_believed(rig: Rig, held: StaticIndex) -> None:
+    held.add("foo", "foo-1.1.tar.gz")
+    held.serial -= 1
+    root = held.answer("/simple/")
+    held.in_place_of["/simple/"] = Answer(200, root.body + b"\n", root.type)
+    run(rig, held)
+
+
 @OWN
 def test_the_brake_holds_for_an_index_without_serials(rig: Rig, held: StaticIndex) -> None:
     for number in range(9):

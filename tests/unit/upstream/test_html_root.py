@@ -30,6 +30,23 @@ def test_a_link_to_a_folder_below_it_is_a_project(body: str) -> None:
     assert names(body) == {"foo-bar": "Foo.Bar"}
 
 
+ARTIFACTORY = "<html><head><title>Simple Index</title></head><body>{}</body></html>"
+GITLAB = "<html><head><title>Links for team/project</title></head><body>{}</body></html>"
+MARKED = '<meta name="pypi:repository-version" content="1.0">{}'
+
+
+@pytest.mark.parametrize("page", [ARTIFACTORY, GITLAB, MARKED])
+@pytest.mark.parametrize("href", ["foo-bar", "https://other.example/whl/cu126/foo-bar", "Foo_Bar"])
+def test_an_index_that_says_what_it_is_may_leave_out_the_slash(page: str, href: str) -> None:
+    assert names(page.format(f'<a href="{href}">Foo.Bar</a>')) == {"foo-bar": "Foo.Bar"}
+    assert names(f'<html><title>Sign in</title><a href="{href}">Foo.Bar</a></html>') is None
+
+
+@pytest.mark.parametrize("href", ["foo/bar", "../foo", "foo.html", "", "/foo"])
+def test_no_other_link_of_it_is_a_project(href: str) -> None:
+    assert not names(ARTIFACTORY.format(f'<a href="{href}">foo</a>'))
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,0 +1,145 @@
+"""Indexes as companies and PyTorch have them, in the forms that are known of Artifactory, Nexus, GitLab and PyTorch.
+
+Their software is no Python package, so what it sends is modelled here: the place of the index, how it links to projects
+and files, and what it leaves out.
+"""
+
+from collections.abc import Iterator
+from hashlib import md5, sha256
+from urllib.parse import quote, unquote
+
+from tests.support.static_index import HTML, Answer, Form, StaticIndex
+
+BINARY = "application/octet-stream"
+
+
+class VendorIndex(StaticIndex):
+    """An index in HTML below ``prefix``; a subclass says where things are, and how its pages look."""
+
+    prefix = ""
+    """What the operator writes behind the host: all that is before ``simple/``, or the index itself."""
+    simple = "/simple"
+
+    def __init__(self) -> None:
+        super().__init__(Form(root=HTML, pages=HTML))
+
+    @property
+    def master(self) -> str:
+        return f"{self.url}{self.prefix}"
+
+    def answer(self, path: str) -> Answer:
+        """Return the answer to a request."""
+        if self.is_down:
+            return Answer(503)
+        return self.in_place_of.get(path) or dict(self.answers()).get(unquote(path)) or Answer(404)
+
+    def answers(self) -> Iterator[tuple[str, Answer]]:
+        """Yield everything that can be had, with its decoded path."""
+        index = f"{self.prefix}{self.simple}"
+        yield f"{index}/", self.page("Simple Index", [self.project_link(name) for name in self.projects])
+        for name, files in self.projects.items():
+            links = [self.file_link(name, filename, file.content) for filename, file in files.items()]
+            yield f"{index}/{name}/", self.page(f"Links for {name}", links)
+            for filename, file in files.items():
+                path = unquote(self.file_path(name, filename, file.content))
+                yield path, Answer(200, file.content, BINARY)
+
+    def page(self, title: str, links: list[str]) -> Answer:
+        """Return a page of links."""
+        head = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><h1>{title}</h1>\n"
+        body = "".join(f"{link}\n" for link in links)
+        return Answer(200, f"{head}{body}</body></html>\n".encode(), HTML)
+
+    def project_link(self, name: str) -> str:
+        """Return the link of the root index to a project."""
+        return f'<a href="{name}/">{name}</a><br/>'
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        """Return the quoted path of a file."""
+        raise NotImplementedError
+
+    def file_link(self, name: str, filename: str, content: bytes) -> str:
+        """Return the link of a project's page to a file."""
+        raise NotImplementedError
+
+
+class Artifactory(VendorIndex):
+    """Links to projects without a slash at their end, and to files from the page's folder, with a ``rel``."""
+
+    prefix = "/artifactory/api/pypi/pypi-local"
+
+    def project_link(self, name: str) -> str:
+        return f'<a href="{name}">{name}</a><br/>'
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        digest = sha256(content).hexdigest()
+        return f"{self.prefix}/packages/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{quote(filename)}"
+
+    def file_link(self, name: str, filename: str, content: bytes) -> str:
+        href = self.file_path(name, filename, content).replace(self.prefix, "../..")
+        digest = sha256(content).hexdigest()
+        return f'<a data-requires-python="&gt;=3.8" href="{href}#sha256={digest}" rel="internal">{filename}</a><br/>'
+
+
+class Nexus(VendorIndex):
+    """A folder for each version, and of older uploads MD5 alone."""
+
+    prefix = "/repository/pypi-hosted"
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        return (
+            f"{self.prefix}/packages/{name}/{quote(filename.split('-')[1].removesuffix('.tar.gz'))}/{quote(filename)}"
+        )
+
+    def file_link(self, name: str, filename: str, content: bytes) -> str:
+        href = self.file_path(name, filename, content).replace(self.prefix, "../..")
+        return f'<a href="{href}#{self.fragment(content)}" rel="internal" data-gpg-sig="false">{filename}</a><br/>'
+
+    def fragment(self, content: bytes) -> str:
+        """Return what a link tells of the content."""
+        return f"sha256={sha256(content).hexdigest()}"
+
+
+class OldNexus(Nexus):
+    """Nexus, with packages of the time before it had SHA-256."""
+
+    def fragment(self, content: bytes) -> str:
+        return f"md5={md5(content, usedforsecurity=False).hexdigest()}"
+
+
+class GitLab(VendorIndex):
+    """The registry of a project: absolute links without a slash, and an empty ``data-requires-python`` at each."""
+
+    prefix = "/api/v4/projects/7/packages/pypi"
+
+    def page(self, title: str, links: list[str]) -> Answer:
+        return super().page(title.replace("Simple Index", "Links for team/project"), links)
+
+    def project_link(self, name: str) -> str:
+        return f'<a href="{self.master}/simple/{name}" data-requires-python="">{name}</a><br>'
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        return f"{self.prefix}/files/{sha256(content).hexdigest()}/{quote(filename)}"
+
+    def file_link(self, name: str, filename: str, content: bytes) -> str:
+        href = f"{self.url}{self.file_path(name, filename, content)}#sha256={sha256(content).hexdigest()}"
+        return f'<a href="{href}" data-requires-python="">{filename}</a><br>'
+
+
+class PyTorch(VendorIndex):
+    """``/whl/cu126``: no ``simple/``, pages without a title, files at another host with ``%2B`` in their names."""
+
+    prefix = "/whl/cu126"
+    simple = ""
+
+    def page(self, title: str, links: list[str]) -> Answer:
+        body = "".join(f"    {link}\n" for link in links)
+        page = f"<!DOCTYPE html>\n<html>\n  <body>\n{body}  </body>\n</html>\n<!--TIMESTAMP 1760000000-->\n"
+        return Answer(200, page.encode(), HTML)
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        return f"{self.prefix}/{quote(filename)}"
+
+    def file_link(self, name: str, filename: str, content: bytes) -> str:
+        href = f"{self.files_url}{self.file_path(name, filename, content)}#sha256={sha256(content).hexdigest()}"
+        return f'<a href="{href}" data-requires-python="&gt;=3.9">{filename}</a><br/>'

@@ -1,0 +1,63 @@
+"""Indexes as Artifactory, Nexus, GitLab and PyTorch have them: each is kept current through all that happens at PyPI."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from bandersnatch.errors import MirrorError
+from tests.support.rig import Rig
+from tests.support.static_index import served
+from tests.support.vendor_indexes import Artifactory, GitLab, Nexus, OldNexus, PyTorch, VendorIndex
+
+WHEEL = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
+
+
+@pytest.fixture(params=[Artifactory, Nexus, OldNexus, GitLab, PyTorch], ids=lambda kind: kind.__name__)
+def index(rig: Rig, request: pytest.FixtureRequest) -> Iterator[VendorIndex]:
+    """The index, in place of the fake PyPI."""
+    with served(request.param()) as index:
+        rig.options["master"] = index.master
+        if isinstance(index, OldNexus):
+            rig.options["allow-weak-hashes"] = "true"
+        for name in ("numpy", "sympy", "triton", "nvidia-nccl-cu12"):
+            index.add(name, f"{name.replace('-', '_')}-1.0-py3-none-any.whl", f"{name.replace('-', '_')}-1.0.tar.gz")
+        index.add("torch", WHEEL)
+        yield index
+
+
+def run(rig: Rig, index: VendorIndex) -> None:
+    assert rig.run().failures == []
+    index.assert_held(rig.directory)
+
+
+def test_a_vendors_index_is_mirrored_and_kept_current(rig: Rig, index: VendorIndex) -> None:
+    run(rig, index)
+    index.add("torch", WHEEL.replace("2.7.0", "2.7.1"))
+    index.add("pillow", "pillow-11.0.tar.gz")
+    run(rig, index)
+    index.remove("torch", WHEEL)
+    index.remove("numpy")
+    run(rig, index)
+    index.add("numpy", "numpy-2.0.tar.gz")
+    run(rig, index)
+    before = rig.tree()
+    index.asked()
+    assert rig.run().updated == 0
+    assert rig.tree() == before
+    index.is_down = True
+    with suppress(MirrorError):
+        assert rig.run().failures
+    assert rig.tree() == before
+
+
+def test_a_page_to_log_in_in_place_of_any_page_changes_nothing(rig: Rig, index: VendorIndex) -> None:
+    run(rig, index)
+    before = rig.tree()
+    login = index.page(
+        "Sign in", ['<a href="/help">Help</a>', '<a href="help/">Help</a>', '<a href="/users/">Users</a>']
+    )
+    index.in_place_of = dict.fromkeys(dict(index.answers()), login)
+    with suppress(MirrorError):
+        assert rig.run().failures
+    assert rig.tree() == before
