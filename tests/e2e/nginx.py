@@ -63,7 +63,7 @@ class Site:
 
     def was_asked(self, fits: Callable[[Asked], bool]) -> bool:
         """Whether there was such a request; the log may be a moment behind the answer."""
-        return _soon(lambda: any(fits(request) for request in self.requests()))
+        return soon(lambda: any(fits(request) for request in self.requests()))
 
 
 def readme_blocks() -> tuple[str, str]:
@@ -92,19 +92,19 @@ def serving(web: Path, prefix: Path, *, hash_index: bool = False) -> Iterator[Si
 
 
 @contextmanager
-def running(prefix: Path, site_on: Callable[[int], str]) -> Iterator[int]:
-    """Run nginx with the site that is made for a port; yields the port."""
+def running(prefix: Path, site_on: Callable[[int], str], port: int | None = None) -> Iterator[int]:
+    """Run nginx with the site that is made for a port: for a free one, if none is given; yields the port."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     assert nginx is not None, "nginx is not installed"
-    port = _free_port()
-    prefix.mkdir()
+    port = port or free_port()
+    prefix.mkdir(exist_ok=True)
     (prefix / "site.conf").write_text(site_on(port))
     (prefix / "nginx.conf").write_text(_AROUND.format(site=prefix / "site.conf"))
     (prefix / "access.log").touch()
     command = [nginx, "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
-            is_up = _soon(lambda: process.poll() is not None or _answers(port)) and process.poll() is None
+            is_up = soon(lambda: process.poll() is not None or answers(port)) and process.poll() is None
             if not is_up:
                 process.kill()
                 raise AssertionError(f"nginx does not come up: {process.communicate()[1]}")
@@ -118,18 +118,20 @@ def _replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether something listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _soon(is_true: Callable[[], bool]) -> bool:
+def soon(is_true: Callable[[], bool]) -> bool:
     """Ask until the answer is yes, or the deadline has passed."""
     end = time.monotonic() + DEADLINE_SECONDS
     while not is_true():
