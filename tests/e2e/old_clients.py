@@ -42,13 +42,8 @@ class OldClient:
     @classmethod
     def install(cls, version: str, folder: Path) -> "OldClient":
         """Install a version from the package registry into an environment below `folder`."""
-        import uv  # only the e2e environment has it
-
         environment = folder / f"bandersnatch-{version}"
-        interpreter = find_interpreter()
-        _run([uv.find_uv_bin(), "venv", "--quiet", "--python", str(interpreter), str(environment)])
-        install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", str(environment / "bin" / "python")]
-        _run([*install, f"bandersnatch=={version}"])
+        install(environment, find_interpreter(), f"bandersnatch=={version}")
         client = cls(version, environment / "bin" / "bandersnatch")
         told = _run([str(client.command), "--version"])
         if version not in told:
@@ -85,6 +80,15 @@ class OldClient:
                 f"bandersnatch {self.version} did not finish its mirror (status {run.status}):\n{run.log}"
             )
         return directory
+
+
+def install(environment: Path, interpreter: Path, *requirements: str) -> None:
+    """Make an environment with packages from the package registry."""
+    import uv  # only the e2e environment has it
+
+    _run([uv.find_uv_bin(), "venv", "--quiet", "--python", str(interpreter), str(environment)])
+    python = str(environment / "bin" / "python")
+    _run([uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, *requirements])
 
 
 def write_config(folder: Path, upstream_url: str, sections: str = "") -> Path:

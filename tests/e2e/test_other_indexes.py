@@ -1,0 +1,190 @@
+"""The software that serves indexes other than PyPI is mirrored, and kept current through all that can happen there."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+import pytest
+
+from tests.e2e.index_servers import (
+    Devpi,
+    DumbPypi,
+    IndexServer,
+    NegotiatedTree,
+    OldTree,
+    Pip2Pi,
+    PypiServer,
+    PypiServerWithMd5,
+    SimpleRepositoryServer,
+    requires_python,
+)
+from tests.e2e.installers import FreshEnvironment, bandersnatch_command
+from tests.e2e.nginx import serving
+from tests.e2e.old_clients import OldClient
+from tests.support.counting_proxy import counting_proxy
+from tests.support.fakepypi import FakePyPI
+
+pytestmark = pytest.mark.e2e
+
+INSTALLED = (PypiServer, PypiServerWithMd5, SimpleRepositoryServer, Devpi, DumbPypi, Pip2Pi)
+OLD = {"bandersnatch 6.8": ("6.8.0", OldTree), "bandersnatch 8.0": ("8.0.0", NegotiatedTree)}
+SETTINGS = "[mirror]\ndirectory = {directory}\nmaster = {master}\nallow-non-https = true\n{options}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A mirror of a server, made by the real command."""
+
+    directory: Path
+    config: Path
+
+    def run(self, **variables: str) -> tuple[int, str]:
+        """Run the command; return its status and its log."""
+        command = [*bandersnatch_command(), "-c", str(self.config), "mirror"]
+        environment = {**os.environ, **variables}
+        finished = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment
+        )
+        return finished.returncode, finished.stderr
+
+    def tree(self) -> dict[str, bytes]:
+        """Return everything that is served, but for the time of the last run."""
+        web = self.directory / "web"
+        files = {str(path.relative_to(web)): path for path in web.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in files.items() if name != "last-modified"}
+
+    def page(self, name: str) -> dict[str, dict[str, Any]]:
+        """Return the files of a project's page, by name."""
+        page = json.loads((self.directory / "web/simple" / name / "index.v1_json").read_bytes())
+        return {file["filename"]: file for file in page["files"]}
+
+    def assert_has(self, server: IndexServer, pypi: FakePyPI) -> None:
+        """Assert that everything that the server publishes is here, and nothing else."""
+        web = self.directory / "web"
+        names = set(pypi.project_names())
+        assert {path.name for path in (web / "simple").iterdir() if path.is_dir()} == names
+        root = json.loads((web / "simple/index.v1_json").read_bytes())
+        assert {project["name"] for project in root["projects"]} == names
+        found = set()
+        for name in names:
+            page, ranges = self.page(name), requires_python(pypi, name)
+            yanked = {file["filename"]: bool(file["yanked"]) for file in pypi.page(name)["files"]}
+            assert page.keys() == ranges.keys()
+            for file in pypi.files(name):
+                told = page[file.filename]
+                path = web / unquote(urljoin(f"simple/{name}/", told["url"]))
+                found.add(path)
+                assert sha256(path.read_bytes()).hexdigest() == file.sha256 == told["hashes"]["sha256"]
+                assert told["size"] == file.size
+                assert bool(told["yanked"]) == ("yanked" in server.tells and yanked[file.filename])
+                assert (told["requires-python"] or None) == (
+                    ranges[file.filename] if "requires_python" in server.tells else None
+                )
+        stored = {path for path in (web / "packages").rglob("*") if path.is_file() and path.suffix != ".metadata"}
+        assert stored == found
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the environments of the servers are, each made when it is first needed."""
+    return tmp_path_factory.mktemp("tools")
+
+
+@pytest.fixture(params=[*(each.__name__ for each in INSTALLED), *OLD])
+def server(request: pytest.FixtureRequest, tools: Path, tmp_path: Path) -> IndexServer:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    if request.param in OLD:
+        clients: dict[str, OldClient] = request.getfixturevalue("old_clients")
+        version, kind = OLD[request.param]
+        return kind(clients[version], folder)
+    (software,) = [each for each in INSTALLED if each.__name__ == request.param]
+    return software(tools / software.requirements[0].partition(">")[0], folder)
+
+
+@pytest.fixture
+def mirror(server: IndexServer, tmp_path: Path) -> Mirror:
+    config, directory = tmp_path / "bandersnatch.conf", tmp_path / "mirror"
+    directory.mkdir()
+    options = "\n".join(server.options)
+    config.write_text(SETTINGS.format(directory=directory, master=server.master, options=options))
+    return Mirror(directory, config)
+
+
+@pytest.fixture(scope="session")
+def installers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FreshEnvironment]:
+    """One environment, whose pip knows the index that is asked for, and puts things elsewhere."""
+    made = FreshEnvironment.make(tmp_path_factory.mktemp("installer"), "")
+    return lambda index_url: FreshEnvironment(made.folder, index_url)
+
+
+def test_an_index_is_mirrored_and_kept_current(
+    server: IndexServer,
+    mirror: Mirror,
+    pypi: FakePyPI,
+    tmp_path: Path,
+    installers: Callable[[str], FreshEnvironment],
+) -> None:
+    pypi.add_file("alpha", "1.0", requires_python=">=3.8")
+    pypi.add_file("alpha", "1.0", kind="sdist")
+    pypi.add_file("Beta.Two", "1.0")
+    pypi.add_file("gamma", "1.0+cu126")
+    for number in range(4):
+        pypi.add_file(f"other-{number}", "1.0")
+    if not isinstance(server, Devpi):
+        server.publish(pypi)
+    with ExitStack() as running:
+        running.enter_context(server.running())
+        server.publish(pypi)
+
+        def run_and_compare() -> str:
+            status, log = mirror.run()
+            assert status == 0, log
+            mirror.assert_has(server, pypi)
+            return log
+
+        run_and_compare()
+        with serving(mirror.directory / "web", tmp_path / "site") as site:
+            target = tmp_path / "installed"
+            pip = installers(site.index_url)
+            pip.pip("install", "-q", "--no-deps", "--target", target, "alpha==1.0", "beta-two", "gamma==1.0+cu126")
+            assert {path.name for path in target.iterdir()} >= {"alpha", "beta_two", "gamma"}
+
+        pypi.add_file("alpha", "1.1")
+        pypi.add_file("delta", "1.0")
+        if "yanked" in server.tells:
+            pypi.yank("alpha", "1.0", "broken")
+        server.publish(pypi)
+        run_and_compare()
+
+        pypi.remove_project("beta-two")
+        pypi.add_file("gamma", "1.1")  # without news, other bandersnatch versions do not write their root index
+        server.publish(pypi)
+        run_and_compare()
+
+        pypi.add_file("Beta.Two", "2.0")
+        server.publish(pypi)
+        run_and_compare()
+
+        before = mirror.tree()
+        with counting_proxy() as proxy:
+            status, log = mirror.run(**proxy.variables())
+        assert status == 0, log
+        assert mirror.tree() == before
+        asked = sorted(path.removesuffix("/").rpartition("simple")[2].strip("/") for _, path, _ in proxy.requests)
+        assert asked == sorted(["", *server.asked_again(pypi.project_names())])
+        assert {status for _, _, status in proxy.requests} == {304 if server.has_etags else 200}
+
+        running.close()
+        status, log = mirror.run()
+        assert (status, mirror.tree()) == (4, before), log
+    with server.running():
+        run_and_compare()
+        assert mirror.tree() == before
