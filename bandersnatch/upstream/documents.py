@@ -86,7 +86,11 @@ class Documents(Struct, frozen=True):
         fetched: tuple[FetchedPage, int] = yield Request(url, receiver, headers, project)
         page, highest = fetched
         if own is not None:
-            return replace(page, serial=own if page.page is not None else None)
+            if page.page is None:
+                return replace(page, serial=None)
+            # simple-repository-server has them in the order of a set, which each of its processes has in another way.
+            in_order = replace(page.page, versions=tuple(sorted(page.page.versions)))
+            return replace(page, serial=own, page=in_order)
         if not (yield from self.reaches(highest)):
             raise AheadOfJournalError(url, highest)
         return page

@@ -203,6 +203,16 @@ def test_a_root_index_that_was_written_again_with_the_same_serial_is_not_believe
     run(rig, held)
 
 
+@pytest.mark.parametrize("index", [Form(has_etags=False)], indirect=True)
+def test_versions_in_another_order_are_no_change(rig: Rig, held: StaticIndex) -> None:
+    page = held.answer("/simple/foo/")
+    for versions in (["1.0", "1.1"], ["1.1", "1.0"]):
+        value = json.loads(page.body) | {"versions": versions}
+        held.in_place_of["/simple/foo/"] = Answer(200, json.dumps(value).encode(), JSON)
+        run(rig, held)
+        assert state(rig) == 2
+
+
 @OWN
 def test_the_brake_holds_for_an_index_without_serials(rig: Rig, held: StaticIndex) -> None:
     for number in range(9):
