@@ -159,3 +159,53 @@ def test_html_of_another_type_is_taken_and_told_once(
     host = pypi.url.partition("//")[2]
     told = [record.getMessage() for record in caplog.records if "it is accepted anyway" in record.getMessage()]
     assert told == [f"{host} sends HTML as application/octet-stream; it is accepted anyway"]
+
+
+def test_our_pages_say_all_that_an_html_page_says_and_nothing_else(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.dialect = DIALECTS["HTML"]
+    full, bare = pypi.add_file("foo", "1.0"), pypi.add_file("foo", "1.1", kind="sdist")
+    metadata = f"sha256={full.metadata_sha256}"
+    page = f"""<HTML><HEAD><TITLE>Links for Foo</TITLE>
+<META NAME="pypi:repository-version" CONTENT="1.4"><meta name="pypi:project-status" content="deprecated">
+<meta name="pypi:project-status-reason" content="use &quot;bar&quot;"></HEAD><body>
+<!-- <a href="foo-0.9.tar.gz#sha256={bare.sha256}">not there</a> -->
+<A HREF = ../..{full.url_path}#sha256={full.sha256} data-gpg-sig=true data-requires-python="&gt;=3.8,&lt;4"
+ DATA-YANKED='it is "wrong" &amp; old' data-core-metadata="{metadata}" data-dist-info-metadata=true
+ data-provenance="https://p.example/x?a=1&amp;b=2">a name that was cut sho...</a><br>
+<a href="{pypi.url}{bare.url_path}#sha256={bare.sha256}">{bare.filename}</a></body></html>"""
+    pypi.fault("/simple/foo/", Body(page.encode()), times=None)
+    assert rig.run().failures == []
+    ours = json_page(rig, "foo")
+    unknown = {"requires-python": None, "yanked": False, "provenance": None}
+    assert ours == {
+        "meta": {"api-version": "1.4", "_last-serial": pypi.serial},
+        "name": "foo",
+        "project-status": {"status": "deprecated", "reason": 'use "bar"'},
+        "files": [
+            {
+                "filename": full.filename,
+                "url": f"../..{full.url_path}",
+                "hashes": {"sha256": full.sha256},
+                "size": full.size,
+                "requires-python": ">=3.8,<4",
+                "yanked": 'it is "wrong" & old',
+                "core-metadata": {"sha256": full.metadata_sha256},
+                "data-dist-info-metadata": {"sha256": full.metadata_sha256},
+                "provenance": "https://p.example/x?a=1&b=2",
+            },
+            {
+                "filename": bare.filename,
+                "url": f"../..{bare.url_path}",
+                "hashes": {"sha256": bare.sha256},
+                "size": bare.size,
+                "core-metadata": False,
+                "data-dist-info-metadata": False,
+                **unknown,
+            },
+        ],
+    }
+    html = (rig.web / "simple/foo/index.html").read_text()
+    assert f'<a href="../..{bare.url_path}#sha256={bare.sha256}">{bare.filename}</a>' in html
+    assert 'data-requires-python="&gt;=3.8,&lt;4" data-yanked="it is &quot;wrong&quot; &amp; old"' in html
+    assert f'data-dist-info-metadata="{metadata}" data-core-metadata="{metadata}"' in html
+    assert "gpg-sig" not in html  # signatures are not mirrored

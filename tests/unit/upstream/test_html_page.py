@@ -4,6 +4,7 @@ import json
 import re
 import tracemalloc
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,11 @@ def test_recorded_pages_of_pypi_say_the_same_in_both_forms(path: Path) -> None:
     [
         ("", f"../../packages/aa/{WHEEL}", f"{HOST}/packages/aa/{WHEEL}"),
         ("", f"/packages/aa/{WHEEL}", f"{HOST}/packages/aa/{WHEEL}"),
+        ("", f"./{WHEEL}", f"{PAGE_URL}{WHEEL}"),
+        ("", f"../../../../{WHEEL}", f"{HOST}/{WHEEL}"),
+        ("<BASE HREF=/whl/>", f"./{WHEEL}", f"{HOST}/whl/{WHEEL}"),
+        ("", f"{WHEEL}?a=1&amp;b=2", f"{PAGE_URL}{WHEEL}?a=1&b=2"),
+        ("", f"&#47;aa&#x2F;{WHEEL}", f"{HOST}/aa/{WHEEL}"),
         ("", f"//files.example/packages/aa/{WHEEL}", f"https://files.example/packages/aa/{WHEEL}"),
         ("", f"http://files.example:81/packages/aa/{WHEEL}", f"http://files.example:81/packages/aa/{WHEEL}"),
         ("", f"\n  {WHEEL}", f"{PAGE_URL}{WHEEL}"),
@@ -181,6 +187,76 @@ def test_signatures_are_not_told() -> None:
 @pytest.mark.parametrize("fragment", [f"sha256={SHA256}", f"egg=x&sha256={SHA256}", f"SHA256={SHA256.upper()}&egg=x"])
 def test_the_digest_is_in_the_fragment(fragment: str) -> None:
     assert only_file(href=f"/packages/aa/{WHEEL}#{fragment}").hashes == {"sha256": SHA256}
+
+
+# All ways to write the same
+
+
+def ways_to_write(link: st.DataObject, name: str, value: str) -> str:
+    """Return an attribute in one of the ways that HTML allows."""
+    name = link.draw(st.sampled_from([name, name.upper(), name.title()]))
+    quote = link.draw(st.sampled_from(['"', "'"] if re.search(r"[\s\"'=<>`]", value) or not value else ['"', "'", ""]))
+    text = escape(value)
+    if link.draw(st.booleans()):
+        text = text.replace(">", "&#62;").replace("+", "&#x2b;").replace("=", "&equals;" if quote else "&#61;")
+    around = link.draw(st.sampled_from(["=", " = ", "\n="]))
+    return f"{name}{around}{quote}{text}{quote}"
+
+
+def fillers() -> st.SearchStrategy[str]:
+    """What may stand between links, and says nothing of files; much of it is broken."""
+    texts = [
+        "",
+        "\n",
+        "<br>",
+        "<br />",
+        "</p>",
+        "<p><b>",
+        "text & more",
+        "</i></a>",
+        "<!DOCTYPE html>",
+    ]
+    hidden = f'<a href="hidden-1.0-py3-none-any.whl#sha256={SHA256}">'
+    return st.sampled_from([*texts, f"<!-- {hidden} -->", f"<script>'{hidden}'</script>"])
+
+
+ATTRIBUTES = {
+    "data-requires-python": (">=3.8,<4", {"requires_python": ">=3.8,<4"}),
+    "data-yanked": ('it\'s "wrong" & <bad>', {"yanked": 'it\'s "wrong" & <bad>'}),
+    "data-core-metadata": (f"sha256={SHA256}", {"core_metadata_sha256": SHA256}),
+    "data-dist-info-metadata": (f"sha256={SHA256}", {"core_metadata_sha256": SHA256}),
+    "data-provenance": ("https://p.example/x?a=1&b=2", {"provenance": "https://p.example/x?a=1&b=2"}),
+    "data-gpg-sig": ("true", {}),
+    "rel": ("internal", {}),
+}
+NAME = "sample-1.0+cu126-cp312-cp312-linux_x86_64.whl"
+
+
+@unhurried
+@given(st.data())
+def test_however_a_page_is_written_it_says_the_same(data: st.DataObject) -> None:
+    """The bytes of a link's name, attribute, quote, case and place are the writer's choice; what it says is not."""
+    base, link = data.draw(
+        st.sampled_from([
+            ("", f"{HOST}/a/b/"), ("", "/a/b/"), ("", "//index.example/a/b/"), ("", "../../a/b/"), ("", "./../../a/b/"),
+            (f"{HOST}/a/", "b/"), ("/a/b/c/", "../"), ("../../a/", "./b/"), ("//index.example/a/b/", ""),
+        ])
+    )  # fmt: skip
+    name = data.draw(st.sampled_from([NAME, NAME.replace("+", "%2B"), NAME.replace("+", "%2b")]))
+    told = data.draw(st.lists(st.sampled_from(sorted(ATTRIBUTES)), unique=True))
+    attributes = [
+        ways_to_write(data, "href", f"{link}{name}#sha256={SHA256}"),
+        *(ways_to_write(data, each, ATTRIBUTES[each][0]) for each in told),
+    ]
+    tag = data.draw(st.sampled_from(["a", "A"]))
+    before, after = data.draw(fillers()), data.draw(fillers())
+    head = f"<{data.draw(st.sampled_from(['base', 'BASE']))} {ways_to_write(data, 'href', base)}>" if base else ""
+    page = read(
+        f"<html>{head}{before}<{tag} {' '.join(data.draw(st.permutations(attributes)))} >x</{tag}>{after}</html>"
+    )
+    assert page is not None
+    expected = {field: value for each in told for field, value in ATTRIBUTES[each][1].items()}
+    assert page.files == (replace(make_file(NAME, url=f"{HOST}/a/b/{name}", size=None), **expected),)
 
 
 # The page
