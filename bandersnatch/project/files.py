@@ -38,7 +38,7 @@ MAX_FAILED_IN_A_ROW = 5
 class SyncedFile(Struct, frozen=True):
     """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none.
 
-    ``sha256`` is that of the file, which upstream may not have told.
+    ``sha256`` is that of the file, whether or not upstream told it.
     """
 
     size_bytes: int
