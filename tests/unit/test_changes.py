@@ -1,6 +1,7 @@
 """What a static journal says is believed as a whole, or not at all."""
 
 import json
+import resource
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from bandersnatch.changes import (
     render_index,
 )
 from bandersnatch.errors import MalformedResponseError
+from bandersnatch.model import MAX_SERIAL
 
 FILES = [
     {"first": 4, "last": 5, "size": 10, "digest": "aaaaaaaa"},
@@ -116,6 +118,18 @@ def test_changes_that_are_not_those_of_the_index_are_refused(lines: list[dict[st
     index = index_of(body)
     with pytest.raises(MalformedResponseError):
         parse_changes(body, index.files[0], index, "url")
+
+
+def test_file_that_claims_more_changes_than_memory_has_room_for_is_refused() -> None:
+    # All numbers from 4 to this one would be a list of 16 GB.
+    index = index_of(body := render_change(Change(4, 1, "Sample", Kind.PAGE, 9)), last=MAX_SERIAL)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (8 * 1024**3, limits[1]))
+    try:
+        with pytest.raises(MalformedResponseError, match="its changes are not 4 to "):
+            parse_changes(body, index.files[0], index, "url")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def test_torn_or_other_file_is_refused() -> None:
