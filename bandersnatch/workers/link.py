@@ -120,14 +120,13 @@ class Link:
             self._worker.terminate()
 
     def end(self) -> bool:
-        """Give the worker a moment to end; kill a process that does not, and return whether that was needed."""
+        """Give the worker a moment to end; kill a process that does not. Return whether it was killed, by us or others."""
         self._worker.join(JOIN_SECONDS)
-        is_killed = not isinstance(self._worker, threading.Thread) and self._worker.is_alive()
         self.kill()
         if not self._worker.is_alive():
             for thread in self._threads:
                 thread.join(JOIN_SECONDS)  # the listening thread may still take replies
-        return is_killed
+        return not isinstance(self._worker, threading.Thread) and self._worker.exitcode != 0
 
     def kill(self) -> None:
         """Make sure that a process touches nothing any more; a thread can't be killed."""

@@ -167,7 +167,14 @@ class WorkerPool(Executor):
             link.stop()
         for link in self._links:
             if link.end() and link.share is not None:
-                self._context.storage.give_up(link.share.token)
+                self._clean_up(link.share.token)
+
+    def _clean_up(self, token: str) -> None:
+        """Keep what can be resumed of what a killed worker has left, and delete the rest."""
+        try:
+            self._recover(token)
+        except MirrorError:  # the next command finds it
+            self._context.storage.give_up(token)
 
     def _feed(self, link: Link) -> None:
         """Send tasks to a worker until there are no more; runs in a thread."""

@@ -532,9 +532,9 @@ def test_a_worker_that_was_given_up_and_is_continued_harms_nothing(
     assert not (rig.web / "simple").exists()
 
 
-def test_what_a_killed_worker_has_half_written_is_deleted(rig: Rig, pypi: FakePyPI) -> None:
+def test_what_a_killed_worker_has_half_written_is_resumed_by_the_next_run(rig: Rig, pypi: FakePyPI) -> None:
     stop = StopFlag()
-    pypi.add_file("project", "1.0", kind="sdist", size=200_000)
+    file = pypi.add_file("project", "1.0", kind="sdist", size=200_000)
     with told(rig) as (fifo, stopped):
         rig.make_storage = waiting_storage(fifo)
 
@@ -550,9 +550,13 @@ def test_what_a_killed_worker_has_half_written_is_deleted(rig: Rig, pypi: FakePy
         with pytest.raises(InterruptedRunError):
             rig.run(tuning=IN_PROCESSES, stop=stop)
         thread.join()
-    assert half_written(rig) == []
+    [kept] = half_written(rig)
+    assert kept.stat().st_size == file.size
     rig.make_storage = FilesystemStorage
+    pypi.clear_requests()
     rig.run(tuning=IN_PROCESSES)
+    assert pypi.file_requests() == []
+    assert half_written(rig) == []
     rig.assert_matches()
 
 
@@ -630,7 +634,9 @@ def test_a_signal_ends_the_command_and_its_workers(
 
 
 @pytest.mark.parametrize("is_typed", [False, True], ids=["to the command", "to its workers too, as from a terminal"])
-def test_a_worker_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, pypi: FakePyPI, is_typed: bool) -> None:
+def test_a_worker_that_hangs_in_the_middle_of_a_file_ends_with_the_command(
+    many: Rig, pypi: FakePyPI, is_typed: bool
+) -> None:
     pypi.add_file("project-77", "2.0", kind="sdist", size=200_000)
     command = [sys.executable, "-m", "tests.support.waiting_worker"]
     with (
@@ -649,6 +655,7 @@ def test_a_worker_that_is_ended_in_the_middle_of_a_file_deletes_it(many: Rig, py
             _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
-    assert half_written(many) == []
+    assert {path.parent for path in half_written(many)} == {many.directory / ".unfinished"}  # and never below web/
     assert many.command_again("mirror").returncode == 0
+    assert half_written(many) == []
     many.assert_matches()
