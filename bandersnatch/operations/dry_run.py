@@ -30,6 +30,7 @@ from bandersnatch.state.todo import TodoEntry
 from bandersnatch.storage.layout import Layout, StoredPath, file_path, is_metadata, json_paths
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.link import PoolSize
 from bandersnatch.workers.pool import worker_pool
 from bandersnatch.workers.scheduler import Schedule
 
@@ -135,7 +136,7 @@ class DryRun:
         schedule = Schedule(plan, plan.todo, may_remove=True, stale_delays=delays)
         resources.progress.start(len(plan.todo))
         try:
-            with worker_pool(context, config.http, resources.upstream.limits, 1, lambda _: None) as pool:
+            with worker_pool(context, config.http, resources.upstream.limits, PoolSize(), lambda _: None) as pool:
                 dispatcher = Dispatcher[Prepared | Outcome](
                     pool, plan_project, failure, self._inventory, resources.stop.is_set
                 )

@@ -44,6 +44,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.link import SPARE_PROCESSES, PoolSize
 from bandersnatch.workers.losses import recover_lost_worker
 from bandersnatch.workers.pool import WorkerPool, worker_pool, workers_wanted
 from bandersnatch.workers.recorder import Recorder
@@ -126,8 +127,7 @@ class Work:
         """Work on all projects; those whose pages would remove files come last, when it is known how much that is."""
         self._next_checkpoint = time.monotonic() + self._tuning.checkpoint_seconds
         self._awaited = self._inventory.awaited_serials().keys()
-        workers = workers_wanted(self._config.http.workers) if self._is_much(plan.todo) else 1
-        with self._pool(plan, workers) as pool:
+        with self._pool(plan) as pool:
             dispatcher = Dispatcher(pool, work_on_project, _failed, self._inventory, self._resources.stop.is_set)
             self._withdraw, self._ended = dispatcher.withdraw, dispatcher.ended
             work_on = partial(self._work_on, partial(dispatcher.work, window=pool.window), plan)
@@ -141,17 +141,18 @@ class Work:
             if self.removals and not self._failures.ended_early:
                 work_on(list(self.removals.files), may_remove=True)
 
-    def _is_much(self, todo: TodoList) -> bool:
-        """Whether the work is worth several processes."""
+    def _pool_size(self, todo: TodoList) -> PoolSize:
+        """Return several processes where the work is worth it; a short list has no spare ones, since each takes 4 MB."""
         tuning = self._tuning
+        workers = workers_wanted(self._config.http.workers)
+        if len(todo) >= tuning.projects_for_processes:
+            return PoolSize(workers, SPARE_PROCESSES)
         new = (project for project in todo if self._inventory.get(project) is None)
-        return (
-            len(todo) >= tuning.projects_for_processes
-            or len(list(islice(new, tuning.new_projects_for_processes))) == tuning.new_projects_for_processes
-        )
+        has_many_new = len(list(islice(new, tuning.new_projects_for_processes))) == tuning.new_projects_for_processes
+        return PoolSize(workers) if has_many_new else PoolSize()
 
-    def _pool(self, plan: RunPlan, workers: int) -> AbstractContextManager[WorkerPool]:
-        """Start so many workers for the plan, and stop them at the end of the block."""
+    def _pool(self, plan: RunPlan) -> AbstractContextManager[WorkerPool]:
+        """Start the workers for the plan, and stop them at the end of the block."""
         check_digests = plan.recheck and self._config.compare_method is CompareMethod.HASH
         check_digests = check_digests or Leftovers(self._storage, self._inventory).are_possible()
         context = build_context(self._config, self._policy, self._upstream.documents, self._storage, self._is_ending)
@@ -163,7 +164,7 @@ class Work:
             received=self._progress.received,
         )
         recover = partial(recover_lost_worker, self._storage, self._inventory)
-        return worker_pool(context, self._config.http, self._upstream.limits, workers, recover)
+        return worker_pool(context, self._config.http, self._upstream.limits, self._pool_size(plan.todo), recover)
 
     def _explained(self, todo: TodoList) -> list[NormalizedName]:
         """Return the projects whose failures upstream can now explain, to be worked on once more."""

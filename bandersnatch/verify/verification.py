@@ -42,6 +42,7 @@ from bandersnatch.verify.root_check import RootInspection
 from bandersnatch.verify.tally import Tally
 from bandersnatch.verify.unlisted_deletion import UnlistedDeletion
 from bandersnatch.workers.dispatch import Dispatcher
+from bandersnatch.workers.link import PoolSize
 from bandersnatch.workers.pool import worker_pool
 from bandersnatch.workers.recorder import Recorder
 
@@ -193,7 +194,7 @@ class Verification:
         recorder = Recorder(self._storage, self._inventory, Remover(self._storage, self._inventory, self._config.pages))
         inspect = partial(inspect_project, repairs=not self._settings.dry_run)
         http, limits = self._config.http, self._resources.upstream.limits
-        with worker_pool(context, http, limits, 1, lambda _: None) as pool:
+        with worker_pool(context, http, limits, PoolSize(), lambda _: None) as pool:
             dispatcher = Dispatcher(pool, inspect, not_compared, self._inventory, self._is_out_of_time)
             for all_inspected in dispatcher.work(jobs, pool.window):
                 for inspected in all_inspected:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bandersnatch.config.config import HttpConfig
@@ -135,18 +136,25 @@ class Link:
             self._worker.join()
 
 
-def start_processes(context: JobContext, http: HttpConfig, limits: RunLimits, number: int) -> list[Link]:
+class PoolSize(Struct, frozen=True):
+    """How many workers there are, and how many spare processes take the places of those that are lost."""
+
+    workers: int = 1
+    spares: int = 0
+
+
+def start_processes(context: JobContext, http: HttpConfig, limits: RunLimits, size: PoolSize) -> list[Link]:
     """Start so many workers, and spare ones that wait without a share; fewer if the system has no room for them."""
     links: list[Link] = []
-    context.storage.room.share(number)  # before the forks, since it makes memory that the processes share
-    limits.share(number)
+    context.storage.room.share(size.workers)  # before the forks, since it makes memory that the processes share
+    limits.share(size.workers)
     settings = WorkerSettings(context, http, limits, min(http.workers, MAX_HASH_THREADS))
     try:
-        while len(links) < number + SPARE_PROCESSES:
+        while len(links) < size.workers + size.spares:
             links.append(_start_process(settings))
     except OSError as error:  # the system has no memory or no processes left; the run works with fewer, too
         logger.warning("a worker process can't be started: %s; the run goes on without it", error)
-    number = min(number, len(links))
+    number = min(size.workers, len(links))
     for place, link in enumerate(links[:number]):
         in_flight = http.workers // number + (place < http.workers % number)  # the first ones get the remainder
         link.share = Share(context.storage.admit(), in_flight, number, place + 1)

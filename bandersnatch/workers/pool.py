@@ -26,7 +26,7 @@ from bandersnatch.logs import log_kept
 from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import publish_project, work_on_files
-from bandersnatch.workers.link import Link, start_processes, thread_link
+from bandersnatch.workers.link import Link, PoolSize, start_processes, thread_link
 from bandersnatch.workers.worker import Reply, Share, Task
 
 logger = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ def workers_wanted(max_in_flight: int) -> int:
 
 @contextmanager
 def worker_pool(
-    context: JobContext, http: HttpConfig, limits: RunLimits, number: int, recover: Callable[[str], None]
+    context: JobContext, http: HttpConfig, limits: RunLimits, size: PoolSize, recover: Callable[[str], None]
 ) -> Iterator["WorkerPool"]:
     """Start so many workers, and stop them at the end of the block.
 
     ``recover`` is called with the token of a worker that has ended unexpectedly, to clean up what it has left. Several
     workers are forked processes, so no other thread may hold a lock now: in a process, nobody would release its copy.
     """
-    links = start_processes(context, http, limits, number) if number > 1 else []
+    links = start_processes(context, http, limits, size) if size.workers > 1 else []
     try:
         pool = WorkerPool(links, partial(thread_link, context, http, limits), context, recover)
     except BaseException:  # no thread can be started

@@ -16,6 +16,7 @@ from bandersnatch.project.job_context import JobContext, build_context
 from bandersnatch.state.reservations import Reservation
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.changelog_actions import Expectation
+from bandersnatch.workers.link import SPARE_PROCESSES, PoolSize
 from bandersnatch.workers.pool import WorkerPool, worker_pool
 from tests.support.builders import named
 from tests.support.fakepypi import FakePyPI
@@ -50,7 +51,9 @@ def pool_of(
     context: JobContext, pypi: FakePyPI, number: int, recover: Callable[[str], None] = lambda _: None
 ) -> Iterator[WorkerPool]:
     """So many workers, which may have as many requests in flight as is usual."""
-    with worker_pool(context, http_config(pypi), RunLimits(IMPATIENT), number, recover) as pool:
+    with worker_pool(
+        context, http_config(pypi), RunLimits(IMPATIENT), PoolSize(number, SPARE_PROCESSES), recover
+    ) as pool:
         yield pool
 
 
