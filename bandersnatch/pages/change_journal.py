@@ -57,6 +57,7 @@ class ChangeJournal(Struct, frozen=True):
     storage: FilesystemStorage
     inventory: Inventory
     most_changes: int = MOST_CHANGES
+    most_files: int = MOST_FILES
 
     def take_up(self) -> None:
         """Find out where the journal ends; called before anything changes."""
@@ -127,7 +128,7 @@ class ChangeJournal(Struct, frozen=True):
             file = ChangesFile(piece.first, piece.last, len(piece.body), piece.digest)
             self.storage.save(changes_path(file.filename), [piece.body])
             files.append(file)
-        dropped, files = files[:-MOST_FILES], files[-MOST_FILES:]
+        dropped, files = files[: -self.most_files], files[-self.most_files :]
         after = replace(
             index,
             serial=serial,

@@ -133,6 +133,7 @@ def test_change_goes_down_the_chain_by_small_requests(chain: Chain, story: Calla
     chain.assert_equal()
 
 
+@pytest.mark.quick
 def test_run_without_news_is_one_request(chain: Chain) -> None:
     assert chain.run() == [["GET /changes/index.json"]] * 2
     chain.assert_equal()
@@ -174,6 +175,7 @@ def test_what_refresh_finds_goes_down_the_chain_without_a_serial(chain: Chain) -
     chain.assert_equal()
 
 
+@pytest.mark.quick
 def test_follower_that_was_away_gets_all_at_once(chain: Chain) -> None:
     for story in STORIES:
         if story is not remove_project:  # it is created again here
@@ -347,6 +349,22 @@ def test_dry_run_reads_the_journal_and_writes_nothing(chain: Chain) -> None:
     }
     chain.follow()
     chain.assert_equal()
+
+
+def test_follower_with_filters_asks_only_for_what_they_keep(chain: Chain) -> None:
+    follower = chain.others[0]
+    follower.filters = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {NAMES[1]}\n"
+    chain.run()
+    yank(chain.pypi)
+    change_owner(chain.pypi)
+    chain.first.run()
+    requests = chain.requests_of(follower)
+    assert "GET /simple/" not in requests
+    assert f"GET /simple/{NAMES[5]}/" in requests
+    assert f"GET /simple/{NAMES[1]}/" not in requests
+    assert {*chain.first.tree()} - {*follower.tree()} == {
+        path for path in chain.first.tree() if NAMES[1] in path or NAMES[1].replace("-", "_") in path
+    }
 
 
 def test_project_that_fails_is_left_to_the_next_run(chain: Chain) -> None:

@@ -106,6 +106,7 @@ def test_existing_mirror_begins_a_journal_in_a_run_without_news(held: Rig, pypi:
     assert read_index(held.web)["begin"] == pypi.serial
 
 
+@pytest.mark.slow
 def test_verify_writes_a_line_about_a_page_that_has_changed_and_none_about_one_it_restores(
     held: Rig, pypi: FakePyPI
 ) -> None:
@@ -121,6 +122,22 @@ def test_pages_that_come_again_as_they_were_are_no_lines(held: Rig, pypi: FakePy
     held.resync()
     held.run(compare_method="hash")
     assert read_index(held.web) == before
+
+
+def test_pages_in_other_folders_are_no_lines_and_pages_of_other_forms_are(held: Rig, pypi: FakePyPI) -> None:
+    before = read_index(held.web)
+    held.options["hash-index"] = "true"
+    held.run()
+    assert read_index(held.web) == before
+    held.run(simple_format="JSON")
+    assert sorted(told(held.web)) == sorted((name, "page", pypi.project_serial(name)) for name in NAMES)
+    assert read_index(held.web)["id"] == before["id"]
+
+
+def test_project_that_a_filter_drops_is_a_line(held: Rig) -> None:
+    held.filters = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {NAMES[2]}\n"
+    held.run(allow_removals=True)
+    assert told(held.web) == [(NAMES[2], "removed", 0)]
 
 
 def test_serial_without_changes_goes_on(held: Rig, pypi: FakePyPI) -> None:
@@ -208,7 +225,13 @@ def lose_table(rig: Rig) -> None:
     edit(rig, "DROP TABLE unjournaled")
 
 
-@pytest.mark.parametrize("loss", [lose_index, lose_inventory, lose_table, go_back, tear_file])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lose_index,
+        *(pytest.param(loss, marks=pytest.mark.slow) for loss in (lose_inventory, lose_table, go_back, tear_file)),
+    ],
+)
 def test_journal_that_can_not_go_on_is_begun_anew(held: Rig, pypi: FakePyPI, loss: Callable[[Rig], None]) -> None:
     pypi.add_file(NAMES[0], "3.0")
     held.run()
@@ -248,7 +271,7 @@ def journal(tmp_path: Path) -> Iterator[ChangeJournal]:
     inventory.open()
     inventory.put_all([])
     with closing(inventory):
-        yield ChangeJournal(storage, inventory, most_changes=20_000)
+        yield ChangeJournal(storage, inventory)
 
 
 def put(journal: ChangeJournal, serial: int, number: int = 1) -> None:
@@ -272,20 +295,36 @@ def test_journal_of_many_small_runs_is_few_files_and_the_newest_are_small(
     assert len(list((web / "changes").iterdir())) < 20
 
 
-def test_files_are_at_most_a_megabyte_and_the_oldest_go(journal: ChangeJournal, tmp_path: Path) -> None:
+def test_files_are_at_most_a_megabyte(journal: ChangeJournal, tmp_path: Path) -> None:
     web = tmp_path / "web"
     journal.write(0, 0)
-    for serial in range(1, 4):
-        put(journal, serial, 15_000)
+    for serial in range(1, 3):
+        put(journal, serial, 8_000)
         journal.write(serial, serial)
-    assert len(read_journal(web)) == 45_000
-    assert len(read_index(web)["files"]) > 3
+    assert len(read_journal(web)) == 16_000
+    assert len(read_index(web)["files"]) == 2
+
+
+def test_oldest_files_go(journal: ChangeJournal, tmp_path: Path) -> None:
+    web = tmp_path / "web"
+    journal = replace(journal, most_files=3)
+    journal.write(0, 0)
+    for serial, number in enumerate((243, 81, 27, 9, 3), 1):
+        put(journal, serial, number)
+        journal.write(serial, serial)
+    index = read_index(web)
+    assert (index["begin"], index["end"]) == (243 + 81, 363)
+    assert len(read_journal(web)) == 27 + 9 + 3
+    put(journal, 6)
+    journal.write(6, 6)
+    assert len(list((web / "changes").glob("*.jsonl"))) <= 4
 
 
 def test_too_many_changes_begin_another_journal(journal: ChangeJournal, tmp_path: Path) -> None:
+    journal = replace(journal, most_changes=100)
     journal.write(0, 0)
     before = read_index(tmp_path / "web")["id"]
-    put(journal, 1, 20_001)
+    put(journal, 1, 101)
     journal.write(1, 1)
     assert read_index(tmp_path / "web")["id"] != before
     put(journal, 2)
