@@ -187,9 +187,11 @@ def test_file_that_may_not_be_read_is_an_error(web: Path, plain: Site, monkeypat
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refuse)  # tests may run as root, whom no mode stops
-    with pytest.raises(StorageError, match="Permission denied"):
-        plain.find(f"/{WHEEL}", None)
+    # Tests may run as root, whom no mode stops. What deletes folders of tests opens them, too.
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(StorageError, match="Permission denied"):
+            plain.find(f"/{WHEEL}", None)
 
 
 PARTS = st.sampled_from(
