@@ -1,5 +1,6 @@
 """What tests share: a fake PyPI on loopback, a mirror of it in a temporary directory, and the parts that work on either."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -45,6 +46,16 @@ SLOW_MODULES = {
 LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
 """Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""
 SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
+
+
+def pytest_configure() -> None:
+    """Let warnings be errors in the commands that quick tests start, as they are in all tests themselves.
+
+    Slow ones may run with coverage, and those of tests/e2e start pip and others: what these warn of is theirs.
+    """
+    if os.environ.get("BANDERSNATCH_QUICK_TESTS"):
+        kinds = ("DeprecationWarning", "PendingDeprecationWarning", "ResourceWarning")
+        os.environ["PYTHONWARNINGS"] = ",".join(f"error::{kind}" for kind in kinds)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
