@@ -133,6 +133,11 @@ class ProjectPage(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of all files."""
+        return frozenset(file.filename for file in self.files)
+
+    @property
     def is_quarantined(self) -> bool:
         """Whether upstream has withdrawn all files, for example as malware."""
         return self.status == QUARANTINED

@@ -18,7 +18,7 @@ from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Settled
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import file_path, is_metadata
-from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json
+from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json, without_files
 
 
 def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobContext) -> Steps[Result]:
@@ -81,9 +81,11 @@ def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson 
     """
     if not context.pages.legacy_json:
         return None
-    if prepared.wanted.legacy_json is not None:
-        return prepared.wanted.legacy_json
-    return (yield from fetch_legacy_json(context.documents, prepared.wanted.page.name, prepared.required_serial))
+    document = prepared.wanted.legacy_json
+    if document is None:
+        name, required = prepared.wanted.page.name, prepared.required_serial
+        document = yield from fetch_legacy_json(context.documents, name, required)
+    return without_files(document, prepared.refused_names)
 
 
 def _publish(publication: Publication, context: JobContext) -> Steps[tuple[bool, HeldProject]]:

@@ -25,7 +25,7 @@ from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
 from bandersnatch.project.prepared import Prepared
-from bandersnatch.project.report import Gone, Outcome, RefusedFiles, Settled, Shrinks
+from bandersnatch.project.report import NONE_REFUSED, Gone, Outcome, RefusedFiles, Settled, Shrinks
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -81,8 +81,8 @@ class Preparation:
             return self._settle_quarantined(answer.serial)
         # Serial 0: the held page comes from another index (`forget_serials`), whose files may have other digests.
         is_of_this_index = self._record is not None and self._record.serial > 0
-        page = replace(self._without_unplaceable_files(answer.page), serial=answer.serial)
-        page, refused = self._accepted(page, is_of_this_index=is_of_this_index)
+        whole = replace(self._without_unplaceable_files(answer.page), serial=answer.serial)
+        page, refused = self._accepted(whole, is_of_this_index=is_of_this_index)
         held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
         check_page(page, held_digests, self._entry.expectation)
         required_serial = self._required_json_serial(page)
@@ -98,7 +98,7 @@ class Preparation:
         etag = None if wanted.exceeds_filters else answer.etag
         return Prepared(
             wanted, plan, etag, self._display_name, required_serial, self._held, self._record, self._entry.expectation,
-            refused,
+            refused, whole.names - page.names if refused != NONE_REFUSED else frozenset(),
         )  # fmt: skip
 
     def touched(self, prepared: Prepared) -> set[StoredPath]:

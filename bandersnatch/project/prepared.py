@@ -13,9 +13,9 @@ from bandersnatch.upstream.changelog_actions import Expectation
 class Prepared(Struct, frozen=True):
     """The page that the mirror will publish for a project, and the work on its files.
 
-    ``refused`` counts files of upstream's page that are left out of this one. ``etag`` is that of upstream's page. The
-    legacy JSON must be at ``required_serial`` or later. ``held`` is the page that the mirror has now, and ``record`` the
-    project's entry in the inventory.
+    ``refused`` counts the files of upstream's page that are left out of this one, which have ``refused_names``. ``etag`` is
+    that of upstream's page. The legacy JSON must be at ``required_serial`` or later. ``held`` is the page that the mirror
+    has now, and ``record`` the project's entry in the inventory.
     """
 
     wanted: WantedPage
@@ -27,3 +27,4 @@ class Prepared(Struct, frozen=True):
     record: HeldProject | None
     expectation: Expectation
     refused: RefusedFiles = NONE_REFUSED
+    refused_names: frozenset[str] = frozenset()

@@ -214,6 +214,19 @@ def test_the_option_that_is_set_later_takes_them(
     run(rig, **{option: "true"})
 
 
+@pytest.mark.parametrize("allowed", ["true", "false"])
+def test_the_legacy_json_has_the_files_that_the_page_has(rig: Rig, pypi: FakePyPI, allowed: str) -> None:
+    pypi.dialect = Dialect(hashes=("md5",))
+    file = pypi.add_file("foo", "1.0")
+    for _ in range(2):
+        assert rig.run(json="true", allow_weak_hashes=allowed).failures == []
+        document = json.loads((rig.web / "json/foo").read_bytes())
+        names = [file.filename] if allowed == "true" else []
+        assert [entry["filename"] for entry in document["urls"]] == names
+        assert list(document["releases"]) == ["1.0"] * len(names)
+        rig.resync()
+
+
 def test_what_is_here_stays_without_the_option(rig: Rig, pypi: FakePyPI) -> None:
     pypi.dialect = Dialect(hashes=("md5",))
     pypi.add_file("foo", "1.0", kind="sdist")
