@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--online",
         action="store_true",
-        help="also ask upstream whether it has all projects on the allowlists",
+        help="also ask upstream what it tells, and whether it has all projects on the allowlists",
     )
     check.set_defaults(run=run_check)
     explain = questions.add_parser(
@@ -76,10 +76,15 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
     config = invocation.load_config(arguments.config)
     if arguments.online:
+        from bandersnatch.operations.upstream_facts import upstream_facts
         from bandersnatch.plan.allowlisted import ask_for
 
         with invocation.resources(config) as resources:
+            facts = list(upstream_facts(resources.upstream, config))
             ask_for(config.filters, resources.upstream, config.http.api_method)
+        width = max(len(fact.about) for fact in facts)
+        for fact in facts:
+            print_line(f"{fact.about:{width}}  {fact.told}")
     if arguments.show:
         from bandersnatch.config.show import effective_lines
 

@@ -18,7 +18,7 @@ from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage
 from bandersnatch.upstream.journal_end import JournalEnd
-from bandersnatch.upstream.root_index import RootIndex, read_local_json, read_local_serial, read_root
+from bandersnatch.upstream.root_index import RootIndex, form_of, read_local_json, read_local_serial, read_root
 
 if TYPE_CHECKING:
     from bandersnatch.upstream.static_journal import StaticJournal
@@ -162,6 +162,11 @@ class Upstream:
     def project_page(self, project: NormalizedName, etag: str | None) -> FetchedPage:
         """Fetch one project's page, and wait for it; raises what ``Documents.page`` raises."""
         return self.finish(self.documents.page(project, etag))
+
+    def form_of_page(self, project: NormalizedName) -> str:
+        """Return in which form upstream sends a project's page: JSON or HTML."""
+        url = f"{self.documents.simple_url}/{project}/"
+        return form_of(self._conversation.get(url, {"Accept": SIMPLE_JSON}, MAX_INDEX_BYTES))
 
     def project_json(self, project: NormalizedName) -> tuple[bytes, int]:
         """Fetch the legacy JSON of one project, and wait for it; raises what ``Documents.legacy_json`` raises."""

@@ -35,8 +35,14 @@ class RootIndex(Struct, frozen=True):
     whole_serial: int | None = None
     etag: str | None = None
     is_unchanged: bool = False
+    form: str = "JSON"
     is_there: bool = True
     """Whether there is an index at all; if not, the projects are those that somebody else names."""
+
+
+def form_of(answer: Answer) -> str:
+    """Return the form of an answer: JSON or HTML."""
+    return "HTML" if begins_like_html(answer) else "JSON"
 
 
 def read_root(answer: Answer) -> RootIndex:
@@ -53,7 +59,7 @@ def read_root(answer: Answer) -> RootIndex:
 
         listed = parse_html_root(answer.body, answer.headers.get("Content-Type", ""), answer.url)
         if listed is not None:
-            return RootIndex(answer.url, None, listed, etag=etag)
+            return RootIndex(answer.url, None, listed, etag=etag, form="HTML")
     serial, projects = read_json(answer, "PEP 691 root index", partial(parse_root_index, answer.body, answer.url))
     whole = parse_serial_of_index(answer.body) if serial is None else None
     return RootIndex(answer.url, serial, projects, whole, etag)
