@@ -1,4 +1,4 @@
-"""The static journal of a mirror, as values: what its index and its files say (docs/decisions/0007-static-journal.md).
+"""The static journal of a mirror, as values: what its index and its files say (docs/decisions/0008-static-journal.md).
 
 Whoever writes it and whoever follows it share these, and nothing else. What is read may have been written by anyone: it
 is believed as a whole or not at all.
