@@ -1,6 +1,7 @@
 """The record ``upstream``: what was found out about an index that has no serials, so that it is found out only once.
 
-Losing it costs nothing but the search: the pages that are held have serials of this mirror's own.
+The pages that are held then have serials of this mirror's own. Without the record these look like upstream's, so an index
+without serials is refused.
 """
 
 import msgspec
