@@ -1,7 +1,7 @@
 """The static journal of a mirror, as values: what its index and its files say (docs/decisions/0008-static-journal.md).
 
-Whoever writes it and whoever follows it share these, and nothing else. What is read may have been written by anyone: it
-is believed as a whole or not at all.
+``pages/change_journal.py`` writes them, and ``upstream/static_journal.py`` reads those of another mirror. What is read may
+have been written by anyone: it is believed as a whole or not at all.
 """
 
 import enum
@@ -156,10 +156,10 @@ def parse_changes(body: bytes, file: ChangesFile, index: ChangesIndex, url: str)
             told.append((_change_decoder.decode(line), digest))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedResponseError(url, f"no changes: {error}") from error
-    if len(body) != file.size or digest != file.digest:
-        raise MalformedResponseError(
-            url, f"{len(body)} bytes, which are not the {file.size} that the index of changes means"
-        )
+    if len(body) != file.size:
+        raise MalformedResponseError(url, f"it has {len(body)} bytes; the index of changes says {file.size}")
+    if digest != file.digest:
+        raise MalformedResponseError(url, f"it has the digest {digest}; the index of changes says {file.digest}")
     # The index may claim any number of changes, so no list is made of them.
     numbers = [change.number for change, _ in told]
     if len(told) != file.last - file.first + 1 or numbers != [*range(file.first, file.last + 1)]:

@@ -135,6 +135,10 @@ def test_file_that_claims_more_changes_than_memory_has_room_for_is_refused() -> 
 def test_torn_or_other_file_is_refused() -> None:
     body = render_change(Change(4, 1, "Sample", Kind.PAGE, 9))
     index = index_of(body)
-    for other in (body[:-5], body.replace(b"9", b"8"), body + body):
-        with pytest.raises(MalformedResponseError):
+    for other, reason in (
+        (body[:-5], "no changes"),
+        (body.replace(b"9", b"8"), "it has the digest "),
+        (body + body, f"it has {2 * len(body)} bytes; the index of changes says {len(body)}"),
+    ):
+        with pytest.raises(MalformedResponseError, match=reason):
             parse_changes(other, index.files[0], index, "url")
