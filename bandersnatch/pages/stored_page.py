@@ -61,7 +61,13 @@ class StoredPage(Struct, frozen=True):
     @property
     def paths(self) -> set[StoredPath]:
         """All files that belong to the page, including ``.metadata`` files."""
-        return {file.path for file in self.files} | {metadata_path(f.path) for f in self.files if f.has_metadata}
+        return set(self.sha256_by_path)
+
+    @property
+    def sha256_by_path(self) -> dict[StoredPath, str | None]:
+        """The SHA-256 of each of the ``paths``; None if the page does not give it."""
+        digests = {file.path: file.hashes.get("sha256") for file in self.files}
+        return digests | {metadata_path(file.path): file.metadata_sha256 for file in self.files if file.has_metadata}
 
     @property
     def digests(self) -> dict[str, str]:
@@ -71,8 +77,7 @@ class StoredPage(Struct, frozen=True):
     @property
     def expected_digests(self) -> dict[StoredPath, str] | None:
         """The SHA-256 of all ``paths``, or None if the page does not give every one."""
-        expected = {file.path: file.hashes.get("sha256") for file in self.files}
-        expected |= {metadata_path(file.path): file.metadata_sha256 for file in self.files if file.has_metadata}
+        expected = self.sha256_by_path
         told = {path: digest for path, digest in expected.items() if digest is not None}
         return told if len(told) == len(expected) else None
 

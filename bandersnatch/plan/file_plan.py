@@ -69,15 +69,15 @@ def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, Distri
 def plan_files(
     wanted: Mapping[StoredPath, DistributionFile],
     stored: Callable[[StoredPath], StoredFile | None],
-    held: frozenset[StoredPath],
+    held: Mapping[StoredPath, str | None],
     suspects: frozenset[StoredPath],
     rules: FileRules,
 ) -> FilePlan:
     """Return the work that turns the stored files into what a page wants.
 
     ``wanted`` is from ``wanted_paths``; ``stored`` says what is at such a path; ``held`` is what the old page
-    listed; ``suspects`` are files that a killed run may have left unfinished: their digests are always checked, and
-    unwanted ones are deleted.
+    listed, with the SHA-256 that it gave; ``suspects`` are files that a killed run may have left unfinished: their
+    digests are always checked, and unwanted ones are deleted.
     """
     tasks = []
     for path, file in wanted.items():
@@ -86,10 +86,11 @@ def plan_files(
         found = stored(path)
         wants_metadata = False
         work = FileWork.KEEP
-        # Without a size from upstream, any size on disk is accepted.
+        # Without a size from upstream, any size on disk is accepted, but only of what the old page knew by its digest.
+        is_unknown = file.sha256 is None or (file.size is None and held.get(path) != file.sha256)
         if found is None or file.size not in (found.size, None):
             work = FileWork.FETCH
-        elif rules.check_digests or path in suspects or file.sha256 is None:
+        elif rules.check_digests or path in suspects or is_unknown:
             work = FileWork.CHECK
         if (kept_at := metadata_path(path)) in wanted:
             is_doubtful = rules.check_digests or kept_at in suspects
@@ -97,7 +98,7 @@ def plan_files(
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             tasks.append(FileTask(file, path, work, wants_metadata, path in suspects))
-    return FilePlan(tuple(tasks), frozenset((held | suspects) - wanted.keys()))
+    return FilePlan(tuple(tasks), frozenset((held.keys() | suspects) - wanted.keys()))
 
 
 def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:

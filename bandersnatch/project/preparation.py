@@ -230,10 +230,10 @@ class Preparation:
         wanted = wanted_paths(page if context.pages.release_files else replace(page, files=()), context.rules)
         # An earlier job did not finish these, so their content must be checked even if their size is right.
         suspects = frozenset(path for path in self._unsettled if path.startswith(f"{PACKAGES}/"))
-        held = frozenset(self._held.paths) if self._held is not None else frozenset[StoredPath]()
+        held = self._held.sha256_by_path if self._held is not None else {}
         if not context.pages.release_files:
             # Such pages link to files that were never here. Only those on disk, from an earlier configuration, can go.
-            held = frozenset(path for path in held if context.storage.stat(path) is not None)
+            held = {path: digest for path, digest in held.items() if context.storage.stat(path) is not None}
         return plan_files(wanted, self._stored, held, suspects, context.rules)
 
     def _stored(self, path: StoredPath) -> StoredFile | None:

@@ -57,6 +57,14 @@ def test_a_file_with_a_hostile_url_is_left_out_alone(rig: Rig, index: StaticInde
     index.assert_held(rig.directory)
 
 
+def test_other_bytes_where_a_file_without_a_told_size_belongs_are_replaced(rig: Rig, index: StaticIndex) -> None:
+    index.add("foo", "foo-1.0.tar.gz")
+    path = rig.web / "packages" / index.files_url.removeprefix("http://").replace(":", "+") / "whl/foo/foo-1.0.tar.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"of another tool")
+    run(rig, index)
+
+
 ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  foo\n  bar\n  baz\n  new\n"
 ALL_SAME = [f"GET /simple/{name}/ 304" for name in ("bar", "baz", "foo")]
 ALL_AGAIN = [f"GET /simple/{name}/ 200" for name in ("bar", "baz", "foo")]

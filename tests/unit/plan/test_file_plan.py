@@ -34,7 +34,7 @@ def plan(
     rules: FileRules = RULES,
 ) -> FilePlan:
     wanted = wanted_paths(page, rules)
-    return plan_files(wanted, disk.get, held, suspects, rules)
+    return plan_files(wanted, disk.get, dict.fromkeys(held, SHA256), suspects, rules)
 
 
 def task_for(
@@ -58,8 +58,18 @@ def test_a_file_of_another_size_is_fetched(size: int) -> None:
     assert task.work is FileWork.FETCH
 
 
-def test_where_upstream_tells_no_size_any_size_is_right() -> None:
-    assert task_for(msgspec.structs.replace(FILE, size=None), StoredFile(SIZE + 1, MTIME)) is None
+def test_where_upstream_tells_no_size_any_size_of_a_held_file_is_right() -> None:
+    page = make_page(msgspec.structs.replace(FILE, size=None))
+    assert plan(page, {PATH: StoredFile(SIZE + 1, MTIME)}, held=frozenset({PATH})).tasks == ()
+
+
+@pytest.mark.parametrize("held", [{}, {PATH: "0" * 64}, {PATH: None}], ids=["not held", "another", "unknown"])
+def test_without_a_size_what_the_old_page_did_not_know_by_its_digest_is_checked(
+    held: dict[StoredPath, str | None],
+) -> None:
+    wanted = wanted_paths(make_page(msgspec.structs.replace(FILE, size=None)), RULES)
+    (task,) = plan_files(wanted, {PATH: RIGHT}.get, held, NOTHING, RULES).tasks
+    assert task.work is FileWork.CHECK
 
 
 def test_a_file_that_is_right_needs_nothing() -> None:
