@@ -147,12 +147,16 @@ def as_shadowmire(directory: Path, pypi: FakePyPI) -> Left:
     return left
 
 
+OWN = (".lock", "web/last-modified", "web/changes/index.json")
+"""What each mirror has of its own: the journal of one has no lines, and another id."""
+
+
 def everything(directory: Path) -> dict[str, bytes | str]:
     """Return all that is below the directory, but for the times of runs and versions, and what is only our cache."""
     found: dict[str, bytes | str] = {}
     for path in directory.rglob("*"):
         name = path.relative_to(directory).as_posix()
-        if "versions" in (path.name, path.parent.name) or name in (".lock", "web/last-modified"):
+        if "versions" in (path.name, path.parent.name) or name in OWN:
             continue
         if path.is_symlink() and os.readlink(path).startswith("versions/index_"):
             found[name] = b"a version: " + path.read_bytes()
