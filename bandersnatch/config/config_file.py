@@ -19,7 +19,9 @@ from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, IniOption, IniSec
 from bandersnatch.inifile.suggestions import suggestion
 
 MOST_NESTED = 10
-_MOST_CHARACTERS = 1_000_000
+MOST_REFERENCES = 10_000
+MOST_CHARACTERS = 1_000_000
+"""What the references in one value may come to. A few nested ones, each used many times, could fill all memory."""
 _SECTIONS = ("mirror", *FILTER_SECTIONS)
 _MIRROR_DEFAULTS = {option.name: option.default for option in MIRROR_OPTIONS}
 _MIRROR_NAMES = frozenset({*_MIRROR_DEFAULTS, *ALIASES, *IGNORED_MIRROR_OPTIONS})
@@ -64,6 +66,31 @@ def is_option(section: str, name: str) -> bool:
     return is_filter_option(section, name)
 
 
+class _TooMuchError(_ReferenceError):
+    """The references in a value come to more than is allowed."""
+
+
+class _Room:
+    """Counts what the references in one value come to, nested ones included."""
+
+    def __init__(self) -> None:
+        self._references = self._characters = 0
+
+    def take(self, text: str) -> str:
+        """Return what a reference stands for.
+
+        Raises:
+            _TooMuchError: with it, there are too many references, or too much text.
+        """
+        self._references += 1
+        self._characters += len(text)
+        if self._references > MOST_REFERENCES:
+            raise _TooMuchError(f"expected at most {MOST_REFERENCES:,} references in a value, nested ones included")
+        if self._characters > MOST_CHARACTERS:
+            raise _TooMuchError(f"expected no more than {MOST_CHARACTERS:,} characters in a value, references included")
+        return text
+
+
 class _References(Struct):
     """What ``%(name)s`` may stand for in one section; ``used`` collects the names that were referred to."""
 
@@ -74,16 +101,20 @@ class _References(Struct):
         """Return the section with all references resolved, without the options whose references are endless."""
         resolved: dict[str, IniOption] = {}
         broken = set(section.broken)
+        is_too_much = False
         for option, value in section.options.items():
             lines: list[Line] = []
+            room = _Room()
             for line in value.lines:
                 try:
-                    texts = self._expanded(line.text, (option,)).split("\n")
+                    texts = self._expanded(line.text, (option,), room).split("\n")
                 except _ReferenceError as error:
                     problem = f"{ini.place(name, option, line.number)}: {error}"
                     broken.add(option)
-                    if problem not in problems:
+                    # Where one value is too much, so are those that refer to it: the first is the one to be told.
+                    if problem not in problems and not (is_too_much and isinstance(error, _TooMuchError)):
                         problems.append(problem)
+                    is_too_much = is_too_much or isinstance(error, _TooMuchError)
                 else:
                     lines += [Line(line.number, text.strip()) for text in texts]
             resolved[option] = replace(value, lines=tuple(lines))
@@ -94,7 +125,7 @@ class _References(Struct):
         options = {option: value for option, value in resolved.items() if option not in broken}
         return replace(section, options=options, broken=frozenset(broken))
 
-    def _expanded(self, text: str, names: tuple[str, ...]) -> str:
+    def _expanded(self, text: str, names: tuple[str, ...], room: _Room) -> str:
         """Return a text with its references resolved; ``names`` is the chain of options that led here."""
 
         def value(found: re.Match[str]) -> str:
@@ -108,15 +139,9 @@ class _References(Struct):
             if len(names) > MOST_NESTED:
                 raise _ReferenceError(f"expected at most {MOST_NESTED} references, each of which leads to the next")
             self.used.add(name)
-            return self._expanded(self.options[name].text, (*names, name))
+            return self._expanded(room.take(self.options[name].text), (*names, name), room)
 
-        # A few nested references, each used many times, could otherwise grow a value beyond all memory.
-        expanded = _PERCENT.sub(value, text)
-        if len(expanded) > _MOST_CHARACTERS:
-            raise _ReferenceError(
-                f"expected no more than {_MOST_CHARACTERS:,} characters in a value, references included"
-            )
-        return expanded
+        return _PERCENT.sub(value, text)
 
 
 def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str]]:
@@ -126,7 +151,8 @@ def _with_diff_file(ini: IniFile, problems: list[str]) -> tuple[IniFile, set[str
         return ini, set()
     options = {name: dict(section.options) for name, section in ini.sections.items()}
     try:
-        text = _BRACES.sub(lambda found: _value_of(ini, found), option.text)
+        room = _Room()
+        text = _BRACES.sub(lambda found: room.take(_value_of(ini, found)), option.text)
         if "{{" in text:
             raise _ReferenceError("expected {{section_option}} between the braces, such as {{mirror_directory}}")
         options["mirror"]["diff-file"] = replace(option, lines=(Line(option.number, text),))

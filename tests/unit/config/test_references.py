@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bandersnatch.config import config_file
 from bandersnatch.config.config import Config
 from bandersnatch.config.show import effective_lines
 from tests.support.builders import named
@@ -100,9 +101,35 @@ def test_references_that_grow_without_end_are_an_error(path: Path) -> None:
     lines = ["[mirror]", "directory = /srv/pypi", f"a0 = {'x' * 2000}"]
     lines += [f"a{number} = {f'%(a{number - 1})s' * 10}" for number in range(1, 4)]
     problems = problems_of(path, "\n".join([*lines, "root_uri = https://%(a3)s", ""]))
-    assert problems[-1] == (
-        "line 7: [mirror] root_uri: expected no more than 1,000,000 characters in a value, references included"
-    )
+    assert problems == [
+        "line 6: [mirror] a3: expected no more than 1,000,000 characters in a value, references included"
+    ]
+
+
+@pytest.mark.parametrize("first", ["", "x"])
+def test_references_that_double_again_and_again_are_one_problem(path: Path, first: str) -> None:
+    lines = ["[mirror]", "directory = /srv/pypi", f"a0 = {first}"]
+    lines += [f"a{number} = {f'%(a{number - 1})s' * 8}" for number in range(1, 10)]
+    problems = problems_of(path, "\n".join([*lines, "root_uri = https://%(a9)s", ""]))
+    assert problems == [
+        "line 8: [mirror] a5: expected at most 10,000 references in a value, nested ones included",
+    ]
+
+
+def test_a_value_may_have_as_many_references_as_that(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_file, "MOST_REFERENCES", 6)
+    text = "[mirror]\na = /srv\nb = %(a)s\ndirectory = {}\n"
+    assert load(path, text.format("%(b)s" * 3)).directory == Path("/srv/srv/srv")
+    assert problems_of(path, text.format("%(b)s" * 3 + "%(a)s")) == [
+        "line 4: [mirror] directory: expected at most 6 references in a value, nested ones included"
+    ]
+
+
+def test_references_in_braces_have_the_same_limits(path: Path) -> None:
+    lines = ["[mirror]", "directory = /srv/pypi", f"a = {'x' * 2000}", f"diff-file = {'{{mirror_a}}' * 501}"]
+    [problem] = problems_of(path, "\n".join([*lines, ""]))
+    assert problem.startswith("line 4: [mirror] diff-file = ")
+    assert problem.endswith(": expected no more than 1,000,000 characters in a value, references included")
 
 
 def test_references_may_be_nested_so_deep_and_no_deeper(path: Path) -> None:
