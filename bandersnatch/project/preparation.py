@@ -169,7 +169,9 @@ class Preparation:
         if self._held is None:
             return accepted(page, self._context.pages, ())
         published = self._held.digests if is_of_this_index else ()
-        return accepted(with_held_facts(page, self._held, names_count=is_of_this_index), self._context.pages, published)
+        # Without files here, a name alone does not say that upstream's file is still the one that was here.
+        names_count = is_of_this_index and self._context.pages.release_files
+        return accepted(with_held_facts(page, self._held, names_count=names_count), self._context.pages, published)
 
     def _doubt_about(self, unchanged: FetchedPage, etag: str) -> str | None:
         """Return why a 304 can't be about the held page, or None if it can."""
@@ -244,6 +246,8 @@ class Preparation:
         digests = self._held.digests if self._held is not None else {}
         for file in page.files:
             checksum = file.checksum
+            if checksum is None and not self._context.pages.release_files:
+                digests.pop(file.filename, None)  # such a page only links to upstream's file, whatever that is now
             if checksum is not None and digests.get(file.filename, file.sha256) != file.sha256:
                 path = file_path(file)
                 stored = self._context.storage.stat(path)

@@ -271,6 +271,18 @@ def test_pages_with_links_to_upstream_tell_what_upstream_tells(rig: Rig, pypi: F
     assert f"#sha1={pypi.dialect.told_digests(file)['sha1']}" in html
 
 
+def test_pages_that_only_link_to_unhashed_files_say_nothing_of_those_that_were_here(rig: Rig, pypi: FakePyPI) -> None:
+    pypi.dialect = Dialect(is_html_only=True, hashes=NONE)
+    pypi.add_file("foo", "1.0")
+    run(rig, **ALLOWED)
+    for _ in range(2):
+        assert rig.run(**ALLOWED, release_files="false", allow_removals=True).failures == []
+        (entry,) = files_on_page(rig)
+        assert (entry["hashes"], "size" in entry) == ({}, False)
+        rig.resync()
+    run(rig, **ALLOWED)
+
+
 def test_pages_without_a_digest_have_links_without_one(rig: Rig, pypi: FakePyPI) -> None:
     pypi.dialect = Dialect(hashes=NONE)
     file = pypi.add_file("foo", "1.0")
