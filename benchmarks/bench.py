@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.check import Expected, WrongMirrorError
 from benchmarks.clients import Client, Wishes
 from benchmarks.dataset import Size
+from benchmarks.forms import Form
 from benchmarks.index import Index, build_twin, load_or_build
 from benchmarks.measure import Request, Usage, count_kinds, read_requests, run
 from benchmarks.results import Result
@@ -56,6 +57,12 @@ class Bench:
         plain = self.index(size)
         size = replace(plain.size, name=f"{plain.size.name}-tls")
         return build_twin(plain, index_folder(self.settings, size), url_of(self.settings.port, is_secure=True), size)
+
+    def index_in_form(self, size: Size, form: Form) -> Index:
+        """Return that index as other software has it; it is made anew each time."""
+        plain = self.index(size)
+        size = replace(plain.size, name=f"{plain.size.name}-{form.name}")
+        return build_twin(plain, index_folder(self.settings, size), url_of(self.settings.port), size, form)
 
     def serving(self, index: Index, latency_seconds: float = 0) -> AbstractContextManager[Server]:
         """Serve an index, each answer so much later."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import pages
 from benchmarks.archives import Archive
 from benchmarks.dataset import File, Project, Size, listed_name, make_projects, serial_of, upload
+from benchmarks.forms import JOURNAL, Form
 
 FORMAT = 4
 """To be raised whenever the same size makes other files; older folders are then made again."""
@@ -28,6 +29,7 @@ class Index:
     url: str
     size: Size
     projects: tuple[Project, ...]
+    form: Form = JOURNAL
 
     @property
     def is_secure(self) -> bool:
@@ -72,7 +74,8 @@ class Index:
     def _publish(self, projects: Iterable[Project]) -> None:
         for project in projects:
             simple, legacy = self.www / "simple" / project.name, self.www / "pypi" / project.name
-            self._write(simple / JSON_PAGE, [pages.project_json(project, self.url)], project.serial)
+            page = pages.project_json if self.form.has_serials else pages.plain_json
+            self._write(simple / JSON_PAGE, [page(project, self.url)], project.serial)
             if self.size.has_legacy:
                 self._write(simple / HTML_PAGE, [pages.project_html(project, self.url)], project.serial)
                 self._write(legacy / "json", [pages.legacy_json(project, self.url)], project.serial)
@@ -83,8 +86,13 @@ class Index:
         listed = [(listed_name(number), serial_of(number)) for number in range(self.size.listed)]
         serials = sorted(listed + [(project.name, project.serial) for project in projects])
         lines = [f"{project.name} {project.serial};\n" for project in projects]
-        self._write(self.folder / "serials.map", [f"default {last};\n".encode(), *map(str.encode, lines)], last)
-        self._write(self.www / "simple" / JSON_PAGE, pages.root_json(serials, last), last)
+        if self.form.has_serials:
+            self._write(self.folder / "serials.map", [f"default {last};\n".encode(), *map(str.encode, lines)], last)
+            self._write(self.www / "simple" / JSON_PAGE, pages.root_json(serials, last), last)
+        else:
+            self._write(self.folder / "serials.map", [b'default "";\n'], last)
+            told = last if self.form.has_whole_serial else None
+            self._write(self.www / "simple" / JSON_PAGE, [pages.names_json((name for name, _ in serials), told)], last)
         if self.size.has_legacy:
             self._write(self.www / "simple" / HTML_PAGE, pages.root_html(name for name, _ in serials), last)
         named = listed + [(project.display_name, project.serial) for project in projects]
@@ -113,10 +121,10 @@ def build(folder: Path, url: str, size: Size) -> Index:
     return index
 
 
-def build_twin(index: Index, folder: Path, url: str, size: Size) -> Index:
-    """Make an index in a new folder whose pages name another URL, with the files of one that is there."""
+def build_twin(index: Index, folder: Path, url: str, size: Size, form: Form = JOURNAL) -> Index:
+    """Make an index in a new folder with the files of one that is there; its pages have another URL, or another form."""
     shutil.rmtree(folder, ignore_errors=True)
-    twin = Index(folder, url, size, index.projects)
+    twin = Index(folder, url, size, index.projects, form)
     twin._publish(twin.projects)  # noqa: SLF001
     twin._record(twin.projects)  # noqa: SLF001
     (twin.www / "packages").symlink_to(index.www / "packages")

@@ -21,6 +21,22 @@ def project_json(project: Project, url: str) -> bytes:
     return _compact(page)
 
 
+def names_json(names: Iterable[str], last_serial: int | None) -> bytes:
+    """Return a root index whose projects have no serials, and perhaps none of its own."""
+    meta: dict[str, object] = {"api-version": "1.0"}
+    if last_serial is not None:
+        meta["_last-serial"] = last_serial
+    return _compact({"meta": meta, "projects": [{"name": name} for name in names]})
+
+
+def plain_json(project: Project, url: str) -> bytes:
+    """Return a project's page by PEP 691 in its version 1.0, without serial."""
+    files = [_simple_file(file, url) for file in project.files]
+    for file in files:
+        del file["size"], file["upload-time"], file["provenance"]
+    return _compact({"files": files, "meta": {"api-version": "1.0"}, "name": project.name})
+
+
 def _simple_file(file: File, url: str) -> dict[str, object]:
     metadata = {"sha256": file.metadata_sha256} if file.metadata_sha256 else False
     return {

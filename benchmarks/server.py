@@ -50,6 +50,7 @@ http {{
     {keys}
     {latency}
     location = /pypi {{
+      {refusal}
       proxy_pass http://rpc;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -139,12 +140,13 @@ def config_of(index: Index, port: int, latency_seconds: float, certificate: Path
         user="user root;" if os.geteuid() == 0 else "",
         folder=index.folder,
         html_page=HTML_PAGE,
-        json_page=JSON_PAGE,
+        json_page=HTML_PAGE if index.form.is_html else JSON_PAGE,
         json_type=SIMPLE_JSON,
         port=port,
         tls=tls,
         keys="" if certificate is None else f"ssl_certificate {certificate}; ssl_certificate_key {certificate};",
         rpc_port=rpc_port_of(port),
+        refusal="" if index.form.has_journal else "return 405;",
         latency=f"access_by_lua_block {{ ngx.sleep({latency_seconds}) }}" if needs_lua else "",
     )
 

@@ -21,6 +21,7 @@ from bandersnatch.project.wheel_metadata import read_wheel_metadata
 from benchmarks.archives import Archive
 from benchmarks.certificate import make_certificate, trusting
 from benchmarks.dataset import File, Size, upload
+from benchmarks.forms import FORMS, Form
 from benchmarks.index import build, build_twin, load_or_build
 from benchmarks.rpc import Journal
 from benchmarks.server import config_of
@@ -184,3 +185,19 @@ def test_xml_rpc_tells_of_projects_in_the_order_of_their_serials() -> None:
     assert isinstance(changes, list)
     assert [(name, serial) for name, _, _, _, serial in changes] == [("first", 3), ("Later", 7)]
     assert len(call("changelog_since_serial", 3)) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_an_index_in_another_form_tells_no_more_than_that_form_has(tmp_path: Path, form: Form) -> None:
+    index = build_twin(build(tmp_path / "plain", URL, SMALL), tmp_path / "twin", URL, SMALL, form)
+    before = {path: path.read_bytes() for path in (index.www / "simple").rglob("*.v1_json")}
+    root = json.loads(before[index.www / "simple" / "index.v1_json"])
+    page = json.loads(before[index.www / "simple" / index.projects[0].name / "index.v1_json"])
+    assert ("_last-serial" in root["meta"]) is (form.has_serials or form.has_whole_serial)
+    assert ("_last-serial" in root["projects"][0]) is ("_last-serial" in page["meta"]) is form.has_serials
+    assert ("size" in page["files"][0]) is ("versions" in page) is form.has_serials
+    config = config_of(index, 9, 0)
+    assert ("return 405;" in config) is not form.has_journal
+    index.upload(0.5, 1)
+    index.put_back()
+    assert {path: path.read_bytes() for path in before} == before

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.dataset import Size, make_projects, upload
+from benchmarks.forms import FORMS
 from benchmarks.measure import Request, Usage, count_kinds, read_requests
 from benchmarks.report import render
 from benchmarks.results import Result, Results, Session, at_least, at_most, exactly, load, over_time, ratio, save, wall
 from benchmarks.scenarios import ORDER, SCENARIOS
 from benchmarks.scenarios.growth import deviation
 from benchmarks.scenarios.killed import count_repeated, has_asked_for
+from benchmarks.scenarios.other_indexes import needed_requests
 
 # The access log
 
@@ -135,6 +138,14 @@ def test_large_files_are_compared_with_curl_over_tls_too() -> None:
         result("B6 TLS", "curl", seconds=3.0),
     ]
     assert [target.is_met for target in SCENARIOS["B6"].targets(Results(runs))] == [True, False, None]
+
+
+def test_what_it_takes_to_follow_an_index_depends_on_what_it_tells() -> None:
+    size = Size("tiny", 10, 10, (1_000, 1_000))
+    before = tuple(make_projects(size, lambda *_: None))
+    now = upload(before, 0.2, 1, size, lambda *_: None)
+    wanted = {"journal": 2 + 2 + 2, "serials": 3 + 2 + 2, "whole": 1 + 10 + 2, "names": 1 + 10 + 2, "html": 1 + 10 + 2}
+    assert {form.name: needed_requests(form, before, now) for form in FORMS} == wanted
 
 
 def test_a_scenario_of_which_a_run_went_wrong_meets_nothing() -> None:

@@ -8,6 +8,7 @@ from benchmarks.scenarios.again import CheckAll, FewChanges, NothingNew
 from benchmarks.scenarios.first_sync import FirstSync, LargeFiles, WithLatency
 from benchmarks.scenarios.growth import Growth
 from benchmarks.scenarios.killed import Killed
+from benchmarks.scenarios.other_indexes import OtherIndexes
 from benchmarks.scenarios.whole_index import AllHeld, FewChosen
 
 
@@ -16,7 +17,7 @@ class Scenario(Protocol):
 
     @property
     def name(self) -> str:
-        """B1 to B10."""
+        """B1 to B12."""
 
     @property
     def title(self) -> str:
@@ -42,8 +43,9 @@ SCENARIOS: dict[str, Scenario] = {
         AllHeld(),
         Killed(),
         Growth(),
+        OtherIndexes(),
     )
 }
 
 # What needs a mirror of B1's index comes right after B1, and what changes that index comes last of these.
-ORDER = ("B1", "B3", "B5", "B4", "B9", "B2", "B6", "B7", "B8", "B10")
+ORDER = ("B1", "B3", "B5", "B4", "B9", "B2", "B6", "B7", "B8", "B10", "B12")
