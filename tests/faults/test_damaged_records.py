@@ -72,7 +72,9 @@ def test_a_table_of_another_name(rig: Rig, victim: Path, table: str) -> None:
 @pytest.mark.parametrize("column", ["etag", "bytes", "display_name", "pages_digest", "looked_at"])
 def test_a_column_that_is_gone(rig: Rig, victim: Path, column: str) -> None:
     execute(rig, "DROP INDEX project_looked_at")
-    for trigger in ("project_added", "project_changed", "project_removed", "quarantine_added", "quarantine_removed"):
+    of_index = ("project_added", "project_changed", "project_removed", "quarantine_added", "quarantine_removed")
+    of_journal = ("journal_put", "journal_changed", "journal_removed", "journal_quarantined", "journal_released")
+    for trigger in (*of_index, *of_journal):
         execute(rig, f"DROP TRIGGER {trigger}")
     execute(rig, f"ALTER TABLE project DROP COLUMN {column}")
     assert_recovers(rig, victim)
