@@ -167,13 +167,15 @@ class WithoutSerials(Struct, frozen=True):
         elif not root.projects and serials and not may_be_empty:
             raise VanishedIndexError(root.url, len(serials))
         # Trees of bandersnatch 6 and 8 may have the same serial twice: what has an ETag must have the same one, too.
+        is_few = len(serials) <= MOST_AT_ONCE
         has_no_news = (
-            known is not None
+            is_few  # of more, no run has asked for all that changed before this serial
+            and known is not None
             and known.whole_serial is not None
             and (is_same or (root.whole_serial, root.etag) == (known.whole_serial, known.etag))
         )
         # The index tells that something has changed, and not what.
-        asks_all = is_full or (root.whole_serial is not None and not has_no_news and len(serials) <= MOST_AT_ONCE)
+        asks_all = is_full or (root.whole_serial is not None and not has_no_news and is_few)
         for name, project in root.projects.items():
             if asks_all or name not in serials:
                 _add(todo, name, project, is_listed=root.is_there)
