@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_refresh
+from bandersnatch.plan.own_serials import OwnCount
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.upstream_record import UpstreamRecord
 from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status
 from tests.support.rig import Rig
@@ -301,6 +303,20 @@ def inventory_of(path: Path, number: int) -> Inventory:
 
 def plan(inventory: Inventory, now: float, period: float = 30 * DAY) -> Refresh:
     return plan_refresh(inventory, NO_FILTERS, period, now)
+
+
+@pytest.mark.parametrize("period", [0, DAY, 30 * DAY])
+def test_each_project_of_an_index_without_serials_is_due_within_a_day(tmp_path: Path, period: float) -> None:
+    own = OwnCount(2, UpstreamRecord("https://index.example", "https://index.example/simple"))
+
+    def due(minutes: float, **changed: Any) -> int:
+        begun = NOW + minutes * MINUTE
+        return len(plan_refresh(inventory, NO_FILTERS, period, begun, own=replace(own, **changed)).todo)
+
+    with closing(inventory_of(tmp_path, 4800)) as inventory:
+        plan(inventory, NOW).record(inventory, set(), set())
+        assert [due(minutes) for minutes in (2, 60, 1440)] == [100, 200, 4800]
+        assert due(60, has_no_news=True) == 0
 
 
 def test_all_of_pypi_every_two_minutes_is_34_requests_a_run(tmp_path: Path) -> None:
