@@ -117,10 +117,13 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """
     from bandersnatch.cli.output import print_line
     from bandersnatch.operations.explain import Target, explain
+    from bandersnatch.state.upstream_record import load_upstream
 
     targets = [Target.parse(text) for text in arguments.targets]
     config = invocation.load_config(arguments.config)
     with invocation.resources(config) as resources:
+        if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:
+            resources.upstream.look_for_pages_at(known.simple_url)
         for target in targets:
             for line in explain(target, config.filters, resources.upstream):
                 print_line(line)

@@ -192,7 +192,8 @@ class DryRun:
             self._new_projects += record is None
             self._more_files += len(page.files) - (0 if record is None else record.files)
         deletions = self._policy.deletions(plan.deletions, held_paths, planned.wanted.filtered_out)
-        is_same = record is not None and record.serial == page.serial and planned.held is not None
+        has_serial = self._resources.upstream.journal_end.own_serial is None
+        is_same = record is not None and planned.held is not None and (record.serial == page.serial or not has_serial)
         if is_same and not plan.tasks and not deletions and not self._is_rewritten(planned):
             forecast.unchanged += 1
             return

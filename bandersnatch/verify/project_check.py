@@ -25,7 +25,7 @@ from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Outcome
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.storage.layout import StoredPath, metadata_path
+from bandersnatch.storage.layout import StoredPath, json_paths, metadata_path
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.verify.findings import Finding, Problem
 
@@ -132,9 +132,16 @@ class Inspection:
         assert isinstance(result, Result), "one worker does all of it"
         return Inspected(self._project, findings, result)
 
-    @staticmethod
-    def _is_of_another_serial(planned: Prepared) -> bool:
-        return planned.record is None or planned.record.serial != planned.wanted.page.serial
+    def _is_of_another_serial(self, planned: Prepared) -> bool:
+        record, page = planned.record, planned.wanted.page
+        if record is None or self._context.documents.journal_end.own_serial is None:
+            return record is None or record.serial != page.serial
+        # Upstream has no serials: if our pages are as they were published, what differs is news.
+        if record.pages_digest not in (None, self._context.publisher.pages_digest(self._project)):
+            return False
+        publication = Publication(page, page.name, None, planned.held, frozenset(), frozenset())
+        differing = self._context.publisher.differing_pages(publication)
+        return any(path not in json_paths(self._project) for path in differing)
 
     def _needs_work(self, task: FileTask) -> bool:
         path, storage = metadata_path(task.path), self._context.storage

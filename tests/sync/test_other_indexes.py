@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import UpstreamError
-from tests.support.rig import Rig
+from tests.support.rig import IN_PROCESSES, Rig
 from tests.support.static_index import HTML, JSON, Answer, Form, StaticIndex, serve_tree, static_index
 
 TORCH = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
@@ -362,3 +362,58 @@ def test_the_operator_may_say_that_the_serials_are_gone_for_good(rig: Rig, held:
     before = state(rig)
     run(rig, held)
     assert state(rig) == before + 1
+
+
+@OWN
+def test_it_is_the_same_with_workers_in_processes_and_legacy_json(rig: Rig, held: StaticIndex) -> None:
+    rig.tuning = IN_PROCESSES
+    rig.options["json"] = "true"
+    run(rig, held)
+    reached = state(rig)
+    held.yank("foo", "foo-1.0.tar.gz")
+    held.add("new", "new-1.0.tar.gz")
+    held.remove("bar")
+    run(rig, held)
+    assert state(rig) == reached + 1
+    pages = {name: json.loads((rig.web / f"simple/{name}/index.v1_json").read_bytes()) for name in ("foo", "new")}
+    assert {name: page["meta"]["_last-serial"] for name, page in pages.items()} == {
+        "foo": state(rig),
+        "new": state(rig),
+    }
+
+
+@pytest.mark.parametrize("index", [Form(has_etags=False)], indirect=True)
+def test_a_dry_run_says_what_the_next_run_does(rig: Rig, held: StaticIndex) -> None:
+    held.add("same", "same-1.0.tar.gz")
+    run(rig, held)
+    held.add("new", "new-1.0.tar.gz")
+    held.add("foo", "foo-1.1.tar.gz")
+    held.remove("bar")
+    before = rig.tree()
+    result = rig.command("mirror", "--dry-run", "--full", "--json", max_removals="50%")
+    assert result.returncode == 0
+    forecast = json.loads(result.stdout)
+    assert {each["project"] for each in forecast["update"]} == {"foo", "new"}
+    assert {each["project"] for each in forecast["remove"]} == {"bar"}
+    assert rig.tree() == before
+    run(rig, held)
+
+
+@pytest.mark.parametrize("index", [Form(folder="")], indirect=True)
+def test_filters_are_explained_where_the_pages_are_at_the_url_itself(rig: Rig, held: StaticIndex) -> None:
+    result = rig.command("config", "explain", "foo")
+    assert (result.returncode, "foo" in result.stdout) == (0, True), result.stderr
+    assert "GET /foo/ 200" in held.asked()
+
+
+@OWN
+def test_a_page_that_is_damaged_is_told_from_one_that_has_changed_upstream(rig: Rig, held: StaticIndex) -> None:
+    held.yank("bar", "bar-1.0.tar.gz")
+    result = rig.command("verify")
+    assert (result.returncode, "index" in result.stdout) == (0, False)
+    path = rig.web / "simple/foo/index.html"
+    path.write_bytes(path.read_bytes().replace(b"foo-1.0", b"fop-1.0"))
+    assert "1 found, 1 repaired" in rig.command("verify").stderr
+    assert b"fop-1.0" not in path.read_bytes()
+    assert "0 found" in rig.command("verify").stderr
+    held.assert_held(rig.directory)
