@@ -205,7 +205,9 @@ class Mirror:
     def _record_upstream(self, plan: RunPlan, *, is_complete: bool) -> None:
         """Record what was found out about the index, if it has no serials."""
         if plan.own is not None:
-            save_upstream(self._storage, plan.own.recorded(is_complete=is_complete))
+            # What it does not list and still has a page is asked about again, so the next run needs the list.
+            lingers = any(self._inventory.get(name) is not None for name in plan.own.missing - self._own.names())
+            save_upstream(self._storage, plan.own.recorded(is_complete=is_complete and not lingers))
         elif self._upstream.has_local_json:
             save_upstream(self._storage, found_shadowmire(self._upstream))
 

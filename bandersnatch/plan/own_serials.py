@@ -45,12 +45,14 @@ class Serials(Protocol):
 class OwnCount(Struct, frozen=True):
     """The serial of what changes in this run, which is one of our own, and what is recorded of the index.
 
-    ``has_no_news``: the root index tells that nothing at all has changed.
+    ``has_no_news``: the root index tells that nothing at all has changed. ``missing`` are the held projects that it does
+    not list.
     """
 
     serial: int
     record: UpstreamRecord
     has_no_news: bool = False
+    missing: frozenset[NormalizedName] = frozenset()
 
     def recorded(self, *, is_complete: bool) -> UpstreamRecord:
         """Return the record; only after a complete run may the next one ask whether the index is still the same."""
@@ -179,11 +181,12 @@ class WithoutSerials(Struct, frozen=True):
         for name, project in root.projects.items():
             if asks_all or name not in serials:
                 _add(todo, name, project, is_listed=root.is_there)
+        missing = frozenset(name for name in serials if not is_same and name not in root.projects)
         if not is_same:
             for name in [name for name in todo if name not in root.projects]:
                 todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
-            todo.add_missing(name for name in serials if name not in root.projects)
-        return base + 1 if todo else base, OwnCount(base + 1, record, has_no_news)
+            todo.add_missing(missing)
+        return base + 1 if todo else base, OwnCount(base + 1, record, has_no_news, missing)
 
     def _listed(self) -> RootIndex:
         listed = {name: ListedProject(name, 0) for name in self.names}

@@ -193,6 +193,18 @@ def test_what_the_list_lacks_is_removed_only_if_its_page_is_gone_too(rig: Rig, h
 
 
 @OWN
+def test_what_the_list_lacks_is_removed_when_its_page_goes_later(rig: Rig, held: StaticIndex) -> None:
+    held.in_place_of["/simple/foo/"] = held.answer("/simple/foo/")
+    held.remove("foo")
+    assert rig.run(max_removals="50%").failures == []
+    held.in_place_of = {}
+    run(rig, held)
+    held.asked()
+    run(rig, held)
+    assert "GET /simple/ 304" in held.asked()
+
+
+@OWN
 def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held: StaticIndex) -> None:
     other = held.url.replace("127.0.0.1", "localhost")
     page = held.answer("/simple/foo/")
