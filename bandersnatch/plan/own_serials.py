@@ -112,8 +112,7 @@ class WithoutSerials(Struct, frozen=True):
             return self.upstream.local_json(reached)
         if known is not None and known.has_root:
             root = self.upstream.root(None if is_full else known.etag)
-            # Serials that it has got meanwhile are another count than ours.
-            return root if root.serial is None else replace(root, serial=None, whole_serial=root.serial)
+            return root if root.serial is None else _without_its_serials(root)
         if known is not None and not is_full:
             return self._listed()
         try:
@@ -216,6 +215,12 @@ class WithoutSerials(Struct, frozen=True):
         except (NotFoundError, MalformedResponseError):
             return False
         return True
+
+
+def _without_its_serials(root: RootIndex) -> RootIndex:
+    """Return an index that has got serials meanwhile: they are another count than ours, and say only that it differs."""
+    projects = {name: ListedProject(project.display_name, 0) for name, project in root.projects.items()}
+    return replace(root, serial=None, projects=projects, whole_serial=root.serial)
 
 
 def _add(todo: TodoList, name: NormalizedName, project: ListedProject, *, is_listed: bool) -> None:

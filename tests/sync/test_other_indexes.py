@@ -255,6 +255,21 @@ def test_serials_that_are_lost_on_the_way_change_nothing(rig: Rig, held: StaticI
     assert rig.tree() == before
 
 
+def test_serials_that_an_index_gets_later_are_not_taken_for_ours(rig: Rig, index: StaticIndex) -> None:
+    index.form = Form()
+    for name in ("foo", "bar", "baz"):
+        index.add(name, f"{name}-1.0.tar.gz")
+    run(rig, index)
+    index.form = Form(has_serials=True)
+    index.yank("foo", "foo-1.0.tar.gz")
+    index.asked()
+    run(rig, index)
+    pages = ["GET /simple/bar/ 200", "GET /simple/baz/ 200", "GET /simple/foo/ 200"]
+    assert sorted(index.asked()) == ["GET /simple/ 200", *pages]
+    run(rig, index)
+    assert index.asked() == ["GET /simple/ 304"]
+
+
 @OWN
 def test_after_records_are_lost_the_count_goes_on(rig: Rig, held: StaticIndex) -> None:
     held.add("foo", "foo-1.1.tar.gz")
