@@ -1,14 +1,15 @@
-"""Indexes as companies and PyTorch have them, in the forms that are known of Artifactory, Nexus, GitLab and PyTorch.
+"""Indexes as companies have them, in the forms that are known of Artifactory, Nexus, GitLab, PyTorch and shadowmire.
 
 Their software is no Python package, so what it sends is modelled here: the place of the index, how it links to projects
 and files, and what it leaves out.
 """
 
+import json
 from collections.abc import Iterator
 from hashlib import md5, sha256
 from urllib.parse import quote, unquote
 
-from tests.support.static_index import HTML, Answer, Form, StaticIndex
+from tests.support.static_index import HTML, JSON, Answer, File, Form, StaticIndex
 
 BINARY = "application/octet-stream"
 
@@ -143,3 +144,41 @@ class PyTorch(VendorIndex):
     def file_link(self, name: str, filename: str, content: bytes) -> str:
         href = f"{self.files_url}{self.file_path(name, filename, content)}#sha256={sha256(content).hexdigest()}"
         return f'<a href="{href}" data-requires-python="&gt;=3.9">{filename}</a><br/>'
+
+
+class Shadowmire(VendorIndex):
+    """A tree of shadowmire behind a web server that negotiates: JSON 1.1, a serial of the whole, empty texts for nothing."""
+
+    def answers(self) -> Iterator[tuple[str, Answer]]:
+        yield "/local.json", Answer(200, json.dumps(self.serials, indent=2).encode(), "application/json")
+        yield "/local.db.serial", Answer(200, str(self.serial).encode(), BINARY)
+        projects = [{"name": name} for name in sorted(self.projects)]
+        meta = {"api-version": "1.1", "_last-serial": self.serial}
+        yield "/simple/", Answer(200, json.dumps({"meta": meta, "projects": projects}).encode(), JSON)
+        for name, files in self.projects.items():
+            page = {
+                "files": [self._file(name, filename, file) for filename, file in files.items()],
+                "meta": {"api-version": "1.1", "_last-serial": str(self.serials[name])},
+                "name": name.title(),
+                "versions": [],
+            }
+            yield f"/simple/{name}/", Answer(200, json.dumps(page).encode(), JSON)
+            for filename, file in files.items():
+                yield unquote(self.file_path(name, filename, file.content)), Answer(200, file.content, BINARY)
+
+    def file_path(self, name: str, filename: str, content: bytes) -> str:
+        digest = sha256(content).hexdigest()
+        return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{quote(filename)}"
+
+    def _file(self, name: str, filename: str, file: File) -> dict[str, object]:
+        return {
+            "core-metadata": False,
+            "data-dist-info-metadata": False,
+            "filename": filename,
+            "hashes": {"sha256": sha256(file.content).hexdigest()},
+            "requires-python": "",
+            "size": len(file.content),
+            "upload-time": "",
+            "url": f"../..{self.file_path(name, filename, file.content)}",
+            "yanked": file.is_yanked,
+        }

@@ -1,4 +1,4 @@
-"""Indexes as Artifactory, Nexus, GitLab and PyTorch have them: each is kept current through all that happens at PyPI."""
+"""Indexes as Artifactory, Nexus, GitLab, PyTorch and shadowmire have them: each is mirrored and kept current."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,12 +8,12 @@ import pytest
 from bandersnatch.errors import MirrorError
 from tests.support.rig import Rig
 from tests.support.static_index import served
-from tests.support.vendor_indexes import Artifactory, GitLab, Nexus, OldNexus, PyTorch, VendorIndex
+from tests.support.vendor_indexes import Artifactory, GitLab, Nexus, OldNexus, PyTorch, Shadowmire, VendorIndex
 
 WHEEL = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
 
 
-@pytest.fixture(params=[Artifactory, Nexus, OldNexus, GitLab, PyTorch], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=[Artifactory, Nexus, OldNexus, GitLab, PyTorch, Shadowmire], ids=lambda kind: kind.__name__)
 def index(rig: Rig, request: pytest.FixtureRequest) -> Iterator[VendorIndex]:
     """The index, in place of the fake PyPI."""
     with served(request.param()) as index:
@@ -35,6 +35,8 @@ def test_a_vendors_index_is_mirrored_and_kept_current(rig: Rig, index: VendorInd
     run(rig, index)
     index.add("torch", WHEEL.replace("2.7.0", "2.7.1"))
     index.add("pillow", "pillow-11.0.tar.gz")
+    if isinstance(index, Shadowmire):  # the others do not tell of it
+        index.yank("sympy", "sympy-1.0.tar.gz")
     run(rig, index)
     index.remove("torch", WHEEL)
     index.remove("numpy")
@@ -45,6 +47,7 @@ def test_a_vendors_index_is_mirrored_and_kept_current(rig: Rig, index: VendorInd
     index.asked()
     assert rig.run().updated == 0
     assert rig.tree() == before
+    assert len(index.asked()) == (1 if isinstance(index, Shadowmire) else 1 + len(index.projects))
     index.is_down = True
     with suppress(MirrorError):
         assert rig.run().failures
