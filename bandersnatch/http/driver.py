@@ -128,25 +128,22 @@ class Driver:
                     self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="blocking-call")
                 self._executor.submit(call).add_done_callback(partial(self._end_in_thread, task))
             case Together(all_steps):
-                results: list[Any] = [None] * len(all_steps)
-                left = _Left(len(all_steps))
+                group = _Group(task, len(all_steps))
                 for place, steps in enumerate(all_steps):
-                    self.start(steps, partial(self._end_one, task, results, left, place))
+                    self.start(steps, partial(self._end_one, group, place))
                 if not all_steps:
-                    self._ready.append((task, results, None))
+                    self._ready.append((task, group.results, None))
 
     def _end_in_thread(self, task: "_Task", future: Future[Any]) -> None:
         if not future.cancelled():
             self._ended_in_threads.put((task, future))
             self.wake()
 
-    def _end_one(
-        self, task: "_Task", results: list[Any], left: "_Left", place: int, value: Any, error: Exception | None
-    ) -> None:
-        results[place] = value if error is None else error
-        left.number -= 1
-        if left.number == 0:
-            self._ready.append((task, results, None))
+    def _end_one(self, group: "_Group", place: int, value: Any, error: Exception | None) -> None:
+        group.results[place] = value if error is None else error
+        group.left -= 1
+        if group.left == 0:
+            self._ready.append((group.task, group.results, None))
 
 
 class _Task:
@@ -158,10 +155,11 @@ class _Task:
         self.steps, self.done = steps, done
 
 
-class _Left:
-    """How many of the steps of a ``Together`` have not ended."""
+class _Group:
+    """The steps of a ``Together``: who waits for them, their results, and how many have not ended."""
 
-    __slots__ = ("number",)
+    __slots__ = ("left", "results", "task")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, task: _Task, number: int) -> None:
+        self.task, self.left = task, number
+        self.results: list[Any] = [None] * number
