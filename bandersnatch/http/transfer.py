@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_LONG_SECONDS = 3600.0
 _CLOCK_SHARE = 0.05
 """How much of a time-out the process's own work between two waits may count (``curl_loop.Clock``)."""
 
@@ -79,17 +78,6 @@ class Transfer:
     def unwatch(self, descriptor: int) -> None:
         """Stop watching a descriptor."""
         self._loop.unwatch(descriptor)
-
-    def fetch(self, request: Request[T]) -> T:
-        """Fetch one document and wait for it; raises its error."""
-        answers: list[tuple[T | None, Exception | None]] = []
-        self.start(request, lambda value, error: answers.append((value, error)))
-        while not answers:
-            self.advance(_LONG_SECONDS)
-        value, error = answers[0]
-        if error is not None:
-            raise error
-        return value  # type: ignore[return-value]  # a value of T, which may be None
 
     def advance(self, seconds: float) -> None:
         """Wait for answers, up to so many seconds, and receive them; call ``done`` of each request that has ended."""

@@ -12,7 +12,7 @@ from bandersnatch.http.transfer import Transfer
 from bandersnatch.project.file_receiver import Resume
 from tests.e2e.nginx import running
 from tests.support.builders import make_transfer
-from tests.support.transferring import Pieces, ask, get, read
+from tests.support.transferring import Pieces, ask, fetch, get, read
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "loopback.pem"
 SITE = """
@@ -98,7 +98,7 @@ def test_conditions_compression_and_ranges_are_as_elsewhere(served: Served, tran
     url = served.add("file", data)
     etag = ask(transfer, url).headers["ETag"]
     receiver = Pieces(Resume(1000, etag, len(data)))
-    assert transfer.fetch(Request(url, receiver)) == data[1000:]
+    assert fetch(transfer, Request(url, receiver)) == data[1000:]
     assert [head.status for head in receiver.heads] == [206]
     assert read(transfer, url) == data
 

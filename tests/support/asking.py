@@ -14,7 +14,7 @@ from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import make_conversation, make_transfer
-from tests.support.transferring import Pieces
+from tests.support.transferring import Pieces, fetch
 from tests.support.transferring import ask as ask_transfer
 
 Client = Any
@@ -57,7 +57,7 @@ def _get(client: Client, url: str, headers: Mapping[str, str], limit_bytes: int)
 
 def _ask_for_file(client: Client, url: str, headers: Mapping[str, str], _limit_bytes: int) -> Answer:
     pieces = Pieces()
-    body = client.fetch(Request(url, pieces, headers))
+    body = fetch(client, Request(url, pieces, headers))
     head = pieces.heads[-1]
     return Answer(head.url, head.status, head.headers, body)
 

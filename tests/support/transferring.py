@@ -1,12 +1,16 @@
 """Asks a Transfer for documents."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from bandersnatch.errors import RangeRefusedError
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver, Request
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.project.file_receiver import Resume
+
+T = TypeVar("T")
+_LONG_SECONDS = 3600.0
 
 
 class Pieces(Receiver[bytes]):
@@ -43,10 +47,22 @@ class Pieces(Receiver[bytes]):
             self.resume = None
 
 
+def fetch(transfer: Transfer, request: Request[T]) -> T:
+    """Fetch one document and wait for it; raises its error."""
+    answers: list[tuple[T | None, Exception | None]] = []
+    transfer.start(request, lambda value, error: answers.append((value, error)))
+    while not answers:
+        transfer.advance(_LONG_SECONDS)
+    value, error = answers[0]
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # a value of T, which may be None
+
+
 def ask(
     transfer: Transfer, url: str, headers: Mapping[str, str] | None = None, limit_bytes: int = MAX_BODY_BYTES
 ) -> Answer:
-    return transfer.fetch(Request(url, whole(limit_bytes), headers or {}))
+    return fetch(transfer, Request(url, whole(limit_bytes), headers or {}))
 
 
 def get(transfer: Transfer, url: str) -> bytes:
@@ -54,4 +70,4 @@ def get(transfer: Transfer, url: str) -> bytes:
 
 
 def read(transfer: Transfer, url: str) -> bytes:
-    return transfer.fetch(Request(url, Pieces()))
+    return fetch(transfer, Request(url, Pieces()))

@@ -15,7 +15,7 @@ from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, ShortBody, Status
 from tests.support.fetching import ok
 from tests.support.scripted import Asked, Line, answer, scripted
-from tests.support.transferring import ask, get
+from tests.support.transferring import ask, fetch, get
 
 LARGE = bytes(3 * LARGE_BYTES)
 PIECE_BYTES = 256 * 1024
@@ -162,10 +162,10 @@ def test_a_document_that_is_read_wrongly_is_an_error_of_whoever_reads_it(pypi: F
     pypi.fault("/x", ok(), times=None)
     with closing(make_transfer(attempts=3)) as transfer:
         with pytest.raises(MalformedResponseError, match="not what it must be"):
-            transfer.fetch(Request(f"{pypi.url}/x", Document(read)))
+            fetch(transfer, Request(f"{pypi.url}/x", Document(read)))
         assert len(pypi.requests) == 1
         with pytest.raises(MalformedResponseError):  # it may be the answer to another request, and is had once more
-            transfer.fetch(Request(f"{pypi.url}/x", Document(read)))
+            fetch(transfer, Request(f"{pypi.url}/x", Document(read)))
         assert len(pypi.requests) == 3
 
 

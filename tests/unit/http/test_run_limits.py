@@ -20,6 +20,7 @@ from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import unhurried
 from tests.support.fakepypi import FakePyPI, Status
+from tests.support.transferring import fetch
 
 forks = pytest.mark.skipif(sys.platform != "linux", reason="worker processes need Linux")
 
@@ -83,12 +84,12 @@ def test_a_host_that_the_engine_of_one_process_gave_up_is_not_asked_by_another(p
         with closing(Transfer(config, limits)) as transfer:
             for _ in range(3):
                 with pytest.raises(UpstreamUnavailableError):
-                    transfer.fetch(Request(f"{pypi.url}/x", whole(1000)))
+                    fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
 
     in_process(limits, 1, fetch_often)
     assert len(pypi.requests) == 3
     with closing(Transfer(config, limits)) as transfer, pytest.raises(HostDownError):
-        transfer.fetch(Request(f"{pypi.url}/x", whole(1000)))
+        fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
     assert len(pypi.requests) == 3
 
 
@@ -115,7 +116,7 @@ def test_the_engine_and_the_conversations_of_a_run_have_one_budget_and_know_the_
         assert len(pypi.requests) == 4
         for _ in range(3):
             with pytest.raises(UpstreamUnavailableError):
-                transfer.fetch(Request(f"{pypi.url}/x", whole(1000)))
+                fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
         assert len(pypi.requests) == 4 + 3 + 2
         with pytest.raises(HostDownError):
             another.get(f"{pypi.url}/x", {})

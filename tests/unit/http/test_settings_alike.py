@@ -25,6 +25,7 @@ from tests.support.builders import make_conversation, make_transfer, unhurried
 from tests.support.fetching import CLOSED_PORT, DATA
 from tests.support.scripted import Asked, Line, answer, scripted
 from tests.support.socks_proxy import Visit, socks_proxy
+from tests.support.transferring import fetch
 
 CERTIFICATE = Path(__file__).parents[2] / "data" / "loopback.pem"
 Ask = Callable[..., bytes]
@@ -46,7 +47,7 @@ def by_requests(url: str, **config: Any) -> bytes:
 
 def by_libcurl(url: str, **config: Any) -> bytes:
     with closing(make_transfer(**config)) as transfer:
-        return transfer.fetch(Request(url, whole())).body
+        return fetch(transfer, Request(url, whole())).body
 
 
 @pytest.fixture(params=[by_requests, by_libcurl])
@@ -361,12 +362,12 @@ def test_any_target_is_written_as_urllib3_writes_it(text: str) -> None:
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\0b", "\x7f"])
 def test_a_field_that_would_be_two_is_not_sent(seen: Seen, url: str, value: str) -> None:
     with closing(make_transfer()) as transfer, pytest.raises(UpstreamUnavailableError, match="no value of a header"):
-        transfer.fetch(Request(f"{url}/x", whole(), {"If-None-Match": value}))
+        fetch(transfer, Request(f"{url}/x", whole(), {"If-None-Match": value}))
     assert seen.asked == []
 
 
 @pytest.mark.parametrize("value", ["", '"ü"', " x"])
 def test_any_other_value_is_sent_as_it_is(seen: Seen, url: str, value: str) -> None:
     with closing(make_transfer()) as transfer:
-        transfer.fetch(Request(f"{url}/x", whole(), {"X-Test": value}))
+        fetch(transfer, Request(f"{url}/x", whole(), {"X-Test": value}))
     assert seen.field("X-Test") == value.strip()

@@ -18,7 +18,7 @@ from tests.support.builders import make_transfer
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.fetching import DATA, ok
 from tests.support.scripted import Asked, Line, answer, scripted
-from tests.support.transferring import Pieces, ask, get, read
+from tests.support.transferring import Pieces, ask, fetch, get, read
 
 # Answers
 
@@ -55,7 +55,7 @@ def test_many_documents_come_at_a_time(pypi: FakePyPI) -> None:
 def part(transfer: Transfer, url: str, resume: Resume) -> tuple[list[int], bytes]:
     """Return the statuses of the answers, and the last body."""
     receiver = Pieces(resume)
-    body = transfer.fetch(Request(url, receiver))
+    body = fetch(transfer, Request(url, receiver))
     return [head.status for head in receiver.heads], body
 
 
@@ -104,7 +104,7 @@ def test_a_document_that_is_refused_by_its_receiver_twice_is_an_error(
 
     pypi.fault("/x", ok(), times=None)
     with pytest.raises(IntegrityError):
-        transfer.fetch(Request(url, Doubtful()))
+        fetch(transfer, Request(url, Doubtful()))
     assert len(pypi.requests) == 2
 
 
@@ -152,7 +152,7 @@ def test_an_error_of_a_receiver_before_its_request_is_that_of_the_request_alone(
     path = pypi.add_file("foo", "1.0", kind="sdist").url_path
     full = Full()
     with pytest.raises(StorageError, match="the disk is full"):
-        transfer.fetch(Request(f"{pypi.url}{path}", full))
+        fetch(transfer, Request(f"{pypi.url}{path}", full))
     assert full.errors == []  # no attempt has begun
     assert read(transfer, f"{pypi.url}{path}") == pypi.files("foo")[0].content
 
@@ -161,5 +161,5 @@ def test_a_receiver_learns_that_it_is_not_asked_for_after_a_redirect(pypi: FakeP
     pypi.fault("/moved", Status(302, {"Location": "ftp://127.0.0.1/file"}))
     pieces = Pieces()
     with pytest.raises(UpstreamUnavailableError) as raised:
-        transfer.fetch(Request(f"{pypi.url}/moved", pieces))
+        fetch(transfer, Request(f"{pypi.url}/moved", pieces))
     assert pieces.errors == [raised.value]

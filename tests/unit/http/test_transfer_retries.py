@@ -25,7 +25,7 @@ from bandersnatch.http.transfer import Transfer
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.support.fetching import DATA, ok
 from tests.support.scripted import Asked, Line, answer, scripted
-from tests.support.transferring import Pieces, get
+from tests.support.transferring import Pieces, fetch, get
 
 
 def transfer_with(workers: int = 10, **policy: Any) -> Transfer:
@@ -148,14 +148,14 @@ def test_a_body_that_always_breaks_off_is_asked_for_a_few_times(
     pypi.fault("/simple/", ShortBody(3), times=None)
     taker = receiver()
     with closing(transfer_with()) as transfer, pytest.raises(BrokenBodyError, match="the body broke off"):
-        transfer.fetch(Request(f"{pypi.url}/simple/", taker))
+        fetch(transfer, Request(f"{pypi.url}/simple/", taker))
     assert len(pypi.requests) == len(taker.heads) == len(taker.errors) == requests
 
 
 def test_bodies_that_break_off_use_up_the_retries_of_the_run(pypi: FakePyPI) -> None:
     pypi.fault("/simple/", ShortBody(3), times=None)
     with closing(transfer_with(retries_per_run=1)) as transfer, pytest.raises(BrokenBodyError):
-        transfer.fetch(Request(f"{pypi.url}/simple/", Pieces()))
+        fetch(transfer, Request(f"{pypi.url}/simple/", Pieces()))
     assert len(pypi.requests) == 2
 
 
@@ -175,7 +175,7 @@ def test_what_gets_on_within_each_time_limit_may_take_many(pypi: FakePyPI) -> No
         RetryPolicy(failures_until_down=3),
     )
     with scripted(serve) as url, closing(Transfer(config, RunLimits(policy))) as transfer:
-        assert transfer.fetch(Request(f"{url}/x", receiver)) == DATA
+        assert fetch(transfer, Request(f"{url}/x", receiver)) == DATA
     assert [type(error) for error in receiver.errors] == [TimeLimitError] * 5
 
 
@@ -281,7 +281,7 @@ def test_a_bug_of_a_receiver_reaches_whoever_asked(pypi: FakePyPI, transfer: Tra
 
     pypi.fault("/x", ok())
     with pytest.raises(ZeroDivisionError):
-        transfer.fetch(Request(f"{pypi.url}/x", Buggy()))
+        fetch(transfer, Request(f"{pypi.url}/x", Buggy()))
     pypi.fault("/x", ok())
     assert get(transfer, f"{pypi.url}/x") == DATA
 
