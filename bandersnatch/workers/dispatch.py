@@ -4,7 +4,6 @@ The files of a large project are shared among workers: several fetch its files, 
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
@@ -13,15 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import InterruptedRunError, MirrorError, gravest
+from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.memory import scarcity
-from bandersnatch.project.files import SyncedFile
 from bandersnatch.project.job import Job
-from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, shares_of, work_on_files
+from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, work_on_files
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.pool import MAX_WORKERS, NoWorkerLeftError, WorkerLostError
+from bandersnatch.workers.shared_project import SharedProject
 
 _WAIT_SECONDS = 0.1
 """How long to wait for a result before looking for new jobs, and whether the run is stopped."""
@@ -78,11 +76,11 @@ class Dispatcher(Generic[_R]):
     ) -> None:
         self._executor, self._function, self._failed = executor, function, failed
         self._inventory, self._is_stopped = inventory, is_stopped
-        self._ended: SimpleQueue[tuple[Job, Future[Any], _SharedProject | None]] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Job, Future[Any], SharedProject | None]] = SimpleQueue()
         """Filled by the threads of the executor, in callbacks of futures; taken by ours."""
         self._under_way: dict[NormalizedName, Future[Any]] = {}
         self._jobs: dict[NormalizedName, Job] = {}
-        self._abandoned: dict[NormalizedName, list[_SharedProject]] = {}
+        self._abandoned: dict[NormalizedName, list[SharedProject]] = {}
         """Earlier attempts at shared projects, which were started again after the loss of a worker."""
         self._shared: dict[NormalizedName, int] = {}
         """The number of files of each shared project."""
@@ -154,7 +152,7 @@ class Dispatcher(Generic[_R]):
             waiting.set_exception(LethalProjectError(project, is_sure=False))
 
     def _submit(
-        self, job: Job, shared: "_SharedProject | None", function: Callable[..., Any], *arguments: Any
+        self, job: Job, shared: SharedProject | None, function: Callable[..., Any], *arguments: Any
     ) -> Future[Any]:
         try:
             future = self._executor.submit(function, *arguments)
@@ -180,7 +178,7 @@ class Dispatcher(Generic[_R]):
             return results, error
         return results, None
 
-    def _settle(self, job: Job, future: Future[Any], shared: "_SharedProject | None") -> _R | None:
+    def _settle(self, job: Job, future: Future[Any], shared: SharedProject | None) -> _R | None:
         """Return the result of a project, or None if the work on it continues."""
         error = InterruptedRunError() if future.cancelled() else future.exception()
         if error is not None and not isinstance(error, Exception):
@@ -217,7 +215,7 @@ class Dispatcher(Generic[_R]):
             self._reservations[job.project] = planned.reservations
             self._wait(job)
             return
-        shared = _SharedProject(planned)
+        shared = SharedProject(planned)
         self._shared[job.project] = files
         self._submit_shares(job, shared)
 
@@ -239,19 +237,19 @@ class Dispatcher(Generic[_R]):
         waiting = self._under_way[job.project] = Future()
         waiting.add_done_callback(lambda ended: self._ended.put((job, ended, None)))
 
-    def _submit_shares(self, job: Job, shared: "_SharedProject") -> None:
+    def _submit_shares(self, job: Job, shared: SharedProject) -> None:
         while shared.waiting and shared.under_way < SHARES_AT_A_TIME:
             shared.under_way += 1
             self._submit(job, shared, work_on_files, share_of(job, shared.waiting.popleft()))
 
-    def _suspect(self, job: Job, shared: "_SharedProject | None") -> None:
+    def _suspect(self, job: Job, shared: SharedProject | None) -> None:
         """Let a project wait to be tried alone, after a worker of it was lost and its other workers have finished."""
         if shared is not None:
             self._abandoned.setdefault(job.project, []).append(shared)
         self._suspects[job.project] = job
         self._wait(job)
 
-    def _end(self, job: Job, shared: "_SharedProject | None", found: _R) -> _R:
+    def _end(self, job: Job, shared: SharedProject | None, found: _R) -> _R:
         """Return the result of a project, with the reservations and partial files of all attempts added."""
         del self._jobs[job.project], self._under_way[job.project]
         self._shared.pop(job.project, None)
@@ -268,33 +266,3 @@ class Dispatcher(Generic[_R]):
     def _check_stopped(self) -> None:
         if self._is_stopped():
             raise InterruptedRunError
-
-
-class _SharedProject:
-    """A project whose files are shared among workers, so many shares at a time."""
-
-    def __init__(self, planned: Planned) -> None:
-        self.prepared = planned.prepared
-        self.waiting, self.under_way = deque(shares_of(planned.prepared.plan.tasks)), 0
-        self._touched, self._reservations = planned.touched, list(planned.reservations)
-        self.synced: dict[str, SyncedFile] = {}
-        self._partials: dict[StoredPath, str] = {}
-        self.error: Exception | None = None
-
-    def take(self, share: SharedFiles) -> None:
-        """Add the result of a share of the files."""
-        self.under_way -= 1
-        if share.is_given_up:
-            self.waiting.clear()
-        self.error = gravest(self.error, share.error)
-        self.synced |= share.synced
-        self._partials |= share.partials
-        self._reservations += share.reservations
-
-    def complete(self, result: Any) -> Any:
-        """Return the result of the last job, with what the other jobs of the project have left."""
-        result = replace(result, reservations=(*self._reservations, *result.reservations))
-        if result.record is not None:
-            return result
-        partials = {**self._partials, **result.partials}
-        return replace(result, unsettled=result.unsettled | self._touched, partials=partials)
