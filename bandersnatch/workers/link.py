@@ -18,7 +18,7 @@ from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.stop import StopFlag
-from bandersnatch.workers.worker import Reply, Share, WorkerSettings, run_in_process, run_in_thread
+from bandersnatch.workers.worker import Reply, WorkerLimits, WorkerSettings, run_in_process, run_in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ _STOPPED, _WAITS_FOR_DISK = (b"T", b"t"), b"D"
 class Link:
     """One worker and the connection to it; ``under_way`` has the futures of its tasks, by their numbers.
 
-    A spare process has no ``share`` until it takes the place of a lost worker.
+    A spare process has no ``limits`` until it takes the place of a lost worker.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Link:
         connection: Connection,
         worker: "BaseProcess | threading.Thread",
         stop: StopFlag,
-        share: Share | None = None,
+        limits: WorkerLimits | None = None,
     ) -> None:
-        self.connection, self._worker, self._stop, self.share = connection, worker, stop, share
+        self.connection, self._worker, self._stop, self.limits = connection, worker, stop, limits
         self.is_thread = isinstance(worker, threading.Thread)
         self.under_way: dict[int, Future[Any]] = {}
         self.is_lost = False
@@ -69,16 +69,16 @@ class Link:
     @property
     def capacity(self) -> int:
         """How many jobs the worker may have at a time."""
-        return 0 if self.share is None else min(MAX_JOBS, JOBS_PER_REQUEST * self.share.max_in_flight)
+        return 0 if self.limits is None else min(MAX_JOBS, JOBS_PER_REQUEST * self.limits.max_in_flight)
 
     def begin(self, feed: Callable[["Link"], None], listen: Callable[["Link"], None]) -> None:
-        """Send the worker its share, and start the threads that talk to it."""
+        """Send the worker its limits, and start the threads that talk to it."""
         if isinstance(self._worker, threading.Thread):
             self._worker.start()
         else:
             self._worker.name = WORKER
         with suppress(OSError):  # if it is dead, the listening thread notices
-            self.connection.send(self.share)
+            self.connection.send(self.limits)
         self._threads = [threading.Thread(target=each, args=(self,), daemon=True) for each in (feed, listen)]
         for thread in self._threads:
             thread.start()
@@ -144,7 +144,7 @@ class PoolSize(Struct, frozen=True):
 
 
 def start_processes(context: JobContext, http: HttpConfig, limits: RunLimits, size: PoolSize) -> list[Link]:
-    """Start so many workers, and spare ones that wait without a share; fewer if the system has no room for them."""
+    """Start so many workers, and spare ones that wait without limits; fewer if the system has no room for them."""
     links: list[Link] = []
     context.storage.room.share(size.workers)  # before the forks, since it makes memory that the processes share
     limits.share(size.workers)
@@ -157,7 +157,7 @@ def start_processes(context: JobContext, http: HttpConfig, limits: RunLimits, si
     number = min(size.workers, len(links))
     for place, link in enumerate(links[:number]):
         in_flight = http.workers // number + (place < http.workers % number)  # the first ones get the remainder
-        link.share = Share(context.storage.admit(), in_flight, number, place + 1)
+        link.limits = WorkerLimits(context.storage.admit(), in_flight, number, place + 1)
     return links
 
 
@@ -169,7 +169,7 @@ def thread_link(context: JobContext, http: HttpConfig, limits: RunLimits) -> Lin
     settings = WorkerSettings(own, http, limits, min(http.workers, MAX_HASH_THREADS))
     ours, theirs = multiprocessing.Pipe()
     thread = threading.Thread(target=run_in_thread, args=(settings, theirs), name=WORKER, daemon=True)
-    return Link(ours, thread, stop, Share(context.storage.unfinished.token, http.workers))
+    return Link(ours, thread, stop, WorkerLimits(context.storage.unfinished.token, http.workers))
 
 
 def _start_process(settings: WorkerSettings) -> Link:

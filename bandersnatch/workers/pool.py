@@ -27,7 +27,7 @@ from bandersnatch.memory import scarcity
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import publish_project, work_on_files
 from bandersnatch.workers.link import Link, PoolSize, start_processes, thread_link
-from bandersnatch.workers.worker import Reply, Share, Task
+from bandersnatch.workers.worker import Reply, Task, WorkerLimits
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +105,8 @@ class WorkerPool(Executor):
         recover: Callable[[str], None],
     ) -> None:
         self._thread, self._context, self._recover = thread, context, recover
-        self._links = [link for link in links if link.share is not None] or [thread()]
-        self._spares = deque(link for link in links if link.share is None)
+        self._links = [link for link in links if link.limits is not None] or [thread()]
+        self._spares = deque(link for link in links if link.limits is None)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Task, Future[Any]]] = deque()
         self._numbers = count()
@@ -166,8 +166,8 @@ class WorkerPool(Executor):
         for link in self._links:
             link.stop()
         for link in self._links:
-            if link.end() and link.share is not None:
-                self._clean_up(link.share.token)
+            if link.end() and link.limits is not None:
+                self._clean_up(link.limits.token)
 
     def _clean_up(self, token: str) -> None:
         """Keep what can be resumed of what a killed worker has left, and delete the rest."""
@@ -240,16 +240,16 @@ class WorkerPool(Executor):
     def _handle_end(self, link: Link) -> None:
         """End the tasks of a worker that has ended. If it had any, it is lost: clean up, and let another take its place."""
         link.kill()
-        assert link.share is not None, "a worker without a share has no thread that listens"
+        assert link.limits is not None, "a worker without limits has no thread that listens"
         if not link.is_thread:
-            self._context.storage.room.give_back(link.share.place)
+            self._context.storage.room.give_back(link.limits.place)
         waiting: list[Future[Any]] = []
         with self._changed:
             link.is_lost = True
             lost, link.under_way = link.under_way, {}
             is_ending = self._context.is_stopped() or self._is_shut_down
             if not is_ending and not link.is_thread:
-                self._replace(link.share)
+                self._replace(link.limits)
             if not self.number:
                 waiting = [future for _, future in self._waiting]
                 self._waiting.clear()
@@ -262,7 +262,7 @@ class WorkerPool(Executor):
         elif lost:
             logger.warning("a worker has ended unexpectedly; its work is done by others")
             try:
-                self._recover(link.share.token)
+                self._recover(link.limits.token)
             except Exception as refused:  # noqa: BLE001 - it becomes the error of the tasks, which must end in any case
                 error = scarcity(refused) or refused
         for future in lost.values():
@@ -271,11 +271,11 @@ class WorkerPool(Executor):
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
-    def _replace(self, share: Share) -> None:
-        """Give the share of a lost worker to a spare process; when all processes are lost, a thread continues."""
+    def _replace(self, limits: WorkerLimits) -> None:
+        """Give the limits of a lost worker to a spare process; when all processes are lost, a thread continues."""
         if self._spares:
             link = self._spares.popleft()
-            link.share = replace(share, token=self._context.storage.admit())
+            link.limits = replace(limits, token=self._context.storage.admit())
         elif not self.number:
             link = self._thread()
         else:

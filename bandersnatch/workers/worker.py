@@ -84,7 +84,7 @@ class WorkerSettings(Struct, frozen=True):
     threads: int
 
 
-class Share(Struct, frozen=True):
+class WorkerLimits(Struct, frozen=True):
     """The part of the run's limits that one of the ``workers`` has. It is the first message to a worker.
 
     ``token`` is in the names of its half-written files and reservations. ``place`` is the number of a process, from 1 on;
@@ -204,19 +204,19 @@ def _to_pool() -> Iterator[None]:
 
 def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
     """Run a worker in a thread of the main process."""
-    share: Share = connection.recv()
+    own: WorkerLimits = connection.recv()
     with (
         closing(connection),
-        closing(Transfer(settings.http, settings.limits, share.max_in_flight)) as transfer,
+        closing(Transfer(settings.http, settings.limits, own.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         _watch(transfer, connection)
         with suppress(PoolGoneError):
-            Worker(settings.context, share.token, connection, driver).work()
+            Worker(settings.context, own.token, connection, driver).work()
 
 
 def run_in_process(settings: WorkerSettings, connection: Connection, parent: int) -> None:
-    """Run a worker in a process that was forked from the main one; it waits until it is given its share."""
+    """Run a worker in a process that was forked from the main one; it waits until it is given its limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, but the main one stops its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()  # the collector would write to all objects, and so copy the memory shared with the main process
@@ -226,20 +226,20 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
     if os.getppid() != parent:
         return  # the main process died before that took effect
     try:
-        share: Share = connection.recv()
+        own: WorkerLimits = connection.recv()
     except (EOFError, OSError):
         return
     kept = keep_records()
     is_stopped = False
-    storage = settings.context.storage.twin(share.token)
-    storage.room.take_place(share.place)
-    settings.limits.take_place(share.place)
+    storage = settings.context.storage.twin(own.token)
+    storage.room.take_place(own.place)
+    settings.limits.take_place(own.place)
     with (
         closing(Conversation(settings.http, settings.limits)) as conversation,
-        closing(Transfer(settings.http, settings.limits, share.max_in_flight)) as transfer,
+        closing(Transfer(settings.http, settings.limits, own.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
-        context = replace(settings.context, workers=share.workers)
+        context = replace(settings.context, workers=own.workers)
         context = _own_context(context, conversation, settings.http, storage, lambda: is_stopped)
 
         def stop(_number: int, _frame: object) -> None:
@@ -249,7 +249,7 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        worker = Worker(context, share.token, connection, driver)
+        worker = Worker(context, own.token, connection, driver)
         worker.kept = kept
         storage.tell_changes(worker.changed.append)
         _watch(transfer, connection)

@@ -23,7 +23,7 @@ from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Settled
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.workers import worker as worker_module
-from bandersnatch.workers.worker import Ended, Reply, Share, Task, WorkerSettings, run_in_process, run_in_thread
+from bandersnatch.workers.worker import Ended, Reply, Task, WorkerLimits, WorkerSettings, run_in_process, run_in_thread
 from tests.support.builders import named
 from tests.support.fakepypi import Call, FakePyPI, Stall
 from tests.support.processes import awaited_end
@@ -70,7 +70,7 @@ def working(context: JobContext, pypi: FakePyPI, *, is_process: bool) -> Iterato
     ours, theirs = multiprocessing.Pipe()
     token = context.storage.admit()
     settings = WorkerSettings(context, http_config(pypi), RunLimits(IMPATIENT), 2)
-    ours.send(Share(token, 5))
+    ours.send(WorkerLimits(token, 5))
     worker: threading.Thread | multiprocessing.process.BaseProcess
     if is_process:
         forking = multiprocessing.get_context("fork")
