@@ -1,6 +1,7 @@
 """An index that tells other digests of files than SHA-256, or none: what is refused, checked, and added to our pages."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bandersnatch.errors import IntegrityError, SuspiciousPageError
 from tests.support.fakepypi import Dialect, Edit, FakePyPI, WrongBytes
 from tests.support.rig import Rig
+from tests.support.static_index import HTML, Answer, Form, StaticIndex, served
 
 WEAK, STRONG, NONE = ("md5", "sha1", "sha224"), ("sha384", "sha512"), ()
 TELLING = {
@@ -288,3 +290,25 @@ def test_pages_without_a_digest_have_links_without_one(rig: Rig, pypi: FakePyPI)
     file = pypi.add_file("foo", "1.0")
     assert rig.run(**ALLOWED, release_files="false").failures == []
     assert f'href="{pypi.url}{file.url_path}"' in (rig.web / "simple/foo/index.html").read_text()
+
+
+class WithoutDigests(StaticIndex):
+    """An index whose pages tell no digests."""
+
+    def _page(self, name: str) -> Answer:
+        page = super()._page(name)
+        return Answer(page.status, re.sub(rb"#sha256=\w+", b"", page.body), page.type)
+
+
+def test_an_index_without_digests_and_serials_is_kept_current(rig: Rig) -> None:
+    with served(WithoutDigests(Form(root=HTML, pages=HTML))) as index:
+        rig.options |= {"master": index.url, "allow-unhashed": "true"}
+        index.add("foo", "foo-1.0.tar.gz", "foo-1.1.tar.gz")
+        assert rig.run().failures == []
+        index.assert_held(rig.directory)
+        index.asked()
+        index.yank("foo", "foo-1.0.tar.gz")
+        index.add("foo", "foo-1.2.tar.gz")
+        assert rig.run().failures == []
+        index.assert_held(rig.directory)
+        assert [line for line in index.asked() if "/whl/" in line] == ["GET /whl/foo/foo-1.2.tar.gz 200"]
