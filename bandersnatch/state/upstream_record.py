@@ -1,7 +1,7 @@
 """The record ``upstream``: what was found out about an index that has no serials, so that it is found out only once.
 
 The pages that are held then have serials of this mirror's own. Without the record these look like upstream's, so an index
-without serials is refused.
+without serials is refused unless ``upstream-kind`` says that it has none.
 """
 
 import msgspec
@@ -15,10 +15,10 @@ _MAX_BYTES = 64 * 1024
 
 
 class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The index at ``url`` has no serials; its pages are below ``simple_url``. If it is a mirror made by shadowmire, it has
-    some, and ``is_shadowmire``.
+    """What is known of the index at ``url``, whose pages are below ``simple_url``.
 
-    ``etag`` and ``whole_serial`` are those of the root index with which the last complete run began.
+    It has no serials, unless it is a mirror made by shadowmire. ``etag`` and ``whole_serial`` are those of the root index
+    with which the last complete run began.
     """
 
     url: str
