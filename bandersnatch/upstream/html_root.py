@@ -95,8 +95,10 @@ class _Reader(HTMLParser):
 
     def _folder_of(self, href: str) -> str | None:
         """Return the name of the folder directly below the index to which a link leads, or None."""
-        path = urlsplit(urljoin(self._url, href.strip())).path
-        path = path.removesuffix(_INDEX)
+        try:
+            path = urlsplit(urljoin(self._url, href.strip())).path.removesuffix(_INDEX)
+        except ValueError:  # one link that is no URL says nothing about the others
+            return None
         if not path.startswith(self._folder) or not (path.endswith("/") or self._takes_any_link):
             return None
         name = unquote(path[len(self._folder) :].removesuffix("/"))

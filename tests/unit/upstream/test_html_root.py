@@ -24,6 +24,7 @@ def names(body: str, url: str = URL) -> dict[str, str] | None:
         '<a href="foo-bar/index.html">Foo.Bar</a>',
         '<!DOCTYPE html><html><base href="/whl/"><body><a href="cu126/foo-bar/">Foo.Bar</a></body></html>',
         '<a href="foo-bar/">Foo.Bar<a href="../">Up</a>',
+        '<a href="http://[/">x</a><a href="foo-bar/">Foo.Bar</a>',
     ],
 )
 def test_a_link_to_a_folder_below_it_is_a_project(body: str) -> None:
