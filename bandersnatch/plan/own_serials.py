@@ -134,7 +134,7 @@ class WithoutSerials(Struct, frozen=True):
             MalformedResponseError: it is such an index.
         """
         if self.known is None and self.kind is not UpstreamKind.SIMPLE and any(serials):
-            reason = f"{NO_SERIALS}, although it had some; if it is another index now, set upstream-kind = simple"
+            reason = f"{NO_SERIALS}, although what is here has some; if this index has none, set upstream-kind = simple"
             raise MalformedResponseError(root.url, reason)
 
     def plan(

@@ -250,7 +250,7 @@ def test_the_brake_holds_for_an_index_without_serials(rig: Rig, held: StaticInde
 def test_serials_that_are_lost_on_the_way_change_nothing(rig: Rig, held: StaticIndex) -> None:
     before = rig.tree()
     held.form = Form()
-    with pytest.raises(UpstreamError, match="the root index has no serials, although it had some; if it is another"):
+    with pytest.raises(UpstreamError, match="the root index has no serials, although what is here has some; if this"):
         rig.run()
     assert rig.tree() == before
 
@@ -283,6 +283,20 @@ def test_after_records_are_lost_the_count_goes_on(rig: Rig, held: StaticIndex) -
     rig.resync()
     run(rig, held)
     assert state(rig) == reached + 1
+
+
+@OWN
+def test_without_the_record_of_its_kind_an_index_is_refused_until_the_option_names_it(
+    rig: Rig, held: StaticIndex
+) -> None:
+    before = rig.tree()
+    (rig.directory / "upstream").unlink()
+    with pytest.raises(UpstreamError, match="if this index has none, set upstream-kind = simple"):
+        rig.run()
+    assert rig.run(upstream_kind="simple").failures == []
+    assert rig.tree() == before
+    held.yank("foo", "foo-1.0.tar.gz")
+    run(rig, held)
 
 
 @OWN
