@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from bandersnatch.errors import UpstreamError
 from bandersnatch.serving.site import Site
 from bandersnatch.storage.layout import Layout
+from bandersnatch.upstream import static_journal
 from tests.support.fakepypi import FakePyPI
 from tests.support.journal import read_index, read_journal, told, write_journal
 from tests.support.rig import HURRIED, Rig
@@ -293,6 +294,17 @@ def test_journal_that_is_wrong_changes_nothing_and_is_told_once(
     assert told_reason in warning
     assert int((follower.directory / "state").read_text()) == chain.pypi.serial
     assert follower.tree() == chain.first.tree()
+
+
+def test_journal_with_more_news_than_a_run_reads_is_not_read(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static_journal, "MOST_BYTES", 100)
+    add(chain.pypi)
+    chain.first.run()
+    requests = chain.requests_of(chain.others[0])
+    assert "GET /simple/" in requests
+    assert ".jsonl" not in " ".join(requests)
+    chain.requests_of(chain.others[1])
+    chain.assert_equal()
 
 
 def test_serial_that_no_line_bears_out_is_not_believed(chain: Chain) -> None:
