@@ -166,7 +166,7 @@ class Session(Struct, frozen=True):
         """Open the inventory; return whether it had to be rebuilt."""
         if self.inventory.open():
             if not self.is_dry:  # before anything changes
-                ChangeJournal(self.storage, self.inventory).take_up()
+                ChangeJournal(self.storage, self.inventory).reconcile()
             if (doubtful := self.inventory.without_files()) is not None:
                 self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
             if self.inventory.is_as_closed or self._records_are_true():

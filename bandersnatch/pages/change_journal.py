@@ -59,8 +59,8 @@ class ChangeJournal(Struct, frozen=True):
     most_changes: int = MOST_CHANGES
     most_files: int = MOST_FILES
 
-    def take_up(self) -> None:
-        """Find out where the journal ends; called before anything changes."""
+    def reconcile(self) -> None:
+        """Bring the inventory's record of the journal in line with its files; called before anything changes."""
         known = self.inventory.journal_position()
         if known is None:
             return
