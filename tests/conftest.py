@@ -45,6 +45,8 @@ SLOW_MODULES = {
 }
 LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
 """Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""
+STORIES_FOR_MANY_LINES = {"test_followed_chain", "test_other_hashes", "test_other_indexes", "test_vendor_indexes"}
+"""Modules of tests/sync that alone reach what indexes of other kinds need."""
 SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
 
 
@@ -74,17 +76,22 @@ def is_slow(module: Path) -> bool:
     return module.stem in SLOW_MODULES or not SLOW_FOLDERS.isdisjoint(module.relative_to(HERE).parts)
 
 
+def reaches_many_lines(module: Path) -> bool:
+    """Whether coverage needs the slow tests of a module."""
+    return module.stem in STORIES_FOR_MANY_LINES or ("unit" in module.parts and module.stem not in LONG_FOR_FEW_LINES)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long; of a story that is told in several ways, the first one is quick.
 
-    Those in tests/unit are marked as measured too, but not in the ways that are never quick.
+    Those that reach many lines are marked as measured too, but not in the ways that are never quick.
     """
     for item in items:
         variants = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
         is_variant = any(variant in variants for variant in SLOW_VARIANTS)
         if is_variant or (is_slow(item.path) and item.get_closest_marker("quick") is None):
             item.add_marker(pytest.mark.slow)
-            if "unit" in item.path.parts and not is_variant and item.path.stem not in LONG_FOR_FEW_LINES:
+            if not is_variant and reaches_many_lines(item.path):
                 item.add_marker(pytest.mark.measured)
 
 
