@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bandersnatch.model import Checksum
@@ -13,6 +14,7 @@ from bandersnatch.storage.parts import PARTS_FOLDER
 PATH = StoredPath("web/packages/aa/bb/sample-1.0.tar.gz")
 CONTENT = b"content"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+KEPT = Partial(0, (ConnectionResetError,))
 
 
 def files(storage: FilesystemStorage) -> dict[str, bytes]:
@@ -49,3 +51,9 @@ def failing(error: BaseException) -> Callable[[FileWriter], object]:
 
 def expecting(size: int, sha256: str) -> Callable[[FileWriter], object]:
     return lambda writer: writer.expect("https://x", size, Checksum("sha256", sha256))
+
+
+def break_off(storage: FilesystemStorage, path: StoredPath = PATH) -> None:
+    with suppress(ConnectionResetError), storage.write(path, partial=KEPT) as writer:
+        writer.write(b"cont")
+        raise ConnectionResetError
