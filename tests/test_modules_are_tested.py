@@ -88,7 +88,6 @@ STORIES = {
     "verify.findings": f"{UNIT}/verify/test_verification.py",
     "verify.project_check": f"{UNIT}/verify/test_verification.py",
     "verify.tally": f"{UNIT}/verify/test_verification.py",
-    "workers.link": f"{UNIT}/workers/test_pool.py",
     "verify.unlisted_deletion": f"{UNIT}/verify/test_unlisted.py",
 }
 """Modules without a test module of their name, and the test module whose tests cover them."""
