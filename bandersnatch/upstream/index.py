@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
-from bandersnatch.errors import MalformedResponseError, without_credentials
+from bandersnatch.errors import without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import Steps
 from bandersnatch.http.run_limits import RunLimits
@@ -101,21 +101,11 @@ class Upstream:
         """
         return self._changelog.all_projects(keeps, journal_end)
 
-    def root_index(self) -> tuple[int, dict[NormalizedName, ListedProject]]:
-        """Return the serial of the PEP 691 root index, up to half an hour old, and all its projects with their serials.
-
-        Quarantined projects are missing from it. A project whose serial is beyond that of the index gets serial 0.
-
-        Raises:
-            UpstreamError: there is no such index, or it has no serials.
-        """
-        root = self.root()
-        if root.serial is None:
-            raise MalformedResponseError(root.url, NO_SERIALS)
-        return root.serial, root.projects
-
     def root(self, etag: str | None = None) -> RootIndex:
         """Return the root index, be it JSON or HTML, with serials or without; ask for it only if its ETag is another.
+
+        It may be half an hour old, and quarantined projects are missing from it. A project whose serial is beyond that of
+        the index gets serial 0.
 
         Raises:
             NotFoundError: there is none.

@@ -72,7 +72,7 @@ def test_what_is_no_json_is_told_by_its_type(upstream: Upstream, pypi: FakePyPI,
     with pytest.raises(MalformedResponseError, match="no PEP 691 page, but "):
         upstream.project_page(SAMPLE, None)
     with pytest.raises(UpstreamError, match="no PEP 691 root index, but ") as caught:
-        upstream.root_index()
+        upstream.root()
     assert str(caught.value).endswith(f"but {said if kind else 'x'}")
 
 
@@ -82,6 +82,6 @@ def test_json_of_the_wrong_shape_is_told_by_what_is_wrong(upstream: Upstream, py
     pypi.fault("/simple/", Body(b'{"hello": 1}', content_type=kind), times=None)
     pypi.fault("/simple/sample/", Body(b'{"name": "other", "files": []}', content_type=kind), times=None)
     with pytest.raises(MalformedResponseError, match="missing required field `projects`"):
-        upstream.root_index()
+        upstream.root()
     with pytest.raises(MalformedResponseError, match="the page is of project 'other'"):
         upstream.project_page(SAMPLE, None)

@@ -202,7 +202,8 @@ def test_the_root_index_has_all_projects_but_the_quarantined(pypi: FakePyPI, ups
     pypi.create_project("Sample")
     pypi.create_project("malware")
     pypi.quarantine_project("malware")
-    assert upstream.root_index() == (5, {SAMPLE: ListedProject("Sample", 2)})
+    root = upstream.root()
+    assert (root.serial, root.projects) == (5, {SAMPLE: ListedProject("Sample", 2)})
     assert dict(upstream.all_projects(lambda *_: True)[1]) == {
         SAMPLE: ListedProject("Sample", 2),
         named("malware"): ListedProject("malware", 5),
@@ -217,16 +218,15 @@ def test_the_root_index_has_all_projects_but_the_quarantined(pypi: FakePyPI, ups
         {"meta": {"_last-serial": 9}, "projects": [{"name": "sample", "_last-serial": 0}]},
     ],
 )
-def test_a_root_index_without_serials_is_no_use(pypi: FakePyPI, upstream: Upstream, value: object) -> None:
+def test_a_root_index_that_lacks_a_serial_counts_as_without(pypi: FakePyPI, upstream: Upstream, value: object) -> None:
     pypi.fault("/simple/", Body(encoded(value), content_type=SIMPLE_JSON))
-    with pytest.raises(MalformedResponseError, match="the root index has no serials"):
-        upstream.root_index()
+    assert upstream.root().serial is None
 
 
 def test_a_root_index_that_is_html_is_malformed(pypi: FakePyPI, upstream: Upstream) -> None:
     pypi.fault("/simple/", Body(HTML, content_type="text/html"))
     with pytest.raises(MalformedResponseError):
-        upstream.root_index()
+        upstream.root()
 
 
 # The journal, and passwords
@@ -248,7 +248,7 @@ def test_passwords_are_not_told(pypi: FakePyPI) -> None:
         calls: list[Callable[[], object]] = [
             *[lambda: upstream.project_page(SAMPLE, None)] * 3,
             *[lambda: upstream.project_json(SAMPLE)] * 2,
-            *[upstream.root_index] * 2,
+            *[upstream.root] * 2,
         ]
         told = []
         for call in calls:
