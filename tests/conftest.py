@@ -32,6 +32,7 @@ SLOW_MODULES = {
     "test_changelog_faults",
     "test_claims",
     "test_commands_as_configured",
+    "test_link",
     "test_memory",
     "test_mirror_folder",
     "test_own_projects",
