@@ -81,7 +81,7 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
         with invocation.resources(config) as resources:
             facts = list(upstream_facts(resources.upstream, config))
-            ask_for(config.filters, resources.upstream, config.http.api_method)
+            ask_for(config.filters, resources.upstream)
         width = max(len(fact.about) for fact in facts)
         for fact in facts:
             print_line(f"{fact.about:{width}}  {fact.told}")

@@ -69,7 +69,6 @@ class Invocation(Struct, frozen=True):
     def resources(self, config: "Config") -> "Iterator[RunResources]":
         """Give what a run works with, for a block that signals can stop within two seconds."""
         from bandersnatch.http.conversation import Conversation
-        from bandersnatch.inifile.option import ApiMethod
         from bandersnatch.operations.run_resources import RunResources
         from bandersnatch.stop import StopFlag
         from bandersnatch.storage.filesystem import FilesystemStorage
@@ -85,8 +84,8 @@ class Invocation(Struct, frozen=True):
                 conversation,
                 config.http.upstream_url,
                 stop.wait,
-                has_only_changelog=config.http.api_method is ApiMethod.XMLRPC,
-                asks_journal=config.http.asks_journal,
+                api_method=config.http.api_method,
+                kind=config.http.kind,
             )
             yield RunResources(upstream, storage, progress, stop)
 

@@ -59,12 +59,6 @@ class HttpConfig(Struct, frozen=True):
     workers: int = 10
     """The most requests in flight."""
 
-    @property
-    def asks_journal(self) -> bool:
-        """Whether the journal may be asked what has changed."""
-        has_one = self.kind in (UpstreamKind.AUTO, UpstreamKind.WAREHOUSE)
-        return has_one and self.api_method is not ApiMethod.SIMPLE
-
     def may_ask(self, url: str) -> bool:
         """Whether the scheme of a URL allows a request to it."""
         if url.startswith("https://") or self.allow_non_https:

@@ -130,10 +130,8 @@ class Mirror:
             self._inventory,
             self._config.filters,
             must_check_all=differs,
-            api_method=self._config.http.api_method,
             may_be_empty=self._policy.allows_all,
-            known=recall(self._upstream, self._storage, self._inventory, self._config.http.kind),
-            kind=self._config.http.kind,
+            known=recall(self._upstream, self._storage, self._inventory),
         )
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has completed here

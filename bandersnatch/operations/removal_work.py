@@ -55,9 +55,8 @@ class RemovalWork:
         candidates = [project for project in self.removals.projects if todo[project].serial == 0]
         if not candidates or not self._policy.keeps_own:
             return 0
-        asks_journal = self._resources.upstream.asks_journal
         excluded = 0
-        for project in self._own.find(candidates, self._resources.upstream, asks_journal=asks_journal):
+        for project in self._own.find(candidates, self._resources.upstream):
             excluded += project in self.removals.excluded
             self.removals.keep(project)
             todo.discard(project)

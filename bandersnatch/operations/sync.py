@@ -70,7 +70,7 @@ class Sync:
         started = time.monotonic()
         with self._session.opened(Foreign.REFUSE, self._check_configuration) as is_rebuilt:
             saved = self._session.saved_state(is_rebuilt=is_rebuilt)
-            recall(self._upstream, self._storage, self._inventory, self._config.http.kind)
+            recall(self._upstream, self._storage, self._inventory)
             todo = self._todo(projects, saved)
             has_other_filters = may_have_other_filters(self._config.fingerprint, *self._states.load_fingerprints())
             if has_other_filters:

@@ -45,9 +45,7 @@ def upstream_facts(upstream: Upstream, config: Config) -> Iterator[Fact]:
     yield Fact("journal (XML-RPC)", "none")
     has_static_journal = upstream.changes.index() is not None
     yield Fact("static journal", "changes/index.json" if has_static_journal else "none")
-    kind = config.http.kind
-    upstream.has_local_json = kind is UpstreamKind.SHADOWMIRE
-    root = WithoutSerials(upstream, None, names, kind).root(None, may_search=kind is not UpstreamKind.WAREHOUSE)
+    root = WithoutSerials(upstream, None, names).root(None, may_search=upstream.kind is not UpstreamKind.WAREHOUSE)
     yield Fact("list of projects", _list(root))
     yield Fact("serials", _serials(root))
     yield from _page(upstream, root.projects)

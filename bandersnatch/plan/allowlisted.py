@@ -29,19 +29,19 @@ def tell_missing(names: Iterable[NormalizedName], is_there: Callable[[Normalized
         logger.warning("upstream does not have these projects of the allowlist: %s", ", ".join(missing))
 
 
-def ask_for(filters: Filters, upstream: Upstream, api_method: ApiMethod) -> None:
+def ask_for(filters: Filters, upstream: Upstream) -> None:
     """Fetch upstream's list of all projects, and warn about allowlisted ones that it lacks.
 
     Raises:
         UpstreamError: the list can't be fetched.
     """
     if names := allowlisted(filters):
-        there = _names_of(upstream, api_method, names)
+        there = _names_of(upstream, names)
         tell_missing(names, there.__contains__)
 
 
-def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[NormalizedName]) -> set[NormalizedName]:
-    if api_method is ApiMethod.SIMPLE:
+def _names_of(upstream: Upstream, names: frozenset[NormalizedName]) -> set[NormalizedName]:
+    if upstream.api_method is ApiMethod.SIMPLE:
         return set(upstream.root().projects)
     if len(names) <= MOST_NAMES and (found := look_up(names, upstream)) is not None:
         return set(found)
@@ -50,7 +50,7 @@ def _names_of(upstream: Upstream, api_method: ApiMethod, names: frozenset[Normal
     except InterruptedRunError:
         raise
     except UpstreamError as error:
-        if api_method is not ApiMethod.AUTO:
+        if upstream.api_method is not ApiMethod.AUTO:
             raise
         try:
             return set(upstream.root().projects)

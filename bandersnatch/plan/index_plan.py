@@ -69,7 +69,7 @@ def plan_from_index(
         SerialMovedBackError: upstream is older than the serial we reached.
         UpstreamError: the root index can't be read, or has no serials.
     """
-    may_count = may_count and without_serials.kind is not UpstreamKind.WAREHOUSE
+    may_count = may_count and upstream.kind is not UpstreamKind.WAREHOUSE
     root = without_serials.root(None if is_full else todo.target_serial, may_search=may_count)
     if root.is_unchanged and root.serial is not None:
         return root.serial, None

@@ -39,7 +39,6 @@ class Told(Struct, frozen=True):
 
 def ask_what_changed(
     upstream: Upstream,
-    api_method: ApiMethod,
     from_changelog: Callable[[], int],
     from_index: Callable[..., tuple[int, OwnCount | None]],
     *,
@@ -62,7 +61,7 @@ def ask_what_changed(
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
-        if api_method is not ApiMethod.AUTO or not upstream.asks_journal:
+        if upstream.api_method is not ApiMethod.AUTO or not upstream.asks_journal:
             if _is_of_web_site(error):
                 raise NoIndexError(upstream.url, error) from error
             raise

@@ -35,14 +35,12 @@ class OwnProjects:
         lines = (self._storage.read_record(OWN_PROJECTS, _MAX_BYTES) or b"").decode("utf-8", "replace").split()
         return {NormalizedName(name) for name in lines if parse_project_name(name) == name and self._may_be(name)}
 
-    def find(
-        self, candidates: Iterable[NormalizedName], upstream: Upstream, *, asks_journal: bool
-    ) -> set[NormalizedName]:
+    def find(self, candidates: Iterable[NormalizedName], upstream: Upstream) -> set[NormalizedName]:
         """Return the operator's own among projects that upstream lacks; new ones are reported and recorded."""
         serials = {project: self._page_serial(project) for project in candidates if self._may_be(project)}
         marked = sorted({serial for serial in serials.values() if serial > 0})
         told: Mapping[int, NormalizedName | None] = {}
-        if asks_journal and marked:
+        if upstream.asks_journal and marked:
             try:
                 told = upstream.projects_at(marked)
             except UpstreamError as error:

@@ -63,22 +63,21 @@ class OwnCount(Struct, frozen=True):
         )
 
 
-def recall(upstream: Upstream, storage: FilesystemStorage, held: Serials, kind: UpstreamKind) -> UpstreamRecord | None:
+def recall(upstream: Upstream, storage: FilesystemStorage, held: Serials) -> UpstreamRecord | None:
     """Let ``upstream`` know what earlier runs found out, and return it; None if its serials count.
 
-    What the operator says of the index, its ``kind``, overrides what was found out.
+    What the operator says of the index, its kind, overrides what was found out.
     """
-    record = load_upstream(storage, upstream.url)
+    record, kind = load_upstream(storage, upstream.url), upstream.kind
     is_shadowmire = kind is UpstreamKind.SHADOWMIRE or (
         kind is UpstreamKind.AUTO and record is not None and record.is_shadowmire
     )
     if is_shadowmire:
-        upstream.asks_journal, upstream.has_local_json = False, True
+        upstream.use_local_json()
     if is_shadowmire or record is None or record.is_shadowmire or kind is UpstreamKind.WAREHOUSE:
         return None
-    upstream.asks_journal = False
     upstream.look_for_pages_at(record.simple_url)
-    upstream.journal_end.count_own(max(held.serials().values(), default=0) + 1)
+    upstream.number_changes(max(held.serials().values(), default=0) + 1)
     return record
 
 
@@ -88,15 +87,11 @@ def found_shadowmire(upstream: Upstream) -> UpstreamRecord:
 
 
 class WithoutSerials(Struct, frozen=True):
-    """How a run plans if upstream has no serials: ``known`` is the record; ``names`` are those that allowlists name.
-
-    ``kind`` is what the operator says of it.
-    """
+    """How a run plans if upstream has no serials: ``known`` is the record; ``names`` are those that allowlists name."""
 
     upstream: Upstream
     known: UpstreamRecord | None
     names: frozenset[NormalizedName]
-    kind: UpstreamKind = UpstreamKind.AUTO
 
     def root(self, reached: int | None, *, may_search: bool) -> RootIndex:
         """Return the root index, or in place of one that is missing the names on the allowlists.
@@ -121,10 +116,10 @@ class WithoutSerials(Struct, frozen=True):
             if not may_search:
                 raise
             return self._found_elsewhere(error)
-        if root.serial is None and may_search and self.kind is UpstreamKind.AUTO:
+        if root.serial is None and may_search and self.upstream.kind is UpstreamKind.AUTO:
             with suppress(NotFoundError, MalformedResponseError, UpstreamUnavailableError):
                 root = self.upstream.local_json(None)
-                self.upstream.asks_journal, self.upstream.has_local_json = False, True
+                self.upstream.use_local_json()
         return root
 
     def require_right_to_count(self, root: RootIndex, serials: Iterable[int]) -> None:
@@ -133,7 +128,7 @@ class WithoutSerials(Struct, frozen=True):
         Raises:
             MalformedResponseError: it is such an index.
         """
-        if self.known is None and self.kind is not UpstreamKind.SIMPLE and any(serials):
+        if self.known is None and self.upstream.kind is not UpstreamKind.SIMPLE and any(serials):
             reason = f"{NO_SERIALS}, although what is here has some; if this index has none, set upstream-kind = simple"
             raise MalformedResponseError(root.url, reason)
 
@@ -160,8 +155,7 @@ class WithoutSerials(Struct, frozen=True):
             etag=root.etag,
             whole_serial=root.whole_serial,
         )
-        self.upstream.asks_journal = False
-        self.upstream.journal_end.count_own(base + 1)
+        self.upstream.number_changes(base + 1)
         is_same = root.is_unchanged
         if is_same and known is not None:
             record = known

@@ -18,7 +18,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.changes import Position
 from bandersnatch.errors import UpstreamError
 from bandersnatch.filters.filters import Filters
-from bandersnatch.inifile.option import ApiMethod, UpstreamKind
+from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.plan.allowlisted import allowlisted, tell_missing
 from bandersnatch.plan.changelog_plan import HeldProjects, plan_changes, plan_everything
 from bandersnatch.plan.index_plan import plan_from_index
@@ -66,17 +66,14 @@ def plan_run(
     filters: Filters,
     *,
     must_check_all: bool,
-    api_method: ApiMethod = ApiMethod.AUTO,
     may_be_empty: bool = False,
     known: UpstreamRecord | None = None,
-    kind: UpstreamKind = UpstreamKind.AUTO,
 ) -> RunPlan:
     """Return the work: everything on a first run, a resync or a change of what is published; otherwise what has
     changed.
 
-    ``api_method`` says whether XML-RPC is used, and whether the root index may replace it; with ``may_be_empty`` an
-    index that lists nothing is believed. ``known`` is what was found out about an index without serials,
-    and ``kind`` what the operator says of it.
+    With ``may_be_empty`` an index that lists nothing is believed. ``known`` is what was found out about an index without
+    serials.
 
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial we reached.
@@ -99,15 +96,15 @@ def plan_run(
         held,
         is_full=is_full,
         may_be_empty=may_be_empty,
-        without_serials=WithoutSerials(upstream, known, allowlisted(filters), kind),
+        without_serials=WithoutSerials(upstream, known, allowlisted(filters)),
     )
-    position = None if is_full or api_method is ApiMethod.XMLRPC else saved.followed
+    position = None if is_full or upstream.api_method is ApiMethod.XMLRPC else saved.followed
     news = _ask_journal(todo, upstream, held, position) if position is not None else None
     if news is not None:
         told = Told(news.serial, by_index=True, followed=news.position)
     else:
         told = ask_what_changed(
-            upstream, api_method, from_changelog, from_index, was_told_by_index=saved.changelog_serial is not None
+            upstream, from_changelog, from_index, was_told_by_index=saved.changelog_serial is not None
         )
     own = told.own
     if is_full and (own is None or own.record.has_root):

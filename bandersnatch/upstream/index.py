@@ -13,6 +13,7 @@ from bandersnatch.errors import without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import Steps
 from bandersnatch.http.run_limits import RunLimits
+from bandersnatch.inifile.option import ApiMethod, UpstreamKind
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -35,9 +36,8 @@ MAX_INDEX_BYTES = 160 * 1024 * 1024
 class Upstream:
     """The index that we copy. Thread-safe.
 
-    With ``has_only_changelog`` the root index must not replace the changelog, so every rate limit is waited for.
-    ``asks_journal`` says whether the journal is asked at all; a run that finds out that there is none changes it. With
-    ``has_local_json`` shadowmire's list takes the place of the root index.
+    ``api_method`` and ``kind`` are what the operator says of it. If XML-RPC is the only way, the root index must not
+    replace the changelog, so every rate limit is waited for.
     """
 
     def __init__(
@@ -45,22 +45,35 @@ class Upstream:
         conversation: Conversation,
         upstream_url: str,
         wait: Callable[[float], bool],
-        journal_end: JournalEnd | None = None,
         *,
-        has_only_changelog: bool = False,
-        asks_journal: bool = True,
+        api_method: ApiMethod = ApiMethod.AUTO,
+        kind: UpstreamKind = UpstreamKind.AUTO,
     ) -> None:
-        self.asks_journal, self.has_local_json = asks_journal, False
+        self.api_method, self.kind = api_method, kind
+        may_have_journal = kind in (UpstreamKind.AUTO, UpstreamKind.WAREHOUSE)
+        self._asks_journal = may_have_journal and api_method is not ApiMethod.SIMPLE
+        self._has_local_json = kind is UpstreamKind.SHADOWMIRE
         self._conversation, self._base_url = conversation, without_credentials(upstream_url)
-        longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if has_only_changelog else LONGEST_WAIT_SECONDS
+        is_only_way = api_method is ApiMethod.XMLRPC
+        longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if is_only_way else LONGEST_WAIT_SECONDS
         self._changelog = Changelog(conversation, upstream_url, wait, longest_wait_seconds)
-        self.journal_end = journal_end or JournalEnd(self._changelog.last_serial)
+        self.journal_end = JournalEnd(self._changelog.last_serial)
         self.documents = Documents(self._base_url, self.journal_end, f"{self._base_url}/simple")
 
     @property
     def url(self) -> str:
         """The index's base URL, without credentials."""
         return self._base_url
+
+    @property
+    def asks_journal(self) -> bool:
+        """Whether the journal is asked; not if the operator, or a run, says that there is none."""
+        return self._asks_journal
+
+    @property
+    def has_local_json(self) -> bool:
+        """Whether shadowmire's list takes the place of the root index."""
+        return self._has_local_json
 
     @property
     def limits(self) -> RunLimits:
@@ -130,6 +143,15 @@ class Upstream:
         root = read_local_json(self._conversation.get(url, {"Accept": "application/json"}, MAX_INDEX_BYTES), serial)
         assert root.serial is not None, "each of its projects has one"
         return self._with_true_serials(root, root.serial)
+
+    def use_local_json(self) -> None:
+        """Take it for a mirror made by shadowmire: it has no journal, and a list in place of the root index."""
+        self._asks_journal, self._has_local_json = False, True
+
+    def number_changes(self, serial: int) -> None:
+        """Take it for an index without serials and journal: what changes in this run gets this serial."""
+        self._asks_journal = False
+        self.journal_end.count_own(serial)
 
     def look_for_pages_at(self, simple_url: str) -> None:
         """Ask for the root index and the project pages below another URL."""

@@ -96,7 +96,7 @@ class Verification:
         if self._settings.budget_seconds is not None:
             self._end = self._tuning.clock() + self._settings.budget_seconds
         with self._session.opened(Foreign.REFUSE, self._check_configuration):
-            recall(self._resources.upstream, self._storage, self._inventory, self._config.http.kind)
+            recall(self._resources.upstream, self._storage, self._inventory)
             root = RootInspection(self._session, self._states.load().serial or 0, self._tally)
             try:
                 root.look(repairs=not self._settings.dry_run)
@@ -275,7 +275,7 @@ class Verification:
         if not self._doubtful or self._is_over():
             return
         missing = [project for project, failure in self._doubtful.items() if _has_no_page(failure)]
-        own = self._own.find(missing, self._resources.upstream, asks_journal=self._resources.upstream.asks_journal)
+        own = self._own.find(missing, self._resources.upstream)
         for project in own:
             del self._doubtful[project]
             self._end_project(project)

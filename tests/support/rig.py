@@ -14,7 +14,6 @@ from bandersnatch.config.config import Config
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
-from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.tuning import Tuning
@@ -180,8 +179,8 @@ def resources(
             conversation,
             config.http.upstream_url,
             stop.wait,
-            has_only_changelog=config.http.api_method is ApiMethod.XMLRPC,
-            asks_journal=config.http.asks_journal,
+            api_method=config.http.api_method,
+            kind=config.http.kind,
         )
         yield RunResources(upstream, storage, SilentProgress(), stop)
 

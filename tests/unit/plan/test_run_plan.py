@@ -16,7 +16,7 @@ from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_conversation
 from tests.support.fakepypi import Call, FakePyPI, RateLimited
-from tests.support.planning import NEW, A, B, Held, expectation, plan, saved_todo
+from tests.support.planning import A, B, Held, expectation, plan, saved_todo
 from tests.support.xmlrpc_calls import LAST, LIST, SINCE, response
 
 # Everything
@@ -43,8 +43,10 @@ def test_an_empty_list_does_not_have_a_long_journal_read(pypi: FakePyPI, upstrea
         "b": (100_008, Expectation.LISTED),
     }  # as the root index says
     assert pypi.requests_for("/simple/")
-    with pytest.raises(MalformedResponseError, match="no project, although the journal ends at serial 100008"):
-        plan_run(NEW, upstream, Held({}), NO_FILTERS, must_check_all=False, api_method=ApiMethod.XMLRPC)
+    with closing(make_conversation()) as conversation:
+        by_xmlrpc_alone = Upstream(conversation, pypi.url, lambda _: False, api_method=ApiMethod.XMLRPC)
+        with pytest.raises(MalformedResponseError, match="no project, although the journal ends at serial 100008"):
+            plan(by_xmlrpc_alone)
     assert not [request for request in pypi.requests if request.rpc_method == "changelog_since_serial"]
 
 

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
+from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, MAX_ATTEMPTS, Changelog
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import json_values, make_conversation, unhurried
@@ -84,7 +85,7 @@ def test_where_nothing_can_take_its_place_every_rate_limit_is_waited_for(
     waits = Waits()
     pypi.fault(LAST, XmlFault(-32500, f"HTTPTooManyRequests: Limit may reset in {told} seconds."))
     with closing(make_conversation()) as conversation:
-        assert Upstream(conversation, pypi.url, waits, has_only_changelog=True).last_serial() == 0
+        assert Upstream(conversation, pypi.url, waits, api_method=ApiMethod.XMLRPC).last_serial() == 0
     assert waits.seconds == [waited]
 
 
