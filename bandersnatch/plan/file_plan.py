@@ -25,7 +25,7 @@ class FileTask(Struct, frozen=True):
     """The work on one wanted file.
 
     ``wants_metadata`` if its core metadata is missing or must be replaced; ``may_be_half_written`` if an earlier job may
-    have written it, wholly or in part, without putting it in place.
+    have written it, wholly or in part, without putting it in place; ``is_new`` if nothing was there that it may replace.
     """
 
     file: DistributionFile
@@ -33,6 +33,7 @@ class FileTask(Struct, frozen=True):
     work: FileWork
     wants_metadata: bool
     may_be_half_written: bool = False
+    is_new: bool = False
 
 
 class FilePlan(Struct, frozen=True):
@@ -97,7 +98,9 @@ def plan_files(
             wants_metadata = work is FileWork.FETCH or is_doubtful or stored(kept_at) is None
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
-            tasks.append(FileTask(file, path, work, wants_metadata, path in suspects))
+            is_suspect = path in suspects
+            is_new = found is None and path not in held and not is_suspect
+            tasks.append(FileTask(file, path, work, wants_metadata, is_suspect, is_new))
     return FilePlan(tuple(tasks), frozenset((held.keys() | suspects) - wanted.keys()))
 
 

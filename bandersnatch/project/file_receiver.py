@@ -13,6 +13,7 @@ from bandersnatch.errors import (
     InterruptedRunError,
     MalformedResponseError,
     PartGoneError,
+    PathConflictError,
     RangeRefusedError,
 )
 from bandersnatch.http.entity_tags import entity_tag
@@ -166,10 +167,12 @@ class FileReceiver(Receiver[Received]):
 
         Raises:
             IntegrityError: it is not the right one.
+            PathConflictError: another project has put another file in its place meanwhile.
             StorageError: the disk refused.
         """
         with self._opened:
             self._writer.expect(self._url, self._size, self._task.file.checksum)
+            self._refuse_to_replace()
         return Received(self._writer.sha256, b"".join(self._pieces) if self._is_small else None)
 
     def abort(self, error: Exception) -> None:
@@ -177,6 +180,13 @@ class FileReceiver(Receiver[Received]):
         self._starts_over |= isinstance(error, IntegrityError | RangeRefusedError)
         with suppress(type(error)), self._opened:
             raise error  # the storage's context manager sees the error, and keeps or deletes the file
+
+    def _refuse_to_replace(self) -> None:
+        path, storage = self._task.path, self._context.storage
+        if not self._task.is_new or storage.stat(path) is None:
+            return
+        if storage.digest(path, "sha256", self._context.is_stopped) != self._writer.sha256:
+            raise PathConflictError(path, f"another project of this run has put another file there than {self._url}")
 
     @property
     def _is_small(self) -> bool:

@@ -24,7 +24,8 @@ class Job(Struct, frozen=True):
     - ``wrong``: paths that are known to be missing or bad.
     - ``prepared``: what an earlier job prepared; the page is not fetched again.
     - ``record``, ``unsettled``, ``partials``: what the inventory has of the project, since workers have no inventory.
-      ``partials`` are the ETags of half-written files.
+      ``partials`` are the ETags of half-written files, ``files_of_others`` are files with a name as those of this project
+      have that another one may list.
     """
 
     project: NormalizedName
@@ -39,6 +40,7 @@ class Job(Struct, frozen=True):
     record: HeldProject | None = None
     unsettled: frozenset[StoredPath] = frozenset()
     partials: Mapping[StoredPath, str] = field(default_factory=dict)
+    files_of_others: Mapping[StoredPath, NormalizedName] = field(default_factory=dict)
 
     def with_facts(self, inventory: Inventory) -> "Job":
         """Return the job together with what the inventory has of its project."""
@@ -46,7 +48,13 @@ class Job(Struct, frozen=True):
         # Only distribution files are resumed, never pages.
         etags = {path: inventory.partial_etag(path) for path in unsettled if path.startswith(f"{PACKAGES}/")}
         partials = {path: etag for path, etag in etags.items() if etag is not None}
-        return replace(self, record=inventory.get(self.project), unsettled=unsettled, partials=partials)
+        return replace(
+            self,
+            record=inventory.get(self.project),
+            unsettled=unsettled,
+            partials=partials,
+            files_of_others=inventory.files_of_others(self.project),
+        )
 
 
 class Result(Struct, frozen=True):

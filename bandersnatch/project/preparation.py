@@ -10,11 +10,11 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError
+from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, UpstreamError
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import MOST_TOLD, ProjectPage, StoredFile
+from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage, StoredFile
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
@@ -26,6 +26,7 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.local_check import LocalCheck
 from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import NONE_REFUSED, Gone, Outcome, RefusedFiles, Settled, Shrinks
+from bandersnatch.project.taken_paths import TakenPaths
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.storage.layout import PACKAGES, Layout, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -81,7 +82,7 @@ class Preparation:
             return self._settle_quarantined(answer.serial)
         # Serial 0: the held page comes from another index (`forget_serials`), whose files may have other digests.
         is_of_this_index = self._record is not None and self._record.serial > 0
-        whole = replace(self._without_unplaceable_files(answer.page), serial=answer.serial)
+        whole = replace(self._placeable(answer.page), serial=answer.serial)
         page, refused = self._accepted(whole, is_of_this_index=is_of_this_index)
         held_digests = (yield from self._held_digests(page)) if is_of_this_index else {}
         check_page(page, held_digests, self._entry.expectation)
@@ -181,21 +182,26 @@ class Preparation:
             held_serial = max(held_serial, self._held.serial)
         return doubt_about_unchanged(unchanged, etag, self._entry, held_serial)
 
-    def _without_unplaceable_files(self, page: ProjectPage) -> ProjectPage:
-        """Return the page without the files whose URL gives no safe path below ``web/packages``; these are logged.
+    def _placeable(self, page: ProjectPage) -> ProjectPage:
+        """Return the page without the files whose URL gives no safe path below ``web/packages``, or one that another
+        project's file has; these are logged.
 
         Raises:
-            MalformedResponseError: that is all files of the page.
+            UpstreamError: that is all files of the page.
         """
         if not (self._context.pages.release_files or self._context.pages.root_uri):
             return page  # its links go to upstream, so no file needs a path here
-        files, errors = [], {}
+        files: list[DistributionFile] = []
+        errors: dict[str, UpstreamError] = {}
         for file in page.files:
             try:
                 file_path(file)
                 files.append(file)
             except MalformedResponseError as error:
                 errors[file.filename] = error
+        if taken := TakenPaths(self._job, self._held, self._context).of(replace(page, files=tuple(files))):
+            files = [file for file in files if file.filename not in taken]
+            errors |= taken
         if not errors:
             return page
         if not files:
@@ -236,7 +242,10 @@ class Preparation:
         if not context.pages.release_files:
             # Such pages link to files that were never here. Only those on disk, from an earlier configuration, can go.
             held = {path: digest for path, digest in held.items() if context.storage.stat(path) is not None}
-        return plan_files(wanted, self._stored, held, suspects, context.rules)
+        plan = plan_files(wanted, self._stored, held, suspects, context.rules)
+        if self._job.wrong:  # what is there is to be replaced
+            plan = replace(plan, tasks=tuple(replace(task, is_new=False) for task in plan.tasks))
+        return plan
 
     def _stored(self, path: StoredPath) -> StoredFile | None:
         return None if path in self._job.wrong else self._context.storage.stat(path)

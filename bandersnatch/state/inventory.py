@@ -8,7 +8,9 @@ settled, with its page in place and its old files gone. So whatever a killed run
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from msgspec.structs import astuple
 from packaging.utils import NormalizedName
@@ -42,6 +44,10 @@ _ROWS_AT_A_TIME = 10_000
 
 class Inventory(InventoryDatabase):
     """The inventory of one mirror. Thread-safe. Times are in seconds since 1970, from ``now``."""
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        super().__init__(path, now)
+        self._known_strangers = strangers.KnownStrangers()
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what we hold of a project, or None."""
@@ -187,6 +193,11 @@ class Inventory(InventoryDatabase):
         with self._cursor() as cursor:
             return strangers.projects_with(cursor, path)
 
+    def files_of_others(self, project: NormalizedName) -> dict[StoredPath, NormalizedName]:
+        """Return the files with a name as those of this project have that another one may list, with that other."""
+        with self._cursor() as cursor:
+            return self._known_strangers.named_as(project, cursor)
+
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         """Record that pages are older than we believed, so that their successors need not be newer than that."""
         with self._transaction() as cursor:
@@ -313,12 +324,12 @@ class Inventory(InventoryDatabase):
             rows = checked(ProjectRow, cursor.execute(query, parameters).fetchall())
             return [held_project(row) for row in rows]
 
-    @staticmethod
-    def _put(cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
+    def _put(self, cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
         *row, paths, is_quarantined = astuple(held)
         cursor.execute(INSERT, (*row, looked_at))
         if paths is not None:
             strangers.note(cursor, held.name, paths)
+            self._known_strangers.add(held.name, paths)
         if is_quarantined is not None:
             quarantines.note(cursor, held.name, is_quarantined=is_quarantined)
 

@@ -7,7 +7,7 @@ and of the few in this table, are read.
 import sqlite3
 from collections.abc import Iterable
 
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.model import belongs_to
 from bandersnatch.storage.layout import StoredPath
@@ -27,7 +27,7 @@ def are_known(connection: sqlite3.Connection) -> bool:
 
 def strangers_of(project: NormalizedName, paths: Iterable[StoredPath]) -> tuple[StoredPath, ...]:
     """Return those of a project's files whose names do not begin with its own."""
-    return tuple(path for path in paths if not belongs_to(path.rpartition("/")[2], project))
+    return tuple(path for path in paths if not belongs_to(_name(path), project))
 
 
 def note(cursor: sqlite3.Cursor, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
@@ -41,3 +41,36 @@ def projects_with(cursor: sqlite3.Cursor, path: StoredPath) -> list[NormalizedNa
     """Return the projects that list a file as a stranger."""
     rows = cursor.execute("SELECT project FROM stranger WHERE path = ?", (path,))
     return [NormalizedName(project) for (project,) in rows]
+
+
+class KnownStrangers:
+    """The files in the table by what their names begin with, in memory: so no job pays for a search.
+
+    What was once noted stays known. Whoever asks reads the pages of the projects, which say what is listed now.
+    """
+
+    def __init__(self) -> None:
+        self._by_word: dict[str, set[tuple[NormalizedName, StoredPath]]] | None = None
+
+    def add(self, project: NormalizedName, paths: Iterable[StoredPath]) -> None:
+        """Add files that a project lists."""
+        if self._by_word is not None:
+            for path in paths:
+                self._by_word.setdefault(_first_word(_name(path)), set()).add((project, path))
+
+    def named_as(self, project: NormalizedName, cursor: sqlite3.Cursor) -> dict[StoredPath, NormalizedName]:
+        """Return the files with a name as those of this project have, each with another project that lists it."""
+        if self._by_word is None:
+            self._by_word = {}
+            for other, path in cursor.execute("SELECT project, path FROM stranger").fetchall():
+                self.add(NormalizedName(other), [StoredPath(path)])
+        found = self._by_word.get(_first_word(project), ())
+        return {path: other for other, path in found if other != project and belongs_to(_name(path), project)}
+
+
+def _name(path: StoredPath) -> str:
+    return path.rpartition("/")[2]
+
+
+def _first_word(name: str) -> str:
+    return canonicalize_name(name).partition("-")[0]

@@ -48,7 +48,7 @@ def task_for(
 
 
 def test_a_missing_file_is_fetched() -> None:
-    assert task_for(FILE, None) == FileTask(FILE, PATH, FileWork.FETCH, wants_metadata=False)
+    assert task_for(FILE, None) == FileTask(FILE, PATH, FileWork.FETCH, wants_metadata=False, is_new=True)
 
 
 @pytest.mark.parametrize("size", [0, SIZE - 1, SIZE + 1])

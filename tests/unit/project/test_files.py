@@ -269,6 +269,14 @@ def test_a_place_that_is_taken_by_a_folder_is_a_conflict(pypi: FakePyPI, bench: 
     assert bench.stored() == {}
 
 
+def test_a_place_that_another_projects_file_has_taken_meanwhile_is_a_conflict(pypi: FakePyPI, bench: Bench) -> None:
+    task = structs.replace(bench.task(pypi.add_file("sample", "1.0", kind="sdist")), is_new=True)
+    bench.storage.write_bytes(task.path, b"another file")
+    with pytest.raises(PathConflictError, match="another project of this run has put another file there"):
+        bench.sync.sync(task)
+    assert bench.stored() == {task.file.filename: b"another file"}
+
+
 def test_a_file_that_is_gone_upstream_is_not_found(pypi: FakePyPI, bench: Bench) -> None:
     task = bench.task(pypi.add_file("sample", "1.0", kind="sdist"))
     pypi.fault("/packages/*", Status(410), times=None)
