@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -37,6 +38,8 @@ MOST_TOLD = 10
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
 _UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that end a line, move the cursor or change the direction of text, and surrogates (not UTF-8)."""
+_HOST = re.compile(r"[\w.~-]+")
+_MAX_LABEL = 63
 _STATUS = re.compile(r"[a-z][a-z-]{0,39}")
 _KNOWN_TIMES = 1024
 """A file's time is parsed when its page is read, and again when the file is written, soon after that."""
@@ -368,19 +371,29 @@ class _Links:
         """Return the URL of a link; ``fetch`` and ``layout`` check what else it may be.
 
         Raises:
-            _NoUseError: it is not an http(s) URL, or contains a user name.
+            _NoUseError: it is not an http(s) URL, contains a user name, or has a host or port that there can't be.
         """
         if link.startswith(self._known_origin) and "#" not in link and link.isprintable():
             return link
         try:
             joined = urldefrag(urljoin(self._page_url, link)).url
             parts = urlsplit(joined)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            is_web = parts.scheme in ("http", "https") and parts.username is None
+            if not is_web or not _is_host(parts.hostname or "") or parts.port == 0:
                 raise _NoUseError(f"has the link {shown(link)!r}")
         except ValueError as error:
             raise _NoUseError(f"has the link {shown(link)!r}") from error
         self._known_origin = f"{parts.scheme}://{parts.netloc}/"
         return joined
+
+
+def _is_host(name: str) -> bool:
+    """Whether there can be a host of that name, so that a request to it fails for no other reason than the host."""
+    if ":" in name:
+        return bool(IPv6Address(name))
+    labels = name.encode("idna").decode() if not name.isascii() else name
+    is_short = all(0 < len(label) <= _MAX_LABEL for label in labels.removesuffix(".").split("."))
+    return is_short and _HOST.fullmatch(name) is not None
 
 
 def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:

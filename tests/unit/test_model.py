@@ -141,6 +141,10 @@ def test_an_upload_time_is_in_utc_and_its_text_is_kept(text: str, seconds: float
         ("/packages/x/y.whl", "https://index.example/packages/x/y.whl"),
         ("//files.example/packages/x/y.whl", "https://files.example/packages/x/y.whl"),
         ("http://files.example:8080/packages/x/y.whl", "http://files.example:8080/packages/x/y.whl"),
+        *(
+            (link, link)
+            for link in (f"http://{host}/packages/y.whl" for host in ("[::1]:80", "my_host", "h.", "é.example"))
+        ),
     ],
 )
 def test_links_are_made_absolute(link: str, expected: str) -> None:

@@ -130,6 +130,18 @@ def test_a_wrong_field_of_a_file_is_named(key: str, new: object, words: str) -> 
         ("url", "http:///packages/a/b", "has the link 'http:///"),
         ("url", "https://user:secret@files.example/packages/a/b", "has the link "),
         ("url", "https://[/packages/a/b", "has the link 'https://["),
+        ("url", "https://[zz]/packages/a/b", "has the link 'https://["),
+        ("url", "https://files.example:99999/packages/a/b", "has the link 'https://files.example:99999"),
+        ("url", "https://files.example:0/packages/a/b", "has the link 'https://files.example:0"),
+        ("url", "https://files.example:x/packages/a/b", "has the link 'https://files.example:x"),
+        ("url", "https://files example/packages/a/b", "has the link 'https://files example"),
+        ("url", "https://files%20.example/packages/a/b", "has the link 'https://files%20"),
+        ("url", "https://*/packages/a/b", "has the link 'https://*"),
+        ("url", "https://.example/packages/a/b", "has the link 'https://.example"),
+        ("url", "https://files..example/packages/a/b", "has the link 'https://files..example"),
+        ("url", f"https://{'a' * 64}.example/packages/a/b", "has the link 'https://aaa"),
+        ("url", f"https://{'é' * 64}.example/packages/a/b", "has the link 'https://"),
+        ("url", "https://☃.example/packages/a/b", "has the link 'https://☃"),
     ],
 )
 def test_a_file_whose_name_or_link_is_of_no_use_is_left_out_alone(
