@@ -20,6 +20,7 @@ from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.plan.allowlisted import allowlisted, tell_missing
+from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.own_projects import OwnProjects
 from bandersnatch.plan.own_serials import found_shadowmire, recall
 from bandersnatch.plan.reconfiguration import Reconfiguration, reconfiguration
@@ -124,15 +125,9 @@ class Mirror:
     def _plan(self, saved: SavedState) -> RunPlan:
         self._states.renew_fingerprints(self._config.renewed)
         differs = self._forget_what_another_configuration_made(saved)
-        plan = plan_run(
-            saved,
-            self._upstream,
-            self._inventory,
-            self._config.filters,
-            must_check_all=differs,
-            may_be_empty=self._policy.allows_all,
-            known=recall(self._upstream, self._storage, self._inventory),
-        )
+        record = recall(self._upstream, self._storage, self._inventory)
+        basis = Basis(self._upstream, self._inventory, self._config.filters, record, self._policy.allows_all)
+        plan = plan_run(saved, basis, must_check_all=differs)
         before = self._states.load_fingerprints()[0]
         if before is None:  # no run of ours has completed here
             plan = replace(plan, recheck=True)
@@ -177,7 +172,7 @@ class Mirror:
         Raises:
             LostProjectsError: it is such a list.
         """
-        if plan.own is not None and not plan.own.record.has_root:
+        if plan.own_serials is not None and not plan.own_serials.record.has_root:
             return  # nothing is listed
         unlisted = [project for project in plan.todo if plan.todo[project].is_unlisted]
         missing = sum(self._inventory.get(project) is not None for project in unlisted)
@@ -202,10 +197,12 @@ class Mirror:
 
     def _record_upstream(self, plan: RunPlan, *, is_complete: bool) -> None:
         """Record what was found out about the index, if it has no serials."""
-        if plan.own is not None:
+        if plan.own_serials is not None:
             # What it does not list and still has a page is asked about again, so the next run needs the list.
-            lingers = any(self._inventory.get(name) is not None for name in plan.own.missing - self._own.names())
-            save_upstream(self._storage, plan.own.recorded(is_complete=is_complete and not lingers))
+            lingers = any(
+                self._inventory.get(name) is not None for name in plan.own_serials.missing - self._own.names()
+            )
+            save_upstream(self._storage, plan.own_serials.recorded(is_complete=is_complete and not lingers))
         elif self._upstream.has_local_json:
             save_upstream(self._storage, found_shadowmire(self._upstream))
 
@@ -226,7 +223,7 @@ class Mirror:
         """Return which projects a run that began at ``now`` checks again."""
         period = self._config.refresh_seconds
         return plan_refresh(
-            self._inventory, self._config.filters, period, now, goes_by_index=plan.goes_by_index, own=plan.own
+            self._inventory, self._config.filters, period, now, goes_by_index=plan.goes_by_index, own=plan.own_serials
         )
 
     def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
@@ -256,24 +253,24 @@ class Mirror:
         refresh.record(self._inventory, {*asked} - (not_done - failed) | asked_already, failed | asked_already)
         after = ((before[name], self._inventory.get(name)) for name in before)
         if gone or any(new and (new.display_name, new.serial) != (old.display_name, old.serial) for old, new in after):
-            if plan.own is not None and not plan.todo:  # what has changed has this serial
-                reached = plan.todo.target_serial = plan.own.serial
+            if plan.own_serials is not None and not plan.todo:  # what has changed has this serial
+                reached = plan.todo.target_serial = plan.own_serials.next
             self._session.write_root_index(reached or 0, gone)
             work.remove_gone(refresh.todo)
             self._unconfirmed.save(work.unconfirmed)
             self._storage.flush()
-            if plan.own is not None and not plan.todo:
-                self._states.finish(plan.own.serial, self._config.fingerprint)
+            if plan.own_serials is not None and not plan.todo:
+                self._states.finish(plan.own_serials.next, self._config.fingerprint)
         return work.report
 
     def _finish(self, work: "Work", plan: RunPlan, saved: SavedState) -> None:
         """Write the root index, then remove, then record: the reverse of the order in which things appear."""
         self._storage.flush()
         todo, gone = plan.todo, set(work.removals.projects)
-        if plan.own is not None:
-            if todo.target_serial == plan.own.serial and not work.report.updated and not gone:
+        if plan.own_serials is not None:
+            if todo.target_serial == plan.own_serials.next and not work.report.updated and not gone:
                 todo.target_serial -= 1  # nothing has changed, so nothing has the new serial
-            if not plan.own.record.has_root and (plan.recheck or plan.reconfigured):
+            if not plan.own_serials.record.has_root and (plan.recheck or plan.reconfigured):
                 failed = {failure.project for failure in work.report.failures}
                 tell_missing(
                     allowlisted(self._config.filters) - failed, lambda name: self._inventory.get(name) is not None

@@ -11,8 +11,8 @@ from bandersnatch.errors import InterruptedRunError, UpstreamError
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import DistributionFile
 from bandersnatch.plan.allowlisted import allowlisted
-from bandersnatch.plan.own_serials import WithoutSerials
 from bandersnatch.plan.refresh import LEAST_OWN
+from bandersnatch.plan.root_search import RootSearch
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.root_index import RootIndex
 
@@ -45,7 +45,7 @@ def upstream_facts(upstream: Upstream, config: Config) -> Iterator[Fact]:
     yield Fact("journal (XML-RPC)", "none")
     has_static_journal = upstream.changes.index() is not None
     yield Fact("static journal", "changes/index.json" if has_static_journal else "none")
-    root = WithoutSerials(upstream, None, names).root(None, may_search=upstream.kind is not UpstreamKind.WAREHOUSE)
+    root = RootSearch(upstream, None, names).root(None, may_search=upstream.kind is not UpstreamKind.WAREHOUSE)
     yield Fact("list of projects", _list(root))
     yield Fact("serials", _serials(root))
     yield from _page(upstream, root.projects)

@@ -1,19 +1,14 @@
 """Plans a run from upstream's changelog, which says what has changed and what was removed."""
 
 import logging
-from collections.abc import Iterable
-from typing import Protocol
-
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, SerialMovedBackError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.model import ChangelogEntry
-from bandersnatch.plan.index_plan import HeldSerials
+from bandersnatch.plan.basis import Basis, HeldProjects, Scope
 from bandersnatch.plan.named_projects import look_up, named_projects
-from bandersnatch.state.inventory import HeldProject
+from bandersnatch.plan.reached import Reached
 from bandersnatch.state.todo import TodoList
-from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 
@@ -25,14 +20,16 @@ _MOST_ROWS_IN_PLACE_OF_A_LIST = 50_000
 """If no project is listed, a journal that fits into one answer still names all there ever were; PyPI's does not fit."""
 
 
-class HeldProjects(HeldSerials, Protocol):
-    """What the mirror holds, from the inventory; the whole of it is read only when it matters."""
+def plan_from_changelog(todo: TodoList, basis: Basis, scope: Scope) -> Reached:
+    """Add all projects, or what has changed since the changelog was last read.
 
-    def get(self, project: NormalizedName) -> HeldProject | None:
-        """Return what we hold of a project, or None."""
-
-    def all_unsettled(self) -> Iterable[tuple[NormalizedName, StoredPath]]:
-        """Return the files that earlier runs may have left unfinished."""
+    Raises:
+        SerialMovedBackError: upstream's journal ends before the serial we reached.
+        UpstreamError: upstream could not be asked.
+    """
+    if scope.is_full:
+        return Reached(plan_everything(todo, basis.upstream, basis.held, basis.filters), by_index=False)
+    return Reached(plan_changes(todo, basis.upstream, basis.held, scope.read_up_to), by_index=False)
 
 
 def plan_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up_to: int) -> int:

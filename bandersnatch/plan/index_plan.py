@@ -9,35 +9,25 @@ import logging
 from collections.abc import Iterator, Mapping, Set
 from typing import Protocol
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import EmptyIndexError, MalformedResponseError, NotFoundError, SerialMovedBackError
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
-from bandersnatch.plan.own_serials import OwnCount, WithoutSerials
+from bandersnatch.plan.allowlisted import allowlisted
+from bandersnatch.plan.basis import Basis, HeldProjects, Scope
+from bandersnatch.plan.own_serials import ByNames
+from bandersnatch.plan.reached import Reached
+from bandersnatch.plan.root_search import RootSearch
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import NO_SERIALS, Upstream
 from bandersnatch.upstream.journal_end import LEEWAY
+from bandersnatch.upstream.root_index import RootIndex
 
 logger = logging.getLogger(__name__)
-
-
-class HeldSerials(Protocol):
-    """What the mirror holds."""
-
-    def serials(self) -> Mapping[NormalizedName, int]:
-        """Return the serials of all held projects."""
-
-    def quarantined(self) -> Set[NormalizedName]:
-        """Return the held projects that upstream has quarantined."""
-
-    def awaited_serials(self) -> Mapping[NormalizedName, int]:
-        """Return the serials that later runs will ask for on their own, because the pages of these projects were older."""
-
-    def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
-        """Record that pages are older than we believed."""
 
 
 _MOST_ROWS_OF_OTHERS = 1_000
@@ -47,73 +37,108 @@ _WITNESSES = 5
 """How many pages of each kind are fetched to tell an old index from an old upstream."""
 
 
-def plan_from_index(
-    todo: TodoList,
-    upstream: Upstream,
-    held: HeldSerials,
-    *,
-    is_full: bool,
-    was_told_by_index: bool,
-    may_be_empty: bool = False,
-    without_serials: WithoutSerials,
-    may_count: bool = True,
-) -> tuple[int, OwnCount | None]:
-    """Add the differences between the root index and what we hold, and return the index's serial.
+class IndexPlan(Protocol):
+    """How a root index that has been read becomes work."""
 
-    ``was_told_by_index`` says that the serial we reached came from the root index too; ``may_be_empty`` that the
-    operator accepts an index that lists nothing. An index may be ``without_serials`` if ``may_count``; how the run counts
-    then is returned too.
+    def add_to(self, todo: TodoList) -> Reached:
+        """Add the differences between the index and what we hold."""
+
+
+def plan_from_index(todo: TodoList, basis: Basis, scope: Scope, *, may_lack_serials: bool = True) -> Reached:
+    """Add the differences between the root index and what we hold, and return the index's serial, or our own.
 
     Raises:
         EmptyIndexError: it lists nothing, although there is work to do.
         SerialMovedBackError: upstream is older than the serial we reached.
-        UpstreamError: the root index can't be read, or has no serials.
+        UpstreamError: the root index can't be read, or lacks serials although it may not.
     """
-    may_count = may_count and upstream.kind is not UpstreamKind.WAREHOUSE
-    root = without_serials.root(None if is_full else todo.target_serial, may_search=may_count)
-    if root.is_unchanged and root.serial is not None:
-        return root.serial, None
-    serials = held.serials()
-    if root.serial is None:
-        if not may_count:
-            raise MalformedResponseError(root.url, NO_SERIALS)
-        without_serials.require_right_to_count(root, serials.values())
-        return without_serials.plan(todo, root, serials, is_full=is_full, may_be_empty=may_be_empty)
-    serial, listed = root.serial, root.projects
-    # A new index lists nothing either, but its journal is empty as well.
-    is_outage = not listed and serial > 0 and not may_be_empty
-    if is_outage and not serials and (is_full or todo):
-        raise EmptyIndexError(upstream.url, serial)
-    if serial < todo.target_serial:
-        _check_age(todo.target_serial, serial, upstream, _Witnesses(serial, todo, serials, listed), was_told_by_index)
-    serials, quarantined = _without_wrong(serials, listed, serial, held), held.quarantined()
-    awaited = held.awaited_serials()
-    for name, project in listed.items():
-        is_awaited = name in serials and awaited.get(name) == project.serial
-        # A serial of 0 is unknown, and quarantined projects are not listed at all: that one is listed means that it was
-        # released.
-        is_newer = project.serial > serials.get(name, 0) and not is_awaited
-        if is_full or is_newer or project.serial == 0 or name in quarantined:
-            todo.add_listed(name, project)
-    for name in [name for name in todo if name not in listed and todo[name].serial <= serial and not is_outage]:
-        todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
-    # An index says nothing about what is newer than itself, and does not list quarantined projects.
-    missing = ((name, at) for name, at in serials.items() if name not in listed)
-    todo.add_missing(name for name, at in missing if is_full or (at <= serial and name not in quarantined))
-    if is_outage and is_full:  # projects that return may be older than this index; the brake protects what is held
-        return max(serials.values(), default=0), None
-    newest = max((project.serial for project in listed.values()), default=0)
-    if serial - newest > _MOST_ROWS_OF_OTHERS:
-        logger.debug("%s: the root index has serial %d, but no project is newer than %d", upstream.url, serial, newest)
-        return newest, None
-    return serial, None
+    may_lack_serials = may_lack_serials and basis.upstream.kind is not UpstreamKind.WAREHOUSE
+    search = RootSearch(basis.upstream, basis.record, allowlisted(basis.filters))
+    root = search.root(None if scope.is_full else todo.target_serial, may_search=may_lack_serials)
+    plan: IndexPlan
+    if root.serial is not None:
+        plan = BySerials(basis, scope, root, root.serial)
+    elif may_lack_serials:
+        plan = ByNames(basis, root, scope.is_full)
+    else:
+        raise MalformedResponseError(root.url, NO_SERIALS)
+    return plan.add_to(todo)
+
+
+class BySerials(Struct, frozen=True):
+    """Plans by the serials that the root index has: its own ``serial``, and that of each project."""
+
+    basis: Basis
+    scope: Scope
+    root: RootIndex
+    serial: int
+
+    def add_to(self, todo: TodoList) -> Reached:
+        """Add the differences between the index and what we hold, and return the index's serial.
+
+        Raises:
+            EmptyIndexError: the index lists nothing, although there is work to do.
+            SerialMovedBackError: upstream is older than the serial we reached.
+        """
+        if self.root.is_unchanged:
+            return Reached(self.serial, by_index=True)
+        upstream, held, listed = self.basis.upstream, self.basis.held, self.root.projects
+        serials = held.serials()
+        # A new index lists nothing either, but its journal is empty as well.
+        is_outage = not listed and self.serial > 0 and not self.basis.may_be_empty
+        if is_outage and not serials and (self.scope.is_full or todo):
+            raise EmptyIndexError(upstream.url, self.serial)
+        if self.serial < todo.target_serial:
+            witnesses = _Witnesses(self.serial, todo, serials, listed)
+            _check_age(todo.target_serial, self.serial, upstream, witnesses, self.scope.was_told_by_index)
+        serials = _without_wrong(serials, listed, self.serial, held)
+        quarantined = held.quarantined()
+        self._add_listed(todo, serials, quarantined)
+        if not is_outage:
+            for name in [name for name in todo if name not in listed and todo[name].serial <= self.serial]:
+                todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
+        self._add_missing(todo, serials, quarantined)
+        if is_outage and self.scope.is_full:
+            # Projects that return may be older than this index; the brake protects what is held.
+            return Reached(max(serials.values(), default=0), by_index=True)
+        return Reached(self._believed_serial(), by_index=True)
+
+    def _add_listed(
+        self, todo: TodoList, serials: Mapping[NormalizedName, int], quarantined: Set[NormalizedName]
+    ) -> None:
+        awaited = self.basis.held.awaited_serials()
+        for name, project in self.root.projects.items():
+            is_awaited = name in serials and awaited.get(name) == project.serial
+            # A serial of 0 is unknown, and quarantined projects are not listed at all: that one is listed means that it
+            # was released.
+            is_newer = project.serial > serials.get(name, 0) and not is_awaited
+            if self.scope.is_full or is_newer or project.serial == 0 or name in quarantined:
+                todo.add_listed(name, project)
+
+    def _add_missing(
+        self, todo: TodoList, serials: Mapping[NormalizedName, int], quarantined: Set[NormalizedName]
+    ) -> None:
+        # An index says nothing about what is newer than itself, and does not list quarantined projects.
+        missing = ((name, at) for name, at in serials.items() if name not in self.root.projects)
+        todo.add_missing(
+            name for name, at in missing if self.scope.is_full or (at <= self.serial and name not in quarantined)
+        )
+
+    def _believed_serial(self) -> int:
+        """Return the index's serial, or that of its newest project if the index claims to be far ahead of it."""
+        newest = max((project.serial for project in self.root.projects.values()), default=0)
+        if self.serial - newest <= _MOST_ROWS_OF_OTHERS:
+            return self.serial
+        url = self.basis.upstream.url
+        logger.debug("%s: the root index has serial %d, but no project is newer than %d", url, self.serial, newest)
+        return newest
 
 
 def _without_wrong(
     serials: Mapping[NormalizedName, int],
     listed: Mapping[NormalizedName, ListedProject],
     serial: int,
-    held: HeldSerials,
+    held: HeldProjects,
 ) -> Mapping[NormalizedName, int]:
     """Return the serials of what we hold, lowering those that upstream can't have meant.
 

@@ -1,10 +1,8 @@
 """Who tells a run what has changed: upstream's journal or, where there is none or it is away, the root index."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from bandersnatch.changes import ChangesIndex, Position
 from bandersnatch.errors import (
@@ -18,7 +16,11 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
 )
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.plan.own_serials import OwnCount
+from bandersnatch.plan.basis import Basis, Scope
+from bandersnatch.plan.changelog_plan import plan_from_changelog
+from bandersnatch.plan.index_plan import plan_from_index
+from bandersnatch.plan.reached import Reached
+from bandersnatch.state.todo import TodoList
 from bandersnatch.upstream.changelog import is_without_xmlrpc
 from bandersnatch.upstream.index import Upstream
 
@@ -27,56 +29,59 @@ _REFUSED = frozenset({*range(400, 500), 501}) - {401, 407, 408, 425, 429}
 logger = logging.getLogger(__name__)
 
 
-class Told(Struct, frozen=True):
-    """The newest serial, and who told it; ``own`` if upstream has no serials."""
-
-    newest: int
-    by_index: bool
-    own: OwnCount | None = None
-    followed: Position | None = None
-    """Up to where this has what upstream's static journal tells, if the root index told it and there is one."""
-
-
-def ask_what_changed(
-    upstream: Upstream,
-    from_changelog: Callable[[], int],
-    from_index: Callable[..., tuple[int, OwnCount | None]],
-    *,
-    was_told_by_index: bool,
-) -> Told:
-    """Plan from the changelog or from the root index; return the newest serial, and how it was told.
-
-    ``was_told_by_index`` says that the last run used the root index.
+def ask_what_changed(todo: TodoList, basis: Basis, scope: Scope) -> Reached:
+    """Plan from the changelog or from the root index.
 
     Raises:
         UpstreamError: neither can be had.
     """
+    upstream = basis.upstream
     try:
         if not upstream.asks_journal:
-            journal = None if _has_no_journal(upstream) else upstream.changes.index()
-            newest, own = from_index(was_told_by_index=True)
-            return Told(newest, by_index=True, own=own, followed=_position(journal, upstream))
-        return Told(from_changelog(), by_index=False)
+            return _plan_from_index_alone(todo, basis, scope)
+        return plan_from_changelog(todo, basis, scope)
     # Not failures of XML-RPC: the root index could not help.
     except (SerialMovedBackError, InterruptedRunError):
         raise
     except UpstreamError as error:
-        if upstream.api_method is not ApiMethod.AUTO or not upstream.asks_journal:
-            if _is_of_web_site(error):
-                raise NoIndexError(upstream.url, error) from error
-            raise
-        has_none = is_without_xmlrpc(error)
-        journal = upstream.changes.index() if has_none else None
-        plan_from_index = partial(
-            from_index,
-            was_told_by_index=was_told_by_index or has_none,
-            may_count=_is_refused(error) or _is_of_web_site(error),
-        )
-        newest, own = _plan_after_error(upstream, error, plan_from_index)
-        # An index of static files never has XML-RPC, and the log need not say so in every run.
-        level = logging.WARNING if not has_none else logging.DEBUG if was_told_by_index else logging.INFO
-        logger.log(level, "%s; this run uses the root index %s/simple/ instead", error, upstream.url)
-        return Told(newest, by_index=True, own=own, followed=_position(journal, upstream))
+        if upstream.asks_journal and upstream.api_method is ApiMethod.AUTO:
+            return _plan_after_error(todo, basis, scope, error)
+        if _is_of_web_site(error):
+            raise NoIndexError(upstream.url, error) from error
+        raise
+
+
+def _plan_from_index_alone(todo: TodoList, basis: Basis, scope: Scope) -> Reached:
+    journal = None if _has_no_journal(basis.upstream) else basis.upstream.changes.index()
+    reached = plan_from_index(todo, basis, replace(scope, was_told_by_index=True))
+    return replace(reached, followed=_position(journal, basis.upstream))
+
+
+def _plan_after_error(todo: TodoList, basis: Basis, scope: Scope, why: UpstreamError) -> Reached:
+    """Plan from the root index after XML-RPC has failed.
+
+    Raises:
+        SerialMovedBackError: upstream is older than the serial we reached.
+        NothingToldError: the root index can't be read either.
+        NoIndexError: upstream is not an index.
+    """
+    upstream, has_none = basis.upstream, is_without_xmlrpc(why)
+    journal = upstream.changes.index() if has_none else None
+    of_index = replace(scope, was_told_by_index=scope.was_told_by_index or has_none)
+    may_lack_serials = _is_refused(why) or _is_of_web_site(why)
+    try:
+        reached = plan_from_index(todo, basis, of_index, may_lack_serials=may_lack_serials)
+    except (SerialMovedBackError, LostProjectsError, NoIndexError, InterruptedRunError):
+        raise
+    except UpstreamError as error:
+        both = NothingToldError(why, error)
+        if _is_of_web_site(why) and _is_of_web_site(error):
+            raise NoIndexError(upstream.url, both) from error
+        raise both from error
+    # An index of static files never has XML-RPC, and the log need not say so in every run.
+    level = logging.WARNING if not has_none else logging.DEBUG if scope.was_told_by_index else logging.INFO
+    logger.log(level, "%s; this run uses the root index %s/simple/ instead", why, upstream.url)
+    return replace(reached, followed=_position(journal, upstream))
 
 
 def _has_no_journal(upstream: Upstream) -> bool:
@@ -91,27 +96,6 @@ def _position(journal: ChangesIndex | None, upstream: Upstream) -> Position | No
     """
     serial = upstream.journal_end.index_serial
     return journal.position if journal is not None and serial is not None and journal.serial <= serial else None
-
-
-def _plan_after_error(
-    upstream: Upstream, why: UpstreamError, plan_from_index: Callable[[], tuple[int, OwnCount | None]]
-) -> tuple[int, OwnCount | None]:
-    """Plan from the root index after XML-RPC has failed, and return what that returns.
-
-    Raises:
-        SerialMovedBackError: upstream is older than the serial we reached.
-        NothingToldError: the root index can't be read either.
-        NoIndexError: upstream is not an index.
-    """
-    try:
-        return plan_from_index()
-    except (SerialMovedBackError, LostProjectsError, NoIndexError, InterruptedRunError):
-        raise
-    except UpstreamError as error:
-        told = NothingToldError(why, error)
-        if _is_of_web_site(why) and _is_of_web_site(error):
-            raise NoIndexError(upstream.url, told) from error
-        raise told from error
 
 
 def _is_refused(error: UpstreamError) -> bool:

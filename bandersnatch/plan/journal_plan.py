@@ -2,13 +2,13 @@
 
 import logging
 
-from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Change, ChangesIndex, Kind, Position
 from bandersnatch.errors import StaticJournalError, UpstreamError
 from bandersnatch.model import ListedProject, parse_project_name
-from bandersnatch.plan.changelog_plan import HeldProjects
+from bandersnatch.plan.basis import HeldProjects
+from bandersnatch.plan.reached import Reached
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -18,14 +18,7 @@ from bandersnatch.upstream.journal_end import LEEWAY
 logger = logging.getLogger(__name__)
 
 
-class Followed(Struct, frozen=True):
-    """The serial that the other mirror has reached, and up to where its journal was read."""
-
-    serial: int
-    position: Position
-
-
-def plan_from_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, position: Position) -> Followed | None:
+def plan_from_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, position: Position) -> Reached | None:
     """Add what has changed since a position; None if the journal does not tell, and the root index must."""
     try:
         index, changes = upstream.changes.since(position)
@@ -45,7 +38,8 @@ def plan_from_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, po
     if lowered:
         held.lower_serials(lowered)
     logger.debug("%s: %d changes in its static journal, up to number %d", upstream.url, len(changes), index.end)
-    return Followed(index.serial if index.serial <= known + LEEWAY else known, index.position)
+    serial = index.serial if index.serial <= known + LEEWAY else known
+    return Reached(serial, by_index=True, followed=index.position)
 
 
 def _check_serials(url: str, index: ChangesIndex, changes: list[Change], reached: int) -> None:

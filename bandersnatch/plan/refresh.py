@@ -12,7 +12,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import Filters
-from bandersnatch.plan.own_serials import OwnCount
+from bandersnatch.plan.reached import OwnSerials
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -49,7 +49,7 @@ def plan_refresh(
     now: float,
     *,
     goes_by_index: bool = False,
-    own: OwnCount | None = None,
+    own: OwnSerials | None = None,
 ) -> Refresh:
     """Return the share of a run that began at ``now``; projects checked since then have had their turn.
 
@@ -76,7 +76,7 @@ def plan_refresh(
     return Refresh(todo, up_to, now, period_seconds)
 
 
-def _entry(display_name: str, serial: int, *, is_silent: bool, own: OwnCount | None) -> TodoEntry:
+def _entry(display_name: str, serial: int, *, is_silent: bool, own: OwnSerials | None) -> TodoEntry:
     if is_silent or (own is not None and not own.record.has_root):  # its page alone tells that it is gone
         return TodoEntry(display_name, 0, Expectation.REMOVED)
     return TodoEntry(display_name, serial, Expectation.ROLES if own is None else Expectation.LISTED)

@@ -9,8 +9,6 @@ because the filters have changed, it stays on the list to be removed.
 """
 
 import logging
-from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -20,18 +18,13 @@ from bandersnatch.errors import UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.plan.allowlisted import allowlisted, tell_missing
-from bandersnatch.plan.changelog_plan import HeldProjects, plan_changes, plan_everything
-from bandersnatch.plan.index_plan import plan_from_index
-from bandersnatch.plan.journal_or_index import Told, ask_what_changed
-from bandersnatch.plan.own_serials import OwnCount, WithoutSerials
+from bandersnatch.plan.basis import Basis, HeldProjects, Scope
+from bandersnatch.plan.journal_or_index import ask_what_changed
+from bandersnatch.plan.reached import OwnSerials, Reached
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
-from bandersnatch.state.upstream_record import UpstreamRecord
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
-
-if TYPE_CHECKING:
-    from bandersnatch.plan.journal_plan import Followed
 
 logger = logging.getLogger(__name__)
 
@@ -55,84 +48,60 @@ class RunPlan(Struct, frozen=True):
     """Whether the root index said what has changed, or the static journal, instead of the changelog."""
     followed: Position | None = None
     """Up to where this plan has what upstream's static journal tells; None if there is none, or it is not used."""
-    own: OwnCount | None = None
-    """How the run counts, if upstream has no serials."""
+    own_serials: OwnSerials | None = None
+    """If upstream has no serials."""
 
 
-def plan_run(
-    saved: SavedState,
-    upstream: Upstream,
-    held: HeldProjects,
-    filters: Filters,
-    *,
-    must_check_all: bool,
-    may_be_empty: bool = False,
-    known: UpstreamRecord | None = None,
-) -> RunPlan:
+def plan_run(saved: SavedState, basis: Basis, *, must_check_all: bool) -> RunPlan:
     """Return the work: everything on a first run, a resync or a change of what is published; otherwise what has
     changed.
-
-    With ``may_be_empty`` an index that lists nothing is believed. ``known`` is what was found out about an index without
-    serials.
 
     Raises:
         SerialMovedBackError: upstream's journal ends before the serial we reached.
         UpstreamError: upstream could not be asked.
     """
     begin = saved.todo.target_serial if saved.todo is not None else saved.serial
-    is_full = begin is None or must_check_all
-    if is_full:
-        logger.info("full sync with %s: every project is checked", upstream.url)
-    todo = TodoList(begin or 0) if saved.todo is None or is_full else saved.todo
-    read_up_to = saved.changelog_serial if saved.changelog_serial is not None else begin
-    if is_full:
-        from_changelog = partial(plan_everything, todo, upstream, held, filters)
-    else:
-        from_changelog = partial(plan_changes, todo, upstream, held, read_up_to or 0)
-    from_index = partial(
-        plan_from_index,
-        todo,
-        upstream,
-        held,
-        is_full=is_full,
-        may_be_empty=may_be_empty,
-        without_serials=WithoutSerials(upstream, known, allowlisted(filters)),
-    )
-    position = None if is_full or upstream.api_method is ApiMethod.XMLRPC else saved.followed
-    news = _ask_journal(todo, upstream, held, position) if position is not None else None
-    if news is not None:
-        told = Told(news.serial, by_index=True, followed=news.position)
-    else:
-        told = ask_what_changed(
-            upstream, from_changelog, from_index, was_told_by_index=saved.changelog_serial is not None
-        )
-    own = told.own
-    if is_full and (own is None or own.record.has_root):
-        _tell_missing(todo, held, filters)
-    _exclude(todo, held, filters)
-    todo.target_serial = max(todo.target_serial, told.newest)
-    is_new = is_full or saved.todo is not None or len(todo) > 0 or told.newest > (begin or 0)
-    not_read_since = (todo.target_serial if is_full else read_up_to) if told.by_index and own is None else None
-    if not is_full and not_read_since == todo.target_serial:
-        not_read_since = saved.changelog_serial  # the index is old, and said nothing new
+    read_up_to = begin if saved.changelog_serial is None else saved.changelog_serial
+    scope = Scope(begin is None or must_check_all, read_up_to or 0, saved.changelog_serial is not None)
+    if scope.is_full:
+        logger.info("full sync with %s: every project is checked", basis.upstream.url)
+    todo = TodoList(begin or 0) if saved.todo is None or scope.is_full else saved.todo
+    reached = _ask_journal(todo, basis, scope, saved.followed) or ask_what_changed(todo, basis, scope)
+    if scope.is_full and (reached.own_serials is None or reached.own_serials.record.has_root):
+        _tell_missing(todo, basis.held, basis.filters)
+    _exclude(todo, basis.held, basis.filters)
+    todo.target_serial = max(todo.target_serial, reached.serial)
     # Without a state it is a first run, or the operator has deleted it to have everything checked.
     is_resync = saved.serial is None
     return RunPlan(
         todo,
-        is_resync,
-        is_new,
-        not_read_since,
-        is_resync,
-        goes_by_index=told.by_index,
-        followed=told.followed,
-        own=own,
+        recheck=is_resync,
+        is_new=scope.is_full or saved.todo is not None or len(todo) > 0 or reached.serial > (begin or 0),
+        changelog_serial=_changelog_serial(saved, scope, reached, todo.target_serial),
+        is_resync=is_resync,
+        goes_by_index=reached.by_index,
+        followed=reached.followed,
+        own_serials=reached.own_serials,
     )
 
 
-def _ask_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, position: Position) -> "Followed | None":
+def _ask_journal(todo: TodoList, basis: Basis, scope: Scope, position: Position | None) -> Reached | None:
+    """Plan from the static journal, if the last run left a position in it, and only changes are asked about."""
+    if position is None or scope.is_full or basis.upstream.api_method is ApiMethod.XMLRPC:
+        return None
     from bandersnatch.plan.journal_plan import plan_from_journal  # noqa: PLC0415 - only those who follow a mirror need it
 
-    return plan_from_journal(todo, upstream, held, position)
+    return plan_from_journal(todo, basis.upstream, basis.held, position)
+
+
+def _changelog_serial(saved: SavedState, scope: Scope, reached: Reached, target: int) -> int | None:
+    """Return up to where the changelog was read, if the root index told of this run's changes in its place."""
+    if not reached.by_index or reached.own_serials is not None:
+        return None
+    if scope.is_full:
+        return target
+    # If it is the target, the index is old, and said nothing new.
+    return saved.changelog_serial if scope.read_up_to == target else scope.read_up_to
 
 
 def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.saved_state import SavedState
@@ -58,7 +59,7 @@ def plan(
     filters: Filters = NO_FILTERS,
     must_check_all: bool = False,
 ) -> RunPlan:
-    return plan_run(saved, upstream, Held(held or {}), filters, must_check_all=must_check_all)
+    return plan_run(saved, Basis(upstream, Held(held or {}), filters), must_check_all=must_check_all)
 
 
 def expectation(plan: RunPlan) -> dict[str, tuple[int, Expectation]]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_refresh
-from bandersnatch.plan.own_serials import OwnCount
+from bandersnatch.plan.reached import OwnSerials
 from bandersnatch.plan.refresh import Refresh, plan_refresh
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
@@ -307,7 +307,7 @@ def plan(inventory: Inventory, now: float, period: float = 30 * DAY) -> Refresh:
 
 @pytest.mark.parametrize("period", [0, DAY, 30 * DAY])
 def test_each_project_of_an_index_without_serials_is_due_within_a_day(tmp_path: Path, period: float) -> None:
-    own = OwnCount(2, UpstreamRecord("https://index.example", "https://index.example/simple"))
+    own = OwnSerials(2, UpstreamRecord("https://index.example", "https://index.example/simple"))
 
     def due(minutes: float, **changed: Any) -> int:
         begun = NOW + minutes * MINUTE

@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, SerialMovedBackError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry, TodoList
@@ -212,4 +213,4 @@ def test_what_is_held_is_not_asked_for_where_it_does_not_matter(pypi: FakePyPI, 
         def serials(self) -> Mapping[NormalizedName, int]:
             pytest.fail("it was asked for")
 
-    plan_run(SavedState(0, None), upstream, Untold({}), NO_FILTERS, must_check_all=False)
+    plan_run(SavedState(0, None), Basis(upstream, Untold({}), NO_FILTERS), must_check_all=False)

@@ -4,6 +4,7 @@ import re
 
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import NameMatchesNone, OnlyListed
+from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
@@ -60,7 +61,7 @@ def test_what_upstream_no_longer_lists_is_dropped_without_a_question(upstream: U
 
 def test_the_displayed_name_of_what_is_not_listed_is_the_one_it_had(upstream: Upstream) -> None:
     held = Held({A: 1, B: 2}, display_names={A: "A", B: "b"})
-    made = plan_run(NEW, upstream, held, NO_CAPITALS, must_check_all=True)
+    made = plan_run(NEW, Basis(upstream, held, NO_CAPITALS), must_check_all=True)
     assert expectation(made) == {"a": (0, Expectation.REMOVED), "b": (0, Expectation.REMOVED)}
 
 
@@ -71,7 +72,7 @@ def test_a_pattern_sees_the_name_that_upstream_shows(pypi: FakePyPI, upstream: U
 
 
 def test_leftovers_of_a_project_that_is_dropped_since_are_to_be_removed(upstream: Upstream) -> None:
-    made = plan_run(SavedState(0, None), upstream, Held({}, (A, B)), ONLY_A, must_check_all=False)
+    made = plan_run(SavedState(0, None), Basis(upstream, Held({}, (A, B)), ONLY_A), must_check_all=False)
     assert expectation(made) == {"b": (0, Expectation.EXCLUDED)}
 
 

@@ -137,7 +137,7 @@ def test_a_root_index_without_serials_makes_the_mirror_count(pypi: FakePyPI, ups
     pypi.fault("/simple/", NAMES_ALONE)
     made = plan(upstream)
     assert (made.todo.target_serial, expectation(made)) == (1, {"a": (0, Expectation.LISTED)})
-    assert made.own is not None
+    assert made.own_serials is not None
     assert not upstream.asks_journal
 
 

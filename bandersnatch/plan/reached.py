@@ -1,0 +1,39 @@
+"""Up to where a plan has what upstream tells, and the mirror's own serials, if upstream has none."""
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from bandersnatch.changes import Position
+from bandersnatch.state.upstream_record import UpstreamRecord
+
+
+class OwnSerials(Struct, frozen=True):
+    """The serials that this mirror gives itself: what changes in this run gets the ``next`` one.
+
+    ``record`` is what is recorded of the index. ``has_no_news``: the root index tells that nothing at all has changed.
+    ``missing`` are the held projects that it does not list.
+    """
+
+    next: int
+    record: UpstreamRecord
+    has_no_news: bool = False
+    missing: frozenset[NormalizedName] = frozenset()
+
+    def recorded(self, *, is_complete: bool) -> UpstreamRecord:
+        """Return the record; only after a complete run may the next one ask whether the index is still the same."""
+        return (
+            self.record
+            if is_complete
+            else UpstreamRecord(self.record.url, self.record.simple_url, has_root=self.record.has_root)
+        )
+
+
+class Reached(Struct, frozen=True):
+    """The serial up to which the todo list has all changes, and whether the root index or the changelog told them."""
+
+    serial: int
+    by_index: bool
+    own_serials: OwnSerials | None = None
+    """If upstream has no serials."""
+    followed: Position | None = None
+    """Up to where this has what upstream's static journal tells, if there is one."""
