@@ -80,8 +80,7 @@ def plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filt
         # Not earlier, because parsing upstream's answer takes the most memory. ``listed`` is lazy, and uses it later.
         serials = held.serials()
         if list_serial == 0 < first and (serials or first > _MOST_ROWS_IN_PLACE_OF_A_LIST):
-            reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
-            raise MalformedResponseError(upstream.url, reason)
+            raise _no_list(upstream, first)
         read_from = min(first, list_serial)
     for name, project in listed:
         todo.add_listed(name, project)
@@ -92,9 +91,18 @@ def plan_everything(todo: TodoList, upstream: Upstream, held: HeldProjects, filt
     todo.add_missing(serials)
     newest = max(newest, list_serial)
     if newest < first:
-        logger.warning(
-            "%s: upstream says that its newest serial is %d, but the changelog ends at %d, and no project is newer; "
-            "it is not believed",
-            upstream.url, first, newest,
-        )  # fmt: skip
+        _tell_not_believed(upstream, first, newest)
     return newest
+
+
+def _no_list(upstream: Upstream, first: int) -> MalformedResponseError:
+    reason = f"list_packages_with_serial has no project, although the journal ends at serial {first}"
+    return MalformedResponseError(upstream.url, reason)
+
+
+def _tell_not_believed(upstream: Upstream, first: int, newest: int) -> None:
+    logger.warning(
+        "%s: upstream says that its newest serial is %d, but the changelog ends at %d, and no project is newer; "
+        "it is not believed",
+        upstream.url, first, newest,
+    )  # fmt: skip
