@@ -5,6 +5,7 @@ goes. So a run that is killed between writing and recording leaves an index that
 the next command finds that before it changes anything, and no change is written twice or lost.
 """
 
+import logging
 import os
 import re
 from collections.abc import Collection
@@ -28,13 +29,18 @@ from bandersnatch.changes import (
     render_index,
 )
 from bandersnatch.errors import MalformedResponseError
+from bandersnatch.logs import warn_once
 from bandersnatch.state.change_record import ChangedProject
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import CHANGES, CHANGES_INDEX, changes_path
 
+logger = logging.getLogger(__name__)
+
 MOST_CHANGES = 50_000
 """In one command; the root index, as large as this many lines, is the better source then."""
+_BEGINNING = b'{"version":'
+"""So the index begins that ``render_index`` makes, in this version and in any other."""
 _FILENAME = re.compile(r"\d+-\d+\.jsonl", re.ASCII)
 
 
@@ -65,6 +71,8 @@ class ChangeJournal(Struct, frozen=True):
         if known is None:
             return
         index = self._index()
+        if index is None and self._is_foreign():
+            self.storage.delete(CHANGES_INDEX)  # ours was there, and what is there now is what is left of it
         if index is None or index.id != known.id or index.end < known.number or not self._is_whole(index):
             self.inventory.record_journal(None)
         elif index.end > known.number:  # its writer was killed before it could record that
@@ -74,11 +82,16 @@ class ChangeJournal(Struct, frozen=True):
         """Add what has changed; ``serial`` is the one that the mirror has reached.
 
         A new journal begins where that is not possible: without one that we know, if it is damaged, after too many
-        changes, and if the mirror has gone back to an older serial.
+        changes, and if the mirror has gone back to an older serial. An operator's own file in place of the index stays;
+        then there is no journal.
 
         Raises:
             StorageError: the disk refused.
         """
+        if self._is_foreign():
+            words = "%s is not ours: it is left as it is, and there is no static journal until it is moved"
+            warn_once(logger, f"foreign {CHANGES_INDEX}", words, CHANGES_INDEX)
+            return
         index, changed = self._index(), self.inventory.unjournaled(self.most_changes)
         known = self.inventory.journal_position()
         if index is None or changed is None or index.position != known or serial < index.serial:
@@ -91,10 +104,21 @@ class ChangeJournal(Struct, frozen=True):
 
     def delete(self) -> None:
         """Delete it: the operator wants none, and one that does not go on would tell followers that nothing changes."""
+        if self._is_foreign():
+            return
         if self.inventory.journal_position() is not None or self.storage.stat(CHANGES_INDEX) is not None:
             self.storage.delete(CHANGES_INDEX)
             self._delete_files(())
             self.inventory.end_journal()
+
+    def _is_foreign(self) -> bool:
+        """Whether there is something in place of the index that no bandersnatch wrote; of a torn one the beginning, or
+        nothing, is there.
+        """
+        if self.storage.stat(CHANGES_INDEX) is None:
+            return self.storage.is_folder(CHANGES_INDEX)
+        body = self.storage.read_record(CHANGES_INDEX, MOST_INDEX_BYTES)
+        return body is None or not (body.startswith(_BEGINNING) or _BEGINNING.startswith(body.rstrip(b"\0")))
 
     def _is_whole(self, index: ChangesIndex) -> bool:
         """Whether each file of the journal has its size; a power cut, or somebody else, may have torn one."""

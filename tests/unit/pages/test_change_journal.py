@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
+from bandersnatch.logs import TOLD_ONCE
 from bandersnatch.pages.change_journal import ChangeJournal
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
@@ -318,6 +319,45 @@ def test_oldest_files_go(journal: ChangeJournal, tmp_path: Path) -> None:
     put(journal, 6)
     journal.write(6, 6)
     assert len(list((web / "changes").glob("*.jsonl"))) <= 4
+
+
+OWN = [b"[]", b'{"news": []}', b"# my notes", b"x" * 100_000]
+
+
+@pytest.mark.parametrize("own", OWN, ids=["list", "object", "text", "large"])
+def test_an_operators_own_file_stays(
+    journal: ChangeJournal, tmp_path: Path, own: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    TOLD_ONCE.clear()
+    folder = tmp_path / "web" / "changes"
+    folder.mkdir(parents=True)
+    for name in ("index.json", "1-2.jsonl"):
+        (folder / name).write_bytes(own)
+    for serial in range(2):
+        put(journal, serial)
+        journal.reconcile()
+        journal.write(serial, serial)
+    journal.delete()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(
+        ("index.json", "1-2.jsonl"), own
+    )
+    assert sum("web/changes/index.json is not ours" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("left", [b"", bytes(80), b'{"ver', b'{"version":1,"id":"ab', b'{"version":2}'])
+def test_what_is_left_of_an_index_is_replaced(journal: ChangeJournal, tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "web" / "changes").mkdir(parents=True)
+    (tmp_path / "web" / "changes" / "index.json").write_bytes(left)
+    journal.write(1, 1)
+    assert read_index(tmp_path / "web")["serial"] == 1
+
+
+def test_a_damaged_index_is_replaced_where_ours_was(journal: ChangeJournal, tmp_path: Path) -> None:
+    journal.write(1, 1)
+    (tmp_path / "web" / "changes" / "index.json").write_bytes(b"garbage")
+    journal.reconcile()
+    journal.write(2, 2)
+    assert read_index(tmp_path / "web")["serial"] == 2
 
 
 def test_too_many_changes_begin_another_journal(journal: ChangeJournal, tmp_path: Path) -> None:
