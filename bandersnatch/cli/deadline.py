@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bandersnatch.stop import StopFlag
 
 SECONDS = 1.6
-_LOOK_SECONDS = 3600.0
+_LOOK_SECONDS = 0.1
 
 
 class StopDeadline:
@@ -22,11 +22,12 @@ class StopDeadline:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop watching: the run has ended on its own."""
+        """Stop watching, also if nobody asked the run to stop: it has ended on its own."""
         self._is_over.set()
 
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
-            pass
+        while not self._stop.is_set():
+            if self._is_over.wait(_LOOK_SECONDS):
+                return
         if not self._is_over.wait(self._seconds):
             self._end()

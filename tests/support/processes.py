@@ -1,9 +1,9 @@
 """The processes that a test, a run in it, or a command has started."""
 
 import os
-import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import wait
 from pathlib import Path
 
 
@@ -30,4 +30,4 @@ def awaited_end(pids: list[int]) -> Iterator[None]:
             stack.callback(os.close, descriptor)
         yield
         for descriptor in descriptors:
-            assert select.select([descriptor], [], [], 30)[0], "a process has not ended"
+            assert wait([descriptor], 30), "a process has not ended"

@@ -37,6 +37,13 @@ def test_run_that_does_not_stop_is_ended() -> None:
     assert ended.wait(10)
 
 
+def test_watch_over_a_run_that_nobody_stops_ends_with_it() -> None:
+    deadline = StopDeadline(StopFlag(), lambda: None)
+    deadline.cancel()
+    deadline._thread.join(10)
+    assert not deadline._thread.is_alive()
+
+
 def test_run_that_stops_in_time_is_left_alone() -> None:
     stop, ended = StopFlag(), threading.Event()
     deadline = StopDeadline(stop, ended.set, seconds=60)
