@@ -32,7 +32,8 @@ def test_what_a_command_changes_is_listed(held: Rig, command: tuple[str, ...]) -
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert {path for path in changed if "/foo/" in path}
     deleted = changed - after.keys()
-    assert set(changes.read_text().splitlines()) == {str(held.web / path) for path in changed - deleted}
+    journal = {str(path) for path in (held.web / "changes").iterdir()}
+    assert set(changes.read_text().splitlines()) == {str(held.web / path) for path in changed - deleted} | journal
     gone = Path(f"{changes}.deleted")
     assert set(gone.read_text().splitlines() if gone.exists() else ()) == {str(held.web / path) for path in deleted}
 
