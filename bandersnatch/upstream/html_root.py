@@ -2,7 +2,8 @@
 
 A page for people has links too. So a link counts only if it leads to a folder directly below the page and its text is the
 name of that folder; a page without any such link, and without the mark of the simple API, is no root index. Artifactory and
-GitLab leave out the slash at the end of links: they count so on a page that says by its title or mark what it is.
+GitLab leave out the slash at the end of links: they count so on a page that says by its title or mark what it is. A page to
+log in may have a link that counts (to "help/", as "Help"): with a field for a name or a password, the page must say so, too.
 """
 
 from html.parser import HTMLParser
@@ -19,6 +20,8 @@ _VERSION = "pypi:repository-version"
 _INDEX = "index.html"
 _TITLES = ("simple index", "links for")
 """With these begins the title of a root index of Artifactory, GitLab and most others; PyTorch's has none."""
+_TYPED = ("text", "email", "tel", "password")
+"""Fields for a name or a password; devpi's pages have a button."""
 
 
 def parse_html_root(body: bytes, content_type: str, url: str) -> dict[NormalizedName, ListedProject] | None:
@@ -40,7 +43,7 @@ def parse_html_root(body: bytes, content_type: str, url: str) -> dict[Normalized
         ValueError,
     ):  # html.parser raises the first for some broken declarations, urljoin the second
         return None
-    if not reader.projects and not reader.is_marked:
+    if (not reader.projects and not reader.is_marked) or reader.is_to_log_in:
         return None
     if reader.is_open:  # what a connection that broke off has left out would count as removed
         raise MalformedResponseError(url, "the HTML root index breaks off")
@@ -59,7 +62,12 @@ class _Reader(HTMLParser):
         self.projects: dict[NormalizedName, ListedProject] = {}
         self.is_marked = self.is_open = False
         self._title: str | None = None
-        self._takes_any_link = False
+        self._takes_any_link = self._has_field = False
+
+    @property
+    def is_to_log_in(self) -> bool:
+        """Whether the page has a field to type in, and does not say that it is an index."""
+        return self._has_field and not self._takes_any_link
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take a tag that begins something."""
@@ -71,6 +79,8 @@ class _Reader(HTMLParser):
             self.is_marked = self._takes_any_link = True
         elif tag == "title":
             self._title = ""
+        elif tag == "input" and (attributes.get("type") or "text").strip().lower() in _TYPED:
+            self._has_field = True
         elif tag == "base" and attributes.get("href"):
             self._url = urljoin(self._url, attributes["href"] or "")
         elif tag in ("html", "body"):

@@ -66,6 +66,22 @@ def test_a_page_for_people_is_no_root_index(body: str) -> None:
     assert names(body) is None
 
 
+LOG_IN = '<html><head><title>Sign in</title></head><body><form>{}</form><a href="help/">Help</a></body></html>'
+FIELDS = ['<input type="password">', '<input name="user">', "<INPUT TYPE=Email />", '<input type=" TEXT ">']
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_page_to_log_in_is_no_root_index(field: str) -> None:
+    assert names(LOG_IN.format(field)) is None
+    assert names(LOG_IN.replace("Sign in", "Simple index").format(field)) == {"help": "Help"}
+    assert names(MARKED.format(LOG_IN.format(field))) == {"help": "Help"}
+
+
+@pytest.mark.parametrize("field", ["", '<input type="submit">', '<input type="search">', '<input type="hidden">'])
+def test_a_button_alone_is_no_page_to_log_in(field: str) -> None:
+    assert names(LOG_IN.format(field)) == {"help": "Help"}
+
+
 def test_an_index_of_nothing_needs_the_mark_of_the_simple_api() -> None:
     assert names('<html><head><meta name="pypi:repository-version" content="1.0"></head></html>') == {}
 
