@@ -122,9 +122,11 @@ class DistributionFile(Struct, frozen=True):
 
 
 class ProjectPage(Struct, frozen=True):
-    """A project's page: PEP 691 with the additions of PEP 700, 740 and 792.
+    """A project's page: PEP 691 with the additions of PEP 700, 708, 740 and 792.
 
-    ``left_out`` names the files that upstream lists with an unusable name or link.
+    ``left_out`` names the files that upstream lists with an unusable name or link. ``tracks`` and
+    ``alternate_locations`` are absolute URLs of the same project's pages at other indexes, in upstream's order; empty if
+    upstream tells none.
     """
 
     name: NormalizedName
@@ -134,6 +136,8 @@ class ProjectPage(Struct, frozen=True):
     versions: tuple[str, ...]
     files: tuple[DistributionFile, ...]
     left_out: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -246,15 +250,32 @@ def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_u
                 logger.warning("%s: the file '%s' %s; it is left out", url, shown(each.filename, 80), error)
     if len(left_out) > MOST_TOLD:
         logger.warning("%s: %d more files are left out", url, len(left_out) - MOST_TOLD)
+    meta = page.meta or wire.Meta()
     return ProjectPage(
         name=project,
-        serial=_required_serial((page.meta or wire.Meta()).last_serial, url),
+        serial=_required_serial(meta.last_serial, url),
         status=status.status,
         status_reason=status.reason,
         versions=tuple(page.versions or ()),
         files=tuple(files),
         left_out=tuple(left_out),
+        tracks=_locations(meta.tracks, "tracks", links, url),
+        alternate_locations=_locations(page.alternate_locations, "alternate-locations", links, url),
     )
+
+
+def _locations(told: list[str] | None, name: str, links: "_Links", url: str) -> tuple[str, ...]:
+    """Return URLs of the same project at other indexes (PEP 708), without those that are none.
+
+    They are made absolute: relative to a page of ours, they would lead elsewhere.
+    """
+    found: list[str] = []
+    for each in told or ():
+        try:
+            found.append(links.absolute(each))
+        except _NoUseError as error:
+            logger.warning("%s: %s %s; it is left out", url, name, error)
+    return tuple(found)
 
 
 def parse_legacy_serial(body: bytes, project: NormalizedName, url: str) -> int:

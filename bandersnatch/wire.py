@@ -28,6 +28,8 @@ class Meta(Struct):
 
     last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
     api_version: str | float | None = msgspec.field(default=None, name="api-version")
+    tracks: list[str] | None = None
+    """Only on a project's page (PEP 708)."""
 
 
 class HasMeta(Struct):
@@ -66,6 +68,7 @@ class Page(Struct, rename="kebab"):
     meta: Meta | None = None
     project_status: Status | None = None
     versions: list[str] | None = None
+    alternate_locations: list[str] | None = None
 
 
 class IndexedProject(Struct):

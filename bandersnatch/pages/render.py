@@ -1,8 +1,8 @@
 """Renders project pages and the root index, in HTML and JSON, to bytes.
 
 They repeat upstream's pages field by field, except that file URLs are ours and what we do not keep is not advertised:
-PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 700 (versions, sizes, times), 740
-(provenance) and 792 (project status). Everything from upstream is escaped.
+PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 700 (versions, sizes, times), 708
+(the same project at other indexes), 740 (provenance) and 792 (project status). Everything from upstream is escaped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -72,6 +72,8 @@ def render_project_json(page: ProjectPage) -> bytes:
     meta: dict[str, object] = {"api-version": API_VERSION}
     if page.serial is not None:
         meta["_last-serial"] = page.serial
+    if page.tracks:
+        meta["tracks"] = page.tracks
     status = {"status": page.status}
     if page.status_reason is not None:
         status["reason"] = page.status_reason
@@ -81,6 +83,8 @@ def render_project_json(page: ProjectPage) -> bytes:
         "project-status": status,
         "files": [_file_json(file) for file in page.files],
     }
+    if page.alternate_locations:
+        document["alternate-locations"] = page.alternate_locations
     # An index that does not tell the versions lists files of none: that is not known, and no list.
     if page.versions or not page.files:
         document["versions"] = page.versions
@@ -100,6 +104,7 @@ def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
         f'    <meta name="pypi:repository-version" content="{API_VERSION}">\n'
         f'    <meta name="pypi:project-status" content="{escape(page.status)}">\n'
         f"{reason}"
+        f"{_locations(page)}"
         f"    <title>Links for {page.name}</title>\n"
         "  </head>\n"
         "  <body>\n"
@@ -111,6 +116,12 @@ def render_project_html(page: ProjectPage, digest_name: str) -> bytes:
         lines.append(f"<!--SERIAL {page.serial}-->")
     # backslashreplace: a lone surrogate, which JSON allows and UTF-8 does not, must not fail the whole page.
     return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _locations(page: ProjectPage) -> str:
+    """Return a tag for each URL of the same project at another index (PEP 708)."""
+    told = [("tracks", url) for url in page.tracks] + [("alternate-locations", url) for url in page.alternate_locations]
+    return "".join(f'    <meta name="pypi:{name}" content="{escape(url)}">\n' for name, url in told)
 
 
 def as_written_before(page: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads a project's page in HTML (PEP 503, and the attributes that PEPs 592, 629, 658, 714, 740 and 792 added).
+"""Reads a project's page in HTML (PEP 503, and what PEPs 592, 629, 658, 708, 714, 740 and 792 added).
 
 What it says is put into the shape of the JSON page, so that all checks are made once, in ``model.py``. The reader is
 ``html.parser``, as in pip: a page that pip reads is read here. It is fed piece by piece, so that no more of a page is
@@ -20,6 +20,8 @@ from bandersnatch.model import ProjectPage, belongs_to, make_project_page, parse
 
 MAX_FILES = 500_000
 """Ten times as many as the largest project of PyPI has."""
+MAX_LOCATIONS = 1_000
+"""Far above what any project has at other indexes."""
 MAX_OPEN_CHARACTERS = 1024 * 1024
 """How long a tag, a comment or a script may be; until its end it is read again with every piece."""
 
@@ -40,6 +42,8 @@ _FILE_ATTRIBUTES = frozenset(
     {"data-requires-python", "data-yanked", "data-core-metadata", "data-dist-info-metadata", "data-provenance"}
 )
 _VERSION, _STATUS, _REASON = "pypi:repository-version", "pypi:project-status", "pypi:project-status-reason"
+_TRACKS, _LOCATIONS = "pypi:tracks", "pypi:alternate-locations"
+"""Such a tag is there once for each URL."""
 _TITLE = re.compile(r"\blinks for (\S+)$", re.IGNORECASE)
 _SERIAL = re.compile(r"\s*SERIAL (\d{1,19})\s*", re.ASCII)
 
@@ -80,6 +84,7 @@ class _Reader(HTMLParser):
         self._url = url
         self._files: dict[str, wire.File] = {}
         self._metas: dict[str, str] = {}
+        self._urls: dict[str, list[str]] = {_TRACKS: [], _LOCATIONS: []}
         self._links = 0
         self._serial: str | None = None
         self._base: str | None = None
@@ -114,8 +119,9 @@ class _Reader(HTMLParser):
         return wire.Page(
             name=project,
             files=list(self._files.values()),
-            meta=wire.Meta(self._serial, metas.get(_VERSION)),
+            meta=wire.Meta(self._serial, metas.get(_VERSION), self._urls[_TRACKS]),
             project_status=wire.Status(metas.get(_STATUS, "active"), metas.get(_REASON)),
+            alternate_locations=self._urls[_LOCATIONS],
         )
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -127,6 +133,8 @@ class _Reader(HTMLParser):
             name = (attributes.get("name") or "").lower()
             if name in (_VERSION, _STATUS, _REASON):
                 self._metas.setdefault(name, attributes.get("content") or "")
+            elif name in self._urls and len(self._urls[name]) < MAX_LOCATIONS:
+                self._urls[name].append(attributes.get("content") or "")
         elif tag == "base" and self._base is None:
             self._base = dict(reversed(attrs)).get("href")
         elif tag == "title":

@@ -147,6 +147,12 @@ upload_times = st.datetimes(timezones=st.just(UTC)).map(lambda time: f"{time:%Y}
 serials = st.integers(0, 2**31 - 1)
 
 
+locations = st.sampled_from(
+    ['https://b.example/simple/sample/?a=<b>&c="', "https://c.example/s%20/", "http://d.example/ü/"]
+)
+"""URLs of the same project at other indexes (PEP 708)."""
+
+
 @st.composite
 def distribution_files(draw: st.DrawFn, names: st.SearchStrategy[str] = filenames) -> DistributionFile:
     """Make up a file, of any name, with any text in its fields."""
@@ -175,4 +181,6 @@ def project_pages(draw: st.DrawFn) -> ProjectPage:
         status=draw(st.sampled_from(["active", "archived", "quarantined", "deprecated"])),
         status_reason=draw(st.none() | st.text()),
         versions=tuple(draw(st.lists(st.text(), max_size=3))),
+        tracks=tuple(draw(st.lists(locations, max_size=2))),
+        alternate_locations=tuple(draw(st.lists(locations, max_size=2))),
     )

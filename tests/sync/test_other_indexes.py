@@ -65,6 +65,32 @@ def test_other_bytes_where_a_file_without_a_told_size_belongs_are_replaced(rig: 
     run(rig, index)
 
 
+@pytest.mark.parametrize("index", [Form(has_serials=True), Form(root=HTML, pages=HTML)], indirect=True)
+def test_where_else_a_project_is_stays_on_its_page_as_long_as_the_index_says_so(rig: Rig, index: StaticIndex) -> None:
+    index.add("foo", "foo-1.0.tar.gz")
+    before = index.answer("/simple/foo/")
+    told = [("tracks", "https://a.example/simple/foo/"), ("alternate-locations", "https://b.example/foo/")]
+    metas = "".join(f'<meta name="pypi:{name}" content="{url}">' for name, url in told)
+    body = before.body.replace(b"</head>", f"{metas}</head>".encode())
+    body = body.replace(
+        b'"meta": {',
+        b'"alternate-locations": ["https://b.example/foo/"], "meta": {"tracks": ["https://a.example/simple/foo/"], ',
+    )
+    assert body != before.body
+    index.in_place_of["/simple/foo/"] = Answer(200, body, before.type)
+    assert rig.run().failures == []
+    page, html = (rig.web / "simple/foo" / name for name in ("index.v1_json", "index.html"))
+    value = json.loads(page.read_bytes())
+    assert value["meta"]["tracks"] == ["https://a.example/simple/foo/"]
+    assert value["alternate-locations"] == ["https://b.example/foo/"]
+    assert all(f'    <meta name="pypi:{name}" content="{url}">\n' in html.read_text() for name, url in told)
+    index.in_place_of.clear()
+    index.add("foo", "foo-1.1.tar.gz")
+    assert rig.run().failures == []
+    assert b"a.example" not in page.read_bytes() + html.read_bytes()
+    assert b"b.example" not in page.read_bytes() + html.read_bytes()
+
+
 ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  foo\n  bar\n  baz\n  new\n"
 ALL_SAME = [f"GET /simple/{name}/ 304" for name in ("bar", "baz", "foo")]
 ALL_AGAIN = [f"GET /simple/{name}/ 200" for name in ("bar", "baz", "foo")]

@@ -3,11 +3,13 @@
 import json
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandersnatch.errors import MalformedResponseError
 from bandersnatch.model import (
     belongs_to,
     filename_problem,
@@ -85,8 +87,35 @@ def test_what_a_page_need_not_have_gets_the_default_of_its_pep() -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    value = wire_page(wire_file(gpg_sig=True, future={"a": [1]}), alternate_locations=["x"], future=1)
+    value = wire_page(wire_file(gpg_sig=True, future={"a": [1]}), future=1)
     assert parse(value) == parse(wire_page(wire_file()))
+
+
+def test_where_else_a_project_is_stays_in_upstreams_order_and_becomes_absolute() -> None:
+    meta = {"tracks": ["https://b.example/simple/sample/", "/simple/sample/"]}
+    page = parse(wire_page(meta=meta, alternate_locations=["https://c.example/sample/#x", "../sample/"]))
+    assert page.tracks == ("https://b.example/simple/sample/", urljoin(PAGE_URL, "/simple/sample/"))
+    assert page.alternate_locations == ("https://c.example/sample/", urljoin(PAGE_URL, "../sample/"))
+
+
+@pytest.mark.parametrize("told", [None, []])
+def test_where_else_a_project_is_may_not_be_told(told: object) -> None:
+    page = parse(wire_page(meta={"tracks": told}, alternate_locations=told))
+    assert (page.tracks, page.alternate_locations) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "ftp://a.example/x/", "https://user@a.example/x/", "https://["]
+)
+def test_a_location_that_is_no_url_is_left_out_and_told(link: str, caplog: pytest.LogCaptureFixture) -> None:
+    page = parse(wire_page(meta={"tracks": [link, "https://b.example/sample/"]}, alternate_locations=[link]))
+    assert (page.tracks, page.alternate_locations) == (("https://b.example/sample/",), ())
+    assert [link in record.getMessage() for record in caplog.records] == [True, True]
+
+
+def test_locations_that_are_no_list_fail_the_page() -> None:
+    with pytest.raises(MalformedResponseError):
+        parse(wire_page(alternate_locations="https://b.example/sample/"))
 
 
 def test_the_name_of_a_page_may_be_spelled_in_any_way() -> None:

@@ -1,7 +1,9 @@
 """Rendered pages, read back by readers that know nothing of what wrote them."""
 
 import json
+import re
 from collections.abc import Iterable
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,8 @@ def test_json_is_read_back_field_by_field(page: ProjectPage) -> None:
     assert value["name"] == page.name
     assert value["project-status"]["status"] == page.status
     assert value["project-status"].get("reason") == page.status_reason
+    assert value["meta"].get("tracks", []) == list(page.tracks)
+    assert value.get("alternate-locations", []) == list(page.alternate_locations)
     # Without versions there is no file of one: then they are not told, and are not known.
     assert value.get("versions") == (list(page.versions) if page.versions or not page.files else None)
     for wire, file in zip(value["files"], page.files, strict=True):
@@ -221,6 +225,24 @@ def test_our_pages_are_pages_that_a_mirror_can_follow(page: ProjectPage) -> None
     ]
     assert again.serial == page.serial
     assert again.status_reason == page.status_reason
+    assert (again.tracks, again.alternate_locations) == (page.tracks, page.alternate_locations)
+
+
+@pytest.mark.parametrize("field", ["tracks", "alternate_locations"])
+def test_each_other_location_of_a_project_has_a_tag_of_its_own(field: str) -> None:
+    urls = ("https://b.example/simple/sample/", 'https://c.example/?"><script>')
+    html = render_project_html(make_page(**{field: urls}), "sha256").decode()
+    tags = re.findall(r'<meta name="pypi:([\w-]+)" content="(https:[^"]*)">', html)
+    assert tags == [(field.replace("_", "-"), escape(url)) for url in urls]
+
+
+def test_a_page_that_upstream_tells_no_other_locations_of_has_neither_key_nor_tag() -> None:
+    page = make_page()
+    value = json_of(page)
+    assert "tracks" not in value["meta"]
+    assert "alternate-locations" not in value
+    assert b"pypi:tracks" not in render_project_html(page, "sha256")
+    assert b"pypi:alternate" not in render_project_html(page, "sha256")
 
 
 @unhurried

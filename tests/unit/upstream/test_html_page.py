@@ -269,6 +269,14 @@ def test_status_version_and_serial_are_read() -> None:
     assert (page.status, page.status_reason, page.serial, page.versions) == ("archived", "old", 77, ())
 
 
+def test_where_else_a_project_is_is_read_one_tag_for_each_url() -> None:
+    told = [("tracks", "https://b.example/s/"), ("alternate-locations", "/s/"), ("tracks", "https://c.example/s/")]
+    metas = "".join(f'<meta name="pypi:{name}" content="{url}">' for name, url in told)
+    page = page_of(f"<html><head>{metas}</head>{FILE}</html>")
+    assert page.tracks == ("https://b.example/s/", "https://c.example/s/")
+    assert page.alternate_locations == (f"{HOST}/s/",)
+
+
 def test_another_major_version_is_refused() -> None:
     with pytest.raises(UnsupportedVersionError):
         read(f'<meta name="pypi:repository-version" content="2.0">{FILE}')
