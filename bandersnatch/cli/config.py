@@ -116,15 +116,18 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
         UpstreamError: upstream could not be asked.
     """
     from bandersnatch.cli.output import print_line
-    from bandersnatch.operations.explain import Target, explain
+    from bandersnatch.operations.explain import Target, explain, explain_owner, owning_part
     from bandersnatch.state.upstream_record import load_upstream
 
     targets = [Target.parse(text) for text in arguments.targets]
     config = invocation.load_config(arguments.config)
-    with invocation.resources(config) as resources:
-        if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:
-            resources.upstream.look_for_pages_at(known.simple_url)
-        for target in targets:
-            for line in explain(target, config.filters, resources.upstream):
+    for target in targets:
+        for line in explain_owner(target.project, config):
+            print_line(line)
+        part = owning_part(target.project, config)
+        with invocation.resources(part.config) as resources:
+            if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:
+                resources.upstream.look_for_pages_at(known.simple_url)
+            for line in explain(target, part.config.filters, resources.upstream):
                 print_line(line)
     return DONE

@@ -21,6 +21,7 @@ from bandersnatch.cli import collector
 from bandersnatch.cli.exit_codes import DONE, REMOVALS_WITHHELD, SIGNAL_BASE, SOME_FAILED, STOPPED
 from bandersnatch.cli.signals import STOP_SIGNALS
 from bandersnatch.config.config import DEFAULT_PATH
+from bandersnatch.errors import UsageError
 from bandersnatch.logs import set_up_logging
 from bandersnatch.memory import require_memory
 
@@ -67,13 +68,20 @@ class Invocation(Struct, frozen=True):
 
     @contextmanager
     def resources(self, config: "Config") -> "Iterator[RunResources]":
-        """Give what a run works with, for a block that signals can stop within two seconds."""
+        """Give what a run works with, for a block that signals can stop within two seconds.
+
+        Raises:
+            UsageError: the configuration is of several indexes, and not of one part of them.
+        """
         from bandersnatch.http.conversation import Conversation
         from bandersnatch.operations.run_resources import RunResources
         from bandersnatch.stop import StopFlag
         from bandersnatch.storage.filesystem import FilesystemStorage
         from bandersnatch.upstream.index import Upstream
 
+        if config.upstreams:  # the command has not taken it apart: it would follow the first index alone
+            sections = ", ".join(f"[upstream {each.name}]" for each in config.upstreams)
+            raise UsageError(f"{sections}: this command can't follow several indexes yet")
         collector.resume()
         require_memory(config.threads)
         stop = StopFlag()

@@ -5,8 +5,9 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,11 +15,12 @@ from msgspec.structs import replace
 from bandersnatch.config.config_file import read_config_file
 from bandersnatch.config.fingerprint import form_text, part, renewed
 from bandersnatch.config.mirror_section import MirrorSection
-from bandersnatch.config.option_table import BACKEND_SECTIONS
+from bandersnatch.config.sections import check_sections
 from bandersnatch.errors import ConfigError, without_credentials
 from bandersnatch.filters.filters import NO_FILTERS, Filters
-from bandersnatch.filters.settings import FILTER_SECTIONS, OLD_SECTIONS, Settings, filter_of
-from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, in_order_of_lines
+from bandersnatch.filters.ownership import Claim, Owners
+from bandersnatch.filters.settings import Settings
+from bandersnatch.inifile.ini import in_order_of_lines
 from bandersnatch.inifile.option import (
     ApiMethod,
     CompareMethod,
@@ -28,12 +30,11 @@ from bandersnatch.inifile.option import (
     SimpleFormat,
     UpstreamKind,
 )
-from bandersnatch.inifile.suggestions import suggestion
+
+if TYPE_CHECKING:
+    from bandersnatch.config.upstream_sections import UpstreamSection
 
 _T = TypeVar("_T")
-
-_SIMILAR_SECTION = 0.85
-"""Tolerates a typo of one letter, but not ``[plugins_off]``, which is how operators disable a section."""
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
@@ -65,6 +66,15 @@ class HttpConfig(Struct, frozen=True):
             return True
         # http:// is safe enough for a download mirror: its files are checked against the index's digests.
         return self.download_mirror != "" and url.startswith(f"{self.download_mirror}/")
+
+
+class UpstreamConfig(Struct, frozen=True):
+    """An index beside that of ``[mirror]``: it owns the ``projects`` of these patterns, or is served below ``prefix``."""
+
+    name: str
+    http: HttpConfig
+    projects: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 class PagesConfig(Struct, frozen=True):
@@ -108,6 +118,9 @@ class Config(Struct, frozen=True):
 
     directory: Path
     http: HttpConfig
+    """Of the index of ``[mirror]``."""
+    upstreams: tuple[UpstreamConfig, ...] = ()
+    """The other indexes, in the order of the file."""
     pages: PagesConfig = PagesConfig()
     filters: Filters = NO_FILTERS
     removals: RemovalsConfig = field(default_factory=RemovalsConfig)
@@ -124,6 +137,11 @@ class Config(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """Notes that the operator may want to see, but that should not be mailed by cron after every run."""
+
+    @property
+    def owners(self) -> Owners:
+        """Which of the indexes owns which projects."""
+        return Owners(tuple(Claim(each.name, pattern) for each in self.upstreams for pattern in each.projects))
 
     @property
     def threads(self) -> int:
@@ -185,7 +203,7 @@ class Config(Struct, frozen=True):
         ini = read_config_file(path, problems)
         warnings: list[str] = []
         remarks: list[str] = []
-        _check_sections(ini, problems, warnings, remarks)
+        sections = check_sections(ini, problems, warnings, remarks)
         values: dict[str, OptionValue] = {}
         if "mirror" in ini.sections:
             section = MirrorSection(ini)
@@ -198,30 +216,15 @@ class Config(Struct, frozen=True):
         # Only here, so that the problems of all sections are reported at once.
         if problems:
             raise ConfigError(in_order_of_lines(path, problems))
+        config = _build(values)
         return replace(
-            _build(values),
+            config,
+            upstreams=tuple(_upstream(section, config.http) for section in sections),
             filters=filters,
             says_what_is_enabled=settings.says_what_is_enabled,
             warnings=tuple(warnings),
             remarks=tuple(remarks),
         )
-
-
-def _check_sections(ini: IniFile, problems: list[str], warnings: list[str], remarks: list[str]) -> None:
-    if "mirror" not in ini.sections:
-        problems.append(f"{ini.path}: there is no section [mirror]")
-    known = ["mirror", *FILTER_SECTIONS, *OLD_SECTIONS, *BACKEND_SECTIONS, DEFAULT_SECTION]
-    for section in ini.sections:
-        if section in BACKEND_SECTIONS:
-            remarks.append(f"{ini.place(section)}: {BACKEND_SECTIONS[section]}")
-        elif section not in known:
-            # An error and not a warning: with its filters off, the mirror would have everything.
-            if read := filter_of(section):
-                problems.append(f"{ini.place(section)}: unknown section; the filter {read[0]} reads {read[1]}")
-            elif hint := suggestion(section, known, _SIMILAR_SECTION):
-                problems.append(f"{ini.place(section)}: unknown section{hint}")
-            else:
-                warnings.append(f"{ini.place(section)}: unknown section, ignored")
 
 
 def _read_filters(settings: Settings, problems: list[str], warnings: list[str], remarks: list[str]) -> Filters:
@@ -237,15 +240,35 @@ def _read_filters(settings: Settings, problems: list[str], warnings: list[str], 
     return filters
 
 
+def _value(values: Mapping[str, OptionValue], name: str, kind: type[_T]) -> _T:
+    found = values[name]
+    assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
+    return found
+
+
+def _path(values: Mapping[str, OptionValue], name: str) -> Path | None:
+    return _value(values, name, Path) if values[name] is not None else None
+
+
+def _upstream(section: "UpstreamSection", of_mirror: HttpConfig) -> UpstreamConfig:
+    """Return one of the other indexes. What could show who we are, or what could be read on the way, it must say itself."""
+    value = partial(_value, section.values)
+    http = replace(
+        of_mirror,
+        upstream_url=value("master", str),
+        kind=value("upstream-kind", UpstreamKind),
+        api_method=value("api-method", ApiMethod),
+        allow_non_https=value("allow-non-https", bool),
+        client_cert=_path(section.values, "client-cert"),
+        proxy=value("proxy", str) or of_mirror.proxy,
+        download_mirror="",  # it has the files of [mirror]'s index
+        has_download_fallback=True,
+    )
+    return UpstreamConfig(section.name, http, section.projects, section.prefix)
+
+
 def _build(values: Mapping[str, OptionValue]) -> Config:
-    def value(name: str, kind: type[_T]) -> _T:
-        found = values[name]
-        assert isinstance(found, kind), f"the table of options reads {name} as {type(found)}"
-        return found
-
-    def path(name: str) -> Path | None:
-        return value(name, Path) if values[name] is not None else None
-
+    value, path = partial(_value, values), partial(_path, values)
     return Config(
         directory=value("directory", Path),
         http=HttpConfig(

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS
+from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, UPSTREAM_OPTIONS
 from bandersnatch.errors import shown
 from bandersnatch.filters.settings import FILTER_SECTIONS, is_filter_option
 from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, IniOption, IniSection, Line, read_ini
@@ -25,6 +25,7 @@ MOST_CHARACTERS = 1_000_000
 _SECTIONS = ("mirror", *FILTER_SECTIONS)
 _MIRROR_DEFAULTS = {option.name: option.default for option in MIRROR_OPTIONS}
 _MIRROR_NAMES = frozenset({*_MIRROR_DEFAULTS, *ALIASES, *IGNORED_MIRROR_OPTIONS})
+_UPSTREAM_NAMES = frozenset(option.name for option in UPSTREAM_OPTIONS)
 _PERCENT = re.compile(r"%%|%\(([^)]+)\)s")
 _BRACES = re.compile(r"\{\{\s*([^_\s{}](?:[^_{}]*[^_\s{}])?)\s*_\s*([^\s{}](?:[^{}]*[^\s{}])?)\s*\}\}")
 
@@ -63,6 +64,8 @@ def is_option(section: str, name: str) -> bool:
     """Whether a section has an option of this name; an unknown section has none."""
     if section == "mirror":
         return name in _MIRROR_NAMES
+    if section.startswith("upstream "):
+        return name in _UPSTREAM_NAMES
     return is_filter_option(section, name)
 
 

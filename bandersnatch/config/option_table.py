@@ -30,6 +30,7 @@ from bandersnatch.inifile.readers import (
     read_upstream_url,
     read_workers,
 )
+from bandersnatch.inifile.upstream_readers import read_prefix, read_projects
 
 MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("directory", None, read_directory, "1.0", "where the mirror lies; web/ below it is for the web server"),
@@ -105,6 +106,30 @@ MIRROR_OPTIONS: tuple[Option, ...] = (
     Option("diff-append-epoch", "false", read_bool, "3.5", "put the time into the name of the diff-file"),
     Option("log-config", "", read_log_config, "1.0", "a file for Python's logging.config.fileConfig"),
 )
+
+UPSTREAM_OPTIONS: tuple[Option, ...] = (
+    Option("master", None, read_upstream_url, "new", "the index to copy, without /simple"),
+    Option(
+        "projects",
+        "",
+        read_projects,
+        "new",
+        "which projects are this index's, and no other's: names, or patterns with *",
+    ),
+    Option(
+        "prefix",
+        "",
+        read_prefix,
+        "new",
+        "in place of projects: the path below web/ where the index is served on its own",
+    ),
+    Option("upstream-kind", "auto", read_upstream_kind, "new", "as in [mirror], for this index"),
+    Option("api-method", "auto", read_api_method, "new", "as in [mirror], for this index"),
+    Option("allow-non-https", "false", read_bool, "new", "as in [mirror], for this index; not taken over from there"),
+    Option("client-cert", "", read_client_cert, "new", "as in [mirror], for this index; not taken over from there"),
+    Option("proxy", "", read_proxy, "new", "a proxy for this index, in place of that of [mirror]"),
+)
+"""The options of each section ``[upstream NAME]``; all else is as in ``[mirror]``."""
 
 ALIASES: dict[str, str] = {"keep-index-versions": "keep_index_versions"}
 """Other spellings of options, from files for other versions of bandersnatch."""

@@ -13,7 +13,7 @@ PUBLIC_PYPI = "https://pypi.org"
 _PYPI_HOSTS = ("pypi.org", "www.pypi.org", "pypi.python.org")
 """PyPI's names; the last is in old guides, and redirects to the first."""
 
-OptionValue: TypeAlias = "str | bool | int | float | Enum | Path | RemovalLimit | None"
+OptionValue: TypeAlias = "str | bool | int | float | Enum | Path | RemovalLimit | tuple[str, ...] | None"
 
 
 def is_public_pypi(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Explains which filter keeps or drops a project, a release or a file, and why.
+"""Explains which index owns a project, and which filter keeps or drops it, a release or a file, and why.
 
 It asks upstream, and does not touch the mirror.
 """
@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
 
-from bandersnatch.errors import NotFoundError, UsageError
+from bandersnatch.config.config import Config
+from bandersnatch.config.parts import Part, parts_of
+from bandersnatch.errors import NotFoundError, UsageError, without_credentials
 from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFacts, Release, find, parse_version
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
@@ -56,6 +58,29 @@ def _project_of(filename: str) -> str:
     except InvalidSdistFilename:
         before_version = re.match(r"(.+?)-\d", filename)
         return filename.partition("-")[0] if filename.endswith(".whl") or before_version is None else before_version[1]
+
+
+def owning_part(project: NormalizedName, config: Config) -> Part:
+    """Return the part of a mirror that has a project, of those that are not served at a prefix."""
+    owner = config.owners.owner_of(project)
+    return next(part for part in parts_of(config) if part.name == owner)
+
+
+def explain_owner(project: NormalizedName, config: Config) -> Iterator[str]:
+    """Yield whose a project is, and whose files of it are refused; nothing if the mirror has only one index."""
+    if not config.upstreams:
+        return
+    owner, claims = owning_part(project, config), config.owners.claims_on(project)
+    yield f"{project}: of {owner.section}, {without_credentials(owner.config.http.upstream_url)}"
+    if claims:
+        yield f"    {claims[0]}"
+    yield from (f"    {claim} too, but comes later in the file" for claim in claims[1:] if claim.upstream != owner.name)
+    for part in parts_of(config):
+        index = f"{part.section}, {without_credentials(part.config.http.upstream_url)}"
+        if part.prefix:
+            yield f"    what {index} has of it is apart, below {part.prefix}/simple/"
+        elif part.name != owner.name:
+            yield f"    refused if it comes from {index}"
 
 
 def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bandersnatch.config.config import Config
-from bandersnatch.operations.explain import Target, UnknownTargetError, explain
+from bandersnatch.operations.explain import Target, UnknownTargetError, explain, explain_owner, owning_part
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_conversation, named
 from tests.support.fakepypi import Edit, FakePyPI
@@ -135,3 +135,66 @@ def test_what_only_the_legacy_json_says_of_releases_counts_no_more_than_in_a_run
     before = told(tmp_path, upstream, "sample")
     pypi.fault("/pypi/sample/json", Edit(as_prereleases), times=None)
     assert told(tmp_path, upstream, "sample") == before
+
+
+# Of which index a project is
+
+
+SEVERAL = """\
+[mirror]
+directory = /srv/pypi
+master = https://u:secret@index.example
+[upstream torch]
+master = https://torch.example/whl
+projects = torch*, nvidia-*
+[upstream cuda]
+master = https://cuda.example
+projects = *-cu12
+[upstream beside]
+master = https://beside.example
+prefix = whl/beside
+"""
+BESIDE = "    what [upstream beside], https://beside.example has of it is apart, below whl/beside/simple/"
+
+
+def several(tmp_path: Path, text: str = SEVERAL) -> Config:
+    path = tmp_path / "several.conf"
+    path.write_text(text)
+    return Config.load(path)
+
+
+def test_the_owner_is_told_and_who_is_refused(tmp_path: Path) -> None:
+    config = several(tmp_path)
+    assert list(explain_owner(named("torch"), config)) == [
+        "torch: of [upstream torch], https://torch.example/whl",
+        "    [upstream torch] projects has torch*",
+        "    refused if it comes from [upstream cuda], https://cuda.example",
+        BESIDE,
+        "    refused if it comes from [mirror], https://index.example",
+    ]
+    assert list(explain_owner(named("numpy"), config))[:2] == [
+        "numpy: of [mirror], https://index.example",
+        "    refused if it comes from [upstream torch], https://torch.example/whl",
+    ]
+
+
+def test_the_order_is_told_where_it_decides(tmp_path: Path) -> None:
+    told = list(explain_owner(named("nvidia-x-cu12"), several(tmp_path)))
+    assert told[1:3] == [
+        "    [upstream torch] projects has nvidia-*",
+        "    [upstream cuda] projects has *-cu12 too, but comes later in the file",
+    ]
+
+
+def test_of_a_mirror_of_one_index_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    assert list(explain_owner(named("numpy"), several(tmp_path, FILTERS))) == []
+
+
+def test_the_index_that_is_asked_is_the_owners(tmp_path: Path) -> None:
+    config = several(tmp_path)
+    urls = {name: owning_part(named(name), config).config.http.upstream_url for name in ("torch", "a-cu12", "numpy")}
+    assert urls == {
+        "torch": "https://torch.example/whl",
+        "a-cu12": "https://cuda.example",
+        "numpy": "https://u:secret@index.example",
+    }
