@@ -15,6 +15,7 @@ STORIES = {
     "cli.invocation": f"{UNIT}/cli/test_app.py",
     "cli.mirror": f"{UNIT}/operations/test_dry_run.py",
     "cli.not_needed": f"{UNIT}/cli/test_app.py",
+    "cli.parts": f"{SYNC}/test_several_indexes.py",
     "cli.sync": f"{UNIT}/operations/test_sync.py",
     "cli.verify": f"{UNIT}/verify/test_verify_extent.py",
     "config.config": f"{UNIT}/config/test_fingerprint.py",

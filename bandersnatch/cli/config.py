@@ -76,15 +76,19 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
 
     config = invocation.load_config(arguments.config)
     if arguments.online:
+        from bandersnatch.config.parts import parts_of
         from bandersnatch.operations.upstream_facts import upstream_facts
         from bandersnatch.plan.allowlisted import ask_for
 
-        with invocation.resources(config) as resources:
-            facts = list(upstream_facts(resources.upstream, config))
-            ask_for(config.filters, resources.upstream)
-        width = max(len(fact.about) for fact in facts)
-        for fact in facts:
-            print_line(f"{fact.about:{width}}  {fact.told}")
+        for part in parts_of(config):
+            with invocation.resources(part.config) as resources:
+                facts = list(upstream_facts(resources.upstream, part.config))
+                ask_for(part.config.filters, resources.upstream)
+            if config.upstreams:
+                print_line(f"{part.section}: {resources.upstream.url}")
+            width = max(len(fact.about) for fact in facts)
+            for fact in facts:
+                print_line(f"{fact.about:{width}}  {fact.told}")
     if arguments.show:
         from bandersnatch.config.show import effective_lines
 
@@ -93,7 +97,8 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
     else:
         refuse_untouched(arguments.config)
         index = without_credentials(config.http.upstream_url)
-        print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}")
+        others = "".join(f", and [upstream {each.name}]" for each in config.upstreams)
+        print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}{others}")
     _tell_missing_directory(arguments.config, config.directory)
     return DONE
 

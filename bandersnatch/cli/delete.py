@@ -10,6 +10,7 @@ from bandersnatch.cli.arguments import add_names, read_names
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, LOCK_HELD, SOME_FAILED, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation
 from bandersnatch.cli.not_needed import NotNeeded
+from bandersnatch.cli.parts import add_upstream, one_part
 from bandersnatch.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")
     parser.add_argument("--yes", action="store_true", help="do not ask; required without a terminal")
+    add_upstream(parser, "that of [mirror]")
     parser.set_defaults(run=run)
 
 
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     from bandersnatch.operations.delete import Deletion
 
     projects = read_names(arguments.names)
-    config = invocation.load_config(arguments.config)
+    config = one_part(invocation.load_config(arguments.config), arguments.upstream)
     # The prompt is outside both blocks, so that Ctrl-C ends the command; inside, it would only set a flag.
     with invocation.resources(config) as resources:
         doomed = Deletion(config, resources).preview(projects)

@@ -15,6 +15,7 @@ from bandersnatch.cli.exit_codes import (
     exit_statuses,
 )
 from bandersnatch.cli.invocation import Invocation, tell_report
+from bandersnatch.cli.parts import add_upstream, each_part, require_one, tell_abandoned
 from bandersnatch.config.example import refuse_untouched, warning_of_size
 from bandersnatch.errors import UsageError
 
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --dry-run: fetch the pages of all projects in question, to count files and bytes",
     )
     parser.add_argument("--json", action="store_true", help="with --dry-run: print the plan as one JSON document")
+    add_upstream(parser, "all, one after another")
     parser.set_defaults(run=run)
 
 
@@ -86,11 +88,25 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     config = invocation.load_config(arguments.config)
     refuse_untouched(arguments.config)
     if arguments.dry_run:
-        return _plan(arguments, invocation, config)
+        if arguments.json:
+            require_one(config, arguments.upstream)
+        return each_part(config, arguments.upstream, lambda part: _plan(arguments, invocation, part))
     if arguments.init:
         begin_directory(config.directory)
     if (warning := warning_of_size(config)) is not None:
         logger.warning("%s", warning)
+
+    def run_part(part: "Config") -> int:
+        if arguments.init:
+            begin_directory(part.directory)
+        return _run(arguments, invocation, part)
+
+    status = each_part(config, arguments.upstream, run_part, makes_folders=True)
+    tell_abandoned(config)
+    return status
+
+
+def _run(arguments: argparse.Namespace, invocation: Invocation, config: "Config") -> int:
     from bandersnatch.operations.mirror import Mirror
     from bandersnatch.plan.removals import RemovalPolicy
 

@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     if not os.path.isdir(web / "simple"):
         raise UsageError(f"{web / 'simple'}: there is no such directory, so there is nothing to serve")
     require_waitress()
-    app = MirrorApp(Site(web, Layout(config.pages.hash_index)))
+    prefixes = [each.prefix for each in config.upstreams if each.prefix]
+    app = MirrorApp(Site(web, Layout(config.pages.hash_index), prefixes))
     with listening(arguments.bind, arguments.port) as listener, _stopped_by_signals() as stop:
         _tell_clients(str(web), listener)
         serve(app, listener, stop)

@@ -14,6 +14,7 @@ from bandersnatch.cli.exit_codes import (
     exit_statuses,
 )
 from bandersnatch.cli.invocation import Invocation, tell_report
+from bandersnatch.cli.parts import add_upstream, one_part
 
 EXAMPLES = """\
 examples:
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="remove what upstream removed, even if it exceeds max-removals",
     )
+    add_upstream(parser, "that of [mirror]")
     parser.set_defaults(run=run)
 
 
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     from bandersnatch.operations.sync import Sync
 
     projects = read_names(arguments.names)
-    config = invocation.load_config(arguments.config)
+    config = one_part(invocation.load_config(arguments.config), arguments.upstream)
     with invocation.resources(config) as resources:
         sync = Sync(config, resources, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)

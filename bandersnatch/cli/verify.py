@@ -17,6 +17,7 @@ from bandersnatch.cli.exit_codes import (
 )
 from bandersnatch.cli.invocation import Invocation
 from bandersnatch.cli.not_needed import NotNeeded
+from bandersnatch.cli.parts import add_upstream, each_part, require_one
 from bandersnatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-removals", action="store_true", help="remove and delete even more than max-removals allows"
     )
+    add_upstream(parser, "all, one after another")
     parser.set_defaults(run=run)
 
 
@@ -101,16 +103,22 @@ def read_duration(text: str) -> float:
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Verify the mirror and return the exit status."""
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UsageError("--workers: expected a whole number from 1 up")
+    config = invocation.load_config(arguments.config)
+    _check_together(arguments, config)
+    if arguments.json:
+        require_one(config, arguments.upstream)
+    return each_part(config, arguments.upstream, lambda part: _verify(arguments, invocation, part))
+
+
+def _verify(arguments: argparse.Namespace, invocation: Invocation, config: "Config") -> int:
     import json
     import tempfile
 
     from bandersnatch.verify.findings import VerifySettings
     from bandersnatch.verify.verification import Verification
 
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UsageError("--workers: expected a whole number from 1 up")
-    config = invocation.load_config(arguments.config)
-    _check_together(arguments, config)
     config = config.with_workers(arguments.workers or config.verifiers)
     settings = VerifySettings(
         check_digests=not arguments.quick,

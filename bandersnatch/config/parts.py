@@ -4,6 +4,8 @@ Each part is followed like a mirror of its own, with records of its own, so that
 say, is about projects of another.
 """
 
+from pathlib import Path
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -12,6 +14,8 @@ from bandersnatch.filters.ownership import Owned
 
 UPSTREAMS = "upstreams"
 """The folder in the mirror's directory that has a folder of records for each index but that of ``[mirror]``."""
+LIST_NAME = "mirrored-files"
+"""The name of the ``diff-file``, if the configuration names its folder only."""
 
 
 class Part(Struct, frozen=True):
@@ -37,13 +41,26 @@ def parts_of(config: Config) -> tuple[Part, ...]:
 
 
 def _part(config: Config, upstream: UpstreamConfig) -> Part:
-    whole = replace(config, http=upstream.http, directory=config.directory / UPSTREAMS / upstream.name)
+    whole = replace(
+        config,
+        http=upstream.http,
+        directory=config.directory / UPSTREAMS / upstream.name,
+        disk=replace(config.disk, diff_file=_diff_file(config.disk.diff_file, upstream.name)),
+    )
     if not upstream.prefix:
         return Part(upstream.name, _owning(whole, upstream.name))
     root_uri = config.pages.root_uri and f"{config.pages.root_uri}/{upstream.prefix}"
     return Part(
         upstream.name, replace(whole, upstreams=(), pages=replace(config.pages, root_uri=root_uri)), upstream.prefix
     )
+
+
+def _diff_file(path: Path | None, name: str) -> Path | None:
+    """Return where an index lists what it changes: the next one would begin the same list anew."""
+    if path is None:
+        return None
+    of_mirror = path / LIST_NAME if path.is_dir() else path
+    return of_mirror.with_name(f"{of_mirror.name}.upstream-{name}")
 
 
 def _owning(config: Config, name: str | None) -> Config:

@@ -16,6 +16,8 @@ from bandersnatch.inifile.suggestions import suggestion
 SECTION = "upstream"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _SIMILAR_WORD = 0.9
+RESERVED = "mirror"
+"""The word for the index of ``[mirror]``, where others go by their names: on the command line."""
 
 
 class UpstreamSection(Struct, frozen=True):
@@ -56,6 +58,8 @@ class UpstreamSections(Struct):
             self.problems.append(
                 f"{self.ini.place(section)}: expected a name of small letters, digits and -, such as [upstream pytorch]"
             )
+        elif name == RESERVED:
+            self.problems.append(f"{self.ini.place(section)}: expected another name: {RESERVED} is that of [mirror]")
         values: dict[str, OptionValue] = {}
         given = {option: each.text for option, each in self.ini.options(section).items() if not each.is_helper}
         known = [option.name for option in UPSTREAM_OPTIONS]

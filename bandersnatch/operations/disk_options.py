@@ -10,11 +10,11 @@ from itertools import count
 from pathlib import Path
 
 from bandersnatch.config.config import DiskConfig
+from bandersnatch.config.parts import LIST_NAME
 from bandersnatch.errors import StorageError
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import WEB, StoredPath
 
-LIST_NAME = "mirrored-files"
 DELETED_SUFFIX = ".deleted"
 _PIECE_BYTES = 1024 * 1024
 

@@ -63,10 +63,14 @@ class Document(Struct, frozen=True):
 
 
 class Site:
-    """The site of one mirror, with the folder ``web`` at its top. Thread-safe."""
+    """The site of one mirror, with the folder ``web`` at its top. Thread-safe.
 
-    def __init__(self, web: Path, layout: Layout) -> None:
+    At each of the ``prefixes`` is the site of another index, as this one is at the top.
+    """
+
+    def __init__(self, web: Path, layout: Layout, prefixes: Sequence[str] = ()) -> None:
         self._web, self._layout = web, layout
+        self._others = {f"/{prefix}": Site(web / prefix, layout) for prefix in prefixes}
 
     def find(self, path: str, accept: str | None) -> Document | Redirect | None:
         """Return what answers a path, or None if there is nothing.
@@ -74,6 +78,10 @@ class Site:
         Raises:
             StorageError: the file is there, and can't be read.
         """
+        for prefix, other in self._others.items():
+            if path.startswith(f"{prefix}/"):
+                found = other.find(path.removeprefix(prefix), accept)
+                return Redirect(f"{prefix}{found.location}") if isinstance(found, Redirect) else found
         first, *names = path.split("/")
         if first or not names or not all(map(_is_plain, names[:-1])) or not (_is_plain(names[-1]) or not names[-1]):
             return None

@@ -63,6 +63,8 @@ class StaticIndex:
         self.serial = 0
         self.requests: list[str] = []
         """Method, path and status of each request."""
+        self.headers: list[dict[str, str]] = []
+        """The header fields of each request."""
         self.in_place_of: dict[str, Answer] = {}
         """What is sent in place of the honest answer, by path."""
         self.is_down = False
@@ -209,6 +211,7 @@ def served(index: _Index) -> Iterator[_Index]:
             is_same = answer.status == 200 and self.headers["If-None-Match"] == etag and index.form.has_etags
             status = 304 if is_same else answer.status
             index.requests.append(f"{self.command} {self.path} {status}")
+            index.headers.append(dict(self.headers.items()))
             self.send_response(status)
             if index.form.has_etags and answer.status == 200:
                 self.send_header("ETag", etag)

@@ -49,3 +49,10 @@ def test_the_fingerprint_of_a_part_tells_whose_projects_have_changed(path: Path)
     assert before[-1] != alone[0]
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, True]
     assert fingerprints(f"{TORCH}prefix = x\n")[-1] == alone[0]
+
+
+def test_each_part_lists_what_it_changes_in_a_file_of_its_own(path: Path, tmp_path: Path) -> None:
+    for diff_file, others in ((tmp_path / "list", "list"), (tmp_path, "mirrored-files")):
+        config = load(path, f"{MIRROR}diff-file = {diff_file}\n{TORCH}prefix = whl\n")
+        beside, main = (part.config.disk.diff_file for part in parts_of(config))
+        assert (beside, main) == (tmp_path / f"{others}.upstream-pytorch", diff_file)

@@ -90,6 +90,10 @@ NAME = "expected a name of small letters, digits and -, such as [upstream pytorc
             f"{TORCH}prefix = b\nupstream-kind = simple\napi-method = xmlrpc\n",
             "line 6: [upstream pytorch] upstream-kind: expected auto or warehouse, since api-method = xmlrpc",
         ),
+        (
+            "[upstream mirror]\nmaster = https://a.example\nprefix = b\n",
+            "line 3: [upstream mirror]: expected another name: mirror is that of [mirror]",
+        ),
         ("[upstream]\nmaster = https://a.example\nprefix = b\n", f"line 3: [upstream]: {NAME}"),
         ("[upstream Py Torch]\nmaster = https://a.example\nprefix = b\n", f"line 3: [upstream Py Torch]: {NAME}"),
         ("[upstream ../x]\nmaster = https://a.example\nprefix = b\n", f"line 3: [upstream ../x]: {NAME}"),

@@ -1,0 +1,135 @@
+"""Does what a command does for each index of a mirror, one after another; a mirror of one index is the case of one.
+
+What happens to one index says nothing about the others: if it can't be asked, or another run works on it, that is told,
+the others have their turn, and the exit status is the most serious of all.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bandersnatch.cli.exit_codes import DONE, LOCK_HELD, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
+from bandersnatch.config.parts import UPSTREAMS, Part, parts_of
+from bandersnatch.config.upstream_sections import RESERVED as MIRROR
+from bandersnatch.errors import LockHeldError, UpstreamError, UsageError, without_credentials
+from bandersnatch.storage.layout import WEB
+
+if TYPE_CHECKING:
+    from bandersnatch.config.config import Config
+
+logger = logging.getLogger(__name__)
+
+_BY_WEIGHT = (STOPPED, LOCK_HELD, REMOVALS_WITHHELD, SOME_FAILED, REPAIRED, DONE)
+
+
+def add_upstream(parser: argparse.ArgumentParser, default: str) -> None:
+    """Let a command be about one index of several."""
+    parser.add_argument(
+        "--upstream",
+        metavar="NAME",
+        help=f"only that of the section [upstream NAME], or of [mirror] for the name {MIRROR} (default: {default})",
+    )
+
+
+def chosen_parts(config: "Config", chosen: str | None) -> tuple[Part, ...]:
+    """Return the parts with the name that was chosen, or all.
+
+    Raises:
+        UsageError: there is no such section, or indexes are to share a tree.
+    """
+    if config.owners.claims:
+        sections = ", ".join(sorted({f"[upstream {claim.upstream}]" for claim in config.owners.claims}))
+        raise UsageError(f"{sections} projects: this version explains whose projects are, but can't follow them yet")
+    parts = parts_of(config)
+    if chosen is None:
+        return parts
+    wanted = tuple(part for part in parts if (part.name or MIRROR) == chosen)
+    if not wanted:
+        names = ", ".join(part.name or MIRROR for part in parts)
+        raise UsageError(f"--upstream {chosen}: there is no section [upstream {chosen}]; expected one of {names}")
+    return wanted
+
+
+def one_part(config: "Config", chosen: str | None) -> "Config":
+    """Return the configuration of the part that a command with names is about: that of ``[mirror]`` if none is chosen.
+
+    Raises:
+        UsageError: there is no such section, or the index has no mirror here yet.
+    """
+    (part,) = chosen_parts(config, chosen or MIRROR)
+    if part.name is not None and not part.config.directory.is_dir():
+        raise UsageError(f"{part.section}: nothing is mirrored of it yet; bandersnatch mirror does that")
+    return part.config
+
+
+def require_one(config: "Config", chosen: str | None) -> None:
+    """Refuse to print one document about several indexes.
+
+    Raises:
+        UsageError: it would be about several.
+    """
+    if len(chosen_parts(config, chosen)) > 1:
+        raise UsageError("--json needs --upstream NAME, since there are several indexes")
+
+
+def each_part(
+    config: "Config", chosen: str | None, act: Callable[["Config"], int], *, makes_folders: bool = False
+) -> int:
+    """Act for each part, and return the most serious exit status; with ``makes_folders``, those of new parts are made.
+
+    Raises:
+        MirrorError: as the action does, except for an index among several that can't be asked, or is being worked on.
+    """
+    parts = chosen_parts(config, chosen)
+    if len(parts) == 1 and parts[0].name is None:
+        return act(parts[0].config)
+    statuses: list[int] = []
+    held: LockHeldError | None = None
+    for part in parts:
+        if part.name is not None and makes_folders:
+            _make_folder(config, part)
+        elif part.name is not None and not part.config.directory.is_dir():
+            logger.warning("%s: nothing is mirrored of it yet", part.section)
+            continue
+        logger.info("%s: %s", part.section, without_credentials(part.config.http.upstream_url))
+        try:
+            statuses.append(act(part.config))
+        except UpstreamError as error:
+            is_debugging = logger.isEnabledFor(logging.DEBUG)
+            logger.error("%s: the run has ended: %s", part.section, error, exc_info=is_debugging)
+            statuses.append(STOPPED)
+        except LockHeldError as error:
+            statuses.append(LOCK_HELD)
+            held = error
+    status = min(statuses, key=_BY_WEIGHT.index, default=DONE)
+    if held is not None and status == LOCK_HELD:
+        raise held
+    return status
+
+
+def tell_abandoned(config: "Config") -> None:
+    """Warn about indexes that are mirrored here, but are in no section any more: what they have stays as it is."""
+    from bandersnatch.storage.part_folder import abandoned
+
+    for folder, served in abandoned(config.directory / UPSTREAMS, {each.name for each in config.upstreams}):
+        now = next((each for each in config.upstreams if config.directory / WEB / each.prefix == served), None)
+        if now is not None:
+            what = f"what is mirrored of it is that of [upstream {now.name}] now; delete this folder of old records"
+        else:
+            what = (
+                f"what is mirrored of it stays, and is not kept current; to remove it, delete this folder and {served}"
+            )
+        logger.warning("%s: there is no section [upstream %s] any more: %s", folder, folder.name, what)
+
+
+def _make_folder(config: "Config", part: Part) -> None:
+    from bandersnatch.storage.mirror_folder import require_directory
+    from bandersnatch.storage.part_folder import abandoned, prepare_part_folder, rename_part_folder
+
+    mirror, folder = config.directory, part.config.directory
+    require_directory(mirror)  # nothing is made below a disk that is not mounted
+    for old, served in abandoned(mirror / UPSTREAMS, {each.name for each in config.upstreams}):
+        if served == mirror / WEB / part.prefix:
+            rename_part_folder(old, folder)
+    prepare_part_folder(mirror, folder, part.prefix)

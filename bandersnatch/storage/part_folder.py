@@ -1,0 +1,89 @@
+"""The folder of an index that is served at a prefix: a mirror of its own, whose ``web`` leads to ``web/<prefix>``.
+
+``upstreams/<name>/`` in the mirror's directory has the records of that index: state, todo list, inventory. What is served is
+in plain folders below the mirror's own ``web/``, so that web servers, and programs that copy the tree, meet no link.
+"""
+
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from bandersnatch.errors import StorageError
+from bandersnatch.storage.folders import make_folder
+from bandersnatch.storage.layout import WEB
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
+    """Make the folders of an index; if it was served at another prefix before, move what is served.
+
+    Raises:
+        StorageError: the disk refused, or something else is in their place.
+    """
+    served, link = mirror / WEB / prefix, folder / WEB
+    target = os.path.relpath(served, folder)
+    try:
+        make_folder(str(folder))
+        before = os.readlink(link) if link.is_symlink() else None
+        if before is None and os.path.lexists(link):
+            raise StorageError(
+                str(link), "use", f"it should be a link to {target}, which nothing but this program makes"
+            )
+        if before is not None and before != target:
+            _move(folder / before, served)
+        make_folder(str(served))
+        if before != target:
+            new = link.with_name(f"{WEB}.new")
+            with suppress(FileNotFoundError):
+                new.unlink()
+            new.symlink_to(target)
+            new.replace(link)
+    except OSError as error:
+        raise StorageError(str(folder), "make the folders of an index in", error) from error
+
+
+def rename_part_folder(old: Path, new: Path) -> None:
+    """Let an index whose section has another name now go on with its records; without them, everything would be checked.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    if os.path.lexists(new):
+        return
+    try:
+        old.rename(new)
+    except OSError as error:
+        raise StorageError(str(old), "rename", error) from error
+    logger.warning("%s is now %s, as the configuration says", old, new)
+
+
+def _move(old: Path, new: Path) -> None:
+    """Move what is served, by one rename; a run that was killed may have done so already.
+
+    Raises:
+        StorageError: something is in the new place.
+    """
+    if not old.is_dir():
+        return
+    make_folder(str(new.parent))
+    with suppress(OSError):
+        new.rmdir()
+    if os.path.lexists(new):
+        raise StorageError(str(new), "move", f"{os.path.normpath(old)} should be moved there, and it is not empty")
+    old.rename(new)
+    logger.warning("%s is now %s, as the configuration says", os.path.normpath(old), new)
+
+
+def abandoned(upstreams: Path, names: set[str]) -> list[tuple[Path, Path]]:
+    """Return the folders of indexes that are in no section any more, and what is served of each."""
+    try:
+        folders = sorted(folder for folder in upstreams.iterdir() if folder.name not in names)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageError(str(upstreams), "list", error) from error
+    # Any other folder there is the operator's own.
+    links = [(folder, folder / WEB) for folder in folders if (folder / WEB).is_symlink()]
+    return [(folder, Path(os.path.normpath(folder / os.readlink(link)))) for folder, link in links]
