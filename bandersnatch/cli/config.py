@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation, how_to_begin
+from bandersnatch.cli.parts import add_upstream, parts_named
 from bandersnatch.config.example import refuse_untouched
 from bandersnatch.errors import MissingDirectoryError, without_credentials
 
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explain.add_argument("targets", nargs="+", metavar="NAME[==VERSION]|FILE", help="what to explain")
+    add_upstream(explain, "the one that owns the project")
     explain.set_defaults(run=run_explain)
 
 
@@ -129,7 +131,8 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
     for target in targets:
         for line in explain_owner(target.project, config):
             print_line(line)
-        part = owning_part(target.project, config)
+        chosen = parts_named(config, arguments.upstream) if arguments.upstream else ()
+        part = chosen[0] if chosen else owning_part(target.project, config)
         with invocation.resources(part.config) as resources:
             if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:
                 resources.upstream.look_for_pages_at(known.simple_url)

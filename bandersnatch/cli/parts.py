@@ -33,7 +33,7 @@ def add_upstream(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def chosen_parts(config: "Config", chosen: str | None) -> tuple[Part, ...]:
-    """Return the parts with the name that was chosen, or all.
+    """Return the parts with the name that was chosen, or all, for a command that follows them.
 
     Raises:
         UsageError: there is no such section, or indexes are to share a tree.
@@ -41,6 +41,15 @@ def chosen_parts(config: "Config", chosen: str | None) -> tuple[Part, ...]:
     if config.owners.claims:
         sections = ", ".join(sorted({f"[upstream {claim.upstream}]" for claim in config.owners.claims}))
         raise UsageError(f"{sections} projects: this version explains whose projects are, but can't follow them yet")
+    return parts_named(config, chosen)
+
+
+def parts_named(config: "Config", chosen: str | None) -> tuple[Part, ...]:
+    """Return the parts with the name that was chosen, or all.
+
+    Raises:
+        UsageError: there is no such section.
+    """
     parts = parts_of(config)
     if chosen is None:
         return parts

@@ -72,6 +72,8 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     app = MirrorApp(Site(web, Layout(config.pages.hash_index), prefixes))
     with listening(arguments.bind, arguments.port) as listener, _stopped_by_signals() as stop:
         _tell_clients(str(web), listener)
+        for prefix in prefixes:
+            logger.info("serving %s/%s at /%s/simple/, too", web, prefix, prefix)
         serve(app, listener, stop)
     logger.info("stopped")
     return DONE

@@ -8,7 +8,7 @@ MOST_SEGMENTS = 8
 _PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9*-]{0,238}[a-z0-9*])?")
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _OURS = ("packages", "simple", "json", "pypi", "changes", "local.json", "local.db.serial", "last-modified")
-"""What the mirror itself has in ``web/``, and at the end of each prefix again."""
+"""What the mirror itself has in ``web/``."""
 
 
 def read_projects(text: str) -> tuple[str, ...]:
@@ -39,6 +39,7 @@ def read_prefix(text: str) -> str:
         raise OptionError("expected a path below web/, such as whl/cu126, of letters, digits and . _ + - alone")
     if "simple" in map(str.lower, segments):
         raise OptionError("expected the path without /simple, which is added to it")
-    if segments[0].lower() in _OURS or segments[-1].lower() in _OURS:
+    # Who follows this mirror finds the place of a file by the first "packages" in its URL.
+    if segments[0].lower() in _OURS or "packages" in map(str.lower, segments):
         raise OptionError(f"expected another path: the mirror has {', '.join(_OURS)} in web/ already")
     return text

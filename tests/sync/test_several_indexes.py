@@ -13,7 +13,7 @@ from bandersnatch.storage.layout import Layout
 from bandersnatch.storage.lock import run_lock
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
-from tests.support.static_index import HTML, Answer, Form, StaticIndex, static_index
+from tests.support.static_index import HTML, Answer, Form, StaticIndex, serve_tree, static_index
 
 TORCH = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
 
@@ -44,6 +44,18 @@ def test_a_project_is_explained_by_the_index_that_owns_it(rig: Rig, pypi: FakePy
     assert f"numpy: of [mirror], {pypi.url}\n" in told
     assert "numpy==1.0: kept" in told
     assert "numpy==9" not in told
+
+
+def test_a_project_is_explained_by_an_index_that_is_chosen(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
+    pypi.add_file("torch", "2.7.0")
+    index.add("torch", TORCH)
+    rig.filters = section(index, "projects = torch*")
+    told = rig.call("config", "explain", "--upstream", "mirror", "torch").stdout
+    assert "torch: dropped\n    upstream drops it: [upstream torch] projects has torch*\n" in told
+    assert "torch==2.7.0: dropped, with torch" in told
+    rig.filters = section(index, "prefix = whl")
+    told = rig.call("config", "explain", "--upstream", "torch", "torch").stdout
+    assert "torch==2.7.0+cu126: kept" in told
 
 
 @pytest.mark.parametrize("command", [["mirror"], ["mirror", "--dry-run"], ["sync", "a"], ["verify"], ["delete", "a"]])
@@ -270,3 +282,20 @@ def test_both_are_served_each_at_its_place(rig: Rig, beside: StaticIndex) -> Non
     assert site.find("/whl/cu126/simple/numpy/", None) is None
     assert site.find("/whl/cu126/../../upstreams/torch/state", None) is None
     assert site.find("/whl/cu128/simple/torch/", None) is None
+
+
+def test_an_index_at_a_prefix_can_be_followed(rig: Rig, beside: StaticIndex, tmp_path: Path) -> None:
+    assert rig.call("mirror").returncode == 0
+    (tmp_path / "follower").mkdir()
+    follower = Rig(rig.pypi, tmp_path / "follower")
+    with serve_tree(rig.web) as url:
+        follower.options["master"] = f"{url}/whl/cu126"
+        for _ in range(2):
+            assert follower.run(max_removals="50%").failures == []
+            pages = ("index.v1_json", "index.html", "torch/index.v1_json", "torch/index.html")
+            for page in pages:
+                ours, theirs = ((web / "simple" / page).read_bytes() for web in (follower.web, served(rig)))
+                assert ours == theirs
+            beside.add("torch", TORCH.replace("2.7.0", "2.8.0"))
+            assert rig.call_again("mirror").returncode == 0
+    assert (follower.directory / "followed").exists()

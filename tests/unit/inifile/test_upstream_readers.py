@@ -43,7 +43,7 @@ def test_a_pattern_that_is_there_twice_is_refused(text: str) -> None:
         read_projects(text)
 
 
-@pytest.mark.parametrize("text", ["", "whl/cu126", "torch", "a.b/c_d+e", "x/v1.2/y"])
+@pytest.mark.parametrize("text", ["", "whl/cu126", "torch", "a.b/c_d+e", "a/changes", "x/v1.2/y"])
 def test_a_prefix_is_a_path_of_plain_names(text: str) -> None:
     assert read_prefix(text) == text
 
@@ -82,7 +82,7 @@ def test_a_prefix_with_simple_in_it_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["packages", "packages/x", "Packages", "json/x", "pypi/a", "changes", "local.json", "whl/packages", "a/changes"],
+    ["packages", "packages/x", "Packages", "json/x", "pypi/a", "changes", "local.json", "whl/packages", "a/Packages/b"],
 )
 def test_a_prefix_that_meets_the_mirrors_own_paths_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="expected another path"):
