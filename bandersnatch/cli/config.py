@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation, how_to_begin
-from bandersnatch.cli.parts import add_upstream, parts_named
+from bandersnatch.cli.parts import add_upstream, parts_named, refusal
 from bandersnatch.config.example import refuse_untouched
 from bandersnatch.errors import MissingDirectoryError, without_credentials
 
@@ -101,6 +101,8 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
         index = without_credentials(config.http.upstream_url)
         others = "".join(f", and [upstream {each.name}]" for each in config.upstreams)
         print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}{others}")
+    if (reason := refusal(config)) is not None:
+        logger.warning("a run would end at once: %s", reason)
     _tell_missing_directory(arguments.config, config.directory)
     return DONE
 

@@ -38,10 +38,17 @@ def chosen_parts(config: "Config", chosen: str | None) -> tuple[Part, ...]:
     Raises:
         UsageError: there is no such section, or indexes are to share a tree.
     """
-    if config.owners.claims:
-        sections = ", ".join(sorted({f"[upstream {claim.upstream}]" for claim in config.owners.claims}))
-        raise UsageError(f"{sections} projects: this version explains whose projects are, but can't follow them yet")
+    if (reason := refusal(config)) is not None:
+        raise UsageError(reason)
     return parts_named(config, chosen)
+
+
+def refusal(config: "Config") -> str | None:
+    """Return why no command follows these indexes; None if they do."""
+    sections = sorted({f"[upstream {claim.upstream}]" for claim in config.owners.claims})
+    if not sections:
+        return None
+    return f"{', '.join(sections)} projects: this version explains whose projects are, but can't follow them yet"
 
 
 def parts_named(config: "Config", chosen: str | None) -> tuple[Part, ...]:

@@ -72,6 +72,28 @@ def test_no_command_follows_indexes_that_share_a_tree(rig: Rig, index: StaticInd
     assert not (rig.directory / "web").exists()
 
 
+def test_the_check_of_a_configuration_says_that_a_run_would_be_refused(rig: Rig, index: StaticIndex) -> None:
+    rig.filters = section(index, "projects = torch*")
+    result = rig.call("config", "check")
+    assert result.returncode == 0
+    assert "a run would end at once: [upstream torch] projects: this version explains" in result.stderr
+    rig.filters = section(index, "prefix = whl")
+    result = rig.call("config", "check")
+    assert (result.returncode, "a run would" in result.stderr) == (0, False)
+    assert f", of {rig.pypi.url}, and [upstream torch]\n" in result.stdout
+
+
+def test_all_indexes_are_asked_what_they_tell(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
+    pypi.add_file("numpy", "1.0")
+    index.add("torch", TORCH)
+    rig.filters = section(index, "prefix = whl")
+    lines = rig.call("config", "check", "--online").stdout.splitlines()
+    assert lines[0] == f"[upstream torch]: {index.url}"
+    begin = lines.index(f"[mirror]: {pypi.url}")
+    assert any(line.startswith("journal (XML-RPC)") and "none" in line for line in lines[:begin])
+    assert any(line.startswith("journal (XML-RPC)") and "serial" in line for line in lines[begin:])
+
+
 # An index at a prefix
 
 
