@@ -31,8 +31,12 @@ def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
             raise StorageError(
                 str(link), "use", f"it should be a link to {target}, which nothing but this program makes"
             )
-        if before is not None and before != target:
+        if before is not None and before != target and (folder / before).is_dir():
             _move(folder / before, served)
+        elif before is not None and not served.is_dir():
+            # An inventory that lists what is gone would make a run write pages of it into the place of a missing disk.
+            reason = f"what was mirrored there is gone; mount its disk, or, to mirror it anew, delete {folder}"
+            raise StorageError(os.path.normpath(folder / before), "use", reason)
         make_folder(str(served))
         if before != target:
             new = link.with_name(f"{WEB}.new")
@@ -60,13 +64,11 @@ def rename_part_folder(old: Path, new: Path) -> None:
 
 
 def _move(old: Path, new: Path) -> None:
-    """Move what is served, by one rename; a run that was killed may have done so already.
+    """Move what is served, by one rename.
 
     Raises:
         StorageError: something is in the new place.
     """
-    if not old.is_dir():
-        return
     make_folder(str(new.parent))
     with suppress(OSError):
         new.rmdir()

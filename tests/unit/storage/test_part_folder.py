@@ -78,6 +78,19 @@ def test_a_file_in_place_of_a_folder_is_an_error_of_the_disk(folder: Path, tmp_p
         prepare(folder, "whl/cu126")
 
 
+def test_what_is_gone_is_not_begun_anew_beside_the_records_of_it(folder: Path, tmp_path: Path) -> None:
+    prepare(folder, "whl")
+    (tmp_path / "web/whl").rmdir()
+    for prefix in ("whl", "other"):
+        with pytest.raises(StorageError, match="web/whl: can't use: what was mirrored there is gone"):
+            prepare(folder, prefix)
+        assert not (tmp_path / "web" / prefix).exists()
+    (folder / "web").unlink()
+    folder.rmdir()
+    prepare(folder, "whl")
+    assert (folder / "web").is_dir()
+
+
 def test_records_go_on_under_another_name_unless_that_has_some(folder: Path) -> None:
     prepare(folder, "whl")
     rename_part_folder(folder, folder.with_name("new"))
