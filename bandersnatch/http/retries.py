@@ -30,8 +30,8 @@ class RetryPolicy(Struct, frozen=True):
     failures_until_down: int = 20
     """A host is down after so many requests in a row without a usable answer, each after all its attempts.
 
-    One project counts for at most a quarter of that. Each worker counts its own requests, since a few failures in a row are
-    normal if a part of all requests fails; the first that reaches the number tells the others (``RunLimits``).
+    One project counts for at most a quarter of that. All workers and conversations of a run count together, in a row without
+    a usable answer to any of them (``CircuitBreaker``): else an outage would take longer to see, the more workers there are.
     """
 
     def may_retry(self, status: int, retry_after: str | None) -> bool:

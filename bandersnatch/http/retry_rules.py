@@ -22,7 +22,6 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.http.attempt import Attempt
-from bandersnatch.http.circuit_breaker import CircuitBreaker
 from bandersnatch.http.request import (
     GONE,
     MAX_REDIRECTS,
@@ -106,7 +105,7 @@ class RetryRules:
     def __init__(self, limits: RunLimits, config: HttpConfig) -> None:
         self._limits, self._policy, self._may_ask = limits, limits.policy, config.may_ask
         self._index_host = host_of(config.upstream_url)
-        self._breaker = CircuitBreaker(self._policy.failures_until_down)
+        self._breaker = limits.breaker
         self.trust = HostTrust()
 
     def check(self, pending: Pending[Any]) -> None:
@@ -117,7 +116,7 @@ class RetryRules:
             RefusedSchemeError: the configuration does not allow this URL.
         """
         url, host = pending.url, pending.host
-        if self._breaker.is_down(host) or self._limits.is_down(host):
+        if self._breaker.is_down(host):
             reason = f"{host} gave no usable answer to {self._policy.failures_until_down} requests in a row"
             raise HostDownError(without_credentials(url), reason, is_index=host == self._index_host)
         if not self._may_ask(url):
@@ -143,8 +142,6 @@ class RetryRules:
         pending.error = pending.abort(error)
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
             self._breaker.failed(pending.host, pending.request.subject)
-            if self._breaker.is_down(pending.host):
-                self._limits.note_down(pending.host)
         return None
 
     # After a body

@@ -145,6 +145,7 @@ def test_outage_ends_with_its_error_the_summary_and_status_4(rig: Rig, pypi: Fak
         pypi.add_file(f"project-{number:02}", "1.0")
     for number in range(10, 80):
         pypi.fault(f"/simple/project-{number}/", Status(503, headers={"Retry-After": "0"}), times=None)
+    # The pages and files of ten projects can interrupt the row of failures, but no longer when they are done.
     result = rig.call("mirror", workers="20")
     *_, error, summary = result.stderr.splitlines()
     assert result.returncode == 4

@@ -1,6 +1,5 @@
 """What all conversations, engines and processes of a run spend of its retries, and know of hosts that are down."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +19,7 @@ from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import unhurried
 from tests.support.fakepypi import FakePyPI, Status
+from tests.support.forking import in_process
 from tests.support.transferring import fetch
 
 forks = pytest.mark.skipif(sys.platform != "linux", reason="worker processes need Linux")
@@ -29,17 +29,14 @@ def limits_of(retries: int) -> RunLimits:
     return RunLimits(RetryPolicy(retries_per_run=retries))
 
 
-def in_process(limits: RunLimits, place: int, call: Callable[[], Any]) -> None:
+def as_process(limits: RunLimits, place: int, call: Callable[[], Any]) -> None:
     """Call a function in a forked process that has a place of its own."""
 
     def run() -> None:
         limits.take_place(place)
         call()
 
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
+    in_process(run)
 
 
 @unhurried
@@ -54,24 +51,12 @@ def test_processes_spend_the_same_retries() -> None:
     limits = limits_of(10)
     assert limits.take_retry()
     limits.share(2)
-    in_process(limits, 1, lambda: [limits.take_retry() for _ in range(4)])
-    in_process(limits, 2, lambda: [limits.take_retry() for _ in range(3)])
-    in_process(limits, 1, limits.take_retry)  # the spare process that replaces the first one
+    as_process(limits, 1, lambda: [limits.take_retry() for _ in range(4)])
+    as_process(limits, 2, lambda: [limits.take_retry() for _ in range(3)])
+    as_process(limits, 1, limits.take_retry)  # the spare process that replaces the first one
     limits.share(1)  # the run starts processes once more
     assert limits.take_retry()
     assert not limits.take_retry()
-
-
-@forks
-def test_what_one_process_finds_down_all_know() -> None:
-    limits = limits_of(10)
-    limits.note_down("a.example")
-    limits.share(2)
-    in_process(limits, 1, lambda: limits.note_down("b.example"))
-    in_process(limits, 2, lambda: limits.note_down("c.example"))
-    assert [limits.is_down(f"{name}.example") for name in "abcd"] == [True, True, True, False]
-    limits.share(2)
-    assert [limits.is_down(f"{name}.example") for name in "abcd"] == [True, True, True, False]
 
 
 @forks
@@ -86,20 +71,11 @@ def test_a_host_that_the_engine_of_one_process_gave_up_is_not_asked_by_another(p
                 with pytest.raises(UpstreamUnavailableError):
                     fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
 
-    in_process(limits, 1, fetch_often)
+    as_process(limits, 1, fetch_often)
     assert len(pypi.requests) == 3
     with closing(Transfer(config, limits)) as transfer, pytest.raises(HostDownError):
         fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
     assert len(pypi.requests) == 3
-
-
-def test_more_hosts_than_are_told_do_no_harm() -> None:
-    limits = limits_of(10)
-    for number in range(100):
-        limits.note_down(f"{number}.example")
-        limits.note_down("0.example")
-    assert limits.is_down("0.example")
-    assert not limits.is_down("other.example")
 
 
 def test_the_engine_and_the_conversations_of_a_run_have_one_budget_and_know_the_same_hosts(pypi: FakePyPI) -> None:
@@ -117,7 +93,7 @@ def test_the_engine_and_the_conversations_of_a_run_have_one_budget_and_know_the_
         for _ in range(3):
             with pytest.raises(UpstreamUnavailableError):
                 fetch(transfer, Request(f"{pypi.url}/x", whole(1000)))
-        assert len(pypi.requests) == 4 + 3 + 2
+        assert len(pypi.requests) == 4 + 3 + 1
         with pytest.raises(HostDownError):
             another.get(f"{pypi.url}/x", {})
-    assert len(pypi.requests) == 4 + 3 + 2
+    assert len(pypi.requests) == 4 + 3 + 1
