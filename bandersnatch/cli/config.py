@@ -137,7 +137,7 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
         part = chosen[0] if chosen else owning_part(target.project, config)
         with invocation.resources(part.config) as resources:
             if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:
-                resources.upstream.look_for_pages_at(known.simple_url)
+                resources.upstream.look_for_pages_at(known.simple_url, forbids_missing=known.forbids_missing)
             for line in explain(target, part.config.filters, resources.upstream):
                 print_line(line)
     return DONE

@@ -12,7 +12,8 @@ from msgspec import Struct, field
 
 T = TypeVar("T")
 
-OK, PARTIAL_CONTENT, NOT_MODIFIED, GONE, RANGE_NOT_SATISFIABLE = 200, 206, 304, (404, 410), 416
+OK, PARTIAL_CONTENT, NOT_MODIFIED, FORBIDDEN, RANGE_NOT_SATISFIABLE = 200, 206, 304, 403, 416
+GONE = (404, 410)
 REDIRECTS, MAX_REDIRECTS = (301, 302, 303, 307, 308), 20
 PROXY_WANTS_PASSWORD = 407
 
@@ -72,13 +73,14 @@ class Receiver(Generic[T]):
 class Request(Struct, Generic[T], frozen=True):
     """A request for a document. The circuit breaker limits how much the failures of one ``subject`` count.
 
-    A subject is, for example, a project.
+    A subject is, for example, a project. The statuses ``gone`` say that there is no such document.
     """
 
     url: str
     receiver: Receiver[T]
     headers: Mapping[str, str] = field(default_factory=dict)
     subject: str = ""
+    gone: tuple[int, ...] = GONE
 
 
 class Together(Struct, frozen=True):

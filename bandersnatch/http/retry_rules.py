@@ -23,7 +23,6 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.attempt import Attempt
 from bandersnatch.http.request import (
-    GONE,
     MAX_REDIRECTS,
     PROXY_WANTS_PASSWORD,
     RANGE_NOT_SATISFIABLE,
@@ -187,7 +186,7 @@ class RetryRules:
         status, location = attempt.status, attempt.fields.get("Location")
         if status in REDIRECTS and location is not None:
             return self._follow(pending, location)
-        error = _error_of(attempt)
+        error = _error_of(attempt, pending.request.gone)
         retry_after = attempt.fields.get("Retry-After")
         may_pass = self._policy.may_retry(status, retry_after)
         if attempt.is_on_used_connection and not may_pass and status != RANGE_NOT_SATISFIABLE:
@@ -228,9 +227,9 @@ class RetryRules:
         return Retry(self._policy.pause_seconds(pending.failures, status, retry_after))
 
 
-def _error_of(attempt: Attempt) -> Exception:
+def _error_of(attempt: Attempt, gone: tuple[int, ...]) -> Exception:
     status, proxy = attempt.status, attempt.route.proxy
-    if status in GONE and not attempt.is_of_proxy:
+    if status in gone and not attempt.is_of_proxy:
         return NotFoundError(attempt.url)
     if status == RANGE_NOT_SATISFIABLE and "Range" in attempt.sent:
         return RangeRefusedError(attempt.url)

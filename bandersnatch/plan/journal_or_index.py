@@ -80,7 +80,7 @@ def _plan_after_error(todo: TodoList, basis: Basis, scope: Scope, why: UpstreamE
         raise both from error
     # An index of static files never has XML-RPC, and the log need not say so in every run.
     level = logging.WARNING if not has_none else logging.DEBUG if scope.was_told_by_index else logging.INFO
-    logger.log(level, "%s; this run uses the root index %s/simple/ instead", why, upstream.url)
+    logger.log(level, "%s; this run uses the root index %s/ instead", why, upstream.documents.simple_url)
     return replace(reached, followed=_position(journal, upstream))
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, VanishedIndexError
+from bandersnatch.http.request import FORBIDDEN
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
 from bandersnatch.plan.basis import Basis, HeldProjects
@@ -39,7 +40,7 @@ def recall(upstream: Upstream, storage: FilesystemStorage, held: HeldProjects) -
         upstream.use_local_json()
     if is_shadowmire or record is None or record.is_shadowmire or kind is UpstreamKind.WAREHOUSE:
         return None
-    upstream.look_for_pages_at(record.simple_url)
+    upstream.look_for_pages_at(record.simple_url, forbids_missing=record.forbids_missing)
     upstream.number_changes(max(held.serials().values(), default=0) + 1)
     return record
 
@@ -113,6 +114,7 @@ class ByNames(Struct, frozen=True):
             upstream.url,
             upstream.documents.simple_url,
             has_root=root.is_there,
+            forbids_missing=FORBIDDEN in upstream.documents.gone,
             etag=root.etag,
             whole_serial=root.whole_serial,
         )

@@ -1,6 +1,7 @@
 """Up to where a plan has what upstream tells, and the mirror's own serials, if upstream has none."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
@@ -21,11 +22,7 @@ class OwnSerials(Struct, frozen=True):
 
     def recorded(self, *, is_complete: bool) -> UpstreamRecord:
         """Return the record; only after a complete run may the next one ask whether the index is still the same."""
-        return (
-            self.record
-            if is_complete
-            else UpstreamRecord(self.record.url, self.record.simple_url, has_root=self.record.has_root)
-        )
+        return self.record if is_complete else replace(self.record, etag=None, whole_serial=None)
 
 
 class Reached(Struct, frozen=True):

@@ -6,7 +6,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import MalformedResponseError, NoIndexError, NotFoundError, UpstreamUnavailableError
+from bandersnatch.errors import (
+    MalformedResponseError,
+    NoIndexError,
+    NotFoundError,
+    UpstreamError,
+    UpstreamUnavailableError,
+)
+from bandersnatch.http.request import FORBIDDEN
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
 from bandersnatch.state.upstream_record import UpstreamRecord, places_of
@@ -43,8 +50,8 @@ class RootSearch(Struct, frozen=True):
             return self._listed()
         try:
             root = self.upstream.root()
-        except NotFoundError as error:
-            if not may_search:
+        except (NotFoundError, UpstreamUnavailableError) as error:
+            if not may_search or not _is_missing(error):
                 raise
             return self._found_elsewhere(error)
         if root.serial is None and may_search and self.upstream.kind is UpstreamKind.AUTO:
@@ -57,7 +64,7 @@ class RootSearch(Struct, frozen=True):
         listed = {name: ListedProject(name, 0) for name in self.names}
         return RootIndex(f"{self.upstream.documents.simple_url}/", None, listed, is_there=False)
 
-    def _found_elsewhere(self, error: NotFoundError) -> RootIndex:
+    def _found_elsewhere(self, error: UpstreamError) -> RootIndex:
         """Look for the index at the URL itself; without one, for the pages of allowlisted projects.
 
         Raises:
@@ -66,12 +73,17 @@ class RootSearch(Struct, frozen=True):
         usual, other = places_of(self.upstream.url)
         self.upstream.look_for_pages_at(other)
         try:
-            return self.upstream.root()
-        except (NotFoundError, MalformedResponseError):
+            root = self.upstream.root()
+        except (NotFoundError, MalformedResponseError, UpstreamUnavailableError) as second:
+            if not isinstance(second, MalformedResponseError) and not _is_missing(second):
+                raise
             for place in (usual, other):
                 self.upstream.look_for_pages_at(place)
                 if any(map(self._has_page, sorted(self.names)[:_PROBES])):
                     return self._listed()
+        else:
+            self.upstream.look_for_pages_at(other, forbids_missing=not isinstance(error, NotFoundError))
+            return root
         self.upstream.look_for_pages_at(usual)
         raise NoIndexError(self.upstream.url, error) if self.names else error
 
@@ -80,7 +92,16 @@ class RootSearch(Struct, frozen=True):
             self.upstream.project_page(name, None)
         except (NotFoundError, MalformedResponseError):
             return False
+        except UpstreamUnavailableError as error:
+            if not _is_missing(error):
+                raise
+            return False
         return True
+
+
+def _is_missing(error: UpstreamError) -> bool:
+    """Whether there is nothing at a URL. PyTorch's index, which is a bucket of S3, answers 403 for that."""
+    return isinstance(error, NotFoundError) or getattr(error, "status", None) == FORBIDDEN
 
 
 def _without_its_serials(root: RootIndex) -> RootIndex:

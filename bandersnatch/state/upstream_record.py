@@ -18,13 +18,14 @@ class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     """What is known of the index at ``url``, whose pages are below ``simple_url``.
 
     It has no serials, unless it is a mirror made by shadowmire. ``etag`` and ``whole_serial`` are those of the root index
-    with which the last complete run began.
+    with which the last complete run began. ``forbids_missing``: it answers 403 for what it does not have.
     """
 
     url: str
     simple_url: str
     has_root: bool = True
     is_shadowmire: bool = False
+    forbids_missing: bool = False
     etag: str | None = None
     whole_serial: int | None = None
 

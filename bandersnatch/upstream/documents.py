@@ -18,7 +18,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, NotFoundError, shown
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.http.request import NOT_MODIFIED, InThread, Request, Steps
+from bandersnatch.http.request import GONE, NOT_MODIFIED, InThread, Request, Steps
 from bandersnatch.logs import warn_once
 from bandersnatch.model import (
     ProjectPage,
@@ -59,12 +59,13 @@ class Documents(Struct, frozen=True):
     """The documents of the index at ``base_url``, which has no credentials. A serial beyond ``journal_end`` is refused.
 
     Project pages are below ``simple_url``. If upstream has no serials, each page that it sends has the one that
-    ``journal_end`` has for this run.
+    ``journal_end`` has for this run. An answer with a status in ``gone`` says that there is no such project.
     """
 
     base_url: str
     journal_end: JournalEnd
     simple_url: str
+    gone: tuple[int, ...] = GONE
 
     def page(self, project: NormalizedName, etag: str | None) -> Steps[FetchedPage]:
         """Fetch a project's page, unless it still has the given ETag.
@@ -83,7 +84,7 @@ class Documents(Struct, frozen=True):
             headers["If-None-Match"] = etag
         url, own = f"{self.simple_url}/{project}/", self.journal_end.own_serial
         receiver = Document(partial(_read_page, project, etag, url if own is not None else None), MAX_PAGE_BYTES)
-        fetched: tuple[FetchedPage, int] = yield Request(url, receiver, headers, project)
+        fetched: tuple[FetchedPage, int] = yield Request(url, receiver, headers, project, self.gone)
         page, highest = fetched
         if own is not None:
             if page.page is None:

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import without_credentials
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.http.request import Steps
+from bandersnatch.http.request import FORBIDDEN, GONE, Steps
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
@@ -153,9 +153,10 @@ class Upstream:
         self._asks_journal = False
         self.journal_end.count_own(serial)
 
-    def look_for_pages_at(self, simple_url: str) -> None:
-        """Ask for the root index and the project pages below another URL."""
-        self.documents = replace(self.documents, simple_url=simple_url)
+    def look_for_pages_at(self, simple_url: str, *, forbids_missing: bool = False) -> None:
+        """Ask for the root index and the project pages below another URL, where 403 may say that there is no page."""
+        gone = (*GONE, FORBIDDEN) if forbids_missing else GONE
+        self.documents = replace(self.documents, simple_url=simple_url, gone=gone)
 
     def _with_true_serials(self, root: RootIndex, serial: int) -> RootIndex:
         """Return the index without the serials that it can't have given to its projects."""

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from tests.support.static_index import HTML, JSON, Answer, File, Form, StaticIndex
 
-BINARY = "application/octet-stream"
+BINARY, XML = "application/octet-stream", "application/xml"
 
 
 class VendorIndex(StaticIndex):
@@ -128,10 +128,17 @@ class GitLab(VendorIndex):
 
 
 class PyTorch(VendorIndex):
-    """``/whl/cu126``: no ``simple/``, pages without a title, files at another host with ``%2B`` in their names."""
+    """``/whl/cu126``: no ``simple/``, pages without a title, files at another host with ``%2B`` in their names.
+
+    It is a bucket of S3, which answers 403 for what is not there.
+    """
 
     prefix = "/whl/cu126"
     simple = ""
+
+    def answer(self, path: str) -> Answer:
+        answer = super().answer(path)
+        return answer if answer.status != 404 else Answer(403, b"<Error><Code>AccessDenied</Code></Error>", XML)
 
     def page(self, title: str, links: list[str]) -> Answer:
         body = "".join(f"    {link}\n" for link in links)

@@ -7,7 +7,7 @@ import pytest
 
 from bandersnatch.errors import MirrorError
 from tests.support.rig import Rig
-from tests.support.static_index import served
+from tests.support.static_index import Answer, served
 from tests.support.vendor_indexes import Artifactory, GitLab, Nexus, OldNexus, PyTorch, Shadowmire, VendorIndex
 
 WHEEL = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
@@ -64,3 +64,24 @@ def test_a_page_to_log_in_in_place_of_any_page_changes_nothing(rig: Rig, index: 
     with suppress(MirrorError):
         assert rig.run().failures
     assert rig.tree() == before
+
+
+def test_403_says_that_nothing_is_there_only_where_the_index_has_said_so_of_the_usual_place(rig: Rig) -> None:
+    with served(Nexus()) as index:
+        rig.options["master"] = index.master
+        index.add("foo", "foo-1.0.tar.gz")
+        index.add("bar", "bar-1.0.tar.gz")
+        run(rig, index)
+        before = rig.tree()
+        index.remove("foo")
+        index.in_place_of[f"{index.prefix}/simple/foo/"] = Answer(403)
+        assert [failure.project for failure in rig.run(max_removals="50%").failures] == ["foo"]
+        assert rig.tree().items() >= {path: body for path, body in before.items() if "/foo" in path}.items()
+
+
+def test_an_index_that_forbids_everything_is_none(rig: Rig) -> None:
+    with served(PyTorch()) as index:
+        rig.options["master"] = index.master
+        index.in_place_of[f"{index.prefix}/"] = Answer(403)
+        with pytest.raises(MirrorError, match="/whl/cu126/simple/: upstream answered 403"):
+            rig.run()
