@@ -6,6 +6,7 @@ wrong one. A file whose name or link is unusable is left out; the rest of its pr
 
 import logging
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -232,18 +233,18 @@ def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_u
     status = page.project_status or wire.Status()
     if _STATUS.fullmatch(status.status) is None:
         raise MalformedResponseError(url, f"strange project-status {status.status!r}")
-    # A set: searching a list for each of a million names would take hours.
-    names: set[str] = set()
+    # By name: searching a list for each of a million names would take hours. A page may name a file twice, if it says the
+    # same of it.
+    told: dict[str, wire.File] = {}
     for file in page.files:
-        if file.filename in names:
+        if told.setdefault(file.filename, file) is not file and told[file.filename] != file:
             raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' is there twice")
-        names.add(file.filename)
-    links = _Links(base_url)
+    links, other_links = _Links(base_url), _Links(base_url)
     files: list[DistributionFile] = []
     left_out: list[str] = []
-    for each in page.files:
+    for each in told.values():
         try:
-            files.append(_parse_file(each, url, links))
+            files.append(_parse_file(each, url, links, other_links))
         except _NoUseError as error:
             left_out.append(each.filename)
             if len(left_out) <= MOST_TOLD:
@@ -324,14 +325,15 @@ def parse_root_index(body: bytes, url: str) -> tuple[int | None, dict[Normalized
 
 def parse_serial_of_index(body: bytes) -> int | None:
     """Return the serial that a root index, which ``parse_root_index`` accepted, tells of itself."""
-    return parse_serial((_meta_decoder.decode(body).meta or wire.Meta()).last_serial) or None
+    return parse_serial((_meta_decoder.decode(body.removeprefix(BOM_UTF8)).meta or wire.Meta()).last_serial) or None
 
 
-def parse_serial(value: int | str | None) -> int | None:
+def parse_serial(value: float | str | None) -> int | None:
     """Return a serial, or None if it is not valid; bandersnatch up to 8.0 writes it as a string, PyPI as a number."""
+    value = wire.whole_number(value)
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < MAX_SERIAL_DIGITS else None
-    return value if value is not None and 0 <= value <= MAX_SERIAL else None
+    return value if isinstance(value, int) and 0 <= value <= MAX_SERIAL else None
 
 
 @lru_cache(_KNOWN_TIMES)
@@ -341,7 +343,7 @@ def parse_time(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _required_serial(value: int | str | None, url: str) -> int | None:
+def _required_serial(value: float | str | None, url: str) -> int | None:
     """Return a serial, or None if upstream gave none; raise ``MalformedResponseError`` if it gave an invalid one."""
     serial = parse_serial(value)
     if value is not None and serial is None:
@@ -352,6 +354,7 @@ def _required_serial(value: int | str | None, url: str) -> int | None:
 def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes, url: str, wrong: str) -> _T:
     """Decode a document of the simple API, and check its version."""
     require_memory_to_read(body)
+    body = body.removeprefix(BOM_UTF8)  # requests, and so pip, ignores it
     try:
         document = decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -417,8 +420,8 @@ def _is_host(name: str) -> bool:
     return is_short and _HOST.fullmatch(name) is not None
 
 
-def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
-    """Parse one file of a page.
+def _parse_file(told: wire.File, url: str, links: _Links, other_links: _Links) -> DistributionFile:
+    """Parse one file of a page; ``other_links`` are those to other things than files.
 
     Raises:
         _NoUseError: its name or link is unusable.
@@ -444,10 +447,11 @@ def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
         try:
             parse_time(upload_time)
         except (ValueError, OverflowError) as error:
-            # PEP 714 renamed the key to core-metadata; indexes may still send the old one, for older clients or from
-            # older code.
             raise wrong(f"has upload-time {upload_time!r}") from error
-    metadata = told.core_metadata if told.core_metadata is not None else told.data_dist_info_metadata
+    # PEP 714 renamed the key; PEP 691 had one name, and PyPI sent another. Indexes still send both.
+    metadata = told.core_metadata
+    if metadata is None:
+        metadata = told.data_dist_info_metadata if told.data_dist_info_metadata is not None else told.dist_info_metadata
     metadata_sha256 = wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
     if metadata_sha256 is not None and not wire.is_sha256(metadata_sha256):
         raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
@@ -460,5 +464,15 @@ def _parse_file(told: wire.File, url: str, links: _Links) -> DistributionFile:
         upload_time=upload_time,
         yanked=wire.read_yanked(told.yanked),
         core_metadata_sha256=metadata_sha256,
-        provenance=told.provenance,
+        provenance=_provenance(told.provenance, told.filename, url, other_links) if told.provenance else None,
     )
+
+
+def _provenance(link: str, filename: str, url: str, links: _Links) -> str | None:
+    """Return the absolute URL of a file's attestations: relative to a page of ours, it would lead elsewhere."""
+    try:
+        return links.absolute(link)
+    except _NoUseError as error:
+        words = "%s: provenance of '%s' %s; it is left out"
+        warn_once(logger, f"provenance at {url}", words, url, shown(filename, 80), error)
+        return None

@@ -26,7 +26,7 @@ _MAX_DIGITS = 20
 class Meta(Struct):
     """What a document says about itself."""
 
-    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+    last_serial: int | float | str | None = msgspec.field(default=None, name="_last-serial")
     api_version: str | float | None = msgspec.field(default=None, name="api-version")
     tracks: list[str] | None = None
     """Only on a project's page (PEP 708)."""
@@ -50,13 +50,14 @@ class File(Struct, rename="kebab"):
 
     filename: str
     url: str
-    hashes: dict[str, str | None]
-    size: int | str | None = None
+    hashes: dict[str, str | None] | None = None
+    size: int | float | str | None = None
     requires_python: str | None = None
     upload_time: str | None = None
     yanked: bool | str | None = None
     core_metadata: bool | dict[str, str | None] | None = None
     data_dist_info_metadata: bool | dict[str, str | None] | None = None
+    dist_info_metadata: bool | dict[str, str | None] | None = None
     provenance: str | None = None
 
 
@@ -75,7 +76,7 @@ class IndexedProject(Struct):
     """A line of the root index."""
 
     name: str
-    last_serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+    last_serial: int | float | str | None = msgspec.field(default=None, name="_last-serial")
 
 
 class Index(Struct):
@@ -113,20 +114,28 @@ def is_digest(algorithm: str, digest: str) -> bool:
     return len(digest) == DIGEST_CHARACTERS[algorithm] and _HEX.fullmatch(digest) is not None
 
 
-def plain_hashes(told: Mapping[str, str | None]) -> dict[str, str]:
-    """Return digests by algorithm, all in lower case, without those that are null."""
-    return {name.lower(): digest.lower() for name, digest in told.items() if digest is not None}
+def plain_hashes(told: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return digests by algorithm, all in lower case, without those that are null or empty."""
+    return {name.lower(): digest.lower() for name, digest in (told or {}).items() if digest}
 
 
-def read_size(told: int | str | None) -> int | None:
+def whole_number(told: float | str | None) -> float | str | None:
+    """Return a number without a fraction, such as 14.0, which some programs make of 14, as an int."""
+    return int(told) if isinstance(told, float) and told.is_integer() else told
+
+
+def read_size(told: float | str | None) -> int | None:
     """Return a size in bytes, or None if none is given.
 
     Raises:
         ValueError: no file can have this size.
     """
+    told = whole_number(told)
     if isinstance(told, str):
         told = int(told) if told.isascii() and told.isdigit() and len(told) < _MAX_DIGITS else -1
-    if told is not None and not 0 <= told <= MAX_FILE_BYTES:
+    if told is None:
+        return None
+    if not isinstance(told, int) or not 0 <= told <= MAX_FILE_BYTES:
         raise ValueError
     return told
 

@@ -122,7 +122,7 @@ def test_the_name_of_a_page_may_be_spelled_in_any_way() -> None:
     assert parse(wire_page(name="SAMPLE")).name == SAMPLE
 
 
-@pytest.mark.parametrize(("serial", "expected"), [(0, 0), (7, 7), ("105", 105), (None, None)])
+@pytest.mark.parametrize(("serial", "expected"), [(0, 0), (7, 7), (7.0, 7), ("105", 105), (None, None)])
 def test_the_serial_may_be_a_number_or_the_text_that_bandersnatch_writes(serial: object, expected: int | None) -> None:
     assert parse(wire_page(meta={"_last-serial": serial})).serial == expected
 
@@ -141,9 +141,12 @@ def test_a_yank_keeps_its_reason_and_without_one_is_a_yank_all_the_same(yanked: 
         ({"core_metadata": True}, None),
         ({"core_metadata": {"md5": "0" * 32}}, None),
         ({"core_metadata": {}}, None),
+        ({"core_metadata": {"sha256": ""}}, None),
+        ({"core_metadata": None, "data_dist_info_metadata": None, "dist_info_metadata": {"sha256": SHA256}}, SHA256),
+        ({"core_metadata": None, "data_dist_info_metadata": False, "dist_info_metadata": {"sha256": SHA256}}, None),
     ],
 )
-def test_core_metadata_counts_only_with_a_digest_and_under_either_name(
+def test_core_metadata_counts_only_with_a_digest_and_under_each_of_its_names(
     fields: dict[str, object], expected: str | None
 ) -> None:
     assert parse_one_file(**fields).core_metadata_sha256 == expected

@@ -1,12 +1,14 @@
 """What an index writes in its own way, and means clearly, is read as it is meant; another version of the API is refused."""
 
+from codecs import BOM_UTF8
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
-from bandersnatch.model import parse_root_index
-from tests.support.builders import PAGE_URL, SHA256, encoded, wire_file, wire_page
+from bandersnatch.model import parse_project_page, parse_root_index, parse_serial_of_index
+from tests.support.builders import PAGE_URL, SAMPLE, SHA256, encoded, wire_file, wire_page
 from tests.support.parsed_pages import parse, parse_one_file
 
 MISSING = object()
@@ -19,6 +21,10 @@ MISSING = object()
         ("hashes", {"SHA256": SHA256}, "hashes", {"sha256": SHA256}),
         ("hashes", {"sha256": SHA256, "md5": None}, "hashes", {"sha256": SHA256}),
         ("hashes", {"sha256": SHA256, "MD5": "AB" * 16}, "hashes", {"sha256": SHA256, "md5": "ab" * 16}),
+        ("hashes", {"sha256": ""}, "hashes", {}),
+        ("hashes", None, "hashes", {}),
+        ("hashes", MISSING, "hashes", {}),
+        ("size", 7.0, "size", 7),
         ("size", None, "size", None),
         ("size", MISSING, "size", None),
         ("size", "7", "size", 7),
@@ -41,6 +47,36 @@ def test_what_is_clear_of_a_file_is_read(field: str, told: object, name: str, re
     else:
         file = parse_one_file(**{field: told})
     assert getattr(file, name) == read
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ("", None),
+        ("../x", urljoin(PAGE_URL, "../x")),
+        ("javascript:x", None),
+        ("https://a.example/p?x=1", "https://a.example/p?x=1"),
+    ],
+)
+def test_where_the_attestations_of_a_file_are_is_an_absolute_url_or_nothing(told: str, read: str | None) -> None:
+    assert parse_one_file(provenance=told).provenance == read
+
+
+def test_a_page_may_name_a_file_twice_if_it_says_the_same_of_it() -> None:
+    assert len(parse(wire_page(wire_file(), wire_file())).files) == 1
+
+
+def test_a_mark_of_utf_8_before_the_json_is_ignored() -> None:
+    page = BOM_UTF8 + encoded(wire_page(wire_file()))
+    assert len(parse_project_page(page, SAMPLE, PAGE_URL).files) == 1
+    index = BOM_UTF8 + encoded({"meta": {"_last-serial": 7}, "projects": []})
+    assert (parse_root_index(index, PAGE_URL), parse_serial_of_index(index)) == ((7, {}), 7)
+
+
+def test_a_serial_that_is_none_is_unknown_and_no_reason_to_refuse_the_whole_index() -> None:
+    projects = [{"name": "a", "_last-serial": 7.5}, {"name": "b", "_last-serial": 8.0}]
+    serial, listed = parse_root_index(encoded({"projects": projects}), PAGE_URL)
+    assert (serial, [each.serial for each in listed.values()]) == (8, [0, 8])
 
 
 @pytest.mark.parametrize(
