@@ -237,7 +237,7 @@ def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_u
     # same of it.
     told: dict[str, wire.File] = {}
     for file in page.files:
-        if told.setdefault(file.filename, file) is not file and told[file.filename] != file:
+        if (first := told.setdefault(file.filename, file)) is not file and not wire.is_same_file(first, file):
             raise MalformedResponseError(url, f"the file '{shown(file.filename, 80)}' is there twice")
     links, other_links = _Links(base_url), _Links(base_url)
     files: list[DistributionFile] = []

@@ -61,6 +61,15 @@ class File(Struct, rename="kebab"):
     provenance: str | None = None
 
 
+def is_same_file(one: File, other: File) -> bool:
+    """Whether a page that names a file twice says the same of it; with one SHA-256, it does not matter where it is."""
+    if one == other:
+        return True
+    digest = plain_hashes(one.hashes).get("sha256")
+    same_elsewhere = msgspec.structs.replace(other, url=one.url, hashes=one.hashes) == one
+    return digest is not None and digest == plain_hashes(other.hashes).get("sha256") and same_elsewhere
+
+
 class Page(Struct, rename="kebab"):
     """A project's page."""
 

@@ -36,7 +36,7 @@ _CODECS = {
     "cp1252": "cp1252",
 }
 """What is not UTF-8, as browsers read it."""
-_HASH = re.compile(rf"(?:^|&)({'|'.join(wire.DIGEST_CHARACTERS)})=([^&]*)", re.IGNORECASE)
+_HASH = re.compile(rf"(?:^|[&#])({'|'.join(wire.DIGEST_CHARACTERS)})=([^&#]*)", re.IGNORECASE)
 _FILE = re.compile(r".\.(?:whl|egg|exe|msi|dmg|rpm|deb|zip|tgz|tbz|tar|tar\.(?:gz|bz2|xz|Z|lzma))$", re.IGNORECASE)
 _FILE_ATTRIBUTES = frozenset(
     {"data-requires-python", "data-yanked", "data-core-metadata", "data-dist-info-metadata", "data-provenance"}
@@ -180,7 +180,7 @@ class _Reader(HTMLParser):
             provenance=attributes.get("data-provenance"),
         )
         # A page may name a file twice, if it says the same of it.
-        if self._files.setdefault(filename, file) != file:
+        if (first := self._files.setdefault(filename, file)) is not file and not wire.is_same_file(first, file):
             raise MalformedResponseError(self._url, f"the file '{shown(filename, 80)}' is there twice")
         if len(self._files) > MAX_FILES:
             raise MalformedResponseError(self._url, f"the page lists more than {MAX_FILES} files")

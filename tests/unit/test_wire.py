@@ -8,7 +8,7 @@ import pytest
 
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
 from bandersnatch.model import parse_project_page, parse_root_index, parse_serial_of_index
-from tests.support.builders import PAGE_URL, SAMPLE, SHA256, encoded, wire_file, wire_page
+from tests.support.builders import PAGE_URL, SAMPLE, SHA256, WHEEL, encoded, wire_file, wire_page
 from tests.support.parsed_pages import parse, parse_one_file
 
 MISSING = object()
@@ -63,7 +63,15 @@ def test_where_the_attestations_of_a_file_are_is_an_absolute_url_or_nothing(told
 
 
 def test_a_page_may_name_a_file_twice_if_it_says_the_same_of_it() -> None:
-    assert len(parse(wire_page(wire_file(), wire_file())).files) == 1
+    elsewhere = wire_file(url=f"https://cdn.example/{WHEEL}", hashes={"SHA256": SHA256.upper(), "md5": "0" * 32})
+    (file,) = parse(wire_page(wire_file(), wire_file(), elsewhere)).files
+    assert file.url == wire_file()["url"]
+
+
+@pytest.mark.parametrize("fields", [{"hashes": {}}, {"yanked": True}, {"hashes": {"sha256": "1" * 64}}])
+def test_a_page_that_says_two_things_of_a_file_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponseError, match="is there twice"):
+        parse(wire_page(wire_file(), wire_file(url=f"https://cdn.example/{WHEEL}", **fields)))
 
 
 def test_a_mark_of_utf_8_before_the_json_is_ignored() -> None:
