@@ -1,4 +1,4 @@
-"""waitress's connections, changed in two points.
+"""waitress's connections, changed in three points.
 
 They stay open after status 304. waitress closes them, since such an answer has no ``Content-Length``; RFC 9112, section
 6.3 says that it ends with its headers. Installers ask most of their questions conditionally.
@@ -6,6 +6,9 @@ They stay open after status 304. waitress closes them, since such an answer has 
 Of several requests that a client sends at once, the first one is answered, and then the connection is closed; RFC 9112,
 section 9.3.2 tells clients to repeat the others. No installer does that. Otherwise one client could open hundreds of
 files, or let a thread wait until it has read the first answer.
+
+A request without a body that says ``Expect: 100-continue`` is answered; waitress waits for a body that does not come. RFC
+9110, section 10.1.1 says that the field has no meaning then.
 """
 
 from typing import Any
@@ -29,5 +32,11 @@ def kept_channels() -> Any:
 
     class KeptChannel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         task_class = KeptTask
+
+        def send_continue(self) -> None:
+            if self.request.completed:
+                self.request.expect_continue = False
+            else:
+                super().send_continue()
 
     return KeptChannel

@@ -76,6 +76,19 @@ def test_client_may_ask_for_the_end_of_the_connection(port: int, last: bytes) ->
     assert b"Connection: close" in send_raw(port, GET + last)
 
 
+def test_request_without_a_body_need_not_wait_for_one(port: int) -> None:
+    answer = send_raw(port, GET + b"Expect: 100-continue\r\nConnection: close\r\n\r\n")
+    assert (status_of(answer), answer.endswith(WHEEL_BYTES)) == (200, True)
+
+
+def test_request_with_a_body_waits_until_it_is_told_to_go_on(port: int) -> None:
+    with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
+        connection.sendall(b"POST /pypi HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert status_of(read_all(connection)) == 405
+
+
 def test_http_1_0_has_one_answer(port: int) -> None:
     answer = send_raw(port, f"GET /{WHEEL} HTTP/1.0\r\n\r\n".encode())
     assert status_of(answer) == 200
