@@ -1,9 +1,9 @@
 """Reads a root index in HTML (PEP 503): a link to a folder below it for each project.
 
 A page for people has links too. So a link counts only if it leads to a folder directly below the page and its text is the
-name of that folder; a page without any such link, and without the mark of the simple API, is no root index. Artifactory and
-GitLab leave out the slash at the end of links: they count so on a page that says by its title or mark what it is. A page to
-log in may have a link that counts (to "help/", as "Help"): with a field for a name or a password, the page must say so, too.
+name of that folder; a page without any such link is a root index only if it says by its title or mark what it is.
+Artifactory and GitLab leave out the slash at the end of links: they count so on such a page. A page to log in may have a
+link that counts (to "help/", as "Help"): with a field for a name or a password, the page must say so, too.
 """
 
 from html.parser import HTMLParser
@@ -91,7 +91,8 @@ class _Reader(HTMLParser):
         if tag == "a":
             self._end_link()
         elif tag == "title" and self._title is not None:
-            self._takes_any_link |= self._title.strip().lower().startswith(_TITLES)
+            if self._title.strip().lower().startswith(_TITLES):
+                self.is_marked = self._takes_any_link = True
             self._title = None
         elif tag in ("html", "body"):
             self.is_open = False

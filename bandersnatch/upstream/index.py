@@ -136,13 +136,16 @@ class Upstream:
             NotFoundError: it has no such document.
             UpstreamError: it can't be read.
         """
-        serial = read_local_serial(self._conversation.get(f"{self._base_url}/local.db.serial", {}, MAX_INDEX_BYTES))
-        url = f"{self._base_url}/local.json"
+        serial, url = self._local_serial(), f"{self._base_url}/local.json"
         if serial == reached:
             return RootIndex(url, serial, {}, is_unchanged=True)
-        root = read_local_json(self._conversation.get(url, {"Accept": "application/json"}, MAX_INDEX_BYTES), serial)
-        assert root.serial is not None, "each of its projects has one"
-        return self._with_true_serials(root, root.serial)
+        projects = read_local_json(self._conversation.get(url, {"Accept": "application/json"}, MAX_INDEX_BYTES))
+        if any(project.serial > serial for project in projects.values()):
+            serial = self._local_serial()  # both may have been written between the two requests
+        return self._with_true_serials(RootIndex(url, serial, projects), serial)
+
+    def _local_serial(self) -> int:
+        return read_local_serial(self._conversation.get(f"{self._base_url}/local.db.serial", {}, MAX_INDEX_BYTES))
 
     def use_local_json(self) -> None:
         """Take it for a mirror made by shadowmire: it has no journal, and a list in place of the root index."""

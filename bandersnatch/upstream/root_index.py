@@ -65,7 +65,7 @@ def read_root(answer: Answer) -> RootIndex:
     return RootIndex(answer.url, serial, projects, whole, etag)
 
 
-_local_decoder = msgspec.json.Decoder(dict[str, int])
+_local_decoder = msgspec.json.Decoder(dict[str, int | float | str | None])
 
 
 def read_local_serial(answer: Answer) -> int:
@@ -80,8 +80,8 @@ def read_local_serial(answer: Answer) -> int:
     return serial
 
 
-def read_local_json(answer: Answer, serial: int) -> RootIndex:
-    """Return shadowmire's list of its projects; ``serial`` is that of the whole, which may be a moment older.
+def read_local_json(answer: Answer) -> dict[NormalizedName, ListedProject]:
+    """Return shadowmire's list of its projects.
 
     Raises:
         MalformedResponseError: it is none.
@@ -93,10 +93,8 @@ def read_local_json(answer: Answer, serial: int) -> RootIndex:
         raise MalformedResponseError(
             answer.url, f"no serials of projects, as shadowmire writes them: {error}"
         ) from error
-    projects = {
+    return {
         name: ListedProject(text, parse_serial(at) or 0)
         for text, at in told.items()
         if (name := parse_project_name(text))
     }
-    newest = max((project.serial for project in projects.values()), default=0)
-    return RootIndex(answer.url, max(serial, newest), projects)

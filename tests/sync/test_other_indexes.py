@@ -393,6 +393,31 @@ def test_a_mirror_by_shadowmire_that_is_none_any_more_changes_nothing(
     run(rig, held)
 
 
+@pytest.mark.parametrize("index", [Form(is_shadowmire=True)], indirect=True)
+def test_a_serial_far_ahead_of_a_mirror_by_shadowmire_is_not_believed(rig: Rig, held: StaticIndex) -> None:
+    held.add("foo", "foo-1.1.tar.gz")
+    told = {"foo": 10**6, "bar": str(held.serials["bar"]), "baz": None}
+    held.in_place_of["/local.json"] = Answer(200, json.dumps(told).encode(), JSON)
+    held.add("baz", "baz-1.0.tar.gz")
+    run(rig, held)
+    assert state(rig) == held.serial
+    held.in_place_of.clear()
+    held.add("bar", "bar-1.1.tar.gz")
+    run(rig, held)
+
+
+@pytest.mark.parametrize("index", [Form(root=HTML, pages=HTML)], indirect=True)
+def test_an_index_in_html_that_says_it_lists_nothing_is_followed_when_the_operator_allows_it(
+    rig: Rig, held: StaticIndex
+) -> None:
+    held.in_place_of["/simple/"] = Answer(200, b"<html><head><title>Simple index</title></head><body></body></html>")
+    with pytest.raises(UpstreamError, match="lists no projects, and the mirror has 2"):
+        rig.run()
+    held.projects.clear()
+    assert rig.run(allow_removals=True).removed == 2
+    held.assert_held(rig.directory)
+
+
 KINDS = [
     ("simple", Form(), ["GET /changes/index.json 404", "GET /simple/ 200"]),
     ("simple", Form(has_serials=True), ["GET /changes/index.json 404", "GET /simple/ 200"]),

@@ -83,7 +83,9 @@ def test_request_without_a_body_need_not_wait_for_one(port: int) -> None:
 
 def test_request_with_a_body_waits_until_it_is_told_to_go_on(port: int) -> None:
     with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
-        connection.sendall(b"POST /pypi HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        connection.sendall(
+            b"POST /pypi HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        )
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"abc")
         assert status_of(read_all(connection)) == 405

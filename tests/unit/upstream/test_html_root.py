@@ -82,8 +82,9 @@ def test_a_button_alone_is_no_page_to_log_in(field: str) -> None:
     assert names(LOG_IN.format(field)) == {"help": "Help"}
 
 
-def test_an_index_of_nothing_needs_the_mark_of_the_simple_api() -> None:
-    assert names('<html><head><meta name="pypi:repository-version" content="1.0"></head></html>') == {}
+@pytest.mark.parametrize("head", ['<meta name="pypi:repository-version" content="1.0">', "<title>Simple Index</title>"])
+def test_an_index_of_nothing_says_by_its_mark_or_title_what_it_is(head: str) -> None:
+    assert names(f"<html><head>{head}</head><body></body></html>") == {}
 
 
 def test_the_name_of_the_page_itself_plays_no_part() -> None:
