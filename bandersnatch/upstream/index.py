@@ -4,16 +4,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
-from bandersnatch.errors import without_credentials
+from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.request import FORBIDDEN, GONE, Steps
 from bandersnatch.http.run_limits import RunLimits
-from bandersnatch.inifile.option import ApiMethod, UpstreamKind
+from bandersnatch.inifile.option import ApiMethod, UpstreamKind, is_public_pypi
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -127,6 +128,7 @@ class Upstream:
         headers = {"Accept": SIMPLE_JSON} | ({} if etag is None else {"If-None-Match": etag})
         answer = self._conversation.get(f"{self.documents.simple_url}/", headers, MAX_INDEX_BYTES)
         root = read_root(answer)
+        self._require_own(root)
         return root if root.serial is None else self._with_true_serials(root, root.serial)
 
     def local_json(self, reached: int | None) -> RootIndex:
@@ -160,6 +162,20 @@ class Upstream:
         """Ask for the root index and the project pages below another URL, where 403 may say that there is no page."""
         gone = (*GONE, FORBIDDEN) if forbids_missing else GONE
         self.documents = replace(self.documents, simple_url=simple_url, gone=gone)
+
+    def _require_own(self, root: RootIndex) -> None:
+        """Refuse a root index to which another index leads: PyPI's, or one without serials at another host.
+
+        Pages at another host than ``master`` count as gone, if there are no serials. Some indexes lead to PyPI for what they
+        do not have, and nobody wants all of PyPI by accident.
+
+        Raises:
+            MalformedResponseError: it is such a root index.
+        """
+        is_elsewhere = urlsplit(root.url).hostname != urlsplit(self._base_url).hostname
+        if is_elsewhere and (root.serial is None or is_public_pypi(root.url)) and not is_public_pypi(self._base_url):
+            url = f"{self.documents.simple_url}/"
+            raise MalformedResponseError(url, f"it leads to {root.url}; if that is the index, set master accordingly")
 
     def _with_true_serials(self, root: RootIndex, serial: int) -> RootIndex:
         """Return the index without the serials that it can't have given to its projects."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import UpstreamError
+from bandersnatch.inifile import option
 from tests.support.rig import IN_PROCESSES, Rig
 from tests.support.static_index import HTML, JSON, Answer, Form, StaticIndex, serve_tree, static_index
 
@@ -238,6 +239,33 @@ def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held:
     held.in_place_of = {"/simple/foo/": Answer(302, location=f"{other}/elsewhere/"), "/elsewhere/": page}
     run(rig, held)
     assert any(line.startswith("GET /elsewhere/") for line in held.asked())
+
+
+@OWN
+def test_a_root_index_at_another_host_is_another_index(rig: Rig, index: StaticIndex) -> None:
+    index.add("foo", "foo-1.0.tar.gz")
+    other = f"{index.url.replace('127.0.0.1', 'localhost')}/elsewhere/"
+    index.in_place_of = {"/elsewhere/": index.answer("/simple/"), "/simple/": Answer(302, location=other)}
+    with pytest.raises(
+        UpstreamError, match=f"/simple/: it leads to {other}; if that is the index, set master accordingly"
+    ):
+        rig.run()
+
+
+@pytest.mark.parametrize("is_pypi", [False, True])
+@pytest.mark.parametrize("index", [Form(has_serials=True)], indirect=True)
+def test_an_index_with_serials_may_be_at_another_host_unless_that_is_pypi(
+    rig: Rig, index: StaticIndex, monkeypatch: pytest.MonkeyPatch, is_pypi: bool
+) -> None:
+    monkeypatch.setattr(option, "_PYPI_HOSTS", ("localhost",) if is_pypi else ())
+    index.add("foo", "foo-1.0.tar.gz")
+    other = f"{index.url.replace('127.0.0.1', 'localhost')}/elsewhere/"
+    index.in_place_of = {"/elsewhere/": index.answer("/simple/"), "/simple/": Answer(302, location=other)}
+    if is_pypi:
+        with pytest.raises(UpstreamError, match="it leads to"):
+            rig.run()
+    else:
+        run(rig, index)
 
 
 @pytest.mark.parametrize("index", [Form(has_whole_serial=True)], indirect=True)
