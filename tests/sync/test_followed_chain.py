@@ -262,6 +262,10 @@ def have_older_serial(web: Path) -> None:
     write_journal(web, read_journal(web), serial=1)
 
 
+def have_another_id(web: Path) -> None:
+    write_journal(web, read_journal(web), id="0" * 16)
+
+
 @pytest.mark.parametrize(
     ("damage", "told_reason"),
     [
@@ -273,6 +277,7 @@ def have_older_serial(web: Path) -> None:
         (leap, "it has serial 1000000000"),
         (tell_serial_beyond_newest, "is beyond the newest"),
         (have_older_serial, "its serial is 1"),
+        (have_another_id, "it was begun anew"),
     ],
 )
 def test_journal_that_is_wrong_changes_nothing_and_is_told_once(

@@ -299,11 +299,11 @@ def test_journal_of_many_small_runs_is_few_files_and_the_newest_are_small(
 def test_files_are_at_most_a_megabyte(journal: ChangeJournal, tmp_path: Path) -> None:
     web = tmp_path / "web"
     journal.write(0, 0)
-    for serial in range(1, 3):
-        put(journal, serial, 8_000)
+    for serial, number in enumerate((8_000, 14_000), 1):
+        put(journal, serial, number)
         journal.write(serial, serial)
-    assert len(read_journal(web)) == 16_000
-    assert len(read_index(web)["files"]) == 2
+    assert len(read_journal(web)) == 22_000
+    assert len(read_index(web)["files"]) == 3
 
 
 def test_oldest_files_go(journal: ChangeJournal, tmp_path: Path) -> None:
