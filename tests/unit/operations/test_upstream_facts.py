@@ -50,6 +50,17 @@ def test_of_other_indexes(rig: Rig, form: Form, told: dict[str, str]) -> None:
     assert found["journal (XML-RPC)"] == "none"
 
 
+def test_of_a_mirror_by_shadowmire_that_the_operator_names_only_its_own_list_is_read(rig: Rig) -> None:
+    with static_index(Form(is_shadowmire=True, has_whole_serial=True)) as index:
+        index.add("foo", "foo-1.0.tar.gz")
+        found = table(rig, master=index.url, upstream_kind="shadowmire")
+        assert "GET /simple/ 200" not in index.asked()
+    assert (found["list of projects"].partition(",")[0], found["serials"]) == (
+        f"{index.url}/local.json",
+        "of each project",
+    )
+
+
 def test_what_is_no_index_is_one_error(rig: Rig) -> None:
     with static_index(Form(root=None)) as index:
         result = rig.command("config", "check", "--online", master=index.url)
