@@ -13,6 +13,9 @@ from bandersnatch.model import Checksum
 from bandersnatch.storage.shortcomings import Shortcomings
 
 _READ_BYTES = 1024 * 1024
+_FLUSHED_BYTES = 8 * 1024 * 1024
+"""After so many bytes of a large file, the kernel is told to begin to write them to disk: at the end of the run, where
+everything must be durable, the disk would be waited for."""
 
 
 class Partial(Struct, frozen=True):
@@ -37,7 +40,7 @@ class FileWriter:
         self._is_open, self._has_mode = True, False
         self._sha256 = hashlib.sha256()
         self._told = self._sha256 if algorithm == "sha256" else hashlib.new(algorithm, usedforsecurity=False)
-        self.size = 0
+        self.size = self._flushed_up_to = 0
 
     @property
     def sha256(self) -> str:
@@ -58,6 +61,9 @@ class FileWriter:
                 written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:
             raise StorageError(self._path, "write", error) from error
+        if self.size - self._flushed_up_to >= _FLUSHED_BYTES:
+            self._shortcomings.start_flush(self._descriptor, self._flushed_up_to, self.size - self._flushed_up_to)
+            self._flushed_up_to = self.size
 
     def take_over(self, offset: int) -> None:
         """Count and hash the first ``offset`` bytes, which are already there, and continue after them.

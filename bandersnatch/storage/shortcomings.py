@@ -7,8 +7,10 @@ import errno
 import logging
 import os
 import stat
+import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,15 @@ class Shortcomings:
                 os.sync()
         finally:
             os.close(folder)
+
+    def start_flush(self, descriptor: int, offset: int, size: int) -> None:
+        """Let a part of an open file be written to disk from now on, without waiting for it, where the system can do that.
+
+        The kernel begins to write what it is told will not be needed, and forgets of it only what is written already.
+        """
+        if sys.platform != "darwin":
+            with suppress(OSError):  # an error of the disk comes to light where the file is flushed
+                os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
     def flush_file(self, descriptor: int) -> None:
         """Make a file durable, or the directory entries of an open folder."""

@@ -1,7 +1,9 @@
 """Whole files or none: writing to the mirror's directory."""
 
+import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -306,3 +308,22 @@ def test_errors_name_the_whole_path(tmp_path: Path) -> None:
     for fail in failing:
         with pytest.raises(StorageError, match=f"^{tmp_path}/web/"):
             fail()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no posix_fadvise")
+def test_disk_is_given_a_large_file_while_it_is_written(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int]] = []
+
+    def give(_descriptor: int, offset: int, size: int, _advice: int) -> None:
+        given.append((offset, size))
+        raise OSError(errno.EINVAL, "not on this filesystem")  # which is no hindrance
+
+    monkeypatch.setattr(os, "posix_fadvise", give)
+    piece = b"x" * 3_000_000
+    with storage.write(PATH) as writer:
+        for _ in range(7):
+            writer.write(piece)
+    assert storage.read(PATH) == 7 * piece
+    assert given == [(0, 9_000_000), (9_000_000, 9_000_000)]
