@@ -69,7 +69,12 @@ class Link:
     @property
     def capacity(self) -> int:
         """How many jobs the worker may have at a time."""
-        return 0 if self.limits is None else min(MAX_JOBS, JOBS_PER_REQUEST * self.limits.max_in_flight)
+        return min(MAX_JOBS, JOBS_PER_REQUEST * self.most_in_flight)
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many requests the worker may have in flight."""
+        return 0 if self.limits is None else self.limits.max_in_flight
 
     def begin(self, feed: Callable[["Link"], None], listen: Callable[["Link"], None]) -> None:
         """Send the worker its limits, and start the threads that talk to it."""

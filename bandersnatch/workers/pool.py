@@ -193,8 +193,7 @@ class WorkerPool(Executor):
 
     def _next_tasks(self, link: Link) -> list[Task] | None:
         with self._changed:
-            # A worker gets more when half of its tasks have ended: fewer and larger messages, and it never runs dry.
-            while not (self._waiting and 2 * len(link.under_way) <= link.capacity):
+            while not (self._waiting and self._room(link)):
                 if link.is_lost or (self._is_shut_down and not self._waiting):
                     return None
                 self._changed.wait()
@@ -202,15 +201,24 @@ class WorkerPool(Executor):
                 self._changed.wait(LINGER_SECONDS)
             if link.is_lost:  # it may have been lost during the wait
                 return None
-            # No worker takes all that waits while others have nothing (rounded up).
-            share = -(-len(self._waiting) // max(1, self.number))
+            # Half of what each worker could get of all that waits (rounded up), so that all end at about the same time.
+            share = -(-len(self._waiting) // (2 * max(1, self.number)))
             tasks = []
-            for _ in range(min(link.capacity - len(link.under_way), share)):
+            for _ in range(min(self._room(link), share)):
                 task, future = self._waiting.popleft()
                 if future.set_running_or_notify_cancel():
                     link.under_way[task.number] = future
                     tasks.append(task)
             return tasks
+
+    def _room(self, link: Link) -> int:
+        """Return how many more tasks a worker should get now."""
+        if self.number > 1 and 2 * len(self._waiting) < self.number * link.capacity:
+            # Few are left: what a worker can't begin at once, another one may.
+            return max(0, link.most_in_flight - len(link.under_way))
+        # It gets more when half of its tasks have ended: fewer and larger messages, and it never runs dry.
+        room = link.capacity - len(link.under_way)
+        return room if 2 * room >= link.capacity else 0
 
     def _listen(self, link: Link) -> None:
         """Take the replies of a worker until it ends; runs in a thread."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Event
 
 import pytest
 
@@ -94,6 +95,28 @@ def test_a_long_todo_list_has_processes_and_a_short_one_a_thread(
     rig.run(tuning=tuning)
     assert there == [expected]
     assert workers() == []
+
+
+def test_no_worker_keeps_what_another_could_begin_when_few_projects_are_left(
+    pypi: FakePyPI, context: JobContext
+) -> None:
+    stall = Stall(Event())
+    assert stall.event is not None
+    names = [f"foo-{number}" for number in range(15)]
+    for name in names:
+        pypi.add_file(name, "1.0")
+    in_flight = 5
+    for name in names[:in_flight]:
+        pypi.fault(f"/simple/{name}/", stall)
+    with pool_of(context, pypi, 2) as pool:
+        with pool._changed:  # no worker gets any before all wait
+            futures = [pool.submit(work_on_project, make_job(pypi, name)) for name in names]
+        try:
+            for future in futures[in_flight:]:
+                assert future.result(timeout=30).outcome.changed
+            assert not any(future.done() for future in futures[:in_flight])
+        finally:
+            stall.event.set()
 
 
 # What becomes of them
