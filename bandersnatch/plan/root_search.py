@@ -42,7 +42,7 @@ class RootSearch(Struct, frozen=True):
         """
         known, is_full = self.record, reached is None
         if self.upstream.has_local_json:
-            return self.upstream.local_json(reached)
+            return self._local_json(reached)
         if known is not None and known.has_root:
             root = self.upstream.root(None if is_full else known.etag)
             return root if root.serial is None else _without_its_serials(root)
@@ -59,6 +59,17 @@ class RootSearch(Struct, frozen=True):
                 root = self.upstream.local_json(None)
                 self.upstream.use_local_json()
         return root
+
+    def _local_json(self, reached: int | None) -> RootIndex:
+        try:
+            return self.upstream.local_json(reached)
+        except NotFoundError as error:
+            if self.upstream.kind is not UpstreamKind.AUTO:
+                raise
+            reason = (
+                "not found; it was a mirror made by shadowmire: if it is another kind now, set upstream-kind = simple"
+            )
+            raise MalformedResponseError(error.url, reason) from error
 
     def _listed(self) -> RootIndex:
         listed = {name: ListedProject(name, 0) for name in self.names}

@@ -421,6 +421,19 @@ def test_a_mirror_by_shadowmire_that_is_none_any_more_changes_nothing(
     run(rig, held)
 
 
+@pytest.mark.parametrize("form", [Form(), Form(has_serials=True), Form(has_whole_serial=True)], ids=str)
+@pytest.mark.parametrize("index", [Form(is_shadowmire=True)], indirect=True)
+def test_a_mirror_by_shadowmire_that_another_program_makes_now_is_followed_when_the_operator_says_so(
+    rig: Rig, held: StaticIndex, form: Form
+) -> None:
+    held.form = form
+    held.add("foo", "foo-1.1.tar.gz")
+    with pytest.raises(UpstreamError, match="if it is another kind now, set upstream-kind = simple"):
+        rig.run()
+    rig.options["upstream-kind"] = "simple"
+    run(rig, held)
+
+
 @pytest.mark.parametrize("index", [Form(is_shadowmire=True)], indirect=True)
 def test_a_serial_far_ahead_of_a_mirror_by_shadowmire_is_not_believed(rig: Rig, held: StaticIndex) -> None:
     held.add("foo", "foo-1.1.tar.gz")
