@@ -18,6 +18,8 @@ _PERMANENT = (pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT)
 _UNRESOLVED = (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
 _E_PROXY = 97
 """libcurl 7.73 and later; pycurl has no name for it."""
+_E_TOO_LARGE = 100
+"""libcurl 8.6 and later; pycurl has no name for it."""
 _OF_PROXY = (pycurl.E_COULDNT_RESOLVE_PROXY, _E_PROXY)
 _CERTIFICATE_WORDS = re.compile(r"SSL certificate problem: |SSL certificate OpenSSL verify result: | \(\d+\)$")
 
@@ -47,6 +49,8 @@ def _reason_of(handle: "CurlHandle", ended: "Ended", timeout_seconds: float) -> 
         return "the body broke off"
     if code == pycurl.E_GOT_NOTHING:
         return "the connection was closed without an answer"
+    if code == _E_TOO_LARGE:
+        return "the head of the answer is too large"
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         words = shown(_CERTIFICATE_WORDS.sub("", message))
         return certificate_problem(words, curl.getinfo(pycurl.SSL_VERIFYRESULT))

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.http.conversation import Conversation
+from bandersnatch.http.entity_tags import are_equivalent
 from bandersnatch.http.request import FORBIDDEN, GONE, Steps
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind, is_public_pypi
@@ -125,9 +126,12 @@ class Upstream:
             NotFoundError: there is none.
             UpstreamError: it can't be read.
         """
+        url = f"{self.documents.simple_url}/"
         headers = {"Accept": SIMPLE_JSON} | ({} if etag is None else {"If-None-Match": etag})
-        answer = self._conversation.get(f"{self.documents.simple_url}/", headers, MAX_INDEX_BYTES)
-        root = read_root(answer)
+        root = read_root(self._conversation.get(url, headers, MAX_INDEX_BYTES))
+        if root.is_unchanged and root.etag is not None and not are_equivalent(root.etag, etag or ""):
+            logger.warning("%s: 304 Not Modified, but of another ETag; it is fetched without a condition", url)
+            return self.root()
         self._require_own(root)
         return root if root.serial is None else self._with_true_serials(root, root.serial)
 

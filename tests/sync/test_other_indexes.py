@@ -242,6 +242,15 @@ def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held:
 
 
 @OWN
+def test_a_304_of_another_etag_does_not_hide_what_is_new(rig: Rig, held: StaticIndex) -> None:
+    held.confuses_etags = True
+    held.add("foo", "foo-1.1.tar.gz")
+    held.add("new", "new-1.0.tar.gz")
+    held.remove("bar")
+    run(rig, held)
+
+
+@OWN
 def test_a_root_index_at_another_host_is_another_index(rig: Rig, index: StaticIndex) -> None:
     index.add("foo", "foo-1.0.tar.gz")
     other = f"{index.url.replace('127.0.0.1', 'localhost')}/elsewhere/"

@@ -118,6 +118,12 @@ def test_a_request_that_fails_makes_way_for_the_next(pypi: FakePyPI, url: str, w
         assert way.fetch(client, url) == DATA
 
 
+def test_a_head_that_is_too_large_is_told_as_such(pypi: FakePyPI, url: str, way: Way, client: Client) -> None:
+    pypi.fault("/x", Status(200, {"X": "a" * 400_000}, DATA), times=None)
+    with pytest.raises(UpstreamUnavailableError, match=r"head of the answer is too large|when reading header line"):
+        way.fetch(client, url)
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_what_is_not_there_is_not_found(pypi: FakePyPI, url: str, status: int, way: Way, client: Client) -> None:
     pypi.fault("/x", Status(status), times=None)
