@@ -59,7 +59,7 @@ class Documents(Struct, frozen=True):
     """The documents of the index at ``base_url``, which has no credentials. A serial beyond ``journal_end`` is refused.
 
     Project pages are below ``simple_url``. If upstream has no serials, each page that it sends has the one that
-    ``journal_end`` has for this run. An answer with a status in ``gone`` says that there is no such project.
+    ``journal_end`` has for this run. An answer with a status in ``gone`` says that there is no such document.
     """
 
     base_url: str
@@ -117,7 +117,7 @@ class Documents(Struct, frozen=True):
 
         url = f"{self.base_url}/pypi/{project}/json"
         found: tuple[bytes, int] = yield Request(
-            url, Document(read, MAX_JSON_BYTES), {"Accept": "application/json"}, project
+            url, Document(read, MAX_JSON_BYTES), {"Accept": "application/json"}, project, self.gone
         )
         return found
 

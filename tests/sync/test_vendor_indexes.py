@@ -79,6 +79,14 @@ def test_403_says_that_nothing_is_there_only_where_the_index_has_said_so_of_the_
         assert rig.tree().items() >= {path: body for path, body in before.items() if "/foo" in path}.items()
 
 
+def test_legacy_json_that_such_an_index_does_not_have_is_missing_and_no_failure(rig: Rig) -> None:
+    with served(PyTorch()) as index:
+        rig.options |= {"master": index.master, "json": "true"}
+        index.add("foo", "foo-1.0.tar.gz")
+        run(rig, index)
+        assert rig.call("config", "explain", "foo").returncode == 0
+
+
 def test_an_index_that_forbids_everything_is_none(rig: Rig) -> None:
     with served(PyTorch()) as index:
         rig.options["master"] = index.master
