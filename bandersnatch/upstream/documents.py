@@ -135,7 +135,8 @@ class Documents(Struct, frozen=True):
                 raise IntegrityError(answer.url, "SHA-256", sha256, digest)
             return answer.body
 
-        found: bytes = yield Request(f"{file_url}.metadata", Document(read, MAX_METADATA_BYTES), {}, project)
+        receiver = Document(read, MAX_METADATA_BYTES)
+        found: bytes = yield Request(f"{file_url}.metadata", receiver, {}, project, self.gone)
         return found
 
 

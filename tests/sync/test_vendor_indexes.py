@@ -87,6 +87,18 @@ def test_legacy_json_that_such_an_index_does_not_have_is_missing_and_no_failure(
         assert rig.call("config", "explain", "foo").returncode == 0
 
 
+def test_core_metadata_that_such_an_index_promises_and_does_not_have_is_not_advertised(rig: Rig) -> None:
+    with served(PyTorch()) as index:
+        rig.options["master"] = index.master
+        index.add("torch", WHEEL)
+        path = f"{index.prefix}/torch/"
+        page = index.answer(path)
+        promise = f'<a data-core-metadata="sha256={"0" * 64}" href'.encode()
+        index.in_place_of[path] = Answer(200, page.body.replace(b"<a href", promise), page.type)
+        run(rig, index)
+        assert b"core-metadata" not in (rig.web / "simple/torch/index.html").read_bytes()
+
+
 def test_an_index_that_forbids_everything_is_none(rig: Rig) -> None:
     with served(PyTorch()) as index:
         rig.options["master"] = index.master
