@@ -184,14 +184,15 @@ class DryRun:
         plan, page, record = planned.plan, planned.wanted.page, planned.record
         changes = count_filter_changes(planned, self._config.filters, self._config.pages)
         self._selection.note(page.name, dropped=changes[0], added=changes[1])
-        fetched = [task.file.size or 0 for task in plan.tasks if task.work is FileWork.FETCH]
+        missing = [task for task in plan.tasks if task.work is FileWork.FETCH and task.moved_from is None]
+        fetched = [task.file.size or 0 for task in missing]
         held_paths = planned.held.paths if planned.held is not None else set()
         if dropped := dropped_files(planned):
             removing.removals.add_files(page.name, dropped, len(planned.wanted.filtered_out.intersection(dropped)))
         else:  # a run counts these as held before it decides; pages that lose files wait for that
             self._new_projects += record is None
             self._more_files += len(page.files) - (0 if record is None else record.files)
-        deletions = self._policy.deletions(plan.deletions, held_paths, planned.wanted.filtered_out)
+        deletions = self._policy.deletions(plan.deletions, held_paths, planned.wanted.filtered_out | plan.moved)
         has_serial = self._resources.upstream.journal_end.own_serial is None
         is_same = record is not None and planned.held is not None and (record.serial == page.serial or not has_serial)
         if is_same and not plan.tasks and not deletions and not self._is_rewritten(planned):

@@ -26,6 +26,7 @@ class FileTask(Struct, frozen=True):
 
     ``wants_metadata`` if its core metadata is missing or must be replaced; ``may_be_half_written`` if an earlier job may
     have written it, wholly or in part, without putting it in place; ``is_new`` if nothing was there that it may replace.
+    ``moved_from`` is where the same file is, if the old page has it at another place: upstream's link has changed.
     """
 
     file: DistributionFile
@@ -34,6 +35,7 @@ class FileTask(Struct, frozen=True):
     wants_metadata: bool
     may_be_half_written: bool = False
     is_new: bool = False
+    moved_from: StoredPath | None = None
 
 
 class FilePlan(Struct, frozen=True):
@@ -47,6 +49,12 @@ class FilePlan(Struct, frozen=True):
         """All paths that the plan will write or delete."""
         written = {task.path for task in self.tasks if task.work is not FileWork.KEEP}
         return written | {metadata_path(task.path) for task in self.tasks if task.wants_metadata} | self.deletions
+
+    @property
+    def moved(self) -> frozenset[StoredPath]:
+        """The places that files move from, and those of their core metadata: nothing is lost there."""
+        moved = {task.moved_from for task in self.tasks if task.moved_from is not None}
+        return frozenset(moved | {metadata_path(path) for path in moved})
 
 
 class FileRules(Struct, frozen=True):
@@ -81,6 +89,8 @@ def plan_files(
     digests are always checked, and unwanted ones are deleted.
     """
     tasks = []
+    gone = held.keys() - wanted.keys()
+    elsewhere = {digest: path for path in gone if (digest := held[path]) is not None and not is_metadata(path)}
     for path, file in wanted.items():
         if is_metadata(path):
             continue  # done with the file itself
@@ -100,8 +110,11 @@ def plan_files(
         if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
             is_suspect = path in suspects
             is_new = found is None and path not in held and not is_suspect
-            tasks.append(FileTask(file, path, work, wants_metadata, is_suspect, is_new))
-    return FilePlan(tuple(tasks), frozenset((held.keys() | suspects) - wanted.keys()))
+            source = elsewhere.get(file.sha256 or "") if found is None else None
+            if source is not None and stored(source) is None:
+                source = None
+            tasks.append(FileTask(file, path, work, wants_metadata, is_suspect, is_new, source))
+    return FilePlan(tuple(tasks), frozenset(gone | (suspects - wanted.keys())))
 
 
 def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:

@@ -30,7 +30,7 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
     """
     page, plan, held = with_sha256(prepared.wanted.page, synced), prepared.plan, prepared.held
     held_paths = frozenset(held.paths) if held is not None else frozenset()
-    deletions = context.removals.deletions(plan.deletions, held_paths, prepared.wanted.filtered_out)
+    deletions = context.removals.deletions(plan.deletions, held_paths, prepared.wanted.filtered_out | plan.moved)
     filtered, added = count_filter_changes(prepared, context.chooser.filters, context.pages)
     fetched = [task for task in plan.tasks if synced[task.file.filename].was_fetched]
     lost_metadata = {name for name, file in synced.items() if not file.has_metadata}

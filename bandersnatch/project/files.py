@@ -138,6 +138,8 @@ class ProjectFiles:
             stored = self._context.storage.stat(task.path)
             is_there = stored is not None and task.file.size == stored.size
             finished = yield from self._recover_finished(task, checksum)
+            if finished is None and task.moved_from is not None:
+                finished = yield InThread(partial(self._copied, task, task.moved_from, checksum))
             if finished is not None or not is_there:
                 return finished
         if (yield from digest_of(task, checksum.algorithm, self._context)) == checksum.digest:
@@ -168,6 +170,21 @@ class ProjectFiles:
         kept = Partial(written, errors, checksum.algorithm)
         with self._context.storage.write(task.path, task.file.mtime, kept) as writer:
             writer.expect(task.file.url, task.file.size, checksum)
+        return writer.sha256
+
+    def _copied(self, task: FileTask, source: StoredPath, checksum: Checksum) -> str | None:
+        """Copy a file from where upstream's link led before; return its SHA-256, or None if it is another file now."""
+        storage = self._context.storage
+        try:
+            with storage.write(task.path, task.file.mtime, Partial(algorithm=checksum.algorithm)) as writer:
+                for piece in storage.pieces(source):
+                    if self._context.is_stopped():
+                        raise InterruptedRunError
+                    writer.write(piece)
+                writer.expect(task.file.url, task.file.size, checksum)
+        except IntegrityError as error:
+            logger.debug("%s is not what it was (%s); it is fetched", source, error)
+            return None
         return writer.sha256
 
     def _fetch(self, task: FileTask) -> Steps[Received]:

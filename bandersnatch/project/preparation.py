@@ -293,4 +293,4 @@ def dropped_files(prepared: Prepared) -> tuple[StoredPath, ...]:
     """Return the files that only the held page lists, if their removal must wait until removals are allowed."""
     listed = {file.path for file in prepared.held.files} if prepared.held is not None else set[StoredPath]()
     is_quarantined = is_of_quarantine(prepared.wanted.page, prepared.expectation)
-    return files_in_question(prepared.plan.deletions, listed, is_quarantined=is_quarantined)
+    return files_in_question(prepared.plan.deletions - prepared.plan.moved, listed, is_quarantined=is_quarantined)

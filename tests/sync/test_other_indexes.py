@@ -241,6 +241,39 @@ def test_a_project_for_which_another_index_is_named_is_not_there(rig: Rig, held:
     assert any(line.startswith("GET /elsewhere/") for line in held.asked())
 
 
+def asked_for_files(index: StaticIndex) -> list[str]:
+    return [line for line in index.asked() if "/whl/" in line]
+
+
+@pytest.mark.parametrize("deleted", ["remove", "hide"])
+@OWN
+def test_files_that_an_index_moves_to_another_host_are_not_fetched_again(
+    rig: Rig, held: StaticIndex, deleted: str
+) -> None:
+    rig.options["deleted"] = deleted
+    run(rig, held)
+    held.files_url = held.files_url.replace("127.0.0.1", "localhost")
+    held.asked()
+    forecast = json.loads(rig.call("mirror", "--dry-run", "--full", "--json").stdout)
+    assert forecast["total"]["download"]["files"] == 0
+    report = rig.run()  # no removal needs to be allowed
+    assert (report.updated, report.withheld, report.failures) == (2, None, [])
+    assert asked_for_files(held) == []
+    held.assert_held(rig.directory)
+    assert len(list((rig.web / "packages").iterdir())) == 1
+    assert rig.call("verify").returncode == 0
+
+
+@OWN
+def test_a_file_that_is_damaged_where_it_was_is_fetched_from_its_new_place(rig: Rig, held: StaticIndex) -> None:
+    (path,) = (rig.web / "packages").rglob("foo-1.0.tar.gz")
+    path.write_bytes(path.read_bytes()[::-1])
+    held.files_url = held.files_url.replace("127.0.0.1", "localhost")
+    held.asked()
+    run(rig, held)
+    assert asked_for_files(held) == ["GET /whl/foo/foo-1.0.tar.gz 200"]
+
+
 @OWN
 def test_a_304_of_another_etag_does_not_hide_what_is_new(rig: Rig, held: StaticIndex) -> None:
     held.confuses_etags = True
