@@ -111,8 +111,7 @@ def plan_files(
             is_suspect = path in suspects
             is_new = found is None and path not in held and not is_suspect
             source = elsewhere.get(file.sha256 or "") if found is None else None
-            if source is not None and stored(source) is None:
-                source = None
+            source = source if source is not None and stored(source) is not None else None
             tasks.append(FileTask(file, path, work, wants_metadata, is_suspect, is_new, source))
     return FilePlan(tuple(tasks), frozenset(gone | (suspects - wanted.keys())))
 

@@ -72,6 +72,16 @@ def test_without_a_size_what_the_old_page_did_not_know_by_its_digest_is_checked(
     assert task.work is FileWork.CHECK
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_whose_link_has_changed_comes_from_where_it_was_if_it_is_still_there(is_there: bool) -> None:
+    before = StoredPath(f"web/packages/old.example/{FILE.filename}")
+    found = plan(make_page(FILE), {before: RIGHT} if is_there else {}, held=frozenset({before}))
+    (task,) = found.tasks
+    assert task.moved_from == (before if is_there else None)
+    assert found.moved == (frozenset({before, metadata_path(before)}) if is_there else frozenset())
+    assert found.deletions == {before}
+
+
 def test_a_file_that_is_right_needs_nothing() -> None:
     assert task_for(FILE, RIGHT) is None
 
