@@ -28,17 +28,17 @@ def plan_from_journal(todo: TodoList, upstream: Upstream, held: HeldProjects, po
         return None
     known = max(todo.target_serial, *(change.serial for change in changes), 0)
     upstream.journal_end.learn_from_index(min(max(index.serial, index.newest), known + LEEWAY))
+    serial = index.serial if index.serial <= known + LEEWAY else known
     lowered: dict[NormalizedName, int] = {}
     # The last change of a project says how it is now.
     for project, change in {_project(change): change for change in changes}.items():
         record = held.get(project)
-        _add(todo, project, change, record)
+        _add(todo, project, change, record, serial)
         if record is not None and 0 < change.serial < record.serial:
             lowered[project] = change.serial
     if lowered:
         held.lower_serials(lowered)
     logger.debug("%s: %d changes in its static journal, up to number %d", upstream.url, len(changes), index.end)
-    serial = index.serial if index.serial <= known + LEEWAY else known
     return Reached(serial, by_index=True, followed=index.position)
 
 
@@ -61,10 +61,11 @@ def _project(change: Change) -> NormalizedName:
     return project
 
 
-def _add(todo: TodoList, project: NormalizedName, change: Change, record: HeldProject | None) -> None:
+def _add(todo: TodoList, project: NormalizedName, change: Change, record: HeldProject | None, reached: int) -> None:
+    """Add a project; one that is gone has no serial, and was gone when the journal had ``reached`` this one."""
     match change.change:
         case Kind.REMOVED if record is not None or project in todo:
-            todo.add(project, TodoEntry(change.name, 0, Expectation.REMOVED))
+            todo.add(project, TodoEntry(change.name, reached, Expectation.REMOVED))
         case Kind.QUARANTINED if record is not None or project in todo:
             todo.add(project, TodoEntry(change.name, change.serial, Expectation.QUARANTINES))
         case Kind.PAGE:

@@ -140,6 +140,15 @@ def test_run_without_news_is_one_request(chain: Chain) -> None:
     chain.assert_equal()
 
 
+def test_run_after_a_removal_is_one_request_again(chain: Chain) -> None:
+    remove_project(chain.pypi)
+    chain.run()
+    assert chain.run() == [["GET /changes/index.json"]] * 2
+    chain.pypi.add_file(NAMES[3], "9.0")
+    chain.run()
+    chain.assert_equal()
+
+
 def test_api_method_simple_follows_the_journal_too_and_xmlrpc_does_not(
     chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:
