@@ -139,9 +139,11 @@ class FileReceiver(Receiver[Received]):
         kept_after = (BrokenBodyError, InterruptedRunError) if is_resumable else ()
         checksum = task.file.checksum
         algorithm = checksum.algorithm if checksum is not None else "sha256"
+        # Of a small file only what an earlier job knows of: it may have been large then.
+        may_be_kept = not self._is_small or task.may_be_half_written
         try:
             self._writer: FileWriter = self._opened.enter_context(
-                context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after, algorithm))
+                context.storage.write(task.path, task.file.mtime, Partial(offset, kept_after, algorithm, may_be_kept))
             )
         except PartGoneError as error:  # another process has resumed it meanwhile
             raise RangeRefusedError(head.url) from error  # which makes the next attempt start over

@@ -21,12 +21,14 @@ everything must be durable, the disk would be waited for."""
 class Partial(Struct, frozen=True):
     """How a write resumes an earlier one: from which offset, and after which errors it can be resumed again.
 
-    ``algorithm`` is that of the digest which all of it is checked against.
+    ``algorithm`` is that of the digest which all of it is checked against. ``may_be_kept`` is False where no earlier attempt
+    can have left anything: to look for it would take a call for each small file.
     """
 
     offset: int = 0
     kept_after: tuple[type[Exception], ...] = ()
     algorithm: str = "sha256"
+    may_be_kept: bool = True
 
 
 class FileWriter:

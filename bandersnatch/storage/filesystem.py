@@ -105,7 +105,7 @@ class FilesystemStorage(StoredTree):
         self._claim(path, partial)
         writer: FileWriter | None = None
         try:
-            part = self._open_part(path, is_new=partial.offset == 0)
+            part = self._open_part(path, partial)
             writer = FileWriter(self._absolute(path), part, self._shortcomings, partial.algorithm)
             if partial.offset:
                 writer.take_over(partial.offset)
@@ -297,9 +297,12 @@ class FilesystemStorage(StoredTree):
                 raise PathConflictError(path, "another project of this run writes it too")
             self._being_written[path] = partial
 
-    def _open_part(self, path: StoredPath, *, is_new: bool) -> int:
+    def _open_part(self, path: StoredPath, partial: Partial) -> int:
+        is_new = partial.offset == 0
         try:
-            return self._parts.open_new(path) if is_new else self._parts.open_again(path)
+            if is_new:
+                return self._parts.open_new(path, may_be_kept=partial.may_be_kept)
+            return self._parts.open_again(path)
         except NotADirectoryError as error:
             raise PathConflictError(path, "a file is where its folder would be") from error
         except FileNotFoundError as error:

@@ -55,10 +55,11 @@ class Parts:
         """Return the half-written files for another process of the same run, which was admitted with that token."""
         return Parts(self._root, folders, self._shortcomings, self.folder.guest(token))
 
-    def open_new(self, path: StoredPath) -> int:
-        """Return a descriptor of a new and empty file for ``path``; what was kept to be resumed is deleted."""
+    def open_new(self, path: StoredPath, *, may_be_kept: bool) -> int:
+        """Return a descriptor of a new and empty file for ``path``; what may have been kept to be resumed is deleted."""
         stem, folder = self._stem(path)
-        unlink(_named(stem, _PLAIN), folder)  # it may be of another document
+        if may_be_kept:
+            unlink(_named(stem, _PLAIN), folder)  # it may be of another document
         own = _named(stem, self.folder.token)
         try:
             return self._open((own, folder), _NEW)

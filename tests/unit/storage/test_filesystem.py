@@ -327,3 +327,49 @@ def test_disk_is_given_a_large_file_while_it_is_written(
             writer.write(piece)
     assert storage.read(PATH) == 7 * piece
     assert given == [(0, 9_000_000), (9_000_000, 9_000_000)]
+
+
+def test_where_folders_can_not_be_made_files_are_written_to_those_that_are_there(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, mode: int = 0o777) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    old, new = StoredPath("web/packages/aa/old"), StoredPath("web/packages/bb/new")
+    storage.write_bytes(old, b"old")
+    storage.write_bytes(new, b"new")  # so that the next folder is expected to be missing, too
+    monkeypatch.setattr(os, "mkdir", refuse)
+    storage.write_bytes(old, CONTENT)
+    with pytest.raises(StorageError, match="Permission denied"):
+        storage.write_bytes(StoredPath("web/packages/cc/third"), CONTENT)
+    assert files(storage) == {old: CONTENT, new: b"new"}
+
+
+def test_in_a_new_mirror_a_folder_is_made_before_its_file_is_put_there(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, replace = [], os.replace
+
+    def note(source: str, target: str, **options: int) -> None:
+        try:
+            replace(source, target, **options)
+        except FileNotFoundError:
+            failed.append(target)
+            raise
+
+    monkeypatch.setattr(os, "replace", note)
+    for number in range(5):
+        storage.write_bytes(StoredPath(f"web/packages/aa/{number}/file"), CONTENT)
+        storage.write_bytes(StoredPath(f"web/packages/aa/{number}/file.metadata"), CONTENT)
+    assert failed == [f"{storage.root}/web/packages/aa/0/file"]
+
+
+def test_what_can_not_have_been_kept_is_not_looked_for(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write_bytes(PATH, b"old")
+    deleted: list[str] = []
+    monkeypatch.setattr(os, "unlink", lambda name, **_: deleted.append(name))
+    with storage.write(PATH, partial=Partial(may_be_kept=False)) as writer:
+        writer.write(CONTENT)
+    assert (files(storage), deleted) == ({PATH: CONTENT}, [])
