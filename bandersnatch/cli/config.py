@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation, how_to_begin
-from bandersnatch.cli.parts import add_upstream, parts_named, refusal
+from bandersnatch.cli.parts import add_upstream, chosen_parts
 from bandersnatch.config.example import refuse_untouched
 from bandersnatch.errors import MissingDirectoryError, without_credentials
 
@@ -101,8 +101,6 @@ def run_check(arguments: argparse.Namespace, invocation: Invocation) -> int:
         index = without_credentials(config.http.upstream_url)
         others = "".join(f", and [upstream {each.name}]" for each in config.upstreams)
         print_line(f"{arguments.config}: no problems; the mirror is {config.directory}, of {index}{others}")
-    if (reason := refusal(config)) is not None:
-        logger.warning("a run would end at once: %s", reason)
     _tell_missing_directory(arguments.config, config.directory)
     return DONE
 
@@ -133,7 +131,7 @@ def run_explain(arguments: argparse.Namespace, invocation: Invocation) -> int:
     for target in targets:
         for line in explain_owner(target.project, config):
             print_line(line)
-        chosen = parts_named(config, arguments.upstream) if arguments.upstream else ()
+        chosen = chosen_parts(config, arguments.upstream) if arguments.upstream else ()
         part = chosen[0] if chosen else owning_part(target.project, config)
         with invocation.resources(part.config) as resources:
             if (known := load_upstream(resources.storage, resources.upstream.url)) is not None:

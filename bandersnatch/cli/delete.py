@@ -10,12 +10,13 @@ from bandersnatch.cli.arguments import add_names, read_names
 from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, LOCK_HELD, SOME_FAILED, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation
 from bandersnatch.cli.not_needed import NotNeeded
-from bandersnatch.cli.parts import add_upstream, one_part
+from bandersnatch.cli.parts import add_upstream, parts_of_names
 from bandersnatch.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
+    from bandersnatch.config.config import Config
     from bandersnatch.operations.delete import DoomedProject
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     parser.add_argument("--workers", metavar="NUMBER", action=NotNeeded, reason="nothing is asked of upstream")
     parser.add_argument("--yes", action="store_true", help="do not ask; required without a terminal")
-    add_upstream(parser, "that of [mirror]")
+    add_upstream(parser, "the one that owns the project")
     parser.set_defaults(run=run)
 
 
@@ -53,10 +54,13 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     from bandersnatch.operations.delete import Deletion
 
     projects = read_names(arguments.names)
-    config = one_part(invocation.load_config(arguments.config), arguments.upstream)
+    parts = parts_of_names(invocation.load_config(arguments.config), arguments.upstream, projects)
     # The prompt is outside both blocks, so that Ctrl-C ends the command; inside, it would only set a flag.
-    with invocation.resources(config) as resources:
-        doomed = Deletion(config, resources).preview(projects)
+    found: list[tuple[Config, list[DoomedProject]]] = []
+    for config, its in parts:
+        with invocation.resources(config) as resources:
+            found.append((config, Deletion(config, resources).preview(its)))
+    doomed = [each for _, of_part in found for each in of_part]
     status = _tell_missing(projects, doomed)
     if not arguments.yes:
         _show(doomed)
@@ -65,8 +69,10 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     if not arguments.yes and not _is_confirmed(_amount(doomed)):
         logger.warning("nothing was deleted")
         return SOME_FAILED
-    with invocation.resources(config) as resources:
-        Deletion(config, resources).run([each.project for each in doomed])
+    for config, of_part in found:
+        if of_part:
+            with invocation.resources(config) as resources:
+                Deletion(config, resources).run([each.project for each in of_part])
     logger.info("%s", COMES_BACK)
     return status
 

@@ -6,16 +6,19 @@ the others have their turn, and the exit status is the most serious of all.
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bandersnatch.cli.exit_codes import DONE, LOCK_HELD, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
-from bandersnatch.config.parts import UPSTREAMS, Part, parts_of
+from bandersnatch.config.config import UPSTREAMS
+from bandersnatch.config.parts import Part, parts_of
 from bandersnatch.config.upstream_sections import RESERVED as MIRROR
 from bandersnatch.errors import LockHeldError, UpstreamError, UsageError, without_credentials
 from bandersnatch.storage.layout import WEB
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
     from bandersnatch.config.config import Config
 
 logger = logging.getLogger(__name__)
@@ -33,25 +36,6 @@ def add_upstream(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def chosen_parts(config: "Config", chosen: str | None) -> tuple[Part, ...]:
-    """Return the parts with the name that was chosen, or all, for a command that follows them.
-
-    Raises:
-        UsageError: there is no such section, or indexes are to share a tree.
-    """
-    if (reason := refusal(config)) is not None:
-        raise UsageError(reason)
-    return parts_named(config, chosen)
-
-
-def refusal(config: "Config") -> str | None:
-    """Return why no command follows these indexes; None if they do."""
-    sections = sorted({f"[upstream {claim.upstream}]" for claim in config.owners.claims})
-    if not sections:
-        return None
-    return f"{', '.join(sections)} projects: this version explains whose projects are, but can't follow them yet"
-
-
-def parts_named(config: "Config", chosen: str | None) -> tuple[Part, ...]:
     """Return the parts with the name that was chosen, or all.
 
     Raises:
@@ -67,16 +51,37 @@ def parts_named(config: "Config", chosen: str | None) -> tuple[Part, ...]:
     return wanted
 
 
-def one_part(config: "Config", chosen: str | None) -> "Config":
-    """Return the configuration of the part that a command with names is about: that of ``[mirror]`` if none is chosen.
+def parts_of_names(
+    config: "Config", chosen: str | None, names: Sequence["NormalizedName"]
+) -> "list[tuple[Config, list[NormalizedName]]]":
+    """Return the configurations of the parts that a command with names is about, each with its names.
+
+    If none is chosen, the owner of a name has it.
 
     Raises:
-        UsageError: there is no such section, or the index has no mirror here yet.
+        UsageError: there is no such section, a project is another one's, or the index has no mirror here yet.
     """
-    (part,) = chosen_parts(config, chosen or MIRROR)
-    if part.name is not None and not part.config.directory.is_dir():
-        raise UsageError(f"{part.section}: nothing is mirrored of it yet; bandersnatch mirror does that")
-    return part.config
+    owners = config.owners
+    chosen_part = chosen_parts(config, chosen)[0] if chosen is not None else None
+    of: dict[str | None, list[NormalizedName]] = {}
+    for name in names:
+        owner = owners.owner_of(name)
+        if chosen_part is None or chosen_part.prefix:  # at a prefix, there is nobody else's
+            owner = owner if chosen_part is None else chosen_part.name
+        elif chosen_part.name != owner:
+            whose = "[mirror]" if owner is None else f"[upstream {owner}]"
+            raise UsageError(f"--upstream {chosen}: {name} is of {whose}, which config explain {name} tells")
+        of.setdefault(owner, []).append(name)
+    found = [(part, of[part.name]) for part in parts_of(config) if part.name in of]
+    for part, _ in found:
+        if part.name is not None and not part.config.directory.is_dir():
+            raise UsageError(f"{part.section}: nothing is mirrored of it yet; bandersnatch mirror does that")
+    return [(part.config, its) for part, its in found]
+
+
+def most_serious(statuses: Iterable[int]) -> int:
+    """Return the exit status of several parts."""
+    return min(statuses, key=_BY_WEIGHT.index, default=DONE)
 
 
 def require_one(config: "Config", chosen: str | None) -> None:
@@ -118,7 +123,7 @@ def each_part(
         except LockHeldError as error:
             statuses.append(LOCK_HELD)
             held = error
-    status = min(statuses, key=_BY_WEIGHT.index, default=DONE)
+    status = most_serious(statuses)
     if held is not None and status == LOCK_HELD:
         raise held
     return status

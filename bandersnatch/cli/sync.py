@@ -1,6 +1,7 @@
 """``bandersnatch sync NAME...``: bring some projects up to date now."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bandersnatch.amounts import count_of
 from bandersnatch.cli.arguments import add_names, read_names
@@ -14,7 +15,12 @@ from bandersnatch.cli.exit_codes import (
     exit_statuses,
 )
 from bandersnatch.cli.invocation import Invocation, tell_report
-from bandersnatch.cli.parts import add_upstream, one_part
+from bandersnatch.cli.parts import add_upstream, most_serious, parts_of_names
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from bandersnatch.config.config import Config
 
 EXAMPLES = """\
 examples:
@@ -52,16 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="remove what upstream removed, even if it exceeds max-removals",
     )
-    add_upstream(parser, "that of [mirror]")
+    add_upstream(parser, "the one that owns the project")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Bring the projects up to date and return the exit status."""
+    loaded = invocation.load_config(arguments.config)
+    parts = parts_of_names(loaded, arguments.upstream, read_names(arguments.names))
+    return most_serious([_sync(arguments, invocation, config, projects) for config, projects in parts])
+
+
+def _sync(
+    arguments: argparse.Namespace, invocation: Invocation, config: "Config", projects: "list[NormalizedName]"
+) -> int:
+    """Sync the projects of one index."""
     from bandersnatch.operations.sync import Sync
 
-    projects = read_names(arguments.names)
-    config = one_part(invocation.load_config(arguments.config), arguments.upstream)
     with invocation.resources(config) as resources:
         sync = Sync(config, resources, allow_removals=arguments.allow_removals, ignore_filters=arguments.ignore_filters)
         report = sync.run(projects, skip_root_index=arguments.skip_simple_root)

@@ -38,6 +38,8 @@ _T = TypeVar("_T")
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 SPARE_THREADS = 2
+UPSTREAMS = "upstreams"
+"""The folder in the mirror's directory that has a folder of records for each index but that of ``[mirror]``."""
 
 
 class HttpConfig(Struct, frozen=True):
@@ -113,6 +115,22 @@ class DiskConfig(Struct, frozen=True):
     diff_append_epoch: bool = False
 
 
+class SharedTree(Struct, frozen=True):
+    """The tree of one index: the ``directory`` of the whole mirror, the ``owners`` of its projects, and who we are in it.
+
+    ``name`` is that of the index's section, None for ``[mirror]``; ``names`` are those of all sections that share the tree.
+    """
+
+    directory: Path
+    name: str | None = None
+    names: tuple[str, ...] = ()
+    owners: Owners = Owners()
+
+    def folder(self, name: str | None) -> Path:
+        """Return the folder with the records of an index."""
+        return self.directory if name is None else self.directory / UPSTREAMS / name
+
+
 class Config(Struct, frozen=True):
     """The whole configuration; each part of the program gets only the part of it that it needs."""
 
@@ -121,6 +139,8 @@ class Config(Struct, frozen=True):
     """Of the index of ``[mirror]``."""
     upstreams: tuple[UpstreamConfig, ...] = ()
     """The other indexes, in the order of the file."""
+    tree: SharedTree | None = None
+    """Who else has projects in the same tree, for the configuration of one index of several."""
     pages: PagesConfig = PagesConfig()
     filters: Filters = NO_FILTERS
     removals: RemovalsConfig = field(default_factory=RemovalsConfig)

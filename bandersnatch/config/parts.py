@@ -9,11 +9,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.config.config import Config, UpstreamConfig
+from bandersnatch.config.config import UPSTREAMS, Config, SharedTree, UpstreamConfig
 from bandersnatch.filters.ownership import Owned
 
-UPSTREAMS = "upstreams"
-"""The folder in the mirror's directory that has a folder of records for each index but that of ``[mirror]``."""
 LIST_NAME = "mirrored-files"
 """The name of the ``diff-file``, if the configuration names its folder only."""
 
@@ -66,6 +64,9 @@ def _diff_file(path: Path | None, name: str) -> Path | None:
 def _owning(config: Config, name: str | None) -> Config:
     """Return the configuration with a filter that leaves an index only its own projects, if others have some."""
     owners, filters = config.owners, config.filters
-    if owners.claims:
-        filters = replace(filters, projects=(Owned(owners, name), *filters.projects))
-    return replace(config, upstreams=(), filters=filters)
+    if not owners.claims:
+        return replace(config, upstreams=())
+    filters = replace(filters, projects=(Owned(owners, name), *filters.projects))
+    mirror = config.directory if name is None else config.directory.parent.parent
+    names = tuple(each.name for each in config.upstreams if each.projects)
+    return replace(config, upstreams=(), filters=filters, tree=SharedTree(mirror, name, names, owners))

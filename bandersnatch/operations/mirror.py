@@ -126,9 +126,14 @@ class Mirror:
         self._states.renew_fingerprints(self._config.renewed)
         differs = self._forget_what_another_configuration_made(saved)
         record = recall(self._upstream, self._storage, self._inventory)
-        basis = Basis(self._upstream, self._inventory, self._config.filters, record, self._policy.allows_all)
-        plan = plan_run(saved, basis, must_check_all=differs)
         before = self._states.load_fingerprints()[0]
+        took_over = before is None and self._config.tree is not None and self._config.tree.name is not None
+        basis = Basis(
+            self._upstream, self._inventory, self._config.filters, record, self._policy.allows_all, took_over=took_over
+        )
+        plan = plan_run(saved, basis, must_check_all=differs)
+        if took_over and plan.own_serials is None:
+            self._inventory.forget_serials()
         if before is None:  # no run of ours has completed here
             plan = replace(plan, recheck=True)
         else:

@@ -10,6 +10,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
+from bandersnatch.filters.ownership import FILTER_NAME as OWNERS_RULE
 from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
 from bandersnatch.operations.run_resources import RunResources
@@ -40,6 +41,8 @@ class RemovalWork:
         """Record a project that is gone; return whether anything of it here will be removed or hidden."""
         project, verdict = gone.project, gone.excluded_by
         is_held = self._inventory.get(project) is not None
+        if verdict is not None and verdict.filter_name == OWNERS_RULE and not is_held:
+            return False  # what is here of it is another index's
         if self._policy.policy_for(verdict) is DeletedPolicy.KEEP:
             return False
         if verdict is None and not is_held and not self._inventory.unsettled(project):

@@ -8,24 +8,24 @@ import enum
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Set
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
+from bandersnatch.config.config import SharedTree as TreeConfig
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
 from bandersnatch.operations.adoption import adopt, is_foreign
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
+from bandersnatch.operations.shared_tree import Member, SharedTree
 from bandersnatch.pages.change_journal import ChangeJournal
-from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
 from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
-from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import recover_reservations
 from bandersnatch.state.saved_state import SavedState, StateFiles
 from bandersnatch.stop import StopFlag
@@ -41,7 +41,6 @@ from bandersnatch.storage.layout import (
     SIMPLE,
     STATE,
     TODO,
-    Layout,
     StoredPath,
     is_metadata,
     json_paths,
@@ -77,20 +76,43 @@ class Session(Struct, frozen=True):
     storage: FilesystemStorage
     inventory: Inventory
     stop: StopFlag
+    others: tuple[Member, ...] = ()
+    """The other indexes that have projects in the same tree."""
     is_dry: bool = False
 
     @classmethod
     def of(cls, config: Config, storage: FilesystemStorage, stop: StopFlag, now: Now = time.time) -> "Session":
         """Return the session of a command that writes to the mirror; ``now`` returns the time of day."""
-        return cls(config, storage, Inventory(config.directory / INVENTORY, now), stop)
+
+        def member(name: str | None) -> Member:
+            folder = of_tree.folder(name)
+            return Member(name, FilesystemStorage(folder), Inventory(folder / INVENTORY, now))
+
+        of_tree, inventory = _tree_of(config), Inventory(config.directory / INVENTORY, now)
+        tree = SharedTree.of(of_tree, Member(of_tree.name, storage, inventory), member, is_dry=False)
+        inventory.beside = tuple(tree.inventories[1:])
+        return cls(config, storage, inventory, stop, tree.members[1:])
 
     @classmethod
     def dry(cls, config: Config, stop: StopFlag) -> "Session":
         """Return the session of a command that must not write to the mirror."""
         from bandersnatch.operations.dry_storage import DryStorage, InventoryCopy  # noqa: PLC0415 - for dry runs alone
 
-        directory = config.directory
-        return cls(config, DryStorage(directory), InventoryCopy(directory / INVENTORY), stop, is_dry=True)
+        def member(name: str | None) -> Member:
+            folder = of_tree.folder(name)
+            return Member(name, DryStorage(folder), InventoryCopy(folder / INVENTORY))
+
+        of_tree = _tree_of(config)
+        me = member(of_tree.name)
+        tree = SharedTree.of(of_tree, me, member, is_dry=True)
+        me.inventory.beside = tuple(tree.inventories[1:])
+        return cls(config, me.storage, me.inventory, stop, tree.members[1:], is_dry=True)
+
+    @property
+    def tree(self) -> SharedTree:
+        """The inventories of all indexes that have projects in the same tree."""
+        of_tree = _tree_of(self.config)
+        return SharedTree(of_tree, (Member(of_tree.name, self.storage, self.inventory), *self.others), self.is_dry)
 
     @property
     def states(self) -> StateFiles:
@@ -119,15 +141,18 @@ class Session(Struct, frozen=True):
         """
         with ExitStack() as held:
             if not self.is_dry:
-                held.enter_context(run_lock(self.config.directory))
+                # All write the root index, so one command works on the tree at a time.
+                held.enter_context(run_lock(self.tree.config.directory))
+                self.tree.make_folders()
+                if self.tree.config.name is not None:
+                    held.enter_context(run_lock(self.config.directory))
             elif not may_be_new:
                 require_directory(self.config.directory)
-            held.enter_context(closing(self.inventory))
             if not self.is_dry:
                 held.enter_context(as_configured(self.storage, self.config.disk))
             is_adopted = self._meet(foreign)
             check()
-            is_rebuilt = self._open()
+            is_rebuilt = self.tree.open(held)
             if is_adopted and not self.is_dry:
                 projects, files = self.inventory.totals()
                 logger.info(
@@ -140,9 +165,9 @@ class Session(Struct, frozen=True):
 
     def _write_journal(self) -> None:
         """Write what this command has changed into the static journal: last of all, because others go by it at once."""
-        journal = ChangeJournal(self.storage, self.inventory)
+        journal = ChangeJournal(self.storage, self.tree)
         if self.config.pages.static_journal:
-            journal.write(self.states.reached(), time.time())
+            journal.write(self.tree.last_serial(self.states.reached()), time.time())
         else:
             journal.delete()
 
@@ -157,40 +182,10 @@ class Session(Struct, frozen=True):
     def _meet(self, foreign: Foreign) -> bool:
         """Treat another program's tree as the command wants; return whether it was taken over."""
         if foreign is Foreign.TAKE_OVER:
-            return adopt(self.storage, is_dry_run=self.is_dry)
-        if foreign is Foreign.REFUSE and is_foreign(self.storage):
-            raise NotTakenOverError(self.storage.root)
+            return adopt(self.tree.base, is_dry_run=self.is_dry)
+        if foreign is Foreign.REFUSE and is_foreign(self.tree.base):
+            raise NotTakenOverError(self.tree.base.root)
         return False
-
-    def _open(self) -> bool:
-        """Open the inventory; return whether it had to be rebuilt."""
-        if self.inventory.open():
-            if not self.is_dry:  # before anything changes
-                ChangeJournal(self.storage, self.inventory).reconcile()
-            if (doubtful := self.inventory.without_files()) is not None:
-                self.inventory.begin_quarantines(quarantined_of(self.storage, doubtful))
-            if self.inventory.is_as_closed or self._records_are_true():
-                return False
-            self.inventory.begin_anew("some of its projects have no pages")
-        # This order survives a kill: the loss is on record before the new inventory is valid, and hides it.
-        leftovers = Leftovers(self.storage, self.inventory)
-        leftovers.record_loss()
-        self.inventory.put_all(held_projects(self.storage))
-        leftovers.note_pages()
-        return True
-
-    def _records_are_true(self) -> bool:
-        """Whether each recorded project has pages; the record of one whose removal was cut short is dropped."""
-        without = [held.name for held in self.inventory.projects() if not self._has_pages(held)]
-        if not all(map(self.inventory.unsettled, without)):
-            return False
-        for project in without:
-            self.inventory.drop_record(project)
-        return True
-
-    def _has_pages(self, held: HeldProject) -> bool:
-        folders = (self.storage.root / Layout(hashed).page_folder(held.name) for hashed in (False, True))
-        return any(map(_may_be_there, folders))
 
     def _sweep(self) -> None:
         """Delete what a dead run left half-written; the inventory knows where to look, and what its workers have left."""
@@ -212,13 +207,14 @@ class Session(Struct, frozen=True):
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        held = self.inventory.project_count()
-        hidden = {*gone, *self.inventory.quarantined()}
-        lines = held - sum(self.inventory.get(project) is not None for project in hidden)
+        held = self.tree.project_count()
+        hidden = {*gone, *self.tree.quarantined()}
+        lines = held - sum(self.tree.get(project) is not None for project in hidden)
         record = None if anew else self.inventory.index_record(max(LITTLE_PATCH, lines // LINES_PER_PATCH))
         # Forgotten first: if we are killed while writing, the next run must not patch a file that it does not know.
         self.inventory.forget_index_record()
         names = {*gone, *(record.changed if record is not None else ())}
+        serial = self.tree.serial(serial, has_changed=record is None or bool(names))
         if record is None or not self._patch_root_index(record, serial, names, hidden, lines):
             self.root_index.write(self._indexed(gone), serial)
         self.inventory.save_index_record(self.root_index.stamps(), lines, gone)
@@ -233,7 +229,7 @@ class Session(Struct, frozen=True):
     ) -> bool:
         changes: dict[NormalizedName, IndexedProject | None] = dict.fromkeys(names)
         for name in names - hidden:
-            if (held := self.inventory.get(name)) is not None:
+            if (held := self.tree.get(name)) is not None:
                 changes[name] = IndexedProject(name, held.display_name, held.serial)
         return self.root_index.patch(record, changes, serial, lines)
 
@@ -243,10 +239,10 @@ class Session(Struct, frozen=True):
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        return self.root_index.differing(self._indexed, serial, self.stop.is_set)
+        return self.root_index.differing(self._indexed, self.tree.last_serial(serial), self.stop.is_set)
 
     def _indexed(self, gone: Collection[NormalizedName] = ()) -> Iterator[IndexedProject]:
-        for row in self.inventory.names_and_serials():
+        for row in self.tree.names_and_serials():
             if self.stop.is_set():
                 raise InterruptedRunError
             if row[0] not in gone:
@@ -262,10 +258,5 @@ class Session(Struct, frozen=True):
                 yield from json_paths(project)
 
 
-def _may_be_there(folder: Path) -> bool:
-    """Whether the folder exists, or we may not look: such a project fails later, on its own."""
-    try:
-        folder.stat()
-    except OSError as error:
-        return isinstance(error, PermissionError)
-    return True
+def _tree_of(config: Config) -> TreeConfig:
+    return config.tree or TreeConfig(config.directory)

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from itertools import chain
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -56,7 +57,8 @@ class UnlistedFiles:
         begins_anew: bool = False,
         tell_empty: Callable[[StoredPath], None] = lambda _: None,
     ) -> None:
-        self._storage, self._inventory, self._kept_at = storage, inventory, kept_at
+        self._storage, self._kept_at = storage, kept_at
+        self._inventories = (inventory, *inventory.beside)
         self._own = OwnProjects(storage, inventory)
         self._is_stopped: Callable[[], bool] = lambda: False
         self._is_forgotten, self._tell_empty = False, tell_empty
@@ -139,7 +141,7 @@ class UnlistedFiles:
 
     def _is_ours(self, project: NormalizedName, own: Collection[NormalizedName]) -> bool:
         """Whether we wrote the page, so that it ends as ours do; others are the operator's."""
-        return project not in own and self._inventory.get(project) is not None
+        return project not in own and any(each.get(project) is not None for each in self._inventories)
 
     def _read_page(self, folder: StoredPath, stamp: int | None, *, is_ours: bool) -> bool:
         """Record what the page in a folder lists; return whether there is one."""
@@ -214,11 +216,11 @@ class UnlistedFiles:
             known = self._database.execute("SELECT stamp FROM page WHERE folder = ?", (_digest(folder),)).fetchone()
             if known == (stamp,) or self._read_page(folder, stamp, is_ours=self._is_ours(project, own)):
                 self._database.execute("INSERT OR IGNORE INTO has_page VALUES (?)", (_digest(project),))
-        for held in self._inventory.projects():
+        for held in chain.from_iterable(each.projects() for each in self._inventories):
             if not self._has("has_page", "project", held.name):
                 raise UnreadablePageError(f"{SIMPLE}/.../{held.name}", "it is missing")
         # The next run may still need what an unfinished one has left, so these files count as listed.
-        for _, path in self._inventory.all_unsettled():
+        for _, path in chain.from_iterable(each.all_unsettled() for each in self._inventories):
             beside = self._storage.part_beside(path)
             self._list((path,) if beside is None else (path, f"{path.rpartition('/')[0]}/{beside}"))
         for path in self.paths():

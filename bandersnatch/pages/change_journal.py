@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Collection
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from bandersnatch.changes import (
     ChangesFile,
     ChangesIndex,
     Kind,
+    Position,
     digest_after,
     parse_changes,
     parse_index,
@@ -31,7 +33,6 @@ from bandersnatch.changes import (
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.logs import warn_once
 from bandersnatch.state.change_record import ChangedProject
-from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import CHANGES, CHANGES_INDEX, changes_path
 
@@ -57,11 +58,27 @@ class _BrokenError(Exception):
     """A file of the journal is not as we left it."""
 
 
+class JournalRecords(Protocol):
+    """What inventories know of the journal."""
+
+    def journal_position(self) -> Position | None:
+        """Return up to where the journal was written; None if there is none, or it can't be continued."""
+
+    def unjournaled(self, most: int) -> list[ChangedProject] | None:
+        """Return what has changed since the journal was written; None if that is more than ``most``, or unknown."""
+
+    def record_journal(self, written: Position | None) -> None:
+        """Record that the journal has everything up to now; with None, that it can't be continued."""
+
+    def end_journal(self) -> None:
+        """Record no changes for a journal any more."""
+
+
 class ChangeJournal(Struct, frozen=True):
     """The static journal of one mirror."""
 
     storage: FilesystemStorage
-    inventory: Inventory
+    inventory: JournalRecords
     most_changes: int = MOST_CHANGES
     most_files: int = MOST_FILES
 

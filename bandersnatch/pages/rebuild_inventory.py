@@ -1,6 +1,6 @@
 """Rebuilds the inventory from the pages under ``web/``, if it was deleted, or another bandersnatch made the mirror."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from packaging.utils import NormalizedName
 
@@ -13,11 +13,16 @@ from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import JSON_PAGE, SIMPLE, Layout, StoredPath, page_path
 
 
-def held_projects(storage: FilesystemStorage) -> Iterator[HeldProject]:
-    """Yield every project that has a page, as the page describes it; without an ETag, so that it is fetched again."""
+def held_projects(
+    storage: FilesystemStorage, owns: Callable[[NormalizedName], bool] = lambda _: True
+) -> Iterator[HeldProject]:
+    """Yield every project that has a page, as the page describes it; without an ETag, so that it is fetched again.
+
+    Where several indexes have pages, only those are read of which ``owns`` says that they are wanted.
+    """
     display_names = _display_names(storage)
     for project, folder in project_folders(storage):
-        page = read_held_page(storage, folder)
+        page = read_held_page(storage, folder) if owns(project) else None
         if page is not None:
             listed = display_names.get(project)
             display_name = listed.display_name if listed is not None else project

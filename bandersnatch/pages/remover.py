@@ -73,7 +73,7 @@ class Remover(Struct, frozen=True):
         for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
             if other == project:
                 continue
-            if path in self.inventory.unsettled(other):
+            if self.inventory.is_noted(other, path):
                 return True  # it may be for a page that is about to be published
             held = read_held_page(self.storage, Layout(self.config.hash_index).page_folder(other))
             if held is not None and path in held.paths:

@@ -47,6 +47,8 @@ class Basis(Struct, frozen=True):
     filters: Filters
     record: UpstreamRecord | None = None
     may_be_empty: bool = False
+    took_over: bool = False
+    """Whether what is held came from other indexes of the same mirror, whose serials say nothing about this one's."""
 
 
 class Scope(Struct, frozen=True):

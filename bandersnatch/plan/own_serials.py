@@ -93,6 +93,8 @@ class ByNames(Struct, frozen=True):
         Raises:
             MalformedResponseError: it is such an index.
         """
+        if self.basis.took_over:
+            return
         if self.basis.record is None and self.basis.upstream.kind is not UpstreamKind.SIMPLE and any(serials):
             reason = f"{NO_SERIALS}, although what is here has some; if this index has none, set upstream-kind = simple"
             raise MalformedResponseError(self.root.url, reason)

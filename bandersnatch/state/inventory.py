@@ -48,6 +48,8 @@ class Inventory(InventoryDatabase):
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         super().__init__(path, now)
         self._known_strangers = strangers.KnownStrangers()
+        self.beside: tuple[Inventory, ...] = ()
+        """Those of other indexes whose projects are in the same tree: none may delete a file of theirs."""
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what we hold of a project, or None."""
@@ -191,7 +193,8 @@ class Inventory(InventoryDatabase):
     def with_stranger(self, path: StoredPath) -> list[NormalizedName]:
         """Return the projects that list this file although its name does not begin with theirs."""
         with self._cursor() as cursor:
-            return strangers.projects_with(cursor, path)
+            found = strangers.projects_with(cursor, path)
+        return [*found, *(project for other in self.beside for project in other.with_stranger(path))]
 
     def files_of_others(self, project: NormalizedName) -> dict[StoredPath, NormalizedName]:
         """Return the files with a name as those of this project have that another one may list, with that other."""
@@ -214,6 +217,10 @@ class Inventory(InventoryDatabase):
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,)).fetchall()
             return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
+
+    def is_noted(self, project: NormalizedName, path: StoredPath) -> bool:
+        """Whether earlier runs, of this index or another in the same tree, may have left a file unfinished."""
+        return any(path in each.unsettled(project) for each in (self, *self.beside))
 
     def all_unsettled(self) -> list[tuple[NormalizedName, StoredPath]]:
         """Return all files that earlier runs may have left unfinished."""

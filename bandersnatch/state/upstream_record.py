@@ -50,6 +50,14 @@ def places_of(url: str) -> tuple[str, str]:
     return f"{url}/simple", url
 
 
+def has_own_serials(storage: FilesystemStorage) -> bool:
+    """Whether it was found out that the index has no serials, so that those of its pages are our own."""
+    try:
+        return not _decoder.decode(storage.read_record(UPSTREAM, _MAX_BYTES) or b"").is_shadowmire
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def save_upstream(storage: FilesystemStorage, record: UpstreamRecord) -> None:
     """Write the record, unless it is there already."""
     data = msgspec.json.encode(record) + b"\n"

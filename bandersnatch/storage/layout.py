@@ -33,6 +33,7 @@ UNCONFIRMED = StoredPath("unconfirmed")
 OWN_PROJECTS = StoredPath("own-projects")
 FOLLOWED = StoredPath("followed")
 UPSTREAM = StoredPath("upstream")
+SHARED_TREE = StoredPath("shared-tree")
 RECORDS = (
     STATE,
     TODO,
@@ -46,6 +47,7 @@ RECORDS = (
     FOLLOWED,
     LEFTOVERS,
     UPSTREAM,
+    SHARED_TREE,
 )
 """All records that are not databases; each is replaced as a whole."""
 WEB = StoredPath("web")

@@ -1,4 +1,4 @@
-"""The folder of an index that is served at a prefix: a mirror of its own, whose ``web`` leads to ``web/<prefix>``.
+"""The folder of an index that is served at a prefix, whose ``web`` leads to ``web/<prefix>``, or with all others in ``web``.
 
 ``upstreams/<name>/`` in the mirror's directory has the records of that index: state, todo list, inventory. What is served is
 in plain folders below the mirror's own ``web/``, so that web servers, and programs that copy the tree, meet no link.
@@ -6,6 +6,7 @@ in plain folders below the mirror's own ``web/``, so that web servers, and progr
 
 import logging
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
     try:
         make_folder(str(folder))
         before = os.readlink(link) if link.is_symlink() else None
+        if before is not None and before != target and _tree_of(folder.parent) in (_served_by(folder), served):
+            reason = f"it was served at {_served_by(folder)}, and shall be at {served}: give its section another name"
+            raise StorageError(str(folder), "use", reason)
         if before is None and os.path.lexists(link):
             raise StorageError(
                 str(link), "use", f"it should be a link to {target}, which nothing but this program makes"
@@ -86,6 +90,26 @@ def abandoned(upstreams: Path, names: set[str]) -> list[tuple[Path, Path]]:
         return []
     except OSError as error:
         raise StorageError(str(upstreams), "list", error) from error
-    # Any other folder there is the operator's own.
-    links = [(folder, folder / WEB) for folder in folders if (folder / WEB).is_symlink()]
-    return [(folder, Path(os.path.normpath(folder / os.readlink(link)))) for folder, link in links]
+    led = [(folder, _served_by(folder)) for folder in folders]
+    return [(folder, served) for folder, served in led if served is not None and served != _tree_of(upstreams)]
+
+
+def taken_out(upstreams: Path, names: Collection[str]) -> list[Path]:
+    """Return the folders of indexes that shared the mirror's tree, and are in no section any more."""
+    try:
+        folders = sorted(folder for folder in upstreams.iterdir() if folder.name not in names)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageError(str(upstreams), "list", error) from error
+    return [folder for folder in folders if _served_by(folder) == _tree_of(upstreams)]
+
+
+def _served_by(folder: Path) -> Path | None:
+    """Return what the link of an index leads to; without one, the folder is the operator's own."""
+    link = folder / WEB
+    return Path(os.path.normpath(folder / os.readlink(link))) if link.is_symlink() else None
+
+
+def _tree_of(upstreams: Path) -> Path:
+    return Path(os.path.normpath(upstreams.parent / WEB))

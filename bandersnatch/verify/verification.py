@@ -110,7 +110,8 @@ class Verification:
         return self.report
 
     def _verify(self, root: RootInspection) -> None:
-        if not self._settings.delete_unlisted:
+        is_section = self._config.tree is not None and self._config.tree.name is not None
+        if not self._settings.delete_unlisted or is_section:  # sought once, with all inventories, after all sections
             self._verify_projects(root)
             return
         deletion = UnlistedDeletion(self._storage, self._inventory, self._settings, self._policy, self._tally)

@@ -58,31 +58,6 @@ def test_a_project_is_explained_by_an_index_that_is_chosen(rig: Rig, pypi: FakeP
     assert "torch==2.7.0+cu126: kept" in told
 
 
-@pytest.mark.parametrize("command", [["mirror"], ["mirror", "--dry-run"], ["sync", "a"], ["verify"], ["delete", "a"]])
-def test_no_command_follows_indexes_that_share_a_tree(rig: Rig, index: StaticIndex, command: list[str]) -> None:
-    rig.filters = section(index, "projects = torch*")
-    result = rig.call(*command)
-    assert result.returncode == 2
-    assert (
-        "[upstream torch] projects: this version explains whose projects are, but can't follow them yet"
-        in result.stderr
-    )
-    assert not rig.pypi.requests
-    assert not index.requests
-    assert not (rig.directory / "web").exists()
-
-
-def test_the_check_of_a_configuration_says_that_a_run_would_be_refused(rig: Rig, index: StaticIndex) -> None:
-    rig.filters = section(index, "projects = torch*")
-    result = rig.call("config", "check")
-    assert result.returncode == 0
-    assert "a run would end at once: [upstream torch] projects: this version explains" in result.stderr
-    rig.filters = section(index, "prefix = whl")
-    result = rig.call("config", "check")
-    assert (result.returncode, "a run would" in result.stderr) == (0, False)
-    assert f", of {rig.pypi.url}, and [upstream torch]\n" in result.stdout
-
-
 def test_all_indexes_are_asked_what_they_tell(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
     pypi.add_file("numpy", "1.0")
     index.add("torch", TORCH)

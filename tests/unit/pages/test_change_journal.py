@@ -277,6 +277,7 @@ def journal(tmp_path: Path) -> Iterator[ChangeJournal]:
 
 def put(journal: ChangeJournal, serial: int, number: int = 1) -> None:
     names = [f"project-{serial}-{each}" for each in range(number)]
+    assert isinstance(journal.inventory, Inventory)
     journal.inventory.put(*(HeldProject(NormalizedName(name), name, serial, None, 1, 1) for name in names))
 
 
