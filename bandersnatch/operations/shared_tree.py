@@ -107,8 +107,13 @@ class SharedTree(Struct, frozen=True):
         out = taken_out(self.config.directory / UPSTREAMS, self.config.names)
         record = load_tree(self.base)
         claims = tuple((claim.upstream, claim.pattern) for claim in self.config.owners.claims)
-        if not out and claims == (record.claims if record is not None else ()):
+        before = record or TreeRecord()
+        if not out and before.is_divided and claims == before.claims:
             return
+        if record is None:
+            before = TreeRecord(StateFiles(self.base).reached())
+        if not self.is_dry:
+            save_tree(self.base, replace(before, is_divided=False))
         moved: list[tuple[NormalizedName, Member, str]] = []
         for member in self.members:
             self._move_from(member, moved)
@@ -120,8 +125,7 @@ class SharedTree(Struct, frozen=True):
             words = "%s of another index now, as the configuration says, and checked with it: %s%s"
             logger.warning(words, count_of(len(moved), "project"), told, more)
         if not self.is_dry:
-            before = record or TreeRecord(StateFiles(self.base).reached())
-            save_tree(self.base, replace(before, claims=claims))
+            save_tree(self.base, replace(before, claims=claims, is_divided=True))
             for folder in out:
                 _delete_records(folder)
 

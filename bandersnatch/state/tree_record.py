@@ -18,6 +18,8 @@ class TreeRecord(Struct, frozen=True, forbid_unknown_fields=True):
 
     serial: int = 0
     claims: tuple[tuple[str, str], ...] = ()
+    is_divided: bool = True
+    """False while projects are being moved: a killed command leaves it so, and the next one goes on."""
 
     def next_serial(self, total: int, *, has_changed: bool) -> int:
         """Return the serial of the next root index; ``total`` is the sum of the serials that all indexes have reached.

@@ -5,15 +5,20 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.parts import parts_of
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.plan.removals import RemovalPolicy
+from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.tree_record import load_tree, save_tree
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.lock import run_lock
@@ -172,6 +177,38 @@ def test_a_section_that_is_added_takes_its_projects_over(rig: Rig, pypi: FakePyP
     assert serial_of(rig) > serial
     assert json.loads((rig.web / "local.json").read_bytes())["torch"] > before
     assert rig.call_again("verify", "--delete").returncode == 0
+
+
+def test_what_the_new_owner_does_not_have_is_removed(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
+    section, rig.filters = rig.filters, ""
+    pypi.add_file("torchaudio", "1.0")
+    assert rig.call("mirror").returncode == 0
+    rig.filters = section
+    assert rig.call("mirror", "--allow-removals").returncode == 0
+    assert told(rig) == {"numpy": NUMPY, "torch": [OLD]}
+    assert files(rig) == {*NUMPY, OLD}
+
+
+def test_a_project_that_a_killed_command_left_with_two_is_its_owners(rig: Rig, index: StaticIndex) -> None:
+    assert rig.call("mirror").returncode == 0
+    before, storage = told(rig), FilesystemStorage(rig.directory)
+    with (
+        closing(Inventory(rig.directory / "inventory.sqlite")) as old,
+        closing(Inventory(rig.directory / "upstreams/torch/inventory.sqlite")) as new,
+    ):
+        assert old.open()
+        assert new.open()
+        moved = new.get(NormalizedName("torch"))
+        assert moved is not None
+        old.put(moved)
+    record = load_tree(storage)
+    assert record is not None
+    save_tree(storage, replace(record, is_divided=False))
+    assert rig.call_again("mirror").returncode == 0
+    assert told(rig) == before
+    with closing(Inventory(rig.directory / "inventory.sqlite")) as old:
+        assert old.open()
+        assert old.get(NormalizedName("torch")) is None
 
 
 def test_a_section_that_is_taken_out_gives_its_projects_back(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
