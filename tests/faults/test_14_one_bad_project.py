@@ -131,7 +131,7 @@ def test_a_page_with_a_file_twice_among_very_many_is_refused_at_once(rig: Rig, p
     files = [file_at(f"/packages/a/x-{number}.whl", 1) for number in range(40_000)]
     pypi.add_file("bad", "1.0")
     add_others(pypi, 3)
-    pypi.fault("/simple/bad/", Edit(lambda page: page | {"files": [*files, files[-1]]}), times=None)
+    pypi.fault("/simple/bad/", Edit(lambda page: page | {"files": [*files, files[-1] | {"size": 2}]}), times=None)
     report = rig.run()
     assert [str(failure.error) for failure in report.failures] == [
         f"{pypi.url}/simple/bad/: the file 'x-39999.whl' is there twice"

@@ -83,7 +83,7 @@ HOSTILE_PAGES: list[tuple[str, Fault, str]] = [
     ("no files", edit_page(lambda page: page.pop("files")), "missing required field `files`"),
     ("of another project", edit_page(lambda page: page.update(name="bar")), "the page is of project 'bar'"),
     ("status", edit_page(lambda page: page.update({"project-status": {"status": "<b>"}})), "project-status '<b>'"),
-    ("duplicates", edit_page(lambda page: page["files"].append(page["files"][0])), "is there twice"),
+    ("duplicates", edit_page(lambda page: page["files"].append(page["files"][0] | {"size": 1})), "is there twice"),
     ("no name", drop_field("filename"), "missing required field `filename` - at `$.files[0]`"),
     ("size in words", edit_file(size="twelve"), "has size 'twelve'"),
     ("negative size", edit_file(size=-1), "has size -1"),
