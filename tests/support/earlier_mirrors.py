@@ -126,7 +126,7 @@ def _break_off(index: EarlierIndex, rig: Rig) -> None:
         target=lambda: rig.run(tuning=saves_each_time, timeout="60", workers="3")
     )
     process.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (is_half_done := _is_half_done(rig)) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()

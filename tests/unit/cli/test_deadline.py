@@ -34,13 +34,13 @@ def test_run_that_does_not_stop_is_ended() -> None:
     StopDeadline(stop, ended.set, seconds=0.05)
     assert not ended.is_set()
     stop.set()
-    assert ended.wait(10)
+    assert ended.wait(30)
 
 
 def test_watch_over_a_run_that_nobody_stops_ends_with_it() -> None:
     deadline = StopDeadline(StopFlag(), lambda: None)
     deadline.cancel()
-    deadline._thread.join(10)
+    deadline._thread.join(30)
     assert not deadline._thread.is_alive()
 
 
@@ -49,7 +49,7 @@ def test_run_that_stops_in_time_is_left_alone() -> None:
     deadline = StopDeadline(stop, ended.set, seconds=60)
     stop.set()
     deadline.cancel()
-    deadline._thread.join(10)
+    deadline._thread.join(30)
     assert not deadline._thread.is_alive()
     assert not ended.is_set()
 

@@ -82,7 +82,7 @@ def test_signal_at_a_question_ends_the_command(rig: Rig, pypi: FakePyPI, number:
         while process.poll() is None:  # a signal just before a blocking call is seen only with the next one
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=1)
+                process.wait(timeout=5)
     shown = os.read(ours, 4096)
     os.close(ours)
     assert process.returncode == status

@@ -124,7 +124,7 @@ def test_requests_do_not_wait_for_each_other(tls: list[str] | None, monkeypatch:
     all_there = Barrier(4)
 
     def serve(line: Line, asked: Asked) -> None:
-        all_there.wait(10)
+        all_there.wait(30)
         line.send(answer(DATA))
 
     answers: list[bytes | Exception] = []

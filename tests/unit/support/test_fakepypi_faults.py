@@ -103,11 +103,11 @@ def test_a_stalled_answer_goes_on_when_the_event_is_set(pypi: FakePyPI) -> None:
     client = Thread(target=lambda: replies.append(request(pypi, file.url_path)))
     client.start()
 
-    assert stall.started.wait(10)
+    assert stall.started.wait(30)
     assert replies == []
     assert stall.event is not None
     stall.event.set()
-    client.join(10)
+    client.join(30)
     assert replies[0].body == file.content
 
 
@@ -125,8 +125,8 @@ def test_closing_the_fake_ends_a_stall() -> None:
         pypi.fault("/simple/", stall)
         client = Thread(target=ask, args=(pypi,))
         client.start()
-        assert stall.started.wait(10)
-    client.join(10)
+        assert stall.started.wait(30)
+    client.join(30)
     assert len(errors) == 1
 
 

@@ -116,7 +116,7 @@ def test_the_format_follows_the_accept_header(pypi: FakePyPI, accept: str, conte
 
 def test_one_connection_serves_many_requests(pypi: FakePyPI) -> None:
     pypi.create_project("foo")
-    connection = http.client.HTTPConnection(pypi.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(pypi.url.removeprefix("http://"), timeout=30)
     for method in ("HEAD", "GET", "GET"):
         connection.request(method, "/simple/foo/")
         connection.getresponse().read()
@@ -170,9 +170,9 @@ def test_it_serves_real_files_from_the_command_line(pypi: FakePyPI, tmp_path: Pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip().removeprefix("http://")
-        connection = http.client.HTTPConnection(address, timeout=10)
+        connection = http.client.HTTPConnection(address, timeout=30)
         connection.request("GET", made.url_path)
         assert connection.getresponse().read() == made.content
         connection.close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
