@@ -60,7 +60,9 @@ def parts_of_names(
 
     Raises:
         UsageError: there is no such section, a project is another one's, or the index has no mirror here yet.
+        StorageError: an index has got a prefix, or lost it.
     """
+    _require_places(config)
     owners = config.owners
     chosen_part = chosen_parts(config, chosen)[0] if chosen is not None else None
     of: dict[str | None, list[NormalizedName]] = {}
@@ -103,6 +105,7 @@ def each_part(
         MirrorError: as the action does, except for an index among several that can't be asked, or is being worked on.
     """
     parts = chosen_parts(config, chosen)
+    _require_places(config)
     if len(parts) == 1 and parts[0].name is None:
         return act(parts[0].config)
     statuses: list[int] = []
@@ -127,6 +130,15 @@ def each_part(
     if held is not None and status == LOCK_HELD:
         raise held
     return status
+
+
+def _require_places(config: "Config") -> None:
+    if not config.upstreams:
+        return
+    from bandersnatch.storage.part_folder import require_place
+
+    for each in config.upstreams:
+        require_place(config.directory, config.directory / UPSTREAMS / each.name, each.prefix)
 
 
 def tell_abandoned(config: "Config") -> None:

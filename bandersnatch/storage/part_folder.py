@@ -17,6 +17,26 @@ from bandersnatch.storage.layout import WEB
 logger = logging.getLogger(__name__)
 
 
+def require_place(mirror: Path, folder: Path, prefix: str) -> None:
+    """Check that an index with a prefix did not share the mirror's tree before, nor one that shares it have a prefix.
+
+    Its records and what is served would not belong together: a command about either index might remove what is the other's.
+
+    Raises:
+        StorageError: it is so, or the disk refused.
+    """
+    tree = _tree_of(folder.parent)
+    wanted = Path(os.path.normpath(mirror / WEB / prefix))
+    try:
+        before = _served_by(folder)
+    except OSError as error:
+        raise StorageError(str(folder), "read", error) from error
+    if before is not None and before != wanted and tree in (before, wanted):
+        raise StorageError(
+            str(folder), "use", f"it was served at {before}, and shall be at {wanted}: give its section another name"
+        )
+
+
 def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
     """Make the folders of an index; if it was served at another prefix before, move what is served.
 
@@ -28,9 +48,6 @@ def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
     try:
         make_folder(str(folder))
         before = os.readlink(link) if link.is_symlink() else None
-        if before is not None and before != target and _tree_of(folder.parent) in (_served_by(folder), served):
-            reason = f"it was served at {_served_by(folder)}, and shall be at {served}: give its section another name"
-            raise StorageError(str(folder), "use", reason)
         if before is None and os.path.lexists(link):
             raise StorageError(
                 str(link), "use", f"it should be a link to {target}, which nothing but this program makes"
@@ -82,27 +99,24 @@ def _move(old: Path, new: Path) -> None:
     logger.warning("%s is now %s, as the configuration says", os.path.normpath(old), new)
 
 
-def abandoned(upstreams: Path, names: set[str]) -> list[tuple[Path, Path]]:
-    """Return the folders of indexes that are in no section any more, and what is served of each."""
-    try:
-        folders = sorted(folder for folder in upstreams.iterdir() if folder.name not in names)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StorageError(str(upstreams), "list", error) from error
-    led = [(folder, _served_by(folder)) for folder in folders]
+def abandoned(upstreams: Path, names: Collection[str]) -> list[tuple[Path, Path]]:
+    """Return the folders of indexes at a prefix that are in no section any more, and what is served of each."""
+    led = [(folder, _served_by(folder)) for folder in _without_section(upstreams, names)]
     return [(folder, served) for folder, served in led if served is not None and served != _tree_of(upstreams)]
 
 
 def taken_out(upstreams: Path, names: Collection[str]) -> list[Path]:
     """Return the folders of indexes that shared the mirror's tree, and are in no section any more."""
+    return [folder for folder in _without_section(upstreams, names) if _served_by(folder) == _tree_of(upstreams)]
+
+
+def _without_section(upstreams: Path, names: Collection[str]) -> list[Path]:
     try:
-        folders = sorted(folder for folder in upstreams.iterdir() if folder.name not in names)
+        return sorted(folder for folder in upstreams.iterdir() if folder.name not in names)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise StorageError(str(upstreams), "list", error) from error
-    return [folder for folder in folders if _served_by(folder) == _tree_of(upstreams)]
 
 
 def _served_by(folder: Path) -> Path | None:

@@ -232,6 +232,30 @@ def test_a_section_that_is_taken_out_gives_its_projects_back(rig: Rig, pypi: Fak
     assert serial_of(rig) > serial
 
 
+@pytest.mark.parametrize(
+    "command", [("mirror",), ("verify", "--upstream", "mirror"), ("sync", "numpy"), ("delete", "numpy", "--yes")]
+)
+@pytest.mark.parametrize(
+    ("before", "after"), [("projects = torch*", "prefix = whl"), ("prefix = whl", "projects = torch*")]
+)
+def test_a_section_that_gets_a_prefix_or_loses_it_is_refused_before_anything_changes(
+    rig: Rig, index: StaticIndex, before: str, after: str, command: tuple[str, ...]
+) -> None:
+    own(rig, index)
+    rig.filters = rig.filters.replace("projects = torch*", before)
+    assert rig.call("mirror").returncode == 0
+    tree = {path: data for path, data in rig.tree().items() if path != "last-modified"}
+    records = sorted(path.name for path in (rig.directory / "upstreams/torch").iterdir())
+    rig.filters = rig.filters.replace(before, after)
+    result = rig.call(*command)
+    assert result.returncode == 4
+    assert "give its section another name" in result.stderr
+    assert {path: data for path, data in rig.tree().items() if path != "last-modified"} == tree
+    assert sorted(path.name for path in (rig.directory / "upstreams/torch").iterdir()) == records
+    rig.filters = rig.filters.replace(after, before)
+    assert rig.call(*command).returncode == 0
+
+
 def test_a_pattern_that_moves_from_one_section_to_another_moves_its_projects(
     rig: Rig, pypi: FakePyPI, index: StaticIndex
 ) -> None:
