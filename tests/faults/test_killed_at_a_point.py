@@ -16,6 +16,7 @@ from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
 from bandersnatch.storage.parts import PARTS_FOLDER
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.journal import read_index, told
+from tests.support.processes import await_free_lock
 from tests.support.rig import Rig
 
 SIZES = {"small": 5_000, "large": 500_000, "resumable": 2_000_000}
@@ -55,6 +56,7 @@ def run_until_killed(rig: Rig, storage: Callable[[Path], FilesystemStorage]) -> 
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
+    await_free_lock(rig.directory)
     rig.make_storage = FilesystemStorage
 
 

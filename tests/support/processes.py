@@ -1,10 +1,13 @@
 """The processes that a test, a run in it, or a command has started."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
+
+from bandersnatch.storage.layout import LOCK
 
 
 def children(parent: int) -> list[int]:
@@ -31,3 +34,9 @@ def awaited_end(pids: list[int]) -> Iterator[None]:
         yield
         for descriptor in descriptors:
             assert wait([descriptor], 30), "a process has not ended"
+
+
+def await_free_lock(directory: Path) -> None:
+    """Wait for the end of the last process that holds a mirror's lock: workers have it, too, and may outlive their run."""
+    with (directory / LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
