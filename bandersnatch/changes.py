@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import MAX_SERIAL, parse_project_name
+from bandersnatch.model import MAX_SERIAL
+from bandersnatch.names import parse_project_name
 
 VERSION = 1
 MOST_FILE_BYTES = 1_000_000

@@ -4,12 +4,14 @@ import sys
 import tomllib
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 
 HERE = Path(__file__).parent
 TABLE, PICTURE = HERE / "architecture.toml", HERE / "architecture.svg"
 
 _WIDTH, _ROOM, _GAP, _LEFT, _TOP = 1000, 40, 12, 20, 30
 _ROOM_WIDTH, _WAY_X, _WAY_STEP = 590, 660, 165
+_JOB_LETTERS, _LINE = 78, 16
 _COLOURS = ("#b3541e", "#1e5fb3")
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.name{font-weight:bold}.step{font-size:11px}"
@@ -33,7 +35,11 @@ def draw() -> str:
         lines += [
             f'<rect x="{_LEFT}" y="{top}" width="{_ROOM_WIDTH}" height="{_ROOM}" rx="4"/>',
             f'<text class="name" x="{_LEFT + 12}" y="{middle[name] + 5}">{escape(name)}</text>',
-            f'<text x="{_LEFT + 115}" y="{middle[name] + 5}">{escape(job)}</text>',
+        ]
+        told = wrap(job, _JOB_LETTERS)
+        first = middle[name] + 5 - _LINE * (len(told) - 1) // 2
+        lines += [
+            f'<text x="{_LEFT + 115}" y="{first + _LINE * at}">{escape(line)}</text>' for at, line in enumerate(told)
         ]
     for number, way in enumerate(table["ways"]):
         x, colour = _WAY_X + number * _WAY_STEP, _COLOURS[number]

@@ -21,7 +21,7 @@ def read_names(names: Sequence[str]) -> "list[NormalizedName]":
     Raises:
         UsageError: one of them can't be the name of a project.
     """
-    from bandersnatch.model import parse_project_name
+    from bandersnatch.names import parse_project_name
 
     read = {name: parse_project_name(name) for name in names}
     wrong = [shown(repr(name)) for name, project in read.items() if project is None]

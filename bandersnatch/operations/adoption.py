@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from bandersnatch.model import parse_project_name
+from bandersnatch.names import parse_project_name
 from bandersnatch.pages.render import is_as_we_write
 from bandersnatch.pages.versions import VERSIONS, PageStore
 from bandersnatch.storage.filesystem import FilesystemStorage

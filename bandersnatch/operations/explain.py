@@ -16,7 +16,7 @@ from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFact
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
 from bandersnatch.filters.verdict import Verdict
-from bandersnatch.model import parse_project_name
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.legacy_json import fetch_legacy_json
 

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import PagesConfig
-from bandersnatch.model import DistributionFile, ProjectPage, parse_project_name
+from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.names import parse_project_name
 from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project
 from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_json
 from bandersnatch.pages.versions import PageStore

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import ListedProject, parse_project_name, parse_root_index
+from bandersnatch.json_documents import parse_root_index
+from bandersnatch.model import ListedProject
+from bandersnatch.names import parse_project_name
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.strangers import strangers_of

@@ -11,7 +11,9 @@ from bandersnatch.errors import InterruptedRunError, NotFoundError, UpstreamErro
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import OnlyListed
 from bandersnatch.http.request import Steps, Together
-from bandersnatch.model import ListedProject, parse_display_name, parse_project_name
+from bandersnatch.json_documents import parse_display_name
+from bandersnatch.model import ListedProject
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.documents import Documents
 from bandersnatch.upstream.index import Upstream
 

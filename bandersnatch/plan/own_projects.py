@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import UpstreamError
-from bandersnatch.model import parse_project_name
+from bandersnatch.names import parse_project_name
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage

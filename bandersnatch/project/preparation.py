@@ -10,11 +10,12 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from bandersnatch.checked_page import MOST_TOLD
 from bandersnatch.errors import MalformedResponseError, NotFoundError, ProjectNotFoundError, UpstreamError
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import MOST_TOLD, DistributionFile, ProjectPage, StoredFile
+from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
 from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.model import parse_project_name
+from bandersnatch.names import parse_project_name
 from bandersnatch.state import awaited, change_record, index_record, quarantines, strangers
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory_database import InventoryDatabase

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta, Struct
 from packaging.utils import NormalizedName
 
-from bandersnatch.model import MAX_SERIAL, parse_project_name
+from bandersnatch.model import MAX_SERIAL
+from bandersnatch.names import parse_project_name
 from bandersnatch.storage.layout import StoredPath, is_noted_path
 
 _ROWS_AT_A_TIME = 10_000

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.model import belongs_to
+from bandersnatch.names import belongs_to
 from bandersnatch.storage.layout import StoredPath
 
 SCHEMA = (

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
-from bandersnatch.model import ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.model import ChangelogEntry, ListedProject, parse_serial
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.changelog_actions import Expectation
 
 _LATE = re.compile(r"@(\d{1,12})", re.ASCII)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.model import parse_project_name
+from bandersnatch.names import parse_project_name
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNCONFIRMED

@@ -26,7 +26,8 @@ from bandersnatch.errors import (
     without_credentials,
 )
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_project_name, parse_serial
+from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_serial
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
 from bandersnatch.upstream.project_list import read_project_list
 

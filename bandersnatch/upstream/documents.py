@@ -19,13 +19,9 @@ from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedRe
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import GONE, NOT_MODIFIED, InThread, Request, Steps
+from bandersnatch.json_documents import parse_legacy_serial, parse_project_page
 from bandersnatch.logs import warn_once
-from bandersnatch.model import (
-    ProjectPage,
-    parse_legacy_serial,
-    parse_project_page,
-    parse_serial,
-)
+from bandersnatch.model import ProjectPage, parse_serial
 from bandersnatch.upstream.journal_end import JournalEnd
 
 logger = logging.getLogger(__name__)

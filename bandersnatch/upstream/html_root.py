@@ -13,7 +13,8 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.memory import require_memory_to_read
-from bandersnatch.model import ListedProject, parse_project_name
+from bandersnatch.model import ListedProject
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.html_page import MAX_OPEN_CHARACTERS, pieces
 
 _VERSION = "pypi:repository-version"

@@ -16,7 +16,8 @@ from bandersnatch.http.entity_tags import are_equivalent
 from bandersnatch.http.request import FORBIDDEN, GONE, Steps
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind, is_public_pypi
-from bandersnatch.model import ChangelogEntry, ListedProject, parse_display_name
+from bandersnatch.json_documents import parse_display_name
+from bandersnatch.model import ChangelogEntry, ListedProject
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage

@@ -10,14 +10,10 @@ from bandersnatch.errors import MalformedResponseError
 from bandersnatch.http.document import Answer
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import NOT_MODIFIED
+from bandersnatch.json_documents import parse_root_index, parse_serial_of_index
 from bandersnatch.memory import require_memory_to_read
-from bandersnatch.model import (
-    ListedProject,
-    parse_project_name,
-    parse_root_index,
-    parse_serial,
-    parse_serial_of_index,
-)
+from bandersnatch.model import ListedProject, parse_serial
+from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.documents import begins_like_html, read_json
 
 

@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.errors import (
-    NoIndexError,
-    NothingToldError,
-    SerialMovedBackError,
-    SuspiciousPageError,
-    UpstreamError,
-)
-from bandersnatch.model import MOST_TOLD
+from bandersnatch.checked_page import MOST_TOLD
+from bandersnatch.errors import NoIndexError, NothingToldError, SerialMovedBackError, SuspiciousPageError, UpstreamError
 from bandersnatch.operations.tuning import Tuning
 from tests.support.fakepypi import (
     Body,

@@ -18,7 +18,8 @@ from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
-from bandersnatch.model import DistributionFile, ProjectPage, filename_problem
+from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.names import filename_problem
 
 SAMPLE = canonicalize_name("sample")
 PAGE_URL = "https://index.example/simple/sample/"

@@ -1,6 +1,7 @@
 """Pages as upstream's JSON has them, parsed."""
 
-from bandersnatch.model import DistributionFile, ProjectPage, parse_project_page
+from bandersnatch.json_documents import parse_project_page
+from bandersnatch.model import DistributionFile, ProjectPage
 from tests.support.builders import PAGE_URL, SAMPLE, encoded, wire_file, wire_page
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import pytest
 
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
-from bandersnatch.model import parse_project_page, parse_root_index, parse_serial_of_index
+from bandersnatch.json_documents import parse_project_page, parse_root_index, parse_serial_of_index
 from tests.support.builders import PAGE_URL, SAMPLE, SHA256, WHEEL, encoded, wire_file, wire_page
 from tests.support.parsed_pages import parse, parse_one_file
 

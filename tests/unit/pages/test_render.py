@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from bandersnatch.config.config import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
-from bandersnatch.model import DistributionFile, ProjectPage, parse_project_page, parse_root_index
+from bandersnatch.json_documents import parse_project_page, parse_root_index
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.pages.render import (
     IndexedProject,
     as_written_before,

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import DistributionFile, has_unsafe_characters, parse_project_name
+from bandersnatch.model import DistributionFile
+from bandersnatch.names import has_unsafe_characters, parse_project_name
 from bandersnatch.storage.layout import (
     PACKAGES,
     Layout,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
-from bandersnatch.model import DistributionFile, ProjectPage, parse_project_page
+from bandersnatch.json_documents import parse_project_page
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.pages.render import render_project_html, render_project_json
 from bandersnatch.upstream import html_page
 from bandersnatch.upstream.html_page import parse_html_page

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import ListedProject, parse_legacy_serial, parse_project_name, parse_root_index
+from bandersnatch.json_documents import parse_legacy_serial, parse_root_index
+from bandersnatch.model import ListedProject
+from bandersnatch.names import parse_project_name
 from tests.support.builders import PAGE_URL, SAMPLE, encoded, json_values, named, unhurried
 from tests.support.recorded import RECORDED
 

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bandersnatch.errors import MalformedResponseError
-from bandersnatch.model import MAX_FILENAME_BYTES, filename_problem, parse_project_page
+from bandersnatch.json_documents import parse_project_page
+from bandersnatch.names import MAX_FILENAME_BYTES, filename_problem
 from bandersnatch.wire import DIGEST_CHARACTERS
 from tests.support.builders import PAGE_URL, SAMPLE, WHEEL, encoded, json_values, unhurried, wire_file, wire_page
 from tests.support.parsed_pages import parse

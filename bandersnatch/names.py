@@ -1,0 +1,53 @@
+"""Names of projects and of files: which there can be, and which file is of which project.
+
+They come from others, and go into paths, links and log lines.
+"""
+
+import re
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+MAX_FILENAME_BYTES = 240
+"""Leaves room for ``.metadata`` and a temporary name within the 255 bytes that filesystems allow."""
+
+_PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
+_UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that end a line, move the cursor or change the direction of text, and surrogates (not UTF-8)."""
+
+
+def parse_project_name(name: str) -> NormalizedName | None:
+    """Return the normalized name (PEP 503), or None if it is not a valid project name."""
+    if _PROJECT_NAME.fullmatch(name) is None:
+        return None
+    project = canonicalize_name(name)
+    # Most names are already normalized: sharing one string between hundreds of thousands of pairs saves memory.
+    return NormalizedName(name) if project == name else project
+
+
+def belongs_to(filename: str, project: NormalizedName) -> bool:
+    """Whether a file's name begins with its project's, as nearly all do; installers ignore any other file on a page.
+
+    In a wheel's name the project is all before the first dash (binary distribution format); in an sdist's name the
+    project may contain dashes.
+    """
+    if filename.endswith(".whl"):
+        return canonicalize_name(filename.partition("-")[0]) == project
+    return canonicalize_name(filename).startswith(f"{project}-")
+
+
+def filename_problem(filename: str) -> str | None:
+    """Return why a file of this name can't be stored, or None; the name goes into a path, a link and log lines."""
+    if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):
+        return "is not a plain file name"
+    if has_unsafe_characters(filename):
+        return "has control characters"
+    if filename.endswith(".metadata"):
+        return "looks like the core metadata of another file"
+    if len(filename.encode("utf-8", "replace")) > MAX_FILENAME_BYTES:
+        return f"is longer than {MAX_FILENAME_BYTES} bytes"
+    return None
+
+
+def has_unsafe_characters(text: str) -> bool:
+    """Whether a text contains characters that must not appear in a path, link or log line."""
+    return not text.isprintable() and _UNSAFE_CHARACTER.search(text) is not None
