@@ -135,6 +135,14 @@ class NoIndexError(UpstreamError):
         self.url, self.answers = url, answers
 
 
+class TransientFaultError(UpstreamUnavailableError):
+    """Upstream answered, with status 200, that it can't answer now; ``pause_seconds`` is for how long, if it says so."""
+
+    def __init__(self, url: str, reason: str, pause_seconds: float | None = None) -> None:
+        super().__init__(url, reason)
+        self.pause_seconds = pause_seconds
+
+
 class BrokenBodyError(UpstreamUnavailableError):
     """The body of a response broke off or stalled; a retry may well succeed."""
 

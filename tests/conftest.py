@@ -153,7 +153,7 @@ def conversation() -> Iterator[Conversation]:
 def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
     """The fake PyPI as a run sees it, which tries once."""
     with closing(make_conversation()) as conversation:
-        yield Upstream(conversation, pypi.url, lambda _: False)
+        yield Upstream(conversation, pypi.url)
 
 
 @pytest.fixture

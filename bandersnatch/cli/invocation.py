@@ -87,14 +87,12 @@ class Invocation(Struct, frozen=True):
         stop = StopFlag()
         progress = self._progress()
         storage = FilesystemStorage(config.directory)
-        with closing(Conversation(config.http)) as conversation, self._stopped_by_signals(stop, storage, progress):
-            upstream = Upstream(
-                conversation,
-                config.http.upstream_url,
-                stop.wait,
-                api_method=config.http.api_method,
-                kind=config.http.kind,
-            )
+        with (
+            closing(Conversation(config.http, wait=stop.wait)) as conversation,
+            self._stopped_by_signals(stop, storage, progress),
+        ):
+            http = config.http
+            upstream = Upstream(conversation, http.upstream_url, api_method=http.api_method, kind=http.kind)
             yield RunResources(upstream, storage, progress, stop)
 
     def tell_stopped(self) -> int:

@@ -7,16 +7,17 @@ gets a connection of its own, on which no late answer to another request can arr
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
+    InterruptedRunError,
     MirrorError,
     TimeLimitError,
     UpstreamUnavailableError,
@@ -37,15 +38,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 _CHUNK_BYTES = 256 * 1024
 _NO_ANSWER = (EndlessAnswerError, urllib3.exceptions.HTTPError, HTTPException, ValueError, OSError)
 
 
-class Conversation:
-    """Sends one request at a time and waits for its answer. Thread-safe."""
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
-    def __init__(self, config: HttpConfig, limits: RunLimits | None = None) -> None:
-        self._config, self.limits = config, limits or RunLimits()
+
+class Conversation:
+    """Sends one request at a time and waits for its answer. Thread-safe.
+
+    ``wait(seconds)`` sleeps before a retry, and returns whether the run was asked to stop meanwhile.
+    """
+
+    def __init__(
+        self, config: HttpConfig, limits: RunLimits | None = None, wait: Callable[[float], bool] = _sleep
+    ) -> None:
+        self._config, self.limits, self._wait = config, limits or RunLimits(), wait
         self._routes = Routes(config)
         self._rules = RetryRules(self.limits, config)
         self._timeout = urllib3.Timeout(config.timeout_seconds, config.timeout_seconds)
@@ -67,18 +80,20 @@ class Conversation:
             NotFoundError: upstream answered 404 or 410.
             UpstreamUnavailableError: no usable answer after all attempts.
             MalformedResponseError: the document is larger than ``limit_bytes``.
+            InterruptedRunError: the run was asked to stop before a retry.
         """
-        return self._whole("GET", None, Request(url, whole(limit_bytes), headers))
+        return self._finish("GET", None, Request(url, whole(limit_bytes), headers))
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, limit_bytes: int) -> Answer:
-        """Post ``body`` and fetch the whole answer; raises what ``get`` raises."""
-        return self._whole("POST", body, Request(url, whole(limit_bytes), headers))
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, receiver: Receiver[_T]) -> _T:
+        """Post ``body`` and return what ``receiver`` makes of the answer; raises what ``get`` and the receiver raise."""
+        return self._finish("POST", body, Request(url, receiver, headers))
 
-    def _whole(self, method: str, body: bytes | None, request: Request[Answer]) -> Answer:
+    def _finish(self, method: str, body: bytes | None, request: Request[_T]) -> _T:
         pending = Pending(request)
         retry: Retry | None = Retry()
         while retry is not None:
-            time.sleep(retry.pause_seconds)
+            if retry.pause_seconds > 0 and self._wait(retry.pause_seconds):
+                raise InterruptedRunError
             try:
                 self._rules.check(pending)
                 route = self._routes.to(pending.url)
@@ -88,10 +103,11 @@ class Conversation:
                 retry = self._rules.after(pending, self._attempt(method, body, pending, route))
         if pending.error is not None:
             raise pending.error
-        assert pending.value is not None, "without an error there is a value"
-        return pending.value
+        value: Any = pending.value  # without an error there is one; it may be None
+        result: _T = value
+        return result
 
-    def _attempt(self, method: str, body: bytes | None, pending: Pending[Answer], route: Route) -> Attempt:
+    def _attempt(self, method: str, body: bytes | None, pending: Pending[_T], route: Route) -> Attempt:
         attempt, begun = Attempt(), time.monotonic()
         attempt.url, attempt.route = without_credentials(pending.url), route
         target = pending.target if pending.target.startswith("/") else f"/{pending.target}"

@@ -1,5 +1,6 @@
 """A request with all its attempts, and the rules for retries, which are here and nowhere else."""
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,7 @@ from bandersnatch.errors import (
     RangeRefusedError,
     RefusedSchemeError,
     TimeLimitError,
+    TransientFaultError,
     UpstreamUnavailableError,
     shown,
     without_credentials,
@@ -32,6 +34,8 @@ from bandersnatch.http.request import (
 from bandersnatch.http.routes import KEPT_ROUTES, host_of, origin_of
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.trust import HostTrust
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -56,8 +60,10 @@ class Pending(Generic[T]):
         """The header fields of the current attempt; None if none has begun."""
         self.needs_new_connection = False
         """Whether the next attempt gets a connection of its own."""
-        self.redirects = self.failures = self.broken = self.wrong = 0
-        """Redirects so far; failures in a row without an answer; bodies that were interrupted; bodies that were wrong."""
+        self.redirects = self.failures = self.broken = self.wrong = self.faults = 0
+        """Redirects so far; failures in a row without an answer; bodies that were interrupted, that were wrong, or that
+        told of a transient fault.
+        """
         self.doubted_status: int | None = None
         """The status of an answer on a used connection, which may have been the answer to another request."""
         self.value: T | None = None
@@ -158,6 +164,8 @@ class RetryRules:
         match error:
             case BrokenBodyError():
                 return self._after_broken_body(pending, attempt, error)
+            case TransientFaultError():
+                return self._after_fault(pending, error)
             case IntegrityError() | RangeRefusedError():
                 # Once more: the receiver now fetches the whole document, if the fault was in a part that was resumed.
                 pending.wrong += 1
@@ -179,6 +187,15 @@ class RetryRules:
         if is_over or not (has_progressed or self._limits.take_retry()):
             return self.fail(pending, error)
         return Retry(0.0 if has_progressed else self._policy.pause_seconds(pending.broken))
+
+    def _after_fault(self, pending: Pending[Any], error: TransientFaultError) -> Retry | None:
+        pending.faults += 1
+        if pending.faults >= self._policy.attempts or not self._limits.take_retry():
+            return self.fail(pending, error)
+        # Not at once, as after other failures: the server is there, and has said that it is not able to answer.
+        pause = error.pause_seconds or self._policy.pause_seconds(pending.faults + 1)
+        logger.warning("%s; the next attempt is in %g s", error, round(pause, 1))
+        return Retry(pause)
 
     # After an answer that is not a document
 

@@ -17,15 +17,16 @@ from packaging.utils import NormalizedName
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import (
     EndlessJournalError,
-    InterruptedRunError,
     MalformedResponseError,
     NotFoundError,
+    TransientFaultError,
     UpstreamError,
     UpstreamUnavailableError,
     shown,
     without_credentials,
 )
 from bandersnatch.http.conversation import Conversation
+from bandersnatch.http.document import Answer, Document
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_serial
 from bandersnatch.names import parse_project_name
 from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
@@ -49,7 +50,6 @@ MAX_CHANGES = 700_000
 memory than promised."""
 MAX_ANSWERS = 1_000
 """Stops an index that sends few rows at a time, with rising serials, for ever."""
-MAX_ATTEMPTS = 4
 _MOST_ANSWERS = 20
 RATE_LIMIT_SECONDS = 60.0
 RATE_LIMIT_MARGIN_SECONDS = 2.0
@@ -68,19 +68,12 @@ _METHOD_REFUSED = (405, 501)
 
 
 class Changelog:
-    """Upstream's journal. ``wait(seconds)`` sleeps and returns whether the run was asked to stop meanwhile.
-
-    A rate limit that lasts longer than ``longest_wait_seconds`` is an error at once.
-    """
+    """Upstream's journal. A rate limit that lasts longer than ``longest_wait_seconds`` is an error at once."""
 
     def __init__(
-        self,
-        conversation: Conversation,
-        upstream_url: str,
-        wait: Callable[[float], bool],
-        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+        self, conversation: Conversation, upstream_url: str, longest_wait_seconds: float = LONGEST_WAIT_SECONDS
     ) -> None:
-        self._conversation, self._wait, self._longest_wait_seconds = conversation, wait, longest_wait_seconds
+        self._conversation, self._longest_wait_seconds = conversation, longest_wait_seconds
         self._url = f"{without_credentials(upstream_url)}/pypi"
 
     def last_serial(self) -> int:
@@ -204,13 +197,11 @@ class Changelog:
         read: Callable[[bytes], object] | None = None,
         limit_bytes: int = MAX_ANSWER_BYTES,
     ) -> object:
-        request = xmlrpc_client.dumps(args, method).encode()
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            answer = self._conversation.post(self._url, {"Content-Type": "text/xml"}, request, limit_bytes)
+        def read_or_raise(answer: Answer) -> object:
             try:
                 return (read or _read_answer)(answer.body)
             except xmlrpc_client.Fault as fault:
-                self._wait_or_raise(method, fault, attempt)
+                raise self._error_of(method, fault) from fault
             except (
                 ExpatError,
                 xmlrpc_client.Error,
@@ -223,22 +214,25 @@ class Changelog:
             ) as error:
                 kind = answer.headers.get("Content-Type", "of no type")
                 raise self._malformed(f"no XML-RPC, but {kind}: {_words(error)}") from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _wait_or_raise(self, method: str, fault: "xmlrpc_client.Fault", attempt: int) -> None:
-        """Sleep for as long as the fault says, or a short back-off, before the next attempt; or raise."""
+        request = xmlrpc_client.dumps(args, method).encode()
+        document = Document(read_or_raise, limit_bytes)
+        return self._conversation.post(self._url, {"Content-Type": "text/xml"}, request, document)
+
+    def _error_of(self, method: str, fault: "xmlrpc_client.Fault") -> UpstreamUnavailableError:
+        """Return a fault as our error; it says whether the call may be repeated, and after how long."""
         code, text = _told(fault.faultCode), _told(fault.faultString)
+        reason = f"{method}: fault {code}: {shown(text)}"
+        if fault.faultCode != _TRANSIENT_FAULT:
+            return UpstreamUnavailableError(self._url, reason)
+        if not text.startswith(_RATE_LIMIT):
+            return TransientFaultError(self._url, reason)
         reset = _RESET_TIME.search(text)
-        seconds = 2.0**attempt / 2
-        if text.startswith(_RATE_LIMIT):
-            seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
-        is_too_long = seconds > self._longest_wait_seconds < LONGEST_RATE_LIMIT_SECONDS
-        if fault.faultCode != _TRANSIENT_FAULT or attempt == MAX_ATTEMPTS or is_too_long:
-            raise UpstreamUnavailableError(self._url, f"{method}: fault {code}: {shown(text)}") from fault
+        seconds = float(reset[1]) if reset else RATE_LIMIT_SECONDS
+        if seconds > self._longest_wait_seconds < LONGEST_RATE_LIMIT_SECONDS:
+            return UpstreamUnavailableError(self._url, reason)
         seconds = min(seconds, LONGEST_RATE_LIMIT_SECONDS) + (RATE_LIMIT_MARGIN_SECONDS if reset else 0)
-        logger.warning("%s: %s: %s; the next attempt is in %g s", self._url, method, shown(text), seconds)
-        if self._wait(seconds):
-            raise InterruptedRunError
+        return TransientFaultError(self._url, reason, seconds)
 
     def _malformed(self, reason: str) -> MalformedResponseError:
         return MalformedResponseError(self._url, reason)

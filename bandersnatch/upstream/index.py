@@ -1,7 +1,7 @@
 """The index as a run sees it: changes since a serial, all projects; and one document of a project, where that is all."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -47,7 +47,6 @@ class Upstream:
         self,
         conversation: Conversation,
         upstream_url: str,
-        wait: Callable[[float], bool],
         *,
         api_method: ApiMethod = ApiMethod.AUTO,
         kind: UpstreamKind = UpstreamKind.AUTO,
@@ -59,7 +58,7 @@ class Upstream:
         self._conversation, self._base_url = conversation, without_credentials(upstream_url)
         is_only_way = api_method is ApiMethod.XMLRPC
         longest_wait_seconds = LONGEST_RATE_LIMIT_SECONDS if is_only_way else LONGEST_WAIT_SECONDS
-        self._changelog = Changelog(conversation, upstream_url, wait, longest_wait_seconds)
+        self._changelog = Changelog(conversation, upstream_url, longest_wait_seconds)
         self.journal_end = JournalEnd(self._changelog.last_serial)
         self.documents = Documents(self._base_url, self.journal_end, f"{self._base_url}/simple")
 

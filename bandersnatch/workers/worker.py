@@ -33,6 +33,7 @@ from bandersnatch.project.job import Result
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.report import Failure
 from bandersnatch.state.reservations import Reservation
+from bandersnatch.stop import StopFlag
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.upstream.index import Upstream
 
@@ -230,25 +231,24 @@ def run_in_process(settings: WorkerSettings, connection: Connection, parent: int
     except (EOFError, OSError):
         return
     kept = keep_records()
-    is_stopped = False
+    stop = StopFlag()
     storage = settings.context.storage.twin(own.token)
     storage.room.take_place(own.place)
     settings.limits.take_place(own.place)
     with (
-        closing(Conversation(settings.http, settings.limits)) as conversation,
+        closing(Conversation(settings.http, settings.limits, stop.wait)) as conversation,
         closing(Transfer(settings.http, settings.limits, own.max_in_flight)) as transfer,
         closing(Driver(transfer, settings.threads)) as driver,
     ):
         context = replace(settings.context, workers=own.workers)
-        context = _own_context(context, conversation, settings.http, storage, lambda: is_stopped)
+        context = _own_context(context, conversation, settings.http, storage, stop.is_set)
 
-        def stop(_number: int, _frame: object) -> None:
-            nonlocal is_stopped
-            is_stopped = True
+        def end(_number: int, _frame: object) -> None:
+            stop.set()
             driver.wake()
 
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
         worker = Worker(context, own.token, connection, driver)
         worker.kept = kept
         storage.tell_changes(worker.changed.append)
@@ -266,7 +266,7 @@ def _own_context(
     context: JobContext, conversation: Conversation, http: HttpConfig, storage: Any, is_stopped: Callable[[], bool]
 ) -> JobContext:
     """Return the context of a process: that of the main process, but with its own storage and connections."""
-    upstream = Upstream(conversation, http.upstream_url, lambda _: False)
+    upstream = Upstream(conversation, http.upstream_url)
     documents = replace(context.documents, journal_end=context.documents.journal_end.twin(upstream.journal_end.ask))
     return replace(
         context,

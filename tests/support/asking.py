@@ -8,7 +8,7 @@ import pytest
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.http.document import MAX_BODY_BYTES, Answer
+from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import Request
 from bandersnatch.http.retries import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
@@ -46,7 +46,7 @@ class Way:
 
 
 def _post(client: Client, url: str, headers: Mapping[str, str], limit_bytes: int) -> Answer:
-    answer: Answer = client.post(url, headers, b"body", limit_bytes)
+    answer: Answer = client.post(url, headers, b"body", whole(limit_bytes))
     return answer
 
 

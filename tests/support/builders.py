@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 from urllib.parse import quote
@@ -107,11 +108,16 @@ def encoded(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def make_conversation(attempts: int = 1, **fields: Any) -> Conversation:
+def no_wait(_seconds: float) -> bool:
+    """Stand for the clock in a run that nobody stops."""
+    return False
+
+
+def make_conversation(attempts: int = 1, wait: Callable[[float], bool] = no_wait, **fields: Any) -> Conversation:
     """Return conversations that neither waits before it tries again, nor insists on https://."""
     values: dict[str, Any] = {"upstream_url": "", "timeout_seconds": 5.0, "allow_non_https": True}
     policy = RetryPolicy(attempts=attempts, backoff_seconds=0, longest_retry_after_seconds=0)
-    return Conversation(HttpConfig(**values | fields), RunLimits(policy))
+    return Conversation(HttpConfig(**values | fields), RunLimits(policy), wait)
 
 
 def make_transfer(attempts: int = 1, **fields: Any) -> Transfer:

@@ -89,7 +89,7 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
     path.write_text(f"[mirror]\ndirectory = {folder}\nmaster = {pypi.url}\nallow-non-https = true\n")
     config = Config.load(path)
     with closing(make_conversation()) as conversation:
-        upstream = Upstream(conversation, pypi.url, lambda _: False)
+        upstream = Upstream(conversation, pypi.url)
         context = build_context(config, RemovalPolicy.of(config.removals), upstream.documents, storage, is_stopped)
         yield Bench(
             pypi,

@@ -174,14 +174,9 @@ def resources(
     config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy
 ) -> Iterator[RunResources]:
     """What a run works with."""
-    with closing(Conversation(config.http, RunLimits(policy))) as conversation:
-        upstream = Upstream(
-            conversation,
-            config.http.upstream_url,
-            stop.wait,
-            api_method=config.http.api_method,
-            kind=config.http.kind,
-        )
+    http = config.http
+    with closing(Conversation(http, RunLimits(policy), stop.wait)) as conversation:
+        upstream = Upstream(conversation, http.upstream_url, api_method=http.api_method, kind=http.kind)
         yield RunResources(upstream, storage, SilentProgress(), stop)
 
 

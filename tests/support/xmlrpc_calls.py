@@ -6,8 +6,10 @@ from contextlib import closing, contextmanager
 
 from packaging.utils import NormalizedName
 
+from bandersnatch.config.config import HttpConfig
+from bandersnatch.http.conversation import Conversation
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.upstream.changelog import Changelog
-from tests.support.builders import make_conversation
 from tests.support.fakepypi import Body
 
 LAST = "rpc:changelog_last_serial"
@@ -33,8 +35,9 @@ class Waits:
 
 @contextmanager
 def connected(url: str, waits: Waits | None = None) -> Iterator[Changelog]:
-    with closing(make_conversation()) as conversation:
-        yield Changelog(conversation, url, waits or Waits())
+    config = HttpConfig(url, timeout_seconds=5.0, allow_non_https=True)
+    with closing(Conversation(config, RunLimits(), waits or Waits())) as conversation:
+        yield Changelog(conversation, url)
 
 
 def response(value: object) -> Body:

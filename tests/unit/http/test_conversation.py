@@ -4,6 +4,7 @@ from contextlib import closing
 from threading import Thread
 
 from bandersnatch.http.conversation import Conversation
+from bandersnatch.http.document import whole
 from tests.support.builders import make_conversation
 from tests.support.fakepypi import FakePyPI
 from tests.support.fetching import DATA, get, ok
@@ -12,7 +13,7 @@ from tests.support.scripted import Asked, Line, answer, scripted
 
 def test_a_post_has_its_body_and_headers(pypi: FakePyPI, conversation: Conversation, url: str) -> None:
     pypi.fault("/x", ok())
-    conversation.post(url, {"Content-Type": "text/xml"}, b"<x/>", 10**6)
+    conversation.post(url, {"Content-Type": "text/xml"}, b"<x/>", whole())
     (request,) = pypi.requests
     assert (request.method, request.headers["Content-Type"]) == ("POST", "text/xml")
 

@@ -40,7 +40,7 @@ def upstream(pypi: FakePyPI) -> Iterator[Upstream]:
     pypi.add_file("Sample", "2.0", python_tag="cp39", platform_tag="win_amd64")
     pypi.add_file("other", "1.0")
     with closing(make_conversation()) as conversation:
-        yield Upstream(conversation, pypi.url, lambda _: False)
+        yield Upstream(conversation, pypi.url)
 
 
 def told(tmp_path: Path, upstream: Upstream, target: str) -> list[str]:

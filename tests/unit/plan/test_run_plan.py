@@ -45,7 +45,7 @@ def test_an_empty_list_does_not_have_a_long_journal_read(pypi: FakePyPI, upstrea
     }  # as the root index says
     assert pypi.requests_for("/simple/")
     with closing(make_conversation()) as conversation:
-        by_xmlrpc_alone = Upstream(conversation, pypi.url, lambda _: False, api_method=ApiMethod.XMLRPC)
+        by_xmlrpc_alone = Upstream(conversation, pypi.url, api_method=ApiMethod.XMLRPC)
         with pytest.raises(MalformedResponseError, match="no project, although the journal ends at serial 100008"):
             plan(by_xmlrpc_alone)
     assert not [request for request in pypi.requests if request.rpc_method == "changelog_since_serial"]
@@ -203,8 +203,11 @@ def test_an_upstream_that_lost_its_journal_is_refused(upstream: Upstream) -> Non
 
 def test_a_run_that_is_asked_to_stop_asks_nothing_more(pypi: FakePyPI) -> None:
     pypi.fault(LAST, RateLimited(60), times=None)
-    with closing(make_conversation()) as conversation, pytest.raises(InterruptedRunError):
-        plan(Upstream(conversation, pypi.url, lambda _: True))
+    with (
+        closing(make_conversation(attempts=2, wait=lambda _: True)) as conversation,
+        pytest.raises(InterruptedRunError),
+    ):
+        plan(Upstream(conversation, pypi.url))
     assert len(pypi.requests) == 1
 
 

@@ -146,12 +146,12 @@ def test_a_password_is_not_logged(pypi: FakePyPI, caplog: pytest.LogCaptureFixtu
     url = pypi.url.replace("://", "://user:secret@")
     pypi.create_project("a")
     with closing(make_conversation()) as conversation:
-        plan(Upstream(conversation, url, lambda _: False))
+        plan(Upstream(conversation, url))
         without_rpc(pypi)
-        plan(Upstream(conversation, url, lambda _: False))
+        plan(Upstream(conversation, url))
         pypi.clear_faults()
         with pytest.raises(UpstreamError) as caught:
-            plan(Upstream(conversation, url, lambda _: False), SavedState(50, None))
+            plan(Upstream(conversation, url), SavedState(50, None))
     assert "secret" not in caplog.text
     assert "secret" not in str(caught.value)
 

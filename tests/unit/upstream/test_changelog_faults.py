@@ -8,9 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
+from bandersnatch.http.conversation import Conversation
+from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, MAX_ATTEMPTS, Changelog
+from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, Changelog
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import json_values, make_conversation, unhurried
 from tests.support.fakepypi import Body, FakePyPI, RateLimited, Status, XmlFault
@@ -57,11 +61,9 @@ def test_the_rate_limit_is_waited_for_as_long_as_it_says(pypi: FakePyPI) -> None
         ("HTTPTooManyRequests: slow down", 60.0),
         ("HTTPTooManyRequests", 60.0),
         ("HTTPTooManyRequests: Limit may reset in 60 seconds.", 62.0),
-        ("RuntimeError: something else", 1.0),
-        ("application error", 1.0),
     ],
 )
-def test_a_fault_that_may_pass_is_waited_for(pypi: FakePyPI, text: str, seconds: float) -> None:
+def test_a_rate_limit_is_known_by_its_first_word(pypi: FakePyPI, text: str, seconds: float) -> None:
     waits = Waits()
     pypi.fault(LAST, XmlFault(-32500, text))
     with connected(pypi.url, waits) as changelog:
@@ -84,21 +86,36 @@ def test_where_nothing_can_take_its_place_every_rate_limit_is_waited_for(
 ) -> None:
     waits = Waits()
     pypi.fault(LAST, XmlFault(-32500, f"HTTPTooManyRequests: Limit may reset in {told} seconds."))
-    with closing(make_conversation()) as conversation:
-        assert Upstream(conversation, pypi.url, waits, api_method=ApiMethod.XMLRPC).last_serial() == 0
+    with closing(make_conversation(attempts=2, wait=waits)) as conversation:
+        assert Upstream(conversation, pypi.url, api_method=ApiMethod.XMLRPC).last_serial() == 0
     assert waits.seconds == [waited]
 
 
-def test_a_fault_that_does_not_pass_ends_the_attempts(pypi: FakePyPI) -> None:
+@pytest.mark.parametrize("text", ["RuntimeError: something else", "application error"])
+def test_another_fault_that_may_pass_is_waited_for_longer_each_time(
+    pypi: FakePyPI, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     waits = Waits()
-    pypi.fault(LAST, XmlFault(-32500, "application error"), times=None)
+    pypi.fault(LAST, XmlFault(-32500, text), times=None)
     with (
         connected(pypi.url, waits) as changelog,
-        pytest.raises(UpstreamUnavailableError, match="changelog_last_serial: fault -32500: application error"),
+        pytest.raises(UpstreamUnavailableError, match=f"changelog_last_serial: fault -32500: {text}"),
     ):
         changelog.last_serial()
-    assert waits.seconds == [1.0, 2.0, 4.0]
-    assert pypi.rpc_calls() == ["changelog_last_serial"] * MAX_ATTEMPTS
+    assert [int(seconds) for seconds in waits.seconds] == [1, 2, 4]
+    assert pypi.rpc_calls() == ["changelog_last_serial"] * RetryPolicy().attempts
+    assert [f"{text}; the next attempt is in" in message for message in caplog.messages] == [True] * 3
+
+
+def test_faults_use_up_the_retries_of_the_run(pypi: FakePyPI) -> None:
+    waits, policy = Waits(), RetryPolicy(retries_per_run=1)
+    pypi.fault(LAST, RateLimited(3), times=None)
+    with (
+        closing(Conversation(HttpConfig("", allow_non_https=True), RunLimits(policy), waits)) as conversation,
+        pytest.raises(UpstreamUnavailableError, match="HTTPTooManyRequests"),
+    ):
+        Changelog(conversation, pypi.url).last_serial()
+    assert waits.seconds == [5.0]
 
 
 @pytest.mark.parametrize("code", [-32601, -32602, -32700, 0, 1])
@@ -223,7 +240,7 @@ xml_values = st.recursive(
 @example("<array><data><value><array><data/></array></value></data></array>")
 def test_any_xml_is_an_answer_or_malformed(patient_pypi: FakePyPI, xml: str) -> None:
     for method in (LAST, SINCE, LIST):
-        patient_pypi.fault(method, raw_response(xml), times=MAX_ATTEMPTS)
+        patient_pypi.fault(method, raw_response(xml), times=RetryPolicy().attempts)
     with connected(patient_pypi.url) as changelog:
         for call in (
             changelog.last_serial,

@@ -23,7 +23,7 @@ HTML = b"<!DOCTYPE html><html><body>Welcome</body></html>"
 @contextmanager
 def connected(url: str) -> Iterator[Upstream]:
     with closing(make_conversation()) as conversation:
-        yield Upstream(conversation, url, lambda _: False)
+        yield Upstream(conversation, url)
 
 
 @pytest.fixture
