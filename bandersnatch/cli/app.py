@@ -3,7 +3,6 @@
 import argparse
 import logging
 import re
-import runpy
 import signal
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -226,7 +225,3 @@ def _offer_example(path: Path) -> int:
     logger.warning("%s: there was no configuration file, so an example was written there", path)
     logger.warning("review it, adapt it to your needs, and run bandersnatch mirror again")
     return SOME_FAILED
-
-
-if __name__ == "__main__":  # ``python -m bandersnatch.main``, as container images of other versions call it
-    runpy.run_module("bandersnatch", run_name="__main__")

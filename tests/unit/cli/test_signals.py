@@ -20,8 +20,8 @@ BOTH = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
 SIGNAL_AT_IMPORT = """
-import os, sys
-number, module = int(sys.argv[1]), sys.argv[2]
+import os, runpy, sys
+number, module, entry = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 sys.argv[1:] = ["--version"]
 
 class AtImport:
@@ -30,18 +30,27 @@ class AtImport:
             os.kill(os.getpid(), number)
 
 sys.meta_path.insert(0, AtImport())
-from bandersnatch.__main__ import console
-console()
+runpy.run_module(entry, run_name="__main__")
 """
 """The command, with a signal at the moment at which it begins to import a module."""
 
 
 @BOTH
 @pytest.mark.parametrize(
-    "module", ["logging", "bandersnatch.cli.invocation", "bandersnatch.main", "bandersnatch.cli.about"]
+    ("entry", "module"),
+    [
+        ("bandersnatch", "logging"),
+        ("bandersnatch", "bandersnatch.cli.invocation"),
+        ("bandersnatch", "bandersnatch.main"),
+        ("bandersnatch", "bandersnatch.cli.about"),
+        ("bandersnatch.main", "logging"),
+        ("bandersnatch.main", "bandersnatch.cli.app"),
+    ],
 )
-def test_signal_while_the_program_is_still_imported(number: signal.Signals, status: int, module: str) -> None:
-    command = [sys.executable, "-S", "-c", SIGNAL_AT_IMPORT, str(int(number)), module]
+def test_signal_while_the_program_is_still_imported(
+    number: signal.Signals, status: int, entry: str, module: str
+) -> None:
+    command = [sys.executable, "-S", "-c", SIGNAL_AT_IMPORT, str(int(number)), module, entry]
     path = os.pathsep.join([os.getcwd(), *sys.path])
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert (result.returncode, result.stdout) == (status, ""), result.stderr
@@ -51,12 +60,13 @@ def test_signal_while_the_program_is_still_imported(number: signal.Signals, stat
 
 @BOTH
 @pytest.mark.parametrize("command", ["mirror", "verify", "sync foo", "delete foo", "config check"])
+@pytest.mark.parametrize("entry", ["bandersnatch", "bandersnatch.main"])
 def test_signal_while_the_configuration_is_read(
-    tmp_path: Path, number: signal.Signals, status: int, command: str
+    tmp_path: Path, number: signal.Signals, status: int, command: str, entry: str
 ) -> None:
     fifo = tmp_path / "bandersnatch.conf"
     os.mkfifo(fifo)
-    arguments = [sys.executable, "-m", "bandersnatch", "--quiet", "-c", str(fifo), *command.split()]
+    arguments = [sys.executable, "-m", entry, "--quiet", "-c", str(fifo), *command.split()]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         writer = fifo.open("w")  # returns when the command has opened it too
         process.send_signal(number)
