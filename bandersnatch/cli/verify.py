@@ -17,7 +17,8 @@ from bandersnatch.cli.exit_codes import (
 )
 from bandersnatch.cli.invocation import Invocation
 from bandersnatch.cli.not_needed import NotNeeded
-from bandersnatch.cli.parts import add_upstream, each_part, require_one
+from bandersnatch.cli.parts import add_upstream, chosen_parts, each_part, require_one
+from bandersnatch.config.upstream_sections import RESERVED as MIRROR
 from bandersnatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
         raise UsageError("--workers: expected a whole number from 1 up")
     config = invocation.load_config(arguments.config)
     _check_together(arguments, config)
+    _check_chosen(arguments, config)
     if arguments.json:
         require_one(config, arguments.upstream)
     return each_part(config, arguments.upstream, lambda part: _verify(arguments, invocation, part))
@@ -152,6 +154,21 @@ def _check_together(arguments: argparse.Namespace, config: "Config") -> None:
             f"{arguments.config}: [mirror] deleted = {deleted.value}: with it, files that no page lists are kept on "
             "purpose; --delete needs deleted = remove"
         )
+
+
+def _check_chosen(arguments: argparse.Namespace, config: "Config") -> None:
+    if arguments.upstream is None:
+        return
+    part = chosen_parts(config, arguments.upstream)[0]
+    if part.name is None:
+        return
+    if arguments.delete and part.config.tree is not None:
+        raise UsageError(
+            f"--delete with --upstream {part.name}: it looks for the files that no page of any index lists, which is done "
+            f"with {MIRROR}'s part; run verify --delete --upstream {MIRROR}, or without --upstream"
+        )
+    if not part.config.directory.is_dir():
+        raise UsageError(f"{part.section}: nothing is mirrored of it yet; bandersnatch mirror does that")
 
 
 def _status(report: "VerifyReport") -> int:

@@ -364,6 +364,30 @@ def test_verify_finds_what_differs_in_each(rig: Rig, index: StaticIndex) -> None
     assert rig.call_again("verify", "--delete").returncode == 0
 
 
+def test_unlisted_files_are_of_the_tree_and_not_of_one_index(rig: Rig, pypi: FakePyPI, index: StaticIndex) -> None:
+    assert rig.call("mirror").returncode == 0
+    (path,) = (rig.web / "packages").rglob(OLD)
+    stray = path.with_name("stray.tar.gz")
+    stray.write_bytes(b"")
+    index.asked()
+    result = rig.call_again("verify", "--delete", "--upstream", "torch")
+    assert result.returncode == 2
+    assert "run verify --delete --upstream mirror, or without --upstream" in result.stderr
+    assert (index.asked(), stray.exists()) == ([], True)
+    assert rig.call_again("verify", "--delete", "--allow-removals", "--upstream", "mirror").returncode == 6
+    assert not stray.exists()
+    assert rig.call_again("verify", "--delete").returncode == 0
+
+
+def test_an_index_without_a_run_is_not_verified_in_silence(rig: Rig, index: StaticIndex) -> None:
+    section, rig.filters = rig.filters, ""
+    assert rig.call("mirror").returncode == 0
+    rig.filters = section
+    result = rig.call("verify", "--upstream", "torch", "--json")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "[upstream torch]: nothing is mirrored of it yet; bandersnatch mirror does that" in result.stderr
+
+
 def test_a_mirror_of_this_mirror_follows_all_of_it(
     rig: Rig, pypi: FakePyPI, index: StaticIndex, tmp_path: Path
 ) -> None:
