@@ -7,7 +7,7 @@ as a whole is put together here: the lines of the root index, its serial, and th
 import heapq
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from operator import itemgetter
 from pathlib import Path
@@ -94,8 +94,26 @@ class SharedTree(Struct, frozen=True):
             Opening(each.storage, each.inventory, self._owned_by(each.name)).complete(was_there=was_there)
             for each, was_there in zip(self.members, were_there, strict=True)
         ]
+        if not self.is_dry:
+            self._join_journal(were_there)
         self._divide()
         return rebuilt[0]
+
+    def _join_journal(self, were_there: Sequence[bool]) -> None:
+        """Let an index that is new here go on with the static journal of the others.
+
+        It has changed nothing yet. A new journal would send followers to the root index, where a project that another
+        index gave up may have the serial of before, and then nothing there tells that its page is another one.
+        """
+        new = [
+            each.inventory
+            for each, was_there in zip(self.members, were_there, strict=True)
+            if not was_there and each.storage.stat(FINGERPRINT) is None
+        ]
+        position = _common_position(inventory for inventory in self.inventories if inventory not in new)
+        if position is not None:
+            for inventory in new:
+                inventory.record_journal(position)
 
     def _owned_by(self, name: str | None) -> Callable[[NormalizedName], bool]:
         return lambda project: self.config.owners.owner_of(project) == name
@@ -132,10 +150,13 @@ class SharedTree(Struct, frozen=True):
     def _move_all(self, folder: Path, moved: list[tuple[NormalizedName, Member, str]]) -> None:
         """Move what an index had whose section is gone."""
         if not (folder / INVENTORY).is_file():
+            self.record_journal(None)
             return
         kind = type(self.members[0].inventory)
         with closing(kind(folder / INVENTORY)) as inventory:
             inventory.open()
+            if inventory.journal_position() != self.journal_position() or inventory.unjournaled(1) != []:
+                self.record_journal(None)  # a run that was killed has not told all, and nobody will remember it
             self._move_from(Member(folder.name, FilesystemStorage(folder), inventory), moved)
 
     def _move_from(self, source: Member, moved: list[tuple[NormalizedName, Member, str]]) -> None:
@@ -216,11 +237,7 @@ class SharedTree(Struct, frozen=True):
 
     def journal_position(self) -> Position | None:
         """Return up to where the journal was written, as far as all know; None if it can't be continued."""
-        known = [each.journal_position() for each in self.inventories]
-        positions = [each for each in known if each is not None]
-        if len(positions) < len(known) or len({each.id for each in positions}) > 1:
-            return None
-        return min(positions, key=lambda position: position.number)
+        return _common_position(self.inventories)
 
     def unjournaled(self, most: int) -> list[ChangedProject] | None:
         """Return what has changed since the journal was written; None if that is more than ``most``, or unknown."""
@@ -250,6 +267,14 @@ class SharedTree(Struct, frozen=True):
         """Record no changes for a journal any more."""
         for each in self.inventories:
             each.end_journal()
+
+
+def _common_position(inventories: Iterable[Inventory]) -> Position | None:
+    known = [each.journal_position() for each in inventories]
+    positions = [each for each in known if each is not None]
+    if not positions or len(positions) < len(known) or len({each.id for each in positions}) > 1:
+        return None
+    return min(positions, key=lambda position: position.number)
 
 
 def _delete_records(folder: Path) -> None:

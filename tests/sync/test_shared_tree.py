@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,14 +18,14 @@ from bandersnatch.config.config import Config
 from bandersnatch.config.parts import parts_of
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.plan.removals import RemovalPolicy
-from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.tree_record import load_tree, save_tree
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.lock import run_lock
 from bandersnatch.storage.part_folder import prepare_part_folder
 from tests.support.fakepypi import FakePyPI, Status
-from tests.support.rig import Rig
+from tests.support.rig import HURRIED, Rig
 from tests.support.static_index import HTML, Answer, Form, StaticIndex, serve_tree, static_index
 
 OLD = "torch-2.7.0+cu126-cp311-cp311-linux_x86_64.whl"
@@ -421,6 +422,48 @@ def test_a_mirror_of_this_mirror_follows_all_of_it(
         assert rig.call("mirror", "--allow-removals").returncode == 0
         assert told(rig)["torch"] == [NEW]
         follow()
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_followers_see_another_owners_page_with_the_serial_of_before(
+    rig: Rig, index: StaticIndex, tmp_path: Path, *, has_journal: bool
+) -> None:
+    rig.options |= {"static-journal": str(has_journal), "max-removals": "100%"}
+    assert rig.call("mirror").returncode == 0
+    serial = json.loads((rig.web / "local.json").read_bytes())["torch"]
+    (tmp_path / "follower").mkdir()
+    follower = Rig(rig.pypi, tmp_path / "follower")
+    with static_index(Form(has_serials=True)) as other, serve_tree(rig.web) as url:
+        follower.options |= {"json": "true", "master": url, "max-removals": "100%", "refresh": "0"}
+        assert follower.run().failures == []
+        other.serial = serial - 1
+        other.add("torch", "torch-3.0.tar.gz")
+        own(rig, other, name="other")
+        assert rig.call("mirror", "--allow-removals").returncode == 0
+        assert json.loads((rig.web / "local.json").read_bytes())["torch"] == serial
+        assert follower.run().failures == []
+        if not has_journal:  # serials alone do not tell it, and refresh finds it
+            assert told(follower)["torch"] == [OLD]
+            follower.run(refresh="30 days")
+            later = replace(HURRIED, wall_clock=lambda: time.time() + 31 * 86_400)
+            assert follower.run(refresh="30 days", tuning=later).failures == []
+        assert told(follower)["torch"] == ["torch-3.0.tar.gz"]
+
+
+@pytest.mark.parametrize("is_all_told", [True, False])
+def test_the_journal_goes_on_with_another_section_if_all_was_told(
+    rig: Rig, index: StaticIndex, *, is_all_told: bool
+) -> None:
+    assert rig.call("mirror").returncode == 0
+    before = json.loads((rig.web / "changes/index.json").read_bytes())["id"]
+    if not is_all_told:  # as a command leaves it that was killed after the removal of a project
+        with closing(Inventory(rig.directory / "upstreams/torch/inventory.sqlite")) as inventory:
+            assert inventory.open()
+            inventory.put(HeldProject(NormalizedName("torchtext"), "torchtext", 1, None, 0, 0, None))
+            inventory.remove(NormalizedName("torchtext"))
+    own(rig, index, name="pytorch")
+    assert rig.call("mirror").returncode == 0
+    assert (json.loads((rig.web / "changes/index.json").read_bytes())["id"] == before) is is_all_told
 
 
 def killing_storage(after: int) -> type[FilesystemStorage]:
