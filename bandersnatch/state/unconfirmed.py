@@ -5,6 +5,7 @@ nothing. So runs ask for it for thirty days: for the first hour each run, and th
 """
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import msgspec
 from msgspec import Struct
@@ -39,7 +40,11 @@ class Unconfirmed:
 
     def __init__(self, storage: FilesystemStorage, now: float) -> None:
         self._storage, self._now = storage, now
-        self._known = {NormalizedName(each.project): each for each in self._load()}
+
+    @cached_property
+    def _known(self) -> dict[NormalizedName, _Removed]:
+        # Read when it is needed: before that, nobody has locked the directory.
+        return {NormalizedName(each.project): each for each in self._load()}
 
     def add_to(self, todo: TodoList, is_held: Callable[[NormalizedName], bool]) -> bool:
         """Put the projects that are due on the todo list; return whether there are any.

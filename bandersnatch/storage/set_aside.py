@@ -3,6 +3,7 @@
 Reading a FIFO would block for ever, a folder can't be replaced by a file, and SQLite would write through a link.
 """
 
+import errno
 import logging
 import os
 import stat
@@ -32,12 +33,17 @@ def set_aside_others(directory: Path) -> None:
 
 
 def is_other_kind(path: Path, *, may_be_link: bool = False) -> bool:
-    """Whether something other than a plain file is there; what is missing or can't be looked at does not count."""
+    """Whether something other than a plain file is there; what is missing or can't be looked at does not count.
+
+    A link may lead to a plain file, or to one that is yet to be made.
+    """
     try:
         mode = path.lstat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not (may_be_link and stat.S_ISLNK(mode))
+        if may_be_link and stat.S_ISLNK(mode):
+            mode = path.stat().st_mode
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return not stat.S_ISREG(mode)
 
 
 def _set_aside(path: Path, *, may_be_link: bool) -> None:

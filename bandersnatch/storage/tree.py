@@ -21,9 +21,12 @@ _MOST_BYTES = 1024**3
 _READ = os.O_RDONLY | os.O_NONBLOCK
 """With O_NONBLOCK, opening a FIFO does not block, and reading it returns nothing."""
 _SEARCHED_BYTES = 256
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ})
-"""The errors for a missing file; the last two are for names that the filesystem does not allow."""
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EILSEQ})
+"""The errors for a missing file, or a link that leads nowhere; the last two are for names that the filesystem does not
+allow."""
 _NO_FOLDER = ABSENT - {errno.ENOTDIR}
+_NO_FILE = frozenset({errno.EISDIR, errno.ENXIO})
+"""The errors for opening a folder behind a link, or a socket."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,8 @@ class StoredTree:
         except OSError as error:
             if error.errno in ABSENT or self.is_folder(path):
                 return None
-            raise self._error(path, "read", error) from error
+            if error.errno not in _NO_FILE:
+                raise self._error(path, "read", error) from error
         logger.warning("%s/%s is not a plain file of at most %d bytes; it is not read", self._root, path, most)
         return None
 

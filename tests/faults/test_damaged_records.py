@@ -3,9 +3,10 @@
 import os
 import random
 import re
+import socket
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import chdir, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.rig import Rig
 
 DATABASE = "inventory.sqlite"
 RECORDS = ["state", "changelog", "fingerprint", "todo", "unconfirmed", "own-projects", DATABASE]
+OTHERS = ["removals", "removals-of-verify", "followed", "upstream", "leftovers", "shared-tree", "status"]
 TABLES = ["project", "unsettled", "partial", "refreshed", "stranger", "quarantined", "awaited", "tally", "closed"]
 COLUMNS = {
     "project": ["name", "display_name", "serial", "etag", "files", "bytes", "pages_digest", "looked_at"],
@@ -158,8 +160,25 @@ def make_folder(path: Path) -> None:
     (path / "file").touch()
 
 
-@pytest.mark.parametrize("name", [*RECORDS, "removals", *(f"{DATABASE}{end}" for end in ("-wal", "-shm", "-journal"))])
-@pytest.mark.parametrize("make", [os.mkfifo, make_folder, make_link, make_sparse])
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, chdir(path.parent):  # the path of a socket must be short
+        made.bind(path.name)
+
+
+def make_link_to_folder(path: Path) -> None:
+    path.symlink_to(path.parent.parent)
+
+
+def make_link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+KINDS = [os.mkfifo, make_folder, make_link, make_sparse, make_socket, make_link_to_folder, make_link_to_itself]
+LOGS = [f"{DATABASE}{end}" for end in ("-wal", "-shm", "-journal")]
+
+
+@pytest.mark.parametrize("name", [*RECORDS, *OTHERS, *LOGS])
+@pytest.mark.parametrize("make", KINDS)
 def test_something_else_in_its_place(
     rig: Rig, pypi: FakePyPI, victim: Path, name: str, make: Callable[[Path], None]
 ) -> None:
