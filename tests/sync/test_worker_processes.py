@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from logging.handlers import MemoryHandler
@@ -47,6 +48,30 @@ def test_a_mirror_is_kept_up_to_date_in_processes(rig: Rig, pypi: FakePyPI) -> N
     rig.resync()
     rig.run(tuning=IN_PROCESSES)
     rig.assert_matches()
+
+
+def test_all_workers_together_have_as_many_requests_in_flight_as_the_option_says(rig: Rig, pypi: FakePyPI) -> None:
+    for number in range(20):
+        pypi.add_file(f"project-{number}", "1.0", kind="sdist")
+    under_way = most = 0
+    guard, five, one_too_many = threading.Lock(), threading.Event(), threading.Event()
+
+    def count() -> None:
+        nonlocal under_way, most
+        with guard:
+            under_way += 1
+            most = max(most, under_way)
+            for number, event in ((5, five), (6, one_too_many)):
+                event.set() if under_way == number else None
+        five.wait(30)
+        one_too_many.wait(0.5)  # for what must not come
+        with guard:
+            under_way -= 1
+
+    pypi.fault("/packages/*", Call(count), times=None)
+    assert rig.run(tuning=IN_PROCESSES, workers="5").failures == []
+    assert len({request.asker for request in pypi.file_requests()}) == 2
+    assert most == 5
 
 
 @pytest.mark.parametrize("fault", [Status(404), Status(503), Status(302, {"Location": "/x"}), WrongBytes()])
