@@ -147,6 +147,15 @@ def test_no_proxy_has_names_and_domains(
     assert ask("http://other.test/x", proxy=url) == DATA
 
 
+def test_no_proxy_has_names_in_any_script_as_dns_has_them(
+    ask: Ask, url: str, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "xn--bcher-kva.example")
+    with pytest.raises(UpstreamUnavailableError, match="the host's name can't be resolved"):
+        ask("http://bücher.example/x", proxy=url)
+    assert seen.asked == []
+
+
 class Tunnel(Seen):
     """An HTTP proxy that gives a tunnel to one server with TLS, if it is told the password."""
 
@@ -182,6 +191,21 @@ def test_a_proxy_gives_a_tunnel_to_a_host_with_tls(ask: Ask, seen: Seen, monkeyp
     assert seen.field("Proxy-Authorization") is None
 
 
+def test_a_tunnel_to_a_name_in_any_script_is_asked_for_as_dns_has_it(
+    ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
+    with with_tls(seen) as url:
+        tunnel = Tunnel(url)
+        with (
+            scripted(tunnel) as proxy,
+            pytest.raises(UpstreamUnavailableError, match="its certificate is not trusted"),  # it is for another host
+        ):
+            ask("https://bücher.example/x", proxy=proxy)
+    assert tunnel.line.startswith("CONNECT xn--bcher-kva.example:443 HTTP/1.")
+    assert seen.asked == []
+
+
 def test_a_proxy_with_tls_is_asked_as_any_other(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """By libcurl alone: for an index without TLS, requests does not check the certificate of the proxy."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
@@ -208,6 +232,27 @@ def test_a_socks_proxy_is_told_host_and_password(ask: Ask, url: str, scheme: str
     with socks_proxy(url) as proxy:
         assert ask(f"http://{host}:{port}/x", proxy=with_user(f"{scheme}://{proxy.address}")) == DATA
     assert proxy.visits == [visit]
+
+
+def test_a_socks_proxy_is_told_a_name_in_any_script_as_dns_has_it(ask: Ask, url: str) -> None:
+    port = url.rpartition(":")[2]
+    with socks_proxy(url) as proxy:
+        assert ask(f"http://bücher.example:{port}/x", proxy=f"socks5://{proxy.address}") == DATA
+    assert proxy.visits == [Visit(5, "", "", "xn--bcher-kva.example")]
+
+
+def test_certificates_count_beyond_a_socks_proxy(ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    with with_tls(seen) as url, socks_proxy(url) as proxy:
+        with pytest.raises(UpstreamUnavailableError, match="certificate"):
+            ask(f"{url}/x", proxy=f"socks5://{proxy.address}")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
+        assert ask(f"{url}/x", proxy=f"socks5://{proxy.address}") == DATA
+    assert proxy.visits == [Visit(5, "", "", "127.0.0.1")] * 2
+
+
+def test_no_proxy_counts_beside_a_socks_proxy(ask: Ask, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert ask(f"{url}/x", proxy=CLOSED_PORT.replace("http", "socks5")) == DATA
 
 
 def test_a_socks_proxy_of_the_environment_needs_no_scheme(ask: Ask, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +310,8 @@ def test_a_server_that_wants_a_certificate_gets_ours(ask: Ask, seen: Seen, monke
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
     with wanting_certificate(seen) as url:
         assert ask(f"{url}/x", client_cert=CERTIFICATE) == DATA
+        with scripted(Tunnel(url)) as proxy:
+            assert ask(f"{url}/x", client_cert=CERTIFICATE, proxy=proxy) == DATA
 
 
 def test_without_one_it_refuses(ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,14 +374,29 @@ def test_a_name_in_any_script_is_asked_for_as_dns_has_it(ask: Ask, seen: Seen, u
     assert seen.field("Host") == "xn--bcher-kva.example"
 
 
-def test_a_host_may_have_an_address_of_ipv6(ask: Ask, seen: Seen) -> None:
+@pytest.fixture
+def ipv6() -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("there is no IPv6")
+
+
+@pytest.mark.usefixtures("ipv6")
+def test_a_host_may_have_an_address_of_ipv6(ask: Ask, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(seen, host="::1") as url:
         assert ask(f"{url}/x") == DATA
         assert seen.field("Host") == url.partition("://")[2]
+        monkeypatch.setenv("NO_PROXY", "localhost, ::1")
+        assert ask(f"{url}/x", proxy=CLOSED_PORT) == DATA
+
+
+@pytest.mark.usefixtures("ipv6")
+def test_a_proxy_may_have_an_address_of_ipv6(ask: Ask, seen: Seen) -> None:
+    with scripted(seen, host="::1") as proxy:
+        assert ask("http://index.example/x", proxy=with_user(proxy)) == DATA
+    assert seen.line == "GET http://index.example/x HTTP/1.1"
+    assert seen.field("Proxy-Authorization") == basic("user", "se@:cret")
 
 
 TARGETS = [
