@@ -189,7 +189,7 @@ class FilesystemStorage(StoredTree):
     def set_mtime(self, path: StoredPath, mtime: float) -> None:
         """Set the modification time of a stored file."""
         with self._translated(path, "set the time of"):
-            self._shortcomings.set_times(self._absolute(path), (mtime, mtime))
+            self._shortcomings.set_times_of(self._absolute(path), (mtime, mtime))
 
     def delete(self, path: StoredPath) -> bool:
         """Delete a file, and the folders that become empty; return whether it was there."""

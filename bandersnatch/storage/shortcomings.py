@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from bandersnatch.refusals import reason_of
+
 logger = logging.getLogger(__name__)
 
 UNABLE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM})
@@ -26,6 +28,7 @@ class Shortcomings:
     def __init__(self, root: str) -> None:
         self._root = root
         self._flushing, self._durability, self._times, self._modes = _Once(), _Once(), _Once(), _Once()
+        self._others_times = _Once()
 
     def flush(self) -> None:
         """Make everything written to this filesystem durable; if it can't be flushed alone, flush all filesystems."""
@@ -65,6 +68,16 @@ class Shortcomings:
         """Set access and modification time, in seconds since 1970."""
         told = "does not let this user set times: files have the time of their writing"
         self._is_done(self._times, told, partial(os.utime, file, seconds))
+
+    def set_times_of(self, path: str, seconds: tuple[float, float]) -> None:
+        """Do so for a file that has been there; that of another user keeps its own, which says nothing of the filesystem."""
+        try:
+            os.utime(path, seconds)
+        except PermissionError as error:
+            if os.stat(path).st_uid == os.geteuid():
+                self.set_times(path, seconds)
+            elif self._others_times.is_first():
+                logger.warning("a wrong time is left as it is: %s", reason_of(error, path))
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         """Set the permissions of an open file."""
