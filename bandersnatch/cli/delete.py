@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bandersnatch.config.config import Config
     from bandersnatch.operations.delete import DoomedProject
+    from bandersnatch.project.report import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ This deletes pages, JSON, and the files that no other project's page lists.
 {COMES_BACK}
 
 """
-SOME_FAILED_MEANS = "the mirror has no project of such a name, or the answer was no"
+SOME_FAILED_MEANS = "the mirror has no project of such a name, its files may not be deleted, or the answer was no"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,11 +58,15 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     parts = parts_of_names(invocation.load_config(arguments.config), arguments.upstream, projects)
     # The prompt is outside both blocks, so that Ctrl-C ends the command; inside, it would only set a flag.
     found: list[tuple[Config, list[DoomedProject]]] = []
+    refused: list[Failure] = []
     for config, its in parts:
         with invocation.resources(config) as resources:
-            found.append((config, Deletion(config, resources).preview(its)))
+            of_part, closed = Deletion(config, resources).preview(its)
+        found.append((config, of_part))
+        refused += closed
     doomed = [each for _, of_part in found for each in of_part]
-    status = _tell_missing(projects, doomed)
+    here = {each.project for each in doomed} | {failure.project for failure in refused}
+    status = max(_tell_missing(projects, here), _tell_refused(refused))
     if not arguments.yes:
         _show(doomed)
     if arguments.dry_run or not doomed:
@@ -72,17 +77,24 @@ def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     for config, of_part in found:
         if of_part:
             with invocation.resources(config) as resources:
-                Deletion(config, resources).run([each.project for each in of_part])
+                status = _tell_refused(Deletion(config, resources).run([each.project for each in of_part])) or status
     logger.info("%s", COMES_BACK)
     return status
 
 
-def _tell_missing(projects: "list[NormalizedName]", doomed: "list[DoomedProject]") -> int:
+def _tell_missing(projects: "list[NormalizedName]", found: "set[NormalizedName]") -> int:
     """Report projects that are not in the mirror, and return the exit status for that."""
-    missing = sorted(set(projects) - {each.project for each in doomed})
+    missing = sorted(set(projects) - found)
     for project in missing:
         logger.error("%s: the mirror has no project of that name", project)
     return SOME_FAILED if missing else DONE
+
+
+def _tell_refused(refused: "list[Failure]") -> int:
+    """Report projects that we lack the permission to delete, and return the exit status for that."""
+    for failure in refused:
+        logger.error("%s: not deleted: %s", failure.project, failure.error)
+    return SOME_FAILED if refused else DONE
 
 
 def _show(doomed: "list[DoomedProject]") -> None:

@@ -7,9 +7,11 @@ only files whose names no other program uses. Distribution files are not touched
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
+from bandersnatch.errors import RefusedPlaceError
 from bandersnatch.names import parse_project_name
 from bandersnatch.pages.render import is_as_we_write
 from bandersnatch.pages.versions import VERSIONS, PageStore
@@ -75,12 +77,18 @@ def _has_our_pages(storage: FilesystemStorage) -> bool:
     has_root_index = any(storage.stat(page_path(SIMPLE, page)) is not None for page in ALL_PAGES)
     folders = [SIMPLE] if has_root_index else _folders(storage)
     paths = (page_path(folder, page) for folder in folders for page in ALL_PAGES)
-    return all(is_as_we_write(_beginning(storage, path)) for path in paths if storage.stat(path) is not None)
+    return all(_may_be_ours(storage, path) for path in paths)
 
 
-def _beginning(storage: FilesystemStorage, path: StoredPath) -> bytes:
-    with storage.open(path) as stream:  # a root index may be 40 MB
-        return stream.read(100)
+def _may_be_ours(storage: FilesystemStorage, path: StoredPath) -> bool:
+    """Whether nothing shows that another program wrote a page; one that is not there, or that we may not read, does not."""
+    try:
+        if storage.stat(path) is None:
+            return True
+        with storage.open(path) as stream:  # a root index may be 40 MB
+            return is_as_we_write(stream.read(100))
+    except RefusedPlaceError:
+        return True
 
 
 def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
@@ -102,11 +110,13 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     adopted = Adopted()
     pages = PageStore(storage)
     for folder in _folders(storage):
-        _adopt_folder(storage, pages, folder, adopted)
+        with _as_far_as_we_may():
+            _adopt_folder(storage, pages, folder, adopted)
     # Only beside shadowmire's own files is a name in .tmp known to be its temporary file.
     strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
     for path in _leftovers(storage, is_shadowmires=bool(strangers)):
-        adopted.cleaned += storage.delete(path)
+        with _as_far_as_we_may():
+            adopted.cleaned += storage.delete(path)
     if (stamp := storage.read(LAST_MODIFIED)) is not None:  # other versions make it readable for its owner only
         storage.delete(LAST_MODIFIED)
         storage.write_bytes(LAST_MODIFIED, stamp)
@@ -122,12 +132,23 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def _as_far_as_we_may() -> Iterator[None]:
+    """Leave what only one project needs, and another user owns, as it is: that project fails in the run."""
+    try:
+        yield
+    except RefusedPlaceError as error:
+        logger.warning("%s; it is left as it is", error)
+
+
 def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:
     """Yield all folders that may hold pages, including those below a first letter, before anything is renamed."""
     for name in list(storage.folders(SIMPLE)):
         folder = StoredPath(f"{SIMPLE}/{name}")
         if len(name) == 1:
-            inner = [inner for inner in storage.folders(folder) if inner[0].lower() == name.lower()]
+            inner: list[str] = []
+            with _as_far_as_we_may():
+                inner = [inner for inner in storage.folders(folder) if inner[0].lower() == name.lower()]
             yield from (StoredPath(f"{folder}/{each}") for each in inner)
         yield folder
 
@@ -198,4 +219,7 @@ def _is_json_of_page(storage: FilesystemStorage, name: str) -> bool:
             storage.is_same(path, other) for path, other in zip(json_paths(name), json_paths(project), strict=True)
         )
     folders = (StoredPath(f"{SIMPLE}/{project}"), StoredPath(f"{SIMPLE}/{project[0]}/{project}"))
-    return any(storage.stat(page_path(folder, page)) is not None for folder in folders for page in ALL_PAGES)
+    try:
+        return any(storage.stat(page_path(folder, page)) is not None for folder in folders for page in ALL_PAGES)
+    except RefusedPlaceError:
+        return True  # it may have one

@@ -8,10 +8,11 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
-from bandersnatch.errors import InterruptedRunError
+from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.remover import Remover
+from bandersnatch.project.report import Failure
 from bandersnatch.storage.layout import StoredPath, is_metadata
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,10 @@ class Deletion:
     def __init__(self, config: Config, resources: RunResources) -> None:
         self._config, self._resources = config, resources
 
-    def preview(self, projects: Collection[NormalizedName]) -> list[DoomedProject]:
-        """Return what would be deleted of those projects that exist; it takes no lock and writes nothing.
+    def preview(self, projects: Collection[NormalizedName]) -> tuple[list[DoomedProject], list[Failure]]:
+        """Return what would be deleted of those projects that exist, and which of them we may not read.
+
+        It takes no lock and writes nothing.
 
         Raises:
             StorageError: the mirror can't be read.
@@ -41,11 +44,22 @@ class Deletion:
         session = Session.dry(self._config, self._resources.stop)
         with session.opened(Foreign.READ):
             remover = Remover(session.storage, session.inventory, self._config.pages)
-            doomed = (_look_at(project, remover) for project in projects)
-            return [each for each in doomed if each is not None]
+            doomed: list[DoomedProject] = []
+            refused: list[Failure] = []
+            for project in projects:
+                try:
+                    found = _look_at(project, remover)
+                except RefusedPlaceError as error:
+                    refused.append(Failure(project, error))
+                    continue
+                if found is not None:
+                    doomed.append(found)
+            return doomed, refused
 
-    def run(self, projects: Sequence[NormalizedName]) -> None:
+    def run(self, projects: Sequence[NormalizedName]) -> list[Failure]:
         """Delete the projects: from the root index, their pages and files, and their entries on the todo list.
+
+        Return those that we lack the permission to delete: the root index lists them again.
 
         Raises:
             LockHeldError: a run works on the directory.
@@ -58,16 +72,25 @@ class Deletion:
             saved = session.states.load()
             session.write_root_index(saved.serial or 0, set(projects))
             remover = Remover(session.storage, session.inventory, self._config.pages)
+            refused: list[Failure] = []
             for project in projects:
                 if self._resources.stop.is_set():
                     raise InterruptedRunError
-                files = remover.remove(project, keep_files=False)
+                try:
+                    files = remover.remove(project, keep_files=False)
+                except RefusedPlaceError as error:
+                    refused.append(Failure(project, error))
+                    continue
                 logger.info("%s: deleted, with %s", project, count_of(files, "file"))
+            deleted = set(projects) - {failure.project for failure in refused}
+            if refused:
+                session.write_root_index(saved.serial or 0, deleted)
             session.storage.flush()
-            if saved.todo is not None and any(project in saved.todo for project in projects):
-                for project in projects:
+            if saved.todo is not None and any(project in saved.todo for project in deleted):
+                for project in deleted:
                     saved.todo.discard(project)
                 session.states.save_todo(saved.todo)
+            return refused
 
 
 def _look_at(project: NormalizedName, remover: Remover) -> DoomedProject | None:

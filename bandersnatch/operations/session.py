@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
@@ -22,12 +23,14 @@ from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.shared_tree import Member, SharedTree
 from bandersnatch.pages.change_journal import ChangeJournal
+from bandersnatch.pages.rebuild_inventory import unreadable
 from bandersnatch.pages.render import IndexedProject
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import recover_reservations
 from bandersnatch.state.saved_state import SavedState, StateFiles
+from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
@@ -174,10 +177,17 @@ class Session(Struct, frozen=True):
     def saved_state(self, *, is_rebuilt: bool) -> SavedState:
         """Return what the last run saved, except the todo list of another bandersnatch.
 
-        With a rebuilt inventory, such a list can't tell what has been removed since.
+        With a rebuilt inventory, such a list can't tell what has been removed since; and projects whose pages could not
+        be read for it are work that is left.
         """
         saved = self.states.load()
-        return SavedState(None, None) if is_rebuilt and saved.serial is None else saved
+        if not is_rebuilt or saved.serial is None:
+            return SavedState(None, None) if is_rebuilt else saved
+        todo = TodoList(saved.serial) if saved.todo is None else saved.todo
+        for held in unreadable(self.storage, self.inventory.projects()):
+            if held.name not in todo:
+                todo.add(held.name, TodoEntry(held.display_name, held.serial))
+        return replace(saved, todo=todo) if todo else saved
 
     def _meet(self, foreign: Foreign) -> bool:
         """Treat another program's tree as the command wants; return whether it was taken over."""

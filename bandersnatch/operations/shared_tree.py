@@ -20,7 +20,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.changes import Position
 from bandersnatch.config.config import UPSTREAMS
 from bandersnatch.config.config import SharedTree as TreeConfig
-from bandersnatch.errors import StorageError
+from bandersnatch.errors import RefusedPlaceError, StorageError
 from bandersnatch.operations.inventory_opening import Opening
 from bandersnatch.pages.change_journal import ChangeJournal
 from bandersnatch.pages.stored_page import read_held_page
@@ -185,9 +185,12 @@ class SharedTree(Struct, frozen=True):
         self._take_unsettled(held.name, source)
 
     def _strangers(self, project: NormalizedName) -> tuple[StoredPath, ...]:
-        """Return the files of a project whose names begin with another one's."""
+        """Return the files of a project whose names begin with another one's; none if we may not read its pages."""
         folders = (Layout(hashed).page_folder(project) for hashed in (False, True))
-        pages = (read_held_page(self.base, folder) for folder in folders)
+        try:
+            pages = [read_held_page(self.base, folder) for folder in folders]
+        except RefusedPlaceError:
+            return ()  # this project fails in the run
         return strangers_of(project, (file.path for page in pages if page is not None for file in page.files))
 
     def _take_unsettled(self, project: NormalizedName, source: Member) -> None:

@@ -22,6 +22,7 @@ from bandersnatch.operations.unlisted_database import open_database, remove_data
 from bandersnatch.pages.rebuild_inventory import project_folders
 from bandersnatch.pages.stored_page import read_listed_paths
 from bandersnatch.plan.own_projects import OwnProjects
+from bandersnatch.refusals import reason_of
 from bandersnatch.state import closing_mark
 from bandersnatch.state.database_errors import cause_of, is_damage
 from bandersnatch.state.inventory import Inventory
@@ -161,7 +162,8 @@ class UnlistedFiles:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise UnreadablePageError(path, f"the page can't be read: {error}") from error
+                reason = reason_of(error, self._absolute(path))
+                raise UnreadablePageError(path, f"the page can't be read: {reason}") from error
             return _digest(f"{name} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}")
         return None
 

@@ -128,6 +128,27 @@ def test_a_right_file_of_another_user_is_no_failure(rig: Rig, pypi: FakePyPI, tu
 
 
 @needs_root
+def test_the_time_of_a_file_of_another_user_says_nothing_of_the_filesystem(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    held(rig, pypi, HURRIED)
+    ours, *theirs = (next((rig.web / "packages").rglob(f"{name}-*")) for name in ("good_1", "bad", "good_2"))
+    for file in (ours, *theirs):
+        os.utime(file, (1, 1))
+    for file in theirs:
+        take(file, 0o644)
+    rig.resync()
+    with caplog.at_level("INFO"):
+        assert run(rig, HURRIED).failures == []
+    assert "this filesystem" not in caplog.text
+    told = [record.levelname for record in caplog.records if "a wrong time is left as it is" in record.getMessage()]
+    assert told == ["WARNING"]
+    assert "belongs to root (mode 0644), this runs as" in caplog.text
+    assert ours.stat().st_mtime > 1
+    rig.assert_matches(times=False)
+
+
+@needs_root
 @in_both_ways
 def test_a_project_that_can_not_be_removed_stays_on_the_list(rig: Rig, pypi: FakePyPI, tuning: Tuning) -> None:
     held(rig, pypi, tuning)
@@ -188,6 +209,116 @@ def test_a_closed_folder_of_a_letter_is_no_reason_to_make_the_inventory_anew(rig
     assert [failure.project for failure in report.failures] == ["bad"]
     assert f"{folder} belongs to root (mode 0700)" in str(report.failures[0].error)
     assert report.updated == 9
+
+
+CLOSED_FOR_THE_INVENTORY: dict[str, tuple[dict[str, str], Callable[[Rig], Path]]] = {
+    "page folder": ({}, lambda rig: take(rig.web / "simple/bad", 0o700)),
+    "page": ({}, lambda rig: take(rig.web / "simple/bad/index.v1_json", 0o600)),
+    "folder of a letter": ({"hash-index": "true"}, lambda rig: take(rig.web / "simple/b", 0o700)),
+    "page folder of HTML alone": ({"simple-format": "HTML"}, lambda rig: take(rig.web / "simple/bad", 0o700)),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("has_changed", [True, False], ids=["with changes", "without"])
+@pytest.mark.parametrize("place", CLOSED_FOR_THE_INVENTORY)
+def test_an_inventory_is_made_anew_beside_a_project_that_may_not_be_read(
+    rig: Rig, pypi: FakePyPI, place: str, has_changed: bool
+) -> None:
+    options, refuse = CLOSED_FOR_THE_INVENTORY[place]
+    rig.options |= options
+    held(rig, pypi, HURRIED)
+    if has_changed:
+        change_all(pypi)
+    (rig.directory / "inventory.sqlite").unlink()
+    refused = refuse(rig)
+    for _ in range(2):  # it stays on the todo list
+        report = run(rig, HURRIED)
+        assert [failure.project for failure in report.failures] == ["bad"]
+        assert f"{refused} belongs to root" in str(report.failures[0].error)
+        assert '"bad/"' in (rig.web / "simple/index.html").read_text().replace('"b/bad/"', '"bad/"')
+    give_away(rig.folder)
+    assert run(rig, HURRIED).failures == []
+    assert not (rig.directory / "todo").exists()
+    (page,) = (rig.web / "simple").rglob("bad/index.html")
+    assert pypi.files("bad")[-1].filename in page.read_text()
+
+
+@needs_root
+def test_without_any_list_a_closed_folder_of_a_letter_ends_the_run(rig: Rig, pypi: FakePyPI) -> None:
+    """Nothing tells which projects are in it, and the root index would lose them without a word."""
+    rig.options |= {"hash-index": "true", "simple-format": "HTML"}
+    held(rig, pypi, HURRIED)
+    (rig.directory / "inventory.sqlite").unlink()
+    folder = take(rig.web / "simple/b", 0o700)
+    with pytest.raises(StorageError, match=f"{folder} belongs to root"):
+        run(rig, HURRIED)
+    assert "bad" in (rig.web / "simple/index.html").read_text()
+
+
+@needs_root
+@pytest.mark.parametrize("has_root_index", [True, False])
+def test_another_programs_tree_is_taken_over_beside_a_project_that_may_not_be_read(
+    rig: Rig, pypi: FakePyPI, has_root_index: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    held(rig, pypi, HURRIED)
+    change_all(pypi)
+    for name in ("state", "inventory.sqlite", "fingerprint"):
+        (rig.directory / name).unlink()
+    (rig.directory / "status").write_text("0")
+    if not has_root_index:
+        for page in (rig.web / "simple").glob("index.*"):
+            page.unlink()
+    leftover = rig.web / "simple/good-1/.index.html.abcdefgh"
+    leftover.write_bytes(b"half of it")
+    give_away(rig.folder)
+    take(rig.web / "simple/good-1", 0o755)
+    folder = take(rig.web / "simple/bad", 0o700)
+    report = run(rig, HURRIED)
+    assert sorted(failure.project for failure in report.failures) == ["bad", "good-1"]
+    assert report.updated == 8
+    assert f"{folder} belongs to root (mode 0700), this runs as" in caplog.text
+    assert "it is left as it is" in caplog.text
+    give_away(rig.folder)
+    assert run(rig, HURRIED).failures == []
+    leftover.unlink()
+    rig.assert_matches()
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed", "read-only"])
+def test_delete_goes_on_with_the_others_and_the_root_index_keeps_the_refused_one(
+    rig: Rig, pypi: FakePyPI, mode: int
+) -> None:
+    held(rig, pypi, HURRIED)
+    folder = take(rig.web / "simple/bad", mode)
+    rig.start = start_as_nobody(rig.folder)
+    result = rig.command("delete", "--yes", "bad", "good-1")
+    assert result.returncode == 1, result.stderr
+    assert f"bad: not deleted: {folder}" in result.stderr
+    assert f"{folder} belongs to root (mode {mode:04o}), this runs as" in result.stderr
+    assert "good-1: deleted, with 1 file" in result.stderr
+    assert "no project of that name" not in result.stderr
+    index = (rig.web / "simple/index.html").read_text()
+    assert ("bad" in index, "good-1" in index) == (True, False)
+    assert (folder / "index.html").exists()
+    give_away(rig.folder)
+    assert rig.command("delete", "--yes", "bad").returncode == 0
+    assert "bad" not in (rig.web / "simple/index.html").read_text()
+
+
+@needs_root
+def test_unlisted_files_are_not_sought_beside_a_closed_page_and_its_owner_is_told(rig: Rig, pypi: FakePyPI) -> None:
+    held(rig, pypi, HURRIED)
+    stray = rig.web / "packages/stray-1.0.tar.gz"
+    stray.write_bytes(b"stray")
+    folder = take(rig.web / "simple/bad", 0o700)
+    rig.start = start_as_nobody(rig.folder)
+    result = rig.command("verify", "--delete")
+    assert result.returncode == 1, result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if "files that no page lists are not deleted" in line)
+    assert f"Permission denied: {folder} belongs to root (mode 0700), this runs as" in line
+    assert stray.exists()
 
 
 @needs_root
