@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from bandersnatch.errors import InterruptedRunError, PartGoneError, PathConflictError, StorageError
+from bandersnatch.errors import InterruptedRunError, MirrorError, PartGoneError, PathConflictError, StorageError
 from bandersnatch.storage.access import umask_of_process
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.folders import Folders, make_folder
@@ -305,12 +305,10 @@ class FilesystemStorage(StoredTree):
             return self._parts.open_again(path)
         except NotADirectoryError as error:
             raise PathConflictError(path, "a file is where its folder would be") from error
-        except FileNotFoundError as error:
-            if is_new:
-                raise self._error(path, "write", error) from error
-            raise PartGoneError(self._absolute(path), "write", error) from error
         except OSError as error:
-            raise self._error(path, "write", error) from error
+            if not is_new and error.errno == errno.ENOENT:
+                raise PartGoneError(self._absolute(path), "write", error) from error
+            raise self._write_error(path, error) from error
 
     def _publish(self, path: StoredPath) -> None:
         try:
@@ -322,7 +320,12 @@ class FilesystemStorage(StoredTree):
         except OSError as error:
             if error.errno in _OF_THE_NAME:
                 raise PathConflictError(path, f"the filesystem does not allow this name: {error.strerror}") from error
-            raise self._error(path, "write", error) from error
+            raise self._write_error(path, error) from error
+
+    def _write_error(self, path: StoredPath, error: OSError) -> MirrorError:
+        if self.is_below_broken_link(path):
+            return PathConflictError(path, "a link that leads nowhere is where its folder would be")
+        return self._error(path, "write", error)
 
     def _is_same(self, path: StoredPath, writer: FileWriter) -> bool:
         return self._plain_size(path) == writer.size and self.digest(path, "sha256", lambda: False) == writer.sha256

@@ -171,6 +171,15 @@ class StoredTree:
         """Whether there is a folder, even if a file was expected: upstream may give a file the name of a folder."""
         return os.path.isdir(self._absolute(path)) and not os.path.islink(self._absolute(path))
 
+    def is_below_broken_link(self, path: StoredPath) -> bool:
+        """Whether a folder that only some projects need is a link that leads nowhere."""
+        folders = [path[:end] for end, letter in enumerate(path) if letter == "/"]
+        return any(
+            not (os.path.exists(self._absolute(each)) or all_need(each))
+            for each in folders
+            if os.path.islink(self._absolute(each))
+        )
+
     def _plain_size(self, path: StoredPath) -> int | None:
         """Return the size of a plain file, or None: what is behind a link is not the file that was asked for."""
         try:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.errors import PathConflictError
+from bandersnatch.errors import PathConflictError, StorageError
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.files import CONCURRENT_FILES, MAX_FAILED_IN_A_ROW
 from bandersnatch.workers.dispatch import SHARES_AT_A_TIME
@@ -125,6 +125,34 @@ def test_a_file_whose_place_is_taken_by_a_folder_fails_its_project_only(
         place.rmdir()
     assert rig.run(tuning=tuning).failures == []
     rig.assert_matches()
+
+
+@in_both_ways
+@pytest.mark.parametrize("target", ["../../not-mounted", "victim"], ids=["to nothing", "to itself"])
+def test_a_project_whose_folder_is_a_link_that_leads_nowhere_fails_alone(
+    rig: Rig, pypi: FakePyPI, tuning: Tuning, target: str
+) -> None:
+    pypi.add_file("victim", "1.0")
+    add_others(pypi, 3)
+    link = rig.web / "simple/victim"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    report = rig.run(tuning=tuning)
+    assert [failure.project for failure in report.failures] == ["victim"]
+    assert str(report.failures[0].error).endswith("a link that leads nowhere is where its folder would be")
+    assert report.updated == 3
+    link.unlink()
+    assert rig.run(tuning=tuning).failures == []
+    rig.assert_matches()
+
+
+@pytest.mark.parametrize("folder", ["packages", "simple"])
+def test_a_folder_of_all_projects_that_is_such_a_link_stops_the_run(rig: Rig, pypi: FakePyPI, folder: str) -> None:
+    add_others(pypi, 3)
+    rig.web.mkdir(parents=True)
+    (rig.web / folder).symlink_to("../not-mounted")
+    with pytest.raises(StorageError, match="can't write: No such file or directory"):
+        rig.run()
 
 
 def test_a_page_with_a_file_twice_among_very_many_is_refused_at_once(rig: Rig, pypi: FakePyPI) -> None:

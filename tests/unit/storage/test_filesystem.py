@@ -299,10 +299,8 @@ def test_errors_name_the_whole_path(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     (tmp_path / "web/loop").symlink_to("loop")
     failing: list[Callable[[], object]] = [
-        lambda: storage.read(StoredPath("web/loop")),
-        lambda: storage.delete(StoredPath("web/loop/foo")),
+        lambda: storage.write_bytes(StoredPath("web/loop/foo"), b""),
         lambda: storage.set_mtime(StoredPath("web/none"), 1.0),
-        lambda: storage.stat(StoredPath("web/loop")),
         lambda: storage.digest(StoredPath("web/none"), "sha256", lambda: False),
     ]
     for fail in failing:
