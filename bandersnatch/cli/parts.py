@@ -135,7 +135,7 @@ def each_part(
 def _require_places(config: "Config") -> None:
     if not config.upstreams:
         return
-    from bandersnatch.storage.part_folder import require_place
+    from bandersnatch.storage.upstream_folder import require_place
 
     for each in config.upstreams:
         require_place(config.directory, config.directory / UPSTREAMS / each.name, each.prefix)
@@ -143,7 +143,7 @@ def _require_places(config: "Config") -> None:
 
 def tell_abandoned(config: "Config") -> None:
     """Warn about indexes that are mirrored here, but are in no section any more: what they have stays as it is."""
-    from bandersnatch.storage.part_folder import abandoned
+    from bandersnatch.storage.upstream_folder import abandoned
 
     for folder, served in abandoned(config.directory / UPSTREAMS, {each.name for each in config.upstreams}):
         now = next((each for each in config.upstreams if config.directory / WEB / each.prefix == served), None)
@@ -158,11 +158,11 @@ def tell_abandoned(config: "Config") -> None:
 
 def _make_folder(config: "Config", part: Part) -> None:
     from bandersnatch.storage.mirror_folder import require_directory
-    from bandersnatch.storage.part_folder import abandoned, prepare_part_folder, rename_part_folder
+    from bandersnatch.storage.upstream_folder import abandoned, prepare_upstream_folder, rename_upstream_folder
 
     mirror, folder = config.directory, part.config.directory
     require_directory(mirror)  # nothing is made below a disk that is not mounted
     for old, served in abandoned(mirror / UPSTREAMS, {each.name for each in config.upstreams}):
         if served == mirror / WEB / part.prefix:
-            rename_part_folder(old, folder)
-    prepare_part_folder(mirror, folder, part.prefix)
+            rename_upstream_folder(old, folder)
+    prepare_upstream_folder(mirror, folder, part.prefix)

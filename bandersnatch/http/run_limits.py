@@ -1,9 +1,12 @@
-"""``RunLimits``: what conversations and engines of a run share: the retries that are spent, and the hosts that are down."""
+"""``RunLimits``: what conversations and engines of a run share: the retries that are spent, and the hosts that are down.
+
+The requests in flight are not among that: each worker's engine has its part of them (``workers/link.py``).
+"""
 
 import threading
 
 from bandersnatch.http.circuit_breaker import CircuitBreaker
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.shared_words import SharedWords
 
 _SPENT = 0

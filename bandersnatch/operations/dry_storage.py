@@ -16,8 +16,8 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts_folder import PartsFolder
 from bandersnatch.storage.set_aside import is_other_kind
+from bandersnatch.storage.unfinished_folder import UnfinishedFolder
 
 _NOWHERE = ".moved-away"
 
@@ -164,9 +164,9 @@ class DryStorage(FilesystemStorage):
         return 0
 
     @property
-    def unfinished(self) -> PartsFolder:
+    def unfinished(self) -> UnfinishedFolder:
         """A folder that is not there: a dry run does not recover what workers have left."""
-        return PartsFolder(f"{self._root}/{_NOWHERE}")
+        return UnfinishedFolder(f"{self._root}/{_NOWHERE}")
 
     def _keep(self, path: StoredPath, kept: bytes | _Link | None) -> None:
         origin = self._origin(path)

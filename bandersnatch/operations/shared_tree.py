@@ -32,7 +32,7 @@ from bandersnatch.state.tree_record import TreeRecord, load_tree, save_tree
 from bandersnatch.state.upstream_record import has_own_serials
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import FINGERPRINT, INVENTORY, WEB, Layout, StoredPath
-from bandersnatch.storage.part_folder import prepare_part_folder, taken_out
+from bandersnatch.storage.upstream_folder import prepare_upstream_folder, taken_out
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class SharedTree(Struct, frozen=True):
     def make_folders(self) -> None:
         """Make the folders of those that have had no run yet."""
         for name in self.config.names:
-            prepare_part_folder(self.config.directory, self.config.folder(name), "")
+            prepare_upstream_folder(self.config.directory, self.config.folder(name), "")
 
     def open(self, held: ExitStack) -> bool:
         """Open all inventories, and divide the projects; return whether that of the first member had to be rebuilt."""

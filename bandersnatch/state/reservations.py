@@ -27,7 +27,7 @@ from bandersnatch.names import parse_project_name
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath, is_noted_path
-from bandersnatch.storage.parts_folder import PartsFolder
+from bandersnatch.storage.unfinished_folder import UnfinishedFolder
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def recover_reservations(
     return is_whole
 
 
-def _note(folder: PartsFolder, name: str, inventory: Inventory) -> bool:
+def _note(folder: UnfinishedFolder, name: str, inventory: Inventory) -> bool:
     """Note what is written in one record; return whether all of it was valid."""
     reading = _Reading()
     try:

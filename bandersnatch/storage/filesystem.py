@@ -19,10 +19,10 @@ from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.folders import Folders, make_folder
 from bandersnatch.storage.layout import WEB, StoredPath
 from bandersnatch.storage.parts import Parts
-from bandersnatch.storage.parts_folder import PartsFolder
 from bandersnatch.storage.room import Room
 from bandersnatch.storage.shortcomings import UNABLE, Shortcomings
 from bandersnatch.storage.tree import ABSENT, StoredTree
+from bandersnatch.storage.unfinished_folder import UnfinishedFolder
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class FilesystemStorage(StoredTree):
                 self._tell(path)
 
     @property
-    def unfinished(self) -> PartsFolder:
+    def unfinished(self) -> UnfinishedFolder:
         """The folder of half-written files, which has records of workers, too."""
         return self._parts.folder
 

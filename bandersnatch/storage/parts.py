@@ -5,9 +5,9 @@ them. What lies there would be published without what a folder hands down to new
 group, ACL, SELinux label. Such a file lies beside its place, under a hidden name that a key in the folder makes. No link
 is followed in either place.
 
-A name comes from the path, and from the token of its writer, as long as there is one (``parts_folder.py``). What is kept to
-be resumed has the *plain* name, without a token: nobody writes it, and who resumes it renames it first. So exactly one
-process does.
+A name comes from the path, and from the token of its writer, as long as there is one (``unfinished_folder.py``). What is
+kept to be resumed has the *plain* name, without a token: nobody writes it, and who resumes it renames it first. So exactly
+one process does.
 """
 
 import errno
@@ -21,11 +21,11 @@ from functools import lru_cache
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.storage.folders import Folders
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts_folder import PARTS_FOLDER, PartsFolder
 from bandersnatch.storage.private_folder import handed_down, is_ours, unlink
 from bandersnatch.storage.shortcomings import Shortcomings
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER, UnfinishedFolder
 
-__all__ = ["PARTS_FOLDER", "Parts", "name_inside"]
+__all__ = ["UNFINISHED_FOLDER", "Parts", "name_inside"]
 
 PART_SUFFIX = ".part"
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -43,10 +43,10 @@ class Parts:
     """
 
     def __init__(
-        self, root: str, folders: Folders, shortcomings: Shortcomings, folder: PartsFolder | None = None
+        self, root: str, folders: Folders, shortcomings: Shortcomings, folder: UnfinishedFolder | None = None
     ) -> None:
         self._root, self._folders, self._shortcomings = root, folders, shortcomings
-        self.folder = folder or PartsFolder(root)
+        self.folder = folder or UnfinishedFolder(root)
         self._guard = threading.Lock()
         self._is_beside: dict[str, bool] = {}
         self._dead: Sequence[str] = ()

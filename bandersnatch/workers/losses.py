@@ -1,4 +1,7 @@
-"""Cleans up after a worker that has ended unexpectedly, so that others can do its work."""
+"""Cleans up after a worker that has ended unexpectedly, so that others can do its work.
+
+``pool`` notices the end, ``link`` gives up a worker that is stopped or silent, and ``dispatch`` tries its projects again.
+"""
 
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import recover_reservations, reserved_paths

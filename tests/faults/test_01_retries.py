@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bandersnatch.errors import HostDownError, UpstreamError
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.workers.pool import workers_wanted
 from tests.support.fakepypi import Edit, FakePyPI, Fault, Reset, ShortBody, Stall, Status
 from tests.support.rig import IN_PROCESSES, Rig

@@ -12,7 +12,7 @@ from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts import PARTS_FOLDER, name_inside
+from bandersnatch.storage.parts import UNFINISHED_FOLDER, name_inside
 from tests.support.fakepypi import (
     Body,
     Call,
@@ -40,7 +40,7 @@ def large(pypi: FakePyPI) -> UploadedFile:
 
 def part_of(rig: Rig, file: UploadedFile) -> Path:
     """Return where what was kept of a file lies."""
-    return rig.directory / PARTS_FOLDER / name_inside(StoredPath(f"web{file.url_path}"))
+    return rig.directory / UNFINISHED_FOLDER / name_inside(StoredPath(f"web{file.url_path}"))
 
 
 def ranges(pypi: FakePyPI) -> list[str | None]:

@@ -14,7 +14,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, StoredPath
-from bandersnatch.storage.parts import PARTS_FOLDER
+from bandersnatch.storage.parts import UNFINISHED_FOLDER
 from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig
@@ -27,7 +27,7 @@ def lose_inventory(rig: Rig, *, keeps_reservations: bool = False) -> None:
     assert (rig.directory / "todo").exists()
     for path in rig.directory.glob("inventory.sqlite*"):
         path.unlink()
-    for path in () if keeps_reservations else (rig.directory / PARTS_FOLDER).glob("*.reserved"):
+    for path in () if keeps_reservations else (rig.directory / UNFINISHED_FOLDER).glob("*.reserved"):
         path.unlink()
 
 

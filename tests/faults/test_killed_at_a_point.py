@@ -13,7 +13,7 @@ import pytest
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
-from bandersnatch.storage.parts import PARTS_FOLDER
+from bandersnatch.storage.parts import UNFINISHED_FOLDER
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.journal import read_index, told
 from tests.support.processes import await_free_lock
@@ -86,7 +86,7 @@ def test_a_finished_file_is_not_fetched_again(
     assert rig.run().failures == []
     assert file.url_path not in [request.path for request in pypi.file_requests()]
     assert parts(rig) == []
-    assert not (rig.directory / PARTS_FOLDER).exists()
+    assert not (rig.directory / UNFINISHED_FOLDER).exists()
     rig.assert_matches()
 
 

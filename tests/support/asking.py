@@ -10,7 +10,7 @@ from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import Request
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import make_conversation, make_transfer

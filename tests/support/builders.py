@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.model import DistributionFile, ProjectPage

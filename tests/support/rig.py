@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bandersnatch.config.config import Config
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.run_resources import RunResources

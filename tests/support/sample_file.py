@@ -9,7 +9,7 @@ from bandersnatch.model import Checksum
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts import PARTS_FOLDER
+from bandersnatch.storage.parts import UNFINISHED_FOLDER
 
 PATH = StoredPath("web/packages/aa/bb/sample-1.0.tar.gz")
 CONTENT = b"content"
@@ -25,7 +25,7 @@ def files(storage: FilesystemStorage) -> dict[str, bytes]:
 
 def folders(storage: FilesystemStorage) -> set[str]:
     found = {str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_dir()}
-    return found - {PARTS_FOLDER}
+    return found - {UNFINISHED_FOLDER}
 
 
 def half_written(directory: Path) -> list[Path]:

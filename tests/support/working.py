@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bandersnatch.config.config import Config, HttpConfig
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.plan.removals import RemovalPolicy

@@ -23,7 +23,7 @@ from bandersnatch.state.tree_record import load_tree, save_tree
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.lock import run_lock
-from bandersnatch.storage.part_folder import prepare_part_folder
+from bandersnatch.storage.upstream_folder import prepare_upstream_folder
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.rig import HURRIED, Rig
 from tests.support.static_index import HTML, Answer, Form, StaticIndex, serve_tree, static_index
@@ -509,7 +509,7 @@ def test_a_kill_while_projects_move_is_mended_by_the_next_run(
         rig.make_storage = killing_storage(after)
         for part in parts_of(config):
             if part.name is not None:
-                prepare_part_folder(rig.directory, part.config.directory, part.prefix)
+                prepare_upstream_folder(rig.directory, part.config.directory, part.prefix)
             with rig.resources(part.config) as resources:
                 policy = RemovalPolicy.of(part.config.removals, allows_all=True)
                 Mirror(part.config, resources, policy, rig.tuning).run()

@@ -15,7 +15,7 @@ from bandersnatch.errors import (
     UpstreamError,
     UpstreamUnavailableError,
 )
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from tests.support.asking import Client, Way, for_gets, for_got_documents
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Status

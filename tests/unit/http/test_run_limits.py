@@ -14,7 +14,7 @@ from bandersnatch.errors import HostDownError, UpstreamUnavailableError
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import whole
 from bandersnatch.http.request import Request
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.builders import unhurried

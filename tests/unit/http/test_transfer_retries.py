@@ -19,7 +19,7 @@ from bandersnatch.errors import (
     UpstreamUnavailableError,
 )
 from bandersnatch.http.request import Head, Request
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from tests.support.fakepypi import FakePyPI, Fault, Reset, ShortBody, Stall, Status

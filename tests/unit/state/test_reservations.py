@@ -22,7 +22,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import Reservation, forget, recover_reservations
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, LEFTOVERS, StoredPath
-from bandersnatch.storage.parts_folder import PARTS_FOLDER
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.faults.test_killed_at_a_point import killing_storage, run_until_killed
 from tests.support.builders import SAMPLE, named
 from tests.support.fakepypi import FakePyPI, Status
@@ -64,7 +64,7 @@ def reserving(storage: FilesystemStorage, name: str = "one") -> Iterator[Reserva
 
 
 def record(storage: FilesystemStorage, name: str = "one") -> Path:
-    return storage.root / PARTS_FOLDER / f"{name}.reserved"
+    return storage.root / UNFINISHED_FOLDER / f"{name}.reserved"
 
 
 @given(reserved)
@@ -133,7 +133,7 @@ def test_a_batch_that_is_recorded_leaves_nothing(storage: FilesystemStorage, inv
     recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == []
     storage.tidy()
-    assert not (storage.root / PARTS_FOLDER).exists()
+    assert not (storage.root / UNFINISHED_FOLDER).exists()
 
 
 def test_records_stay_until_they_are_taken_up(storage: FilesystemStorage, inventory: Inventory) -> None:
@@ -215,7 +215,7 @@ GARBAGE = {
 def test_garbage_is_told_of_and_not_used(
     storage: FilesystemStorage, inventory: Inventory, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     record(storage).write_bytes(garbage + SOUND)
     assert not recover_reservations(storage, inventory)
     assert inventory.all_unsettled() == [(SAMPLE, FILE)]
@@ -228,7 +228,7 @@ def test_garbage_is_told_of_and_not_used(
 def test_no_bytes_do_harm(data: bytes) -> None:
     with TemporaryDirectory() as folder, opened(Path(folder)) as inventory:
         storage = FilesystemStorage(Path(folder))
-        (Path(folder) / PARTS_FOLDER).mkdir(mode=0o700)
+        (Path(folder) / UNFINISHED_FOLDER).mkdir(mode=0o700)
         record(storage).write_bytes(data + b"\n" + SOUND)
         recover_reservations(storage, inventory)
         assert (SAMPLE, FILE) in inventory.all_unsettled()
@@ -240,7 +240,7 @@ def test_no_bytes_do_harm(data: bytes) -> None:
 def test_paths_that_lead_out_of_the_mirror_are_not_used(
     storage: FilesystemStorage, inventory: Inventory, path: str
 ) -> None:
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     record(storage).write_text(f'["sample",["{path}","{FILE}"],"\\"etag\\""]\n')
     recover_reservations(storage, inventory)
     with closing(sqlite3.connect(storage.root / INVENTORY)) as database:
@@ -260,7 +260,7 @@ def test_what_is_no_entity_tag_is_not_used(storage: FilesystemStorage, inventory
 def test_a_link_in_its_place_is_not_followed(
     storage: FilesystemStorage, inventory: Inventory, tmp_path: Path, plant: Callable[[Path, Path], None]
 ) -> None:
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     victim = tmp_path / "victim"
     victim.write_bytes(SOUND)
     plant(victim, record(storage))
@@ -275,7 +275,7 @@ def test_a_link_in_its_place_is_not_followed(
 
 
 def test_a_fifo_in_its_place_holds_nothing_up(storage: FilesystemStorage, inventory: Inventory) -> None:
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     os.mkfifo(record(storage))
     assert not recover_reservations(storage, inventory)
     assert storage.unfinished.records() == []
@@ -287,7 +287,7 @@ def test_a_folder_in_its_place_is_no_record(storage: FilesystemStorage, inventor
 
 
 def test_a_huge_one_is_not_read_to_its_end(storage: FilesystemStorage, inventory: Inventory) -> None:
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     record(storage).touch()
     os.truncate(record(storage), 3_000_000_000)
     assert not recover_reservations(storage, inventory)
@@ -308,7 +308,7 @@ def test_nothing_in_a_folder_to_which_others_could_write_is_believed(
 ) -> None:
     with reserving(storage) as reservation:
         reservation.reserve(SAMPLE, [FILE])
-    (storage.root / PARTS_FOLDER).chmod(0o777)
+    (storage.root / UNFINISHED_FOLDER).chmod(0o777)
     assert not recover_reservations(FilesystemStorage(storage.root), inventory)
     assert inventory.all_unsettled() == []
 
@@ -331,7 +331,7 @@ def test_a_file_of_which_only_a_worker_has_told_is_found_again(rig: Rig, pypi: F
     pypi.remove_release("foo", "1.0")
     assert rig.run().failures == []
     rig.assert_matches()
-    assert not (rig.directory / PARTS_FOLDER).exists()
+    assert not (rig.directory / UNFINISHED_FOLDER).exists()
 
 
 def test_where_a_record_can_not_be_believed_the_next_run_searches(
@@ -341,7 +341,7 @@ def test_where_a_record_can_not_be_believed_the_next_run_searches(
     pypi.add_file("foo", "2.0")
     run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=True))
     assert noted(rig) == set()
-    (found,) = (rig.directory / PARTS_FOLDER).glob("*.reserved")
+    (found,) = (rig.directory / UNFINISHED_FOLDER).glob("*.reserved")
     found.write_bytes(bytes(100) + b"\n")
     pypi.remove_release("foo", "1.0")
     pypi.fault("/simple/foo/", Status(500), times=None)

@@ -16,7 +16,7 @@ from bandersnatch.pages.versions import PageStore
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath, page_path
-from bandersnatch.storage.parts import PARTS_FOLDER, name_inside
+from bandersnatch.storage.parts import UNFINISHED_FOLDER, name_inside
 from tests.support.fakepypi import FakePyPI, ShortBody
 from tests.support.rig import Rig
 from tests.support.sample_file import CONTENT, PATH, break_off, failing, files, half_written, write_and
@@ -47,14 +47,14 @@ def test_nothing_half_written_lies_below_web(storage: FilesystemStorage, path: S
     with storage.write(path) as writer:
         writer.write(CONTENT)
         (part,) = half_written(storage.root)
-        assert part.parent == storage.root / PARTS_FOLDER
+        assert part.parent == storage.root / UNFINISHED_FOLDER
         assert not (storage.root / "web").exists()
     assert files(storage) == {path: CONTENT}
 
 
 def test_nobody_else_may_enter_the_folder(storage: FilesystemStorage) -> None:
     with storage.write(PATH):
-        found = (storage.root / PARTS_FOLDER).stat()
+        found = (storage.root / UNFINISHED_FOLDER).stat()
     assert stat.S_IMODE(found.st_mode) == 0o700
     assert found.st_uid == os.geteuid()
 
@@ -64,9 +64,9 @@ def test_nobody_else_may_enter_the_folder(storage: FilesystemStorage) -> None:
 def test_no_planted_link_is_followed(storage: FilesystemStorage, victim: Path, path: StoredPath, plant: Plant) -> None:
     folder, _, name = path.rpartition("/")
     (storage.root / folder).mkdir(parents=True, exist_ok=True)
-    (storage.root / PARTS_FOLDER).mkdir(mode=0o700)
+    (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     plant(victim, storage.root / folder / f".{name}.part")
-    plant(victim, storage.root / PARTS_FOLDER / name_inside(path))
+    plant(victim, storage.root / UNFINISHED_FOLDER / name_inside(path))
     storage.write_bytes(path, CONTENT)
     storage.save(path, [CONTENT])
     assert victim.read_bytes() == b"somebody's"
@@ -100,7 +100,7 @@ def test_a_link_in_the_place_of_the_folder_is_replaced(storage: FilesystemStorag
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     storage.root.mkdir(exist_ok=True)
-    (storage.root / PARTS_FOLDER).symlink_to(elsewhere)
+    (storage.root / UNFINISHED_FOLDER).symlink_to(elsewhere)
     with storage.write(PATH) as writer:
         writer.write(CONTENT)
         assert list(elsewhere.iterdir()) == []
@@ -109,7 +109,7 @@ def test_a_link_in_the_place_of_the_folder_is_replaced(storage: FilesystemStorag
 
 def test_a_folder_in_which_others_could_write_is_emptied_and_closed_to_them(storage: FilesystemStorage) -> None:
     break_off(storage)
-    folder = storage.root / PARTS_FOLDER
+    folder = storage.root / UNFINISHED_FOLDER
     folder.chmod(0o777)
     other = FilesystemStorage(storage.root)
     assert other.partial_size(PATH) == 0
@@ -121,7 +121,7 @@ def test_a_twin_takes_the_folder_as_this_run_has_it(storage: FilesystemStorage) 
     """Filesystems without modes, as of Windows shares, show it as open to all, whatever it was given."""
     with storage.write(PATH) as writer:
         writer.write(CONTENT)
-        (storage.root / PARTS_FOLDER).chmod(0o777)
+        (storage.root / UNFINISHED_FOLDER).chmod(0o777)
         other = PATH.replace("sample", "other")
         storage.twin().write_bytes(StoredPath(other), b"by another")
     assert (storage.root / PATH).read_bytes() == CONTENT
@@ -131,7 +131,7 @@ def test_a_twin_takes_the_folder_as_this_run_has_it(storage: FilesystemStorage) 
 @needs_root
 def test_another_users_folder_is_replaced_by_our_own(storage: FilesystemStorage) -> None:
     break_off(storage)
-    folder = storage.root / PARTS_FOLDER
+    folder = storage.root / UNFINISHED_FOLDER
     os.chown(folder, 12345, 12345)
     other = FilesystemStorage(storage.root)
     other.write_bytes(PATH, CONTENT)
@@ -142,7 +142,7 @@ def test_another_users_folder_is_replaced_by_our_own(storage: FilesystemStorage)
 def test_nothing_is_left_of_the_folder_when_it_is_empty(storage: FilesystemStorage) -> None:
     with as_configured(storage, DiskConfig()):
         storage.write_bytes(PATH, CONTENT)
-    assert not (storage.root / PARTS_FOLDER).exists()
+    assert not (storage.root / UNFINISHED_FOLDER).exists()
     with as_configured(storage, DiskConfig()):
         break_off(storage)
     assert storage.partial_size(PATH) == 4
@@ -221,7 +221,7 @@ def test_a_half_written_file_lies_beside_its_place_where_a_rename_would_lose_its
     assert split.read(PATH) == CONTENT
     with split.write(PAGE):
         (part,) = half_written(split.root)
-        assert part.parent.name == PARTS_FOLDER
+        assert part.parent.name == UNFINISHED_FOLDER
 
 
 def test_names_beside_can_not_be_foretold_and_are_the_same_in_the_next_run(split: FilesystemStorage) -> None:
@@ -286,7 +286,7 @@ def test_a_mirror_that_spans_two_filesystems(rig: Rig, pypi: FakePyPI, elsewhere
     assert half_written(elsewhere) == half_written(rig.directory) == []
     for number in range(3):
         assert (rig.web / f"simple/project-{number}/index.html").is_file()
-    assert not (rig.directory / PARTS_FOLDER).exists()
+    assert not (rig.directory / UNFINISHED_FOLDER).exists()
 
 
 def test_a_rename_that_the_kernel_refuses_becomes_a_copy_beside_its_place(

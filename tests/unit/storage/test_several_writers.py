@@ -8,7 +8,7 @@ from bandersnatch.errors import InterruptedRunError, PartGoneError
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
-from bandersnatch.storage.parts import PARTS_FOLDER
+from bandersnatch.storage.parts import UNFINISHED_FOLDER
 from tests.support.sample_file import CONTENT, KEPT, PATH, break_off, files, half_written
 
 PAGE = StoredPath("web/simple/sample/index.html")
@@ -78,7 +78,7 @@ def test_one_that_was_thought_dead_publishes_nothing_that_it_begins_later(shared
     ):
         with pytest.raises(InterruptedRunError):
             act()
-    assert {path for path in files(shared) if not path.startswith(PARTS_FOLDER)} == {PATH}
+    assert {path for path in files(shared) if not path.startswith(UNFINISHED_FOLDER)} == {PATH}
     assert shared.read(PATH) == b"before"
     assert half_written(shared.root) == []
 
@@ -133,7 +133,7 @@ def test_the_next_run_deletes_what_nobody_resumes_of_dead_writers(shared: Filesy
     assert later.sweep_all([PATH], ()) > 0
     later.tidy()
     assert files(later) == {}
-    assert not (later.root / PARTS_FOLDER).exists()
+    assert not (later.root / UNFINISHED_FOLDER).exists()
     del dead
 
 
@@ -185,9 +185,9 @@ def test_workers_that_have_ended_well_leave_nothing(shared: FilesystemStorage) -
     worker, silent = shared.twin(), shared.twin()
     worker.write_bytes(PATH, CONTENT)
     worker.tidy()
-    assert len(list((shared.root / PARTS_FOLDER).glob("*.writer"))) == 1
+    assert len(list((shared.root / UNFINISHED_FOLDER).glob("*.writer"))) == 1
     shared.tidy()
-    assert not (shared.root / PARTS_FOLDER).exists()
+    assert not (shared.root / UNFINISHED_FOLDER).exists()
     with pytest.raises(InterruptedRunError):
         silent.write_bytes(PATH, b"later")
 
@@ -204,6 +204,6 @@ def test_what_all_have_half_written_goes_when_the_run_is_abandoned(shared: Files
 
 def test_where_the_folder_is_deleted_meanwhile_the_main_process_goes_on(storage: FilesystemStorage) -> None:
     break_off(storage)
-    rmtree(storage.root / PARTS_FOLDER)
+    rmtree(storage.root / UNFINISHED_FOLDER)
     storage.write_bytes(PATH, CONTENT)
     assert storage.read(PATH) == CONTENT

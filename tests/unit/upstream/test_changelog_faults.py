@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bandersnatch.config.config import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.http.conversation import Conversation
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, Changelog

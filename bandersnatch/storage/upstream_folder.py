@@ -37,7 +37,7 @@ def require_place(mirror: Path, folder: Path, prefix: str) -> None:
         )
 
 
-def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
+def prepare_upstream_folder(mirror: Path, folder: Path, prefix: str) -> None:
     """Make the folders of an index; if it was served at another prefix before, move what is served.
 
     Raises:
@@ -69,7 +69,7 @@ def prepare_part_folder(mirror: Path, folder: Path, prefix: str) -> None:
         raise StorageError(str(folder), "make the folders of an index in", error) from error
 
 
-def rename_part_folder(old: Path, new: Path) -> None:
+def rename_upstream_folder(old: Path, new: Path) -> None:
     """Let an index whose section has another name now go on with its records; without them, everything would be checked.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How often and how soon a request is tried again."""
+"""How often and how soon a request is tried again, by numbers; ``retry_rules`` decides on each attempt by them."""
 
 import random
 import re

@@ -15,7 +15,7 @@ from contextlib import suppress
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.storage.private_folder import is_ours, open_private_folder, unlink
 
-PARTS_FOLDER = ".unfinished"
+UNFINISHED_FOLDER = ".unfinished"
 _KEY = "key"
 _KEY_BYTES = 32
 _TOKEN_BYTES = 8
@@ -24,24 +24,24 @@ _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
-class PartsFolder:
+class UnfinishedFolder:
     """The folder in ``root``, for the writer of one token. Thread-safe."""
 
     def __init__(self, root: str, token: str | None = None) -> None:
-        self._root, self.path = root, f"{root}/{PARTS_FOLDER}"
+        self._root, self.path = root, f"{root}/{UNFINISHED_FOLDER}"
         self.token = token or secrets.token_hex(_TOKEN_BYTES)
         self._is_guest = self._is_checked = False
         self._guard = threading.Lock()
         self._opened: int | None = None
         self._has_told_beside = self._is_key_needed = False
 
-    def guest(self, token: str) -> "PartsFolder":
+    def guest(self, token: str) -> "UnfinishedFolder":
         """Return the folder for another process of the same run, which was admitted, and finds it as we have left it.
 
         It must not be emptied as what others could have written to: a filesystem without modes always shows it as open to
         all, and we write there at the same time.
         """
-        guest = PartsFolder(self._root, token)
+        guest = UnfinishedFolder(self._root, token)
         guest._is_guest, guest._is_checked = True, self._opened is not None
         return guest
 
@@ -55,7 +55,7 @@ class PartsFolder:
             return opened
         with self._guard:
             if self._opened is None:
-                self._opened = open_private_folder(self._root, PARTS_FOLDER, is_checked=self._is_checked)
+                self._opened = open_private_folder(self._root, UNFINISHED_FOLDER, is_checked=self._is_checked)
                 self._closing = weakref.finalize(self, os.close, self._opened)
             return self._opened
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.errors import StorageError
-from bandersnatch.storage.part_folder import abandoned, prepare_part_folder, rename_part_folder
+from bandersnatch.storage.upstream_folder import abandoned, prepare_upstream_folder, rename_upstream_folder
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def prepare(folder: Path, prefix: str) -> None:
-    prepare_part_folder(folder.parents[1], folder, prefix)
+    prepare_upstream_folder(folder.parents[1], folder, prefix)
 
 
 def test_what_is_served_is_a_plain_folder_to_which_a_relative_link_leads(folder: Path, tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_what_is_gone_is_not_begun_anew_beside_the_records_of_it(folder: Path, t
 
 def test_records_go_on_under_another_name_unless_that_has_some(folder: Path) -> None:
     prepare(folder, "whl")
-    rename_part_folder(folder, folder.with_name("new"))
+    rename_upstream_folder(folder, folder.with_name("new"))
     assert not folder.exists()
     assert (folder.with_name("new") / "web").is_dir()
     folder.mkdir()
-    rename_part_folder(folder.with_name("new"), folder)
+    rename_upstream_folder(folder.with_name("new"), folder)
     assert (folder.with_name("new") / "web").is_dir()
 
 

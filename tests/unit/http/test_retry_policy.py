@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.http.retries import RetryPolicy
+from bandersnatch.http.retry_policy import RetryPolicy
 from tests.support.builders import unhurried
 
 POLICY = RetryPolicy()
