@@ -35,6 +35,13 @@ def belongs_to(filename: str, project: NormalizedName) -> bool:
     return canonicalize_name(filename).startswith(f"{project}-")
 
 
+def possible_projects(filename: str) -> list[NormalizedName]:
+    """Return the projects with whose names a file's name may begin; only their pages say which of them list it."""
+    words = canonicalize_name(filename).split("-")
+    names = ("-".join(words[:count]) for count in range(1, len(words)))
+    return [project for name in names if (project := parse_project_name(name)) is not None]
+
+
 def filename_problem(filename: str) -> str | None:
     """Return why a file of this name can't be stored, or None; the name goes into a path, a link and log lines."""
     if not filename or filename.startswith(".") or any(char in filename for char in "/\\"):

@@ -6,9 +6,10 @@ The order is the mirror's promise: a page before the deletions that it allows.
 from collections.abc import Iterable
 
 from msgspec import Struct
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import PagesConfig
+from bandersnatch.names import possible_projects
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.pages.versions import PageStore
 from bandersnatch.state.inventory import Inventory
@@ -68,8 +69,7 @@ class Remover(Struct, frozen=True):
         It is a project whose name the file's name begins with, or one of which it is noted; only those pages are read.
         """
         file = StoredPath(path.removesuffix(".metadata"))
-        words = canonicalize_name(file.rpartition("/")[2]).split("-")
-        named = [NormalizedName("-".join(words[:count])) for count in range(1, len(words))]
+        named = possible_projects(file.rpartition("/")[2])
         for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
             if other == project:
                 continue

@@ -6,10 +6,11 @@ claim one place; the file that came first stays, because the page of its project
 
 from collections.abc import Iterator
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 
 from bandersnatch.errors import PathConflictError
 from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.names import possible_projects
 from bandersnatch.pages.stored_page import HeldFile, StoredPage, read_held_page
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
@@ -43,10 +44,7 @@ class TakenPaths:
 
     def _candidates(self, file: DistributionFile, path: StoredPath) -> Iterator[NormalizedName]:
         """Yield the projects that may list a file: by its name, or because the inventory knows it of them."""
-        words = canonicalize_name(file.filename).split("-")
-        for count in range(1, len(words)):
-            if (name := NormalizedName("-".join(words[:count]))) != self._job.project:
-                yield name
+        yield from (name for name in possible_projects(file.filename) if name != self._job.project)
         if path in self._job.files_of_others:
             yield self._job.files_of_others[path]
 

@@ -1,6 +1,7 @@
 """Files whose names do not begin with their project's: upstream lists them, so the mirror has them, and serves them."""
 
 import json
+import shutil
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ NAMES = [
     "other-9.0-py3-none-any.whl",
     "no\u00a0break.part",
     "-",
+    "-rf-1.0.zip",
 ]
 LARGE = 1024 * 1024 + 5
 
@@ -69,14 +71,31 @@ def test_files_of_any_name_are_fetched_once(rig: Rig, strangers: FakePyPI) -> No
     rig.assert_matches()
 
 
-def test_files_of_any_name_go_with_their_page(rig: Rig, strangers: FakePyPI) -> None:
-    rig.run()
-    for name in NAMES[:3]:
+@pytest.mark.parametrize("hash_index", ["false", "true"])
+def test_files_of_any_name_go_with_their_page(rig: Rig, strangers: FakePyPI, hash_index: str) -> None:
+    rig.run(hash_index=hash_index)
+    for name in NAMES:
         strangers.remove_file("strangers", name)
-    rig.run(max_removals="100%")
+    assert rig.run(max_removals="100%", hash_index=hash_index).failures == []
+    assert not [path for path in rig.web.rglob("*") if path.name in NAMES]
+    rig.run()
     rig.assert_matches()
+    rig.run(hash_index=hash_index)
     strangers.remove_project("strangers")
-    rig.run(allow_removals=True)
+    rig.run(allow_removals=True, hash_index=hash_index)
+    assert not (rig.web / "packages").exists() or not any((rig.web / "packages").iterdir())
+    rig.run()
+    rig.assert_matches()
+
+
+def test_files_of_any_name_stay_in_place_while_their_page_is_lost(rig: Rig, strangers: FakePyPI) -> None:
+    rig.run(hash_index="true")
+    shutil.rmtree(rig.web / "simple/s/strangers")
+    rig.resync()
+    strangers.clear_requests()
+    assert rig.run(hash_index="true").failures == []
+    assert strangers.file_requests() == []
+    rig.run()
     rig.assert_matches()
 
 

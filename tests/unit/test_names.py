@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.names import belongs_to, filename_problem, has_unsafe_characters, parse_project_name
+from bandersnatch.names import (
+    belongs_to,
+    filename_problem,
+    has_unsafe_characters,
+    parse_project_name,
+    possible_projects,
+)
 from tests.support.builders import named, unhurried
 
 
@@ -78,3 +84,25 @@ def test_a_file_belongs_to_the_project_with_whose_name_it_begins(filename: str, 
 )
 def test_a_file_with_another_name_belongs_to_another_project(filename: str, project: str) -> None:
     assert not belongs_to(filename, named(project))
+
+
+@pytest.mark.parametrize(
+    ("filename", "projects"),
+    [
+        ("Foo.Bar-1.0.tar.gz", ["foo", "foo-bar", "foo-bar-1", "foo-bar-1-0", "foo-bar-1-0-tar"]),
+        ("foo", []),
+        ("-rf.zip", []),
+        ("-", []),
+        ("日本-foo-1.zip", []),
+        ("foo bar-1.zip", []),
+    ],
+)
+def test_a_file_may_be_of_each_project_with_whose_name_its_own_can_begin(filename: str, projects: list[str]) -> None:
+    assert possible_projects(filename) == projects
+
+
+@unhurried
+@given(st.text(max_size=30), st.from_regex(r"[a-z0-9]{1,4}(-[a-z0-9]{1,4})?", fullmatch=True))
+def test_each_project_that_a_file_belongs_to_is_possible(tail: str, project: str) -> None:
+    if belongs_to(filename := f"{project}-{tail}", named(project)):
+        assert named(project) in possible_projects(filename)
