@@ -88,6 +88,7 @@ STORIES = {
     "storage.folders": f"{UNIT}/storage/test_filesystem.py",
     "storage.lock_holder": f"{UNIT}/storage/test_claims.py",
     "storage.unfinished_folder": f"{UNIT}/storage/test_parts.py",
+    "storage.unfinished_names": f"{UNIT}/storage/test_parts.py",
     "storage.private_folder": f"{UNIT}/storage/test_parts.py",
     "upstream.documents": f"{UNIT}/upstream/test_index.py",
     "upstream.static_journal": f"{SYNC}/test_followed_chain.py",

@@ -4,35 +4,24 @@ They lie in a folder of the mirror's directory that only its owner may enter, ou
 them. What lies there would be published without what a folder hands down to new files where that differs: filesystem,
 group, ACL, SELinux label. Such a file lies beside its place, under a hidden name that a key in the folder makes. No link
 is followed in either place.
-
-A name comes from the path, and from the token of its writer, as long as there is one (``unfinished_folder.py``). What is
-kept to be resumed has the *plain* name, without a token: nobody writes it, and who resumes it renames it first. So exactly
-one process does.
 """
 
 import errno
-import hashlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.storage.folders import Folders
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.private_folder import handed_down, is_ours, unlink
 from bandersnatch.storage.shortcomings import Shortcomings
-from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER, UnfinishedFolder
+from bandersnatch.storage.unfinished_folder import UnfinishedFolder
+from bandersnatch.storage.unfinished_names import PART_SUFFIX, PLAIN, area_of, name_inside, named, stem_of
 
-__all__ = ["UNFINISHED_FOLDER", "Parts", "name_inside"]
-
-PART_SUFFIX = ".part"
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_PLAIN = ""
-_KNOWN_DIGESTS = 256
-"""A path's digest is wanted several times while its file is written, and never after that."""
 _Place = tuple[str, int | None]
 
 
@@ -59,8 +48,8 @@ class Parts:
         """Return a descriptor of a new and empty file for ``path``; what may have been kept to be resumed is deleted."""
         stem, folder = self._stem(path)
         if may_be_kept:
-            unlink(_named(stem, _PLAIN), folder)  # it may be of another document
-        own = _named(stem, self.folder.token)
+            unlink(named(stem, PLAIN), folder)  # it may be of another document
+        own = named(stem, self.folder.token)
         try:
             return self._open((own, folder), _NEW)
         except FileExistsError:  # of an attempt of ours
@@ -76,8 +65,8 @@ class Parts:
             FileNotFoundError: it is none, or another process has taken it first.
         """
         stem, folder = self._stem(path)
-        own = _named(stem, self.folder.token)
-        os.rename(_named(stem, _PLAIN), own, src_dir_fd=folder, dst_dir_fd=folder)
+        own = named(stem, self.folder.token)
+        os.rename(named(stem, PLAIN), own, src_dir_fd=folder, dst_dir_fd=folder)
         try:
             descriptor = self._open((own, folder), _OPEN)
             if is_ours(os.fstat(descriptor)):
@@ -92,7 +81,7 @@ class Parts:
     def size(self, path: StoredPath) -> int:
         """Return how many bytes were kept to be resumed, or 0."""
         try:
-            name, folder = self._place(path, _PLAIN)
+            name, folder = self._place(path, PLAIN)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return 0
@@ -100,7 +89,7 @@ class Parts:
 
     def keep(self, path: StoredPath) -> None:
         """Keep what we have written to be resumed; if we were given up, another process may be resuming it, so delete it."""
-        (own, folder), (plain, _) = self._place(path, self.folder.token), self._place(path, _PLAIN)
+        (own, folder), (plain, _) = self._place(path, self.folder.token), self._place(path, PLAIN)
         try:
             self.folder.check_admitted()
             os.rename(own, plain, src_dir_fd=folder, dst_dir_fd=folder)
@@ -123,7 +112,7 @@ class Parts:
             if error.errno != errno.EXDEV:
                 raise
             with self._guard:  # same st_dev, but two filesystems, as with bind mounts
-                self._is_beside[_area(path)] = True
+                self._is_beside[area_of(path)] = True
             beside, _ = self._place(path, self.folder.token)
             self.folder.tell_beside()
             self._copy(name, folder, beside)
@@ -146,7 +135,7 @@ class Parts:
             if not isinstance(error, OSError) or error.errno != errno.EXDEV:
                 raise
             with self._guard:
-                self._is_beside[_area(path)] = True
+                self._is_beside[area_of(path)] = True
             self.link(path, target)
 
     def discard(self, path: StoredPath) -> None:
@@ -159,13 +148,13 @@ class Parts:
         places: list[_Place] = [(self._old_name(path), None)]
         with suppress(OSError, StorageError):
             stem, folder = self._stem(path)
-            tokens = (_PLAIN, self.folder.token, *(self._dead if folder is None else ()))
-            places += [(_named(stem, token), folder) for token in tokens]
+            tokens = (PLAIN, self.folder.token, *(self._dead if folder is None else ()))
+            places += [(named(stem, token), folder) for token in tokens]
         return sum(unlink(*place) for place in places) > 0
 
     def beside(self, path: StoredPath) -> str | None:
         """Return the name that a kept file has beside its place; None where it lies in our folder."""
-        return self._place(path, _PLAIN)[0].rpartition("/")[2] if self._lies_beside(path) else None
+        return self._place(path, PLAIN)[0].rpartition("/")[2] if self._lies_beside(path) else None
 
     # What others have left
 
@@ -176,7 +165,7 @@ class Parts:
         """
         self.folder.dismiss(token)
         for path in kept:
-            self._keep_largest(path, (_PLAIN, token))
+            self._keep_largest(path, (PLAIN, token))
         for path in paths:
             if self._lies_beside(path):
                 unlink(*self._place(path, token))
@@ -202,7 +191,7 @@ class Parts:
             names = [name for name in os.listdir(self.folder.open()) if name.endswith(PART_SUFFIX)]
             tokens.update(filter(None, (name.removesuffix(PART_SUFFIX).partition(".")[2] for name in names)))
         for path in kept:
-            self._keep_largest(path, (_PLAIN, *tokens), self._old_name(path))
+            self._keep_largest(path, (PLAIN, *tokens), self._old_name(path))
 
     def sweep(self, kept: Iterable[StoredPath]) -> int:
         """Delete all that lies in our folder but for what is kept for these paths; return how much it was."""
@@ -217,8 +206,8 @@ class Parts:
     def _keep_largest(self, path: StoredPath, tokens: Iterable[str], old_name: str | None = None) -> None:
         """Give the plain name to the largest of what there is for a path, and delete the others."""
         stem, folder = self._stem(path)
-        plain = (_named(stem, _PLAIN), folder)
-        places: list[_Place] = [(_named(stem, token), folder) for token in tokens]
+        plain = (named(stem, PLAIN), folder)
+        places: list[_Place] = [(named(stem, token), folder) for token in tokens]
         if old_name is not None:
             places.append((old_name, None))
         sizes: dict[_Place, int] = {}
@@ -250,16 +239,16 @@ class Parts:
     def _place(self, path: StoredPath, token: str) -> _Place:
         """Return the name of a half-written file, and the descriptor of our folder if it lies there."""
         stem, folder = self._stem(path)
-        return _named(stem, token), folder
+        return named(stem, token), folder
 
     def _stem(self, path: StoredPath) -> _Place:
         """Return what the names of a path's half-written files begin with, and our folder if they lie there."""
         if not self._lies_beside(path):
-            return _digest(path), self.folder.open()
-        return f"{os.path.dirname(f'{self._root}/{path}')}/.{_digest(path, self.folder.key())}", None
+            return stem_of(path), self.folder.open()
+        return f"{os.path.dirname(f'{self._root}/{path}')}/.{stem_of(path, self.folder.key())}", None
 
     def _lies_beside(self, path: StoredPath) -> bool:
-        area = _area(path)
+        area = area_of(path)
         if (known := self._is_beside.get(area)) is not None:
             return known
         place = f"{self._root}/{area}"
@@ -286,23 +275,3 @@ class Parts:
             except BaseException:
                 unlink(beside, None)
                 raise
-
-
-def name_inside(path: StoredPath, token: str = _PLAIN) -> str:
-    """Return the name that a half-written file of that writer has in our folder; without one, what is kept has it."""
-    return _named(_digest(path), token)
-
-
-@lru_cache(_KNOWN_DIGESTS)
-def _digest(path: StoredPath, key: bytes = b"") -> str:
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
-
-
-def _named(stem: str, token: str) -> str:
-    return f"{stem}.{token}{PART_SUFFIX}" if token else f"{stem}{PART_SUFFIX}"
-
-
-def _area(path: StoredPath) -> str:
-    """Return the folder whose inherited attributes stand for a path's: one of the few that an operator may have set up."""
-    end = path.find("/", path.find("/") + 1)
-    return path[:end] if end > 0 else path.rpartition("/")[0]

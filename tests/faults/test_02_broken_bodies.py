@@ -12,7 +12,8 @@ from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.stop import StopFlag
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts import UNFINISHED_FOLDER, name_inside
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_names import name_inside
 from tests.support.fakepypi import (
     Body,
     Call,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts import name_inside
+from bandersnatch.storage.unfinished_names import name_inside
 from tests.support.fakepypi import FakePyPI
 from tests.support.refusing_kernel import Call, Refusal, refusing_kernel
 from tests.support.rig import Rig

@@ -14,7 +14,7 @@ from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, StoredPath
-from bandersnatch.storage.parts import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
 from tests.support.rig import Rig

@@ -13,7 +13,7 @@ import pytest
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
-from bandersnatch.storage.parts import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.journal import read_index, told
 from tests.support.processes import await_free_lock

@@ -9,7 +9,7 @@ from bandersnatch.model import Checksum
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
-from bandersnatch.storage.parts import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 
 PATH = StoredPath("web/packages/aa/bb/sample-1.0.tar.gz")
 CONTENT = b"content"

@@ -16,7 +16,8 @@ from bandersnatch.pages.versions import PageStore
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath, page_path
-from bandersnatch.storage.parts import UNFINISHED_FOLDER, name_inside
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_names import name_inside
 from tests.support.fakepypi import FakePyPI, ShortBody
 from tests.support.rig import Rig
 from tests.support.sample_file import CONTENT, PATH, break_off, failing, files, half_written, write_and

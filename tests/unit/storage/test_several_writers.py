@@ -8,7 +8,7 @@ from bandersnatch.errors import InterruptedRunError, PartGoneError
 from bandersnatch.storage.file_writer import Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import STATE, StoredPath
-from bandersnatch.storage.parts import UNFINISHED_FOLDER
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.support.sample_file import CONTENT, KEPT, PATH, break_off, files, half_written
 
 PAGE = StoredPath("web/simple/sample/index.html")
