@@ -19,6 +19,7 @@ STORIES = {
     "cli.sync": f"{UNIT}/operations/test_sync.py",
     "cli.verify": f"{UNIT}/verify/test_verify_extent.py",
     "config.config": f"{UNIT}/config/test_fingerprint.py",
+    "config.option_groups": f"{UNIT}/config/test_option_table.py",
     "config.sections": f"{UNIT}/config/test_option_names.py",
     "config.show": f"{UNIT}/cli/test_config.py",
     "filters.facts": f"{UNIT}/filters/test_metadata.py",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.cli.exit_codes import EXIT_STATUS
-from bandersnatch.config.config import Config, HttpConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.config.option_table import MIRROR_OPTIONS
 from bandersnatch.filters.settings import ANY_PATH, FILTER_OPTIONS, FILTER_READS
 from bandersnatch.inifile.option import PUBLIC_PYPI

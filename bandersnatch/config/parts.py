@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.config.config import UPSTREAMS, Config, SharedTree, UpstreamConfig
+from bandersnatch.config.config import UPSTREAMS, Config, SharedTree
+from bandersnatch.config.option_groups import UpstreamConfig
 from bandersnatch.filters.ownership import Owned
 
 LIST_NAME = "mirrored-files"

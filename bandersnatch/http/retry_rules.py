@@ -8,7 +8,7 @@ from urllib.parse import urldefrag, urljoin
 
 from msgspec import Struct
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util import parse_url
 
 from bandersnatch import __version__
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import UpstreamUnavailableError, without_credentials
 from bandersnatch.http.bounded_connection import BoundedConnection, bounded
 from bandersnatch.http.reasons import reason_of

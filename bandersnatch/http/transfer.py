@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pycurl
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import InterruptedRunError, UpstreamUnavailableError, shown, without_credentials
 from bandersnatch.http.curl_errors import failure_of
 from bandersnatch.http.curl_handle import CurlHandle

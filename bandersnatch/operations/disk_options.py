@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from bandersnatch.config.config import DiskConfig
+from bandersnatch.config.option_groups import DiskConfig
 from bandersnatch.config.parts import LIST_NAME
 from bandersnatch.errors import StorageError
 from bandersnatch.storage.filesystem import FilesystemStorage

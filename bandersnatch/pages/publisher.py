@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.names import parse_project_name
 from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.names import possible_projects
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.pages.versions import PageStore

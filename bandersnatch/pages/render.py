@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import DistributionFile, ProjectPage, strongest
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, file_path, link_below, link_from_page

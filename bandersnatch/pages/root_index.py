@@ -9,7 +9,7 @@ from itertools import tee, zip_longest
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.errors import StorageError
 from bandersnatch.pages.render import (
     IndexedProject,

@@ -7,7 +7,7 @@ leaves it to the next run to filter what we hold: there, filters only keep new f
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.filters.facts import ProjectDocument, ProjectFacts
 from bandersnatch.filters.filters import Filters

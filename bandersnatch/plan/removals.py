@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import RemovalsConfig
+from bandersnatch.config.option_groups import RemovalsConfig
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
 from bandersnatch.plan.removal_brake import Doomed, excess

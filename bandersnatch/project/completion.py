@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.filters.filters import Filters
 from bandersnatch.http.request import InThread, Steps
 from bandersnatch.model import ProjectPage

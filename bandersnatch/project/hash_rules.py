@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.pages.stored_page import HeldFile, StoredPage
 from bandersnatch.project.report import NONE_REFUSED, RefusedFiles

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from bandersnatch.config.config import Config, PagesConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.pages.publisher import Publisher
 from bandersnatch.plan.file_plan import FileRules
 from bandersnatch.plan.page_selection import PageChooser

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 
 
 class FileSources(Struct, frozen=True):

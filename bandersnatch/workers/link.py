@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.stop import StopFlag

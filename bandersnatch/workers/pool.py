@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.logs import log_kept

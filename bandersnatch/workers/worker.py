@@ -21,7 +21,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import StorageError, gravest
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.driver import Driver

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import MAX_BODY_BYTES, Answer, whole
 from bandersnatch.http.request import Request

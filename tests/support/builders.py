@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits

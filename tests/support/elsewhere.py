@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bandersnatch.config.config import Config, HttpConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.driver import Driver
 from bandersnatch.http.run_limits import RunLimits

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bandersnatch.config.config import Config, HttpConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer

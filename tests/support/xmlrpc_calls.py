@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 
 from packaging.utils import NormalizedName
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.upstream.changelog import Changelog

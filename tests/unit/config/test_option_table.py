@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import Config, DiskConfig, HttpConfig, PagesConfig, RemovalsConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import DiskConfig, HttpConfig, PagesConfig, RemovalsConfig
 from bandersnatch.config.option_table import MIRROR_OPTIONS
 from bandersnatch.inifile.option import (
     ApiMethod,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import Config, UpstreamConfig
+from bandersnatch.config.config import Config
+from bandersnatch.config.option_groups import UpstreamConfig
 from bandersnatch.config.show import effective_lines
 from bandersnatch.config.upstream_sections import is_upstream
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     MalformedResponseError,

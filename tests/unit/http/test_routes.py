@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from msgspec.structs import replace
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.document import whole
 from bandersnatch.http.request import Request
 from bandersnatch.http.retry_rules import Pending

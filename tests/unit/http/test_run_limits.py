@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import HostDownError, UpstreamUnavailableError
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import whole

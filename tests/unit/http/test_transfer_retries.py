@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import (
     BrokenBodyError,
     HostDownError,

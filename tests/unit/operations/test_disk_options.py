@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import DiskConfig
+from bandersnatch.config.option_groups import DiskConfig
 from bandersnatch.errors import StorageError
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.pages.versions import PageStore

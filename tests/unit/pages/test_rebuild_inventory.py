@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import ProjectPage
 from bandersnatch.pages.rebuild_inventory import held_projects

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import ProjectPage
 from bandersnatch.pages.render import published_page, render_project

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandersnatch.config.config import RemovalsConfig
+from bandersnatch.config.option_groups import RemovalsConfig
 from bandersnatch.filters.verdict import UNFILTERED
 from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
 from bandersnatch.plan.removals import RemovalPolicy, Removals, Totals, files_in_question

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.model import DistributionFile
 from bandersnatch.pages.stored_page import HeldFile, StoredPage
 from bandersnatch.project.hash_rules import accepted, with_held_facts

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from bandersnatch.config.config import DiskConfig
+from bandersnatch.config.option_groups import DiskConfig
 from bandersnatch.errors import StorageError
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.pages.versions import PageStore

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bandersnatch.config.config import HttpConfig
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retry_policy import RetryPolicy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bandersnatch.config.config import PagesConfig
+from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.model import ProjectPage
 from bandersnatch.pages.publisher import Publication, Publisher
