@@ -216,47 +216,57 @@ def _upstream(section: "UpstreamSection", of_mirror: HttpConfig) -> UpstreamConf
 
 
 def _build(values: Mapping[str, OptionValue]) -> Config:
-    value, path = partial(_value, values), partial(_path, values)
+    value = partial(_value, values)
     return Config(
         directory=value("directory", Path),
-        http=HttpConfig(
-            upstream_url=value("master", str),
-            timeout_seconds=value("timeout", float),
-            global_timeout_seconds=value("global-timeout", float),
-            proxy=value("proxy", str),
-            client_cert=path("client-cert"),
-            allow_non_https=value("allow-non-https", bool),
-            download_mirror=value("download-mirror", str),
-            has_download_fallback=not value("download-mirror-no-fallback", bool),
-            api_method=value("api-method", ApiMethod),
-            kind=value("upstream-kind", UpstreamKind),
-            workers=value("workers", int),
-        ),
-        pages=PagesConfig(
-            simple_format=value("simple-format", SimpleFormat),
-            hash_index=value("hash-index", bool),
-            root_uri=value("root_uri", str),
-            digest_name=value("digest_name", str),
-            release_files=value("release-files", bool),
-            core_metadata=value("core-metadata", bool),
-            legacy_json=value("json", bool),
-            keep_versions=value("keep_index_versions", int),
-            cleanup=value("cleanup", bool),
-            static_journal=value("static-journal", bool),
-            allow_weak_hashes=value("allow-weak-hashes", bool),
-            allow_unhashed=value("allow-unhashed", bool),
-        ),
+        http=_http(values),
+        pages=_pages(values),
         removals=RemovalsConfig(value("deleted", DeletedPolicy), value("max-removals", RemovalLimit)),
         disk=DiskConfig(
             reserve_bytes=value("reserve", int),
             manages_permissions=value("storage-filesystem-manage-permissions", bool),
-            diff_file=path("diff-file"),
+            diff_file=_path(values, "diff-file"),
             diff_append_epoch=value("diff-append-epoch", bool),
         ),
         workers=value("workers", int),
         verifiers=value("verifiers", int),
         stop_on_error=value("stop-on-error", bool),
         compare_method=value("compare-method", CompareMethod),
-        log_config=path("log-config"),
+        log_config=_path(values, "log-config"),
         refresh_seconds=value("refresh", float),
+    )
+
+
+def _http(values: Mapping[str, OptionValue]) -> HttpConfig:
+    value = partial(_value, values)
+    return HttpConfig(
+        upstream_url=value("master", str),
+        timeout_seconds=value("timeout", float),
+        global_timeout_seconds=value("global-timeout", float),
+        proxy=value("proxy", str),
+        client_cert=_path(values, "client-cert"),
+        allow_non_https=value("allow-non-https", bool),
+        download_mirror=value("download-mirror", str),
+        has_download_fallback=not value("download-mirror-no-fallback", bool),
+        api_method=value("api-method", ApiMethod),
+        kind=value("upstream-kind", UpstreamKind),
+        workers=value("workers", int),
+    )
+
+
+def _pages(values: Mapping[str, OptionValue]) -> PagesConfig:
+    value = partial(_value, values)
+    return PagesConfig(
+        simple_format=value("simple-format", SimpleFormat),
+        hash_index=value("hash-index", bool),
+        root_uri=value("root_uri", str),
+        digest_name=value("digest_name", str),
+        release_files=value("release-files", bool),
+        core_metadata=value("core-metadata", bool),
+        legacy_json=value("json", bool),
+        keep_versions=value("keep_index_versions", int),
+        cleanup=value("cleanup", bool),
+        static_journal=value("static-journal", bool),
+        allow_weak_hashes=value("allow-weak-hashes", bool),
+        allow_unhashed=value("allow-unhashed", bool),
     )
