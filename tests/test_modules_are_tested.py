@@ -87,6 +87,7 @@ STORIES = {
     "state.inventory_schema": f"{SYNC}/test_upgrade.py",
     "storage.file_writer": f"{UNIT}/storage/test_filesystem.py",
     "storage.folders": f"{UNIT}/storage/test_filesystem.py",
+    "storage.in_progress": f"{UNIT}/storage/test_filesystem_leftovers.py",
     "storage.lock_holder": f"{UNIT}/storage/test_claims.py",
     "storage.unfinished_folder": f"{UNIT}/storage/test_parts.py",
     "storage.unfinished_names": f"{UNIT}/storage/test_parts.py",

@@ -8,15 +8,15 @@ import errno
 import logging
 import os
 import stat
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from bandersnatch.errors import InterruptedRunError, MirrorError, PartGoneError, PathConflictError, StorageError
+from bandersnatch.errors import InterruptedRunError, MirrorError, PathConflictError, StorageError
 from bandersnatch.storage.access import umask_of_process
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.folders import Folders, make_folder
+from bandersnatch.storage.in_progress import FilesInProgress
 from bandersnatch.storage.layout import WEB, StoredPath
 from bandersnatch.storage.parts import Parts
 from bandersnatch.storage.room import Room
@@ -27,8 +27,6 @@ from bandersnatch.storage.unfinished_folder import UnfinishedFolder
 logger = logging.getLogger(__name__)
 
 PUBLIC_MODE = 0o644
-_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
-"""Some filesystems allow only shorter names, or only UTF-8, or no colons."""
 
 
 class _UnchangedError(Exception):
@@ -40,12 +38,9 @@ class FilesystemStorage(StoredTree):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._being_written: dict[StoredPath, Partial] = {}
-        self._guard = threading.Lock()
         self._folders = Folders(str(root))
         self._shortcomings = Shortcomings(str(root))
-        self._parts = Parts(str(root), self._folders, self._shortcomings)
-        self._abandoned = False
+        self._write_with(Parts(str(root), self._folders, self._shortcomings))
         self._room = Room(root)
         self._file_mode: int | None = None
         self._tell: Callable[[StoredPath], None] | None = None
@@ -83,7 +78,7 @@ class FilesystemStorage(StoredTree):
         twin = type(self)(self._root)
         twin._file_mode = self._file_mode  # noqa: SLF001 - it is of our own class
         twin._shortcomings = self._shortcomings  # noqa: SLF001 - as above; what one process tells, the others need not
-        twin._parts = self._parts.twin(twin._folders, token or self.admit())  # noqa: SLF001 - as above
+        twin._write_with(self._parts.twin(twin._folders, token or self.admit()))  # noqa: SLF001 - as above
         twin._room = self._room  # noqa: SLF001 - as above
         return twin
 
@@ -102,34 +97,22 @@ class FilesystemStorage(StoredTree):
             InterruptedRunError: the storage was abandoned meanwhile, or this process was given up.
         """
         partial = partial or Partial()
-        self._claim(path, partial)
-        writer: FileWriter | None = None
-        try:
-            part = self._open_part(path, partial)
-            writer = FileWriter(self._absolute(path), part, self._shortcomings, partial.algorithm)
-            if partial.offset:
-                writer.take_over(partial.offset)
-            yield writer
-            writer.close(mtime, self._file_mode)
-            # Checked last: a thread that was still waiting for upstream when the run ended must not publish anything.
-            if self._abandoned:
-                raise InterruptedRunError
-            self._publish(path)
-            if self._tell is not None:
-                self._tell(path)
-        except BaseException as error:
-            if writer is not None:
-                with suppress(StorageError):
-                    writer.close()
-            if isinstance(error, partial.kept_after) and writer is not None and writer.size:
-                self._parts.keep(path)
-            else:
-                self._parts.discard(path)
-                self._folders.delete_empty(path)
-            raise
-        finally:
-            with self._guard:
-                self._being_written.pop(path, None)
+        with self._in_progress.claim(path, partial):
+            writer: FileWriter | None = None
+            try:
+                part = self._in_progress.open(path, partial)
+                writer = FileWriter(self._absolute(path), part, self._shortcomings, partial.algorithm)
+                if partial.offset:
+                    writer.take_over(partial.offset)
+                yield writer
+                writer.close(mtime, self._file_mode)
+                # It fails after the end of the run: a thread that still waited for upstream must not publish anything.
+                self._in_progress.publish(path)
+                if self._tell is not None:
+                    self._tell(path)
+            except BaseException as error:
+                self._leave(path, partial, writer, error)
+                raise
 
     def partial_size(self, path: StoredPath) -> int:
         """Return how many bytes of a file an earlier attempt has left, or 0."""
@@ -262,15 +245,13 @@ class FilesystemStorage(StoredTree):
 
     def is_writing(self) -> bool:
         """Whether any file is being written right now."""
-        with self._guard:
-            return bool(self._being_written)
+        return bool(self._in_progress)
 
     def abandon(self) -> None:
         """Let no file appear from now on, of ours or a ``twin``'s; delete the half-written ones that can't be resumed."""
-        with self._guard:
-            self._abandoned = True
-            paths = tuple(self._being_written)
-            for path, partial in self._being_written.items():
+        with self._in_progress.abandon() as partials:
+            paths = tuple(partials)
+            for path, partial in partials.items():
                 if issubclass(InterruptedRunError, partial.kept_after):
                     self._parts.keep(path)
                 else:
@@ -283,44 +264,26 @@ class FilesystemStorage(StoredTree):
         """Leave nothing of what was needed to write, when all that is to be written is; what comes late does no harm."""
         self._parts.folder.tidy()
 
+    def _write_with(self, parts: Parts) -> None:
+        self._parts = parts
+        self._in_progress = FilesInProgress(self._base, parts, self._write_error)
+
+    def _leave(self, path: StoredPath, partial: Partial, writer: FileWriter | None, error: BaseException) -> None:
+        """Keep what was written before an error, if it can be resumed, or else delete it."""
+        if writer is not None:
+            with suppress(StorageError):
+                writer.close()
+        if isinstance(error, partial.kept_after) and writer is not None and writer.size:
+            self._parts.keep(path)
+        else:
+            self._parts.discard(path)
+            self._folders.delete_empty(path)
+
     def _sweep_one(self, path: StoredPath) -> bool:
         is_deleted = self._parts.delete(path)
         if is_deleted:
             self._folders.delete_empty(path)
         return is_deleted
-
-    def _claim(self, path: StoredPath, partial: Partial) -> None:
-        with self._guard:
-            if self._abandoned:
-                raise InterruptedRunError
-            if path in self._being_written:
-                raise PathConflictError(path, "another project of this run writes it too")
-            self._being_written[path] = partial
-
-    def _open_part(self, path: StoredPath, partial: Partial) -> int:
-        is_new = partial.offset == 0
-        try:
-            if is_new:
-                return self._parts.open_new(path, may_be_kept=partial.may_be_kept)
-            return self._parts.open_again(path)
-        except NotADirectoryError as error:
-            raise PathConflictError(path, "a file is where its folder would be") from error
-        except OSError as error:
-            if not is_new and error.errno == errno.ENOENT:
-                raise PartGoneError(self._absolute(path), "write", error) from error
-            raise self._write_error(path, error) from error
-
-    def _publish(self, path: StoredPath) -> None:
-        try:
-            self._parts.publish(path)
-        except NotADirectoryError as error:
-            raise PathConflictError(path, "a file is where its folder would be") from error
-        except IsADirectoryError as error:
-            raise PathConflictError(path, "a folder is where the file would be") from error
-        except OSError as error:
-            if error.errno in _OF_THE_NAME:
-                raise PathConflictError(path, f"the filesystem does not allow this name: {error.strerror}") from error
-            raise self._write_error(path, error) from error
 
     def _write_error(self, path: StoredPath, error: OSError) -> MirrorError:
         if self.is_below_broken_link(path):
