@@ -226,10 +226,7 @@ class Mirror:
 
     def plan_refresh(self, now: float, plan: RunPlan) -> Refresh:
         """Return which projects a run that began at ``now`` checks again."""
-        period = self._config.refresh_seconds
-        return plan_refresh(
-            self._inventory, self._config.filters, period, now, goes_by_index=plan.goes_by_index, own=plan.own_serials
-        )
+        return plan_refresh(self._inventory, self._config.filters, self._config.refresh_seconds, plan, now)
 
     def _look_again(self, now: float, plan: RunPlan, reached: int | None) -> Report:
         """Check this run's share of the projects without news; ``state`` and ``todo`` stay as they are.

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import Filters
 from bandersnatch.plan.reached import OwnSerials
+from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -42,23 +43,16 @@ class Refresh(Struct, frozen=True):
             inventory.save_refreshed(self.up_to)
 
 
-def plan_refresh(
-    inventory: Inventory,
-    filters: Filters,
-    period_seconds: float,
-    now: float,
-    *,
-    goes_by_index: bool = False,
-    own: OwnSerials | None = None,
-) -> Refresh:
-    """Return the share of a run that began at ``now``; projects checked since then have had their turn.
+def plan_refresh(inventory: Inventory, filters: Filters, period_seconds: float, plan: RunPlan, now: float) -> Refresh:
+    """Return the share of the run with that plan, which began at ``now``; projects checked since have had their turn.
 
     Projects with awaited data are added. A project that name filters drop but that is still here is left to ``mirror``
-    to remove. The root index does not list quarantined projects, nor say when they are removed: if the run
-    ``goes_by_index``, only their pages tell. If upstream has no serials (``own``), only pages tell of any change: then
-    all are due within a day, and in each run some are, unless the root index says that nothing has changed.
+    to remove. The root index does not list quarantined projects, nor say when they are removed: if the plan goes by
+    it, only their pages tell. If upstream has no serials, only pages tell of any change: then all are due within a
+    day, and in each run some are, unless the root index says that nothing has changed.
     """
-    silent = inventory.quarantined() if goes_by_index else frozenset[NormalizedName]()
+    own = plan.own_serials
+    silent = inventory.quarantined() if plan.goes_by_index else frozenset[NormalizedName]()
     if own is not None:
         period_seconds = min(period_seconds or OWN_SECONDS, OWN_SECONDS)
     number, up_to = _share(inventory, period_seconds, now)

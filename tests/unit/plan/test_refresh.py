@@ -15,8 +15,10 @@ from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_refresh
 from bandersnatch.plan.reached import OwnSerials
 from bandersnatch.plan.refresh import Refresh, plan_refresh
+from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import HeldProject, Inventory
+from bandersnatch.state.todo import TodoList
 from bandersnatch.state.upstream_record import UpstreamRecord
 from tests.support.builders import named
 from tests.support.fakepypi import Edit, FakePyPI, Status
@@ -301,8 +303,9 @@ def inventory_of(path: Path, number: int) -> Inventory:
     return inventory
 
 
-def plan(inventory: Inventory, now: float, period: float = 30 * DAY) -> Refresh:
-    return plan_refresh(inventory, NO_FILTERS, period, now)
+def plan(inventory: Inventory, now: float, period: float = 30 * DAY, own: OwnSerials | None = None) -> Refresh:
+    of_run = RunPlan(TodoList(0), recheck=False, is_new=False, own_serials=own)
+    return plan_refresh(inventory, NO_FILTERS, period, of_run, now)
 
 
 @pytest.mark.parametrize("period", [0, DAY, 30 * DAY])
@@ -310,8 +313,7 @@ def test_each_project_of_an_index_without_serials_is_due_within_a_day(tmp_path: 
     own = OwnSerials(2, UpstreamRecord("https://index.example", "https://index.example/simple"))
 
     def due(minutes: float, **changed: Any) -> int:
-        begun = NOW + minutes * MINUTE
-        return len(plan_refresh(inventory, NO_FILTERS, period, begun, own=replace(own, **changed)).todo)
+        return len(plan(inventory, NOW + minutes * MINUTE, period, replace(own, **changed)).todo)
 
     with closing(inventory_of(tmp_path, 4800)) as inventory:
         plan(inventory, NOW).record(inventory, set(), set())
