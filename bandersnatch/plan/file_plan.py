@@ -75,45 +75,71 @@ def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, Distri
     return wanted
 
 
-def plan_files(
-    wanted: Mapping[StoredPath, DistributionFile],
-    stored: Callable[[StoredPath], StoredFile | None],
-    held: Mapping[StoredPath, str | None],
-    suspects: frozenset[StoredPath],
-    rules: FileRules,
-) -> FilePlan:
-    """Return the work that turns the stored files into what a page wants.
+class Holdings(Struct, frozen=True):
+    """What is here of a project.
 
-    ``wanted`` is from ``wanted_paths``; ``stored`` says what is at such a path; ``held`` is what the old page
-    listed, with the SHA-256 that it gave; ``suspects`` are files that a killed run may have left unfinished: their
-    digests are always checked, and unwanted ones are deleted.
+    ``stored`` says what is at a path; ``held`` is what the old page listed, with the SHA-256 that it gave; ``suspects``
+    are files that a killed run may have left unfinished: their digests are always checked, and unwanted ones are
+    deleted.
     """
-    tasks = []
-    gone = held.keys() - wanted.keys()
-    elsewhere = {digest: path for path in gone if (digest := held[path]) is not None and not is_metadata(path)}
-    for path, file in wanted.items():
-        if is_metadata(path):
-            continue  # done with the file itself
-        found = stored(path)
-        wants_metadata = False
-        work = FileWork.KEEP
-        # Without a size from upstream, any size on disk is accepted, but only of what the old page knew by its digest.
-        is_unknown = file.sha256 is None or (file.size is None and held.get(path) != file.sha256)
-        if found is None or file.size not in (found.size, None):
-            work = FileWork.FETCH
-        elif rules.check_digests or path in suspects or is_unknown:
-            work = FileWork.CHECK
-        if (kept_at := metadata_path(path)) in wanted:
-            is_doubtful = rules.check_digests or kept_at in suspects
-            wants_metadata = work is FileWork.FETCH or is_doubtful or stored(kept_at) is None
+
+    stored: Callable[[StoredPath], StoredFile | None]
+    held: Mapping[StoredPath, str | None]
+    suspects: frozenset[StoredPath]
+
+
+def plan_files(wanted: Mapping[StoredPath, DistributionFile], here: Holdings, rules: FileRules) -> FilePlan:
+    """Return the work that turns the stored files into what a page wants; ``wanted`` is from ``wanted_paths``."""
+    comparison = _Comparison(wanted, here, rules)
+    # Core metadata is done with the file itself.
+    tasks = (comparison.task(path, file) for path, file in wanted.items() if not is_metadata(path))
+    unwanted_suspects = here.suspects - wanted.keys()
+    return FilePlan(tuple(task for task in tasks if task is not None), frozenset(comparison.gone | unwanted_suspects))
+
+
+class _Comparison:
+    """Compares what a page wants with what is here."""
+
+    def __init__(self, wanted: Mapping[StoredPath, DistributionFile], here: Holdings, rules: FileRules) -> None:
+        self._wanted, self._here, self._rules = wanted, here, rules
+        self.gone = here.held.keys() - wanted.keys()
+        """What the old page listed, and the new one does not."""
+        digests = ((here.held[path], path) for path in self.gone if not is_metadata(path))
+        self._elsewhere = {digest: path for digest, path in digests if digest is not None}
+
+    def task(self, path: StoredPath, file: DistributionFile) -> FileTask | None:
+        """Return the work on a file, if it needs any."""
+        found = self._here.stored(path)
+        work = self._work(path, file, found)
+        wants_metadata = self._wants_metadata(path, work)
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
-        if work is not FileWork.KEEP or wants_metadata or _has_wrong_time(file, found):
-            is_suspect = path in suspects
-            is_new = found is None and path not in held and not is_suspect
-            source = elsewhere.get(file.sha256 or "") if found is None else None
-            source = source if source is not None and stored(source) is not None else None
-            tasks.append(FileTask(file, path, work, wants_metadata, is_suspect, is_new, source))
-    return FilePlan(tuple(tasks), frozenset(gone | (suspects - wanted.keys())))
+        if work is FileWork.KEEP and not wants_metadata and not _has_wrong_time(file, found):
+            return None
+        is_suspect = path in self._here.suspects
+        is_new = found is None and path not in self._here.held and not is_suspect
+        moved_from = self._place_before(file) if found is None else None
+        return FileTask(file, path, work, wants_metadata, is_suspect, is_new, moved_from)
+
+    def _work(self, path: StoredPath, file: DistributionFile, found: StoredFile | None) -> FileWork:
+        if found is None or file.size not in (found.size, None):
+            return FileWork.FETCH
+        # Without a size from upstream, any size on disk is accepted, but only of what the old page knew by its digest.
+        is_unknown = file.sha256 is None or (file.size is None and self._here.held.get(path) != file.sha256)
+        return FileWork.CHECK if is_unknown or self._is_doubtful(path) else FileWork.KEEP
+
+    def _wants_metadata(self, path: StoredPath, work: FileWork) -> bool:
+        kept_at = metadata_path(path)
+        if kept_at not in self._wanted:
+            return False
+        return work is FileWork.FETCH or self._is_doubtful(kept_at) or self._here.stored(kept_at) is None
+
+    def _is_doubtful(self, path: StoredPath) -> bool:
+        return self._rules.check_digests or path in self._here.suspects
+
+    def _place_before(self, file: DistributionFile) -> StoredPath | None:
+        """Return where the same file is, if the old page has it at another place."""
+        source = self._elsewhere.get(file.sha256 or "")
+        return source if source is not None and self._here.stored(source) is not None else None
 
 
 def _has_wrong_time(file: DistributionFile, found: StoredFile | None) -> bool:

@@ -17,7 +17,7 @@ from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import InThread, Steps
 from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
 from bandersnatch.pages.stored_page import StoredPage, read_held_page
-from bandersnatch.plan.file_plan import FilePlan, FileWork, plan_files, wanted_paths
+from bandersnatch.plan.file_plan import FilePlan, FileWork, Holdings, plan_files, wanted_paths
 from bandersnatch.plan.page_checks import check_page, is_of_quarantine
 from bandersnatch.plan.removals import files_in_question
 from bandersnatch.plan.stale_page_check import RequiredAge, doubt_about_unchanged
@@ -243,7 +243,7 @@ class Preparation:
         if not context.pages.release_files:
             # Such pages link to files that were never here. Only those on disk, from an earlier configuration, can go.
             held = {path: digest for path, digest in held.items() if context.storage.stat(path) is not None}
-        plan = plan_files(wanted, self._stored, held, suspects, context.rules)
+        plan = plan_files(wanted, Holdings(self._stored, held, suspects), context.rules)
         if self._job.wrong:  # what is there is to be replaced
             plan = replace(plan, tasks=tuple(replace(task, is_new=False) for task in plan.tasks))
         return plan

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandersnatch.model import DistributionFile, ProjectPage, StoredFile
-from bandersnatch.plan.file_plan import FilePlan, FileRules, FileTask, FileWork, plan_files, wanted_paths
+from bandersnatch.plan.file_plan import FilePlan, FileRules, FileTask, FileWork, Holdings, plan_files, wanted_paths
 from bandersnatch.storage.layout import StoredPath, file_path, metadata_path
 from tests.support.builders import SHA256, make_file, make_page, project_pages, unhurried
 
@@ -34,7 +34,7 @@ def plan(
     rules: FileRules = RULES,
 ) -> FilePlan:
     wanted = wanted_paths(page, rules)
-    return plan_files(wanted, disk.get, dict.fromkeys(held, SHA256), suspects, rules)
+    return plan_files(wanted, Holdings(disk.get, dict.fromkeys(held, SHA256), suspects), rules)
 
 
 def task_for(
@@ -68,7 +68,7 @@ def test_without_a_size_what_the_old_page_did_not_know_by_its_digest_is_checked(
     held: dict[StoredPath, str | None],
 ) -> None:
     wanted = wanted_paths(make_page(msgspec.structs.replace(FILE, size=None)), RULES)
-    (task,) = plan_files(wanted, {PATH: RIGHT}.get, held, NOTHING, RULES).tasks
+    (task,) = plan_files(wanted, Holdings({PATH: RIGHT}.get, held, NOTHING), RULES).tasks
     assert task.work is FileWork.CHECK
 
 
