@@ -1,8 +1,7 @@
 """Killed on the way, and then the inventory is deleted: one plain run finds again what only its notes told."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,11 @@ from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
-from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import INVENTORY, StoredPath
+from bandersnatch.storage.layout import INVENTORY
 from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
-from tests.faults.test_killed_at_a_point import is_file, kill_run, killing_storage, run_until_killed
 from tests.support.fakepypi import FakePyPI, Status, UploadedFile
+from tests.support.killed_runs import Point, is_file, killed_at, run_until_killed
 from tests.support.rig import Rig
 
 pytestmark = pytest.mark.usefixtures("in_processes_or_not")
@@ -43,46 +41,16 @@ def on_disk(rig: Rig, file: UploadedFile) -> Path:
     return rig.web / file.url_path.lstrip("/")
 
 
-def killed_at_deletion(is_meant: Callable[[StoredPath], bool]) -> type[FilesystemStorage]:
-    class Killing(FilesystemStorage):
-        def delete(self, path: StoredPath) -> bool:
-            if is_meant(path):
-                kill_run()
-            return super().delete(path)
-
-    return Killing
-
-
-def killed_at_page(is_meant: Callable[[StoredPath], bool]) -> type[FilesystemStorage]:
-    class Killing(FilesystemStorage):
-        @contextmanager
-        def write(
-            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
-        ) -> Iterator[FileWriter]:
-            with super().write(path, mtime, partial) as writer:
-                yield writer
-            if is_meant(path):
-                kill_run()
-
-        def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
-            is_written = super().write_bytes(path, data, mtime)
-            if is_meant(path):
-                kill_run()
-            return is_written
-
-    return Killing
-
-
-@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("point", [Point.WRITTEN, Point.PUBLISHED], ids=lambda point: point.value)
 @pytest.mark.parametrize("happens", ["nothing", "release removed", "project removed"])
-def test_files_of_a_first_run(rig: Rig, pypi: FakePyPI, happens: str, *, is_published: bool) -> None:
+def test_files_of_a_first_run(rig: Rig, pypi: FakePyPI, happens: str, point: Point) -> None:
     rig.options["max-removals"] = "100%"
     file = pypi.add_file("foo", "1.0", size=500_000)
     pypi.add_file("foo", "2.0")
     for version in range(5):
         pypi.add_file("bar", f"{version}.0")
-    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=is_published))
-    assert on_disk(rig, file).exists() == is_published
+    run_until_killed(rig, killed_at(point, lambda path: path == f"web{file.url_path}"))
+    assert on_disk(rig, file).exists() == (point is Point.PUBLISHED)
     if happens == "release removed":
         pypi.remove_release("foo", "1.0")
     elif happens == "project removed":
@@ -93,7 +61,7 @@ def test_files_of_a_first_run(rig: Rig, pypi: FakePyPI, happens: str, *, is_publ
 def test_file_with_the_right_size_and_the_wrong_bytes(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
     rig.options["compare-method"] = "stat"
-    run_until_killed(rig, killing_storage(is_file, is_published=True))
+    run_until_killed(rig, killed_at(Point.PUBLISHED, is_file))
     on_disk(rig, file).write_bytes(b"x" * file.size)  # as a power cut may leave it
     assert_mended(rig)
 
@@ -104,7 +72,7 @@ def test_old_files_after_their_page_was_replaced(rig: Rig, pypi: FakePyPI) -> No
     pypi.add_file("foo", "2.0")
     rig.run()
     pypi.remove_release("foo", "1.0")
-    run_until_killed(rig, killed_at_deletion(lambda path: path == f"web{old.url_path}"))
+    run_until_killed(rig, killed_at(Point.DELETING, lambda path: path == f"web{old.url_path}"))
     assert on_disk(rig, old).exists()
     assert_mended(rig)
 
@@ -117,7 +85,7 @@ def test_project_that_was_being_removed(rig: Rig, pypi: FakePyPI, place: str) ->
         pypi.add_file(f"other-{number}", "1.0")
     rig.run()
     pypi.remove_project("foo")
-    run_until_killed(rig, killed_at_deletion(lambda path: path.startswith(place)))
+    run_until_killed(rig, killed_at(Point.DELETING, lambda path: path.startswith(place)))
     assert_mended(rig)
 
 
@@ -127,7 +95,7 @@ def test_page_that_was_being_written_of_a_project_that_is_removed(rig: Rig, pypi
     pypi.add_file("bar", "1.0")
     rig.run()
     pypi.add_file("foo", "1.0")
-    run_until_killed(rig, killed_at_page(lambda path: path == f"web/simple/foo/{name}"))
+    run_until_killed(rig, killed_at(Point.PUBLISHED, lambda path: path == f"web/simple/foo/{name}"))
     assert (rig.web / "simple" / "foo" / name).exists()
     pypi.remove_project("foo")
     assert_mended(rig)
@@ -136,7 +104,7 @@ def test_page_that_was_being_written_of_a_project_that_is_removed(rig: Rig, pypi
 def test_what_the_operator_has_put_there_stays(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0")
     pypi.add_file("foo", "2.0")
-    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=True))
+    run_until_killed(rig, killed_at(Point.PUBLISHED, lambda path: path == f"web{file.url_path}"))
     own = rig.web / "packages" / "own" / "tool-1.0.zip"
     own.parent.mkdir()
     own.write_bytes(b"own")
@@ -158,7 +126,7 @@ def killed_with_a_leftover(rig: Rig, pypi: FakePyPI, number: int = 1) -> list[Up
     rig.run()
     for each in range(number):
         pypi.remove_release("foo", f"1.{each}")
-    run_until_killed(rig, killed_at_deletion(lambda path: path.startswith("web/packages/")))
+    run_until_killed(rig, killed_at(Point.DELETING, lambda path: path.startswith("web/packages/")))
     return old
 
 

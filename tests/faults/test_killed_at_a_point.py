@@ -1,67 +1,16 @@
 """Killed at one point of the work on a file: what was had of it to its end is not had again."""
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from bandersnatch.storage.file_writer import FileWriter, Partial
-from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
 from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.support.fakepypi import FakePyPI, Status
 from tests.support.journal import read_index, told
-from tests.support.processes import await_free_lock
+from tests.support.killed_runs import Point, is_file, killed_at, run_until_killed
 from tests.support.rig import Rig
 
 SIZES = {"small": 5_000, "large": 500_000, "resumable": 2_000_000}
-
-
-def kill_run() -> None:
-    os.killpg(0, signal.SIGKILL)
-
-
-def killing_storage(is_meant: Callable[[StoredPath], bool], *, is_published: bool) -> type[FilesystemStorage]:
-    """Return a storage with which the run is killed when a file is written to its end, before its rename or behind it."""
-
-    class Killing(FilesystemStorage):
-        @contextmanager
-        def write(
-            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
-        ) -> Iterator[FileWriter]:
-            with super().write(path, mtime, partial) as writer:
-                yield writer
-                if is_meant(path) and not is_published:
-                    kill_run()
-            if is_meant(path):
-                kill_run()
-
-    return Killing
-
-
-def run_until_killed(rig: Rig, storage: Callable[[Path], FilesystemStorage]) -> None:
-    """Run the mirror in a process group of its own, which is killed on the way, workers and all."""
-
-    def run() -> None:
-        os.setsid()
-        rig.make_storage = storage
-        rig.run()
-
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    await_free_lock(rig.directory)
-    rig.make_storage = FilesystemStorage
-
-
-def is_file(path: StoredPath) -> bool:
-    return path.startswith(f"{PACKAGES}/") and not is_metadata(path)
 
 
 def parts(rig: Rig) -> list[int]:
@@ -70,18 +19,18 @@ def parts(rig: Rig) -> list[int]:
 
 
 @pytest.mark.usefixtures("in_processes_or_not")
-@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("point", [Point.WRITTEN, Point.PUBLISHED], ids=lambda point: point.value)
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_a_finished_file_is_not_fetched_again(
-    rig: Rig, pypi: FakePyPI, *, kind: Literal["wheel", "sdist"], size: int, is_published: bool
+    rig: Rig, pypi: FakePyPI, *, kind: Literal["wheel", "sdist"], size: int, point: Point
 ) -> None:
     file = pypi.add_file("foo", "1.0", kind=kind, size=size)
     pypi.add_file("bar", "1.0")
     path = f"web{file.url_path}"
-    run_until_killed(rig, killing_storage(lambda each: each == path, is_published=is_published))
-    assert (rig.web / file.url_path[1:]).is_file() == is_published
-    assert (file.size in parts(rig)) == (not is_published)
+    run_until_killed(rig, killed_at(point, lambda each: each == path))
+    assert (rig.web / file.url_path[1:]).is_file() == (point is Point.PUBLISHED)
+    assert (file.size in parts(rig)) == (point is Point.WRITTEN)
     pypi.clear_requests()
     assert rig.run().failures == []
     assert file.url_path not in [request.path for request in pypi.file_requests()]
@@ -94,7 +43,7 @@ def test_a_finished_file_is_not_fetched_again(
 @pytest.mark.parametrize("content", [b"x", b""], ids=["damaged", "cut"])
 def test_what_is_not_the_whole_file_is_not_taken_for_it(rig: Rig, pypi: FakePyPI, content: bytes) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
-    run_until_killed(rig, killing_storage(is_file, is_published=False))
+    run_until_killed(rig, killed_at(Point.WRITTEN, is_file))
     (part,) = rig.directory.rglob("*.part")
     part.write_bytes(content * file.size or file.content[:-1])
     pypi.clear_requests()
@@ -108,7 +57,7 @@ def test_what_is_not_the_whole_file_is_not_taken_for_it(rig: Rig, pypi: FakePyPI
 def test_a_finished_file_that_nobody_wants_any_more_is_not_put_in_place(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist", size=5_000)
     pypi.add_file("foo", "2.0", kind="sdist", size=5_000)
-    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=False))
+    run_until_killed(rig, killed_at(Point.WRITTEN, lambda path: path == f"web{file.url_path}"))
     assert len(parts(rig)) >= 1
     pypi.remove_release("foo", "1.0")
     assert rig.run().failures == []
@@ -137,13 +86,7 @@ def test_a_removal_that_was_cut_short_behind_its_pages_is_finished(
     rig.run()
     pypi.remove_project("foo")
 
-    class Killing(FilesystemStorage):
-        def delete(self, path: StoredPath) -> bool:
-            if path == f"web{file.url_path}":
-                kill_run()
-            return super().delete(path)
-
-    run_until_killed(rig, Killing)
+    run_until_killed(rig, killed_at(Point.DELETING, lambda path: path == f"web{file.url_path}"))
     assert not (rig.web / "simple/foo").exists()
     assert (rig.web / file.url_path[1:]).exists()
     if comes_back:
@@ -153,11 +96,9 @@ def test_a_removal_that_was_cut_short_behind_its_pages_is_finished(
     rig.assert_matches()
 
 
-@pytest.mark.parametrize("is_published", [False, True], ids=["before its rename", "behind its rename"])
+@pytest.mark.parametrize("point", [Point.WRITTEN, Point.PUBLISHED], ids=lambda point: point.value)
 @pytest.mark.parametrize("ending", ["/state", ".jsonl", "/changes/index.json"])
-def test_no_line_of_the_journal_is_lost_or_doubled(
-    rig: Rig, pypi: FakePyPI, *, ending: str, is_published: bool
-) -> None:
+def test_no_line_of_the_journal_is_lost_or_doubled(rig: Rig, pypi: FakePyPI, *, ending: str, point: Point) -> None:
     for name in ("foo", "bar", "baz", "qux"):
         pypi.add_file(name, "1.0")
     rig.options["max-removals"] = "100%"
@@ -165,8 +106,7 @@ def test_no_line_of_the_journal_is_lost_or_doubled(
     before = read_index(rig.web)
     pypi.add_file("foo", "2.0")
     pypi.remove_project("bar")
-    storage = killing_storage(lambda path: f"/{path}".endswith(ending), is_published=is_published)
-    run_until_killed(rig, storage)
+    run_until_killed(rig, killed_at(point, lambda path: f"/{path}".endswith(ending)))
     rig.run()  # there is nothing new
     serial = pypi.project_serial("foo")
     assert told(rig.web) == [("bar", "removed", 0), ("foo", "page", serial)]

@@ -6,31 +6,23 @@ It tells so through the FIFO in its first argument; the others are the command's
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath
+from tests.support.killed_runs import Point, acting_storage
 
 
 def waiting_storage(told_through: Path) -> type[FilesystemStorage]:
     """Return the storage with which the processes of workers wait."""
     main = os.getpid()
 
-    class Waiting(FilesystemStorage):
-        @contextmanager
-        def write(
-            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
-        ) -> Iterator[FileWriter]:
-            with super().write(path, mtime, partial) as writer:
-                yield writer
-                if os.getpid() != main and path.startswith(PACKAGES):
-                    told_through.write_bytes(b".")
-                    threading.Event().wait()
+    def wait(point: Point, path: StoredPath) -> None:
+        if point is Point.WRITTEN and os.getpid() != main and path.startswith(PACKAGES):
+            told_through.write_bytes(b".")
+            threading.Event().wait()
 
-    return Waiting
+    return acting_storage(wait)
 
 
 if __name__ == "__main__":

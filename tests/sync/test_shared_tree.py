@@ -1,11 +1,8 @@
 """Several indexes in one tree: each project has one owner, and what is of the tree as a whole tells of all of them."""
 
 import json
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,10 +18,10 @@ from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.tree_record import load_tree, save_tree
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.lock import run_lock
 from bandersnatch.storage.upstream_folder import prepare_upstream_folder
 from tests.support.fakepypi import FakePyPI, Status
+from tests.support.killed_runs import killed_after, run_until_killed
 from tests.support.rig import HURRIED, Rig
 from tests.support.static_index import HTML, Answer, Form, StaticIndex, serve_tree, static_index
 
@@ -466,33 +463,6 @@ def test_the_journal_goes_on_with_another_section_if_all_was_told(
     assert (json.loads((rig.web / "changes/index.json").read_bytes())["id"] == before) is is_all_told
 
 
-def killing_storage(after: int) -> type[FilesystemStorage]:
-    """Return a storage with which a run is killed when so many paths have been written or deleted."""
-    left = after
-
-    def count() -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            os.killpg(0, signal.SIGKILL)
-
-    class Killing(FilesystemStorage):
-        def save(self, path: StoredPath, pieces: Iterable[bytes]) -> None:
-            super().save(path, pieces)
-            count()
-
-        def delete(self, path: StoredPath) -> bool:
-            is_deleted = super().delete(path)
-            count()
-            return is_deleted
-
-        def write_bytes(self, path: StoredPath, data: bytes, mtime: float | None = None) -> bool:
-            count()
-            return super().write_bytes(path, data, mtime)
-
-    return Killing
-
-
 @pytest.mark.parametrize("after", [1, 4, 7, 10, 14, 19, 25])
 def test_a_kill_while_projects_move_is_mended_by_the_next_run(
     rig: Rig, pypi: FakePyPI, index: StaticIndex, after: int
@@ -505,8 +475,6 @@ def test_a_kill_while_projects_move_is_mended_by_the_next_run(
     config = Config.load(rig.write_config(max_removals="100%"))
 
     def run() -> None:
-        os.setsid()
-        rig.make_storage = killing_storage(after)
         for part in parts_of(config):
             if part.name is not None:
                 prepare_upstream_folder(rig.directory, part.config.directory, part.prefix)
@@ -514,10 +482,7 @@ def test_a_kill_while_projects_move_is_mended_by_the_next_run(
                 policy = RemovalPolicy.of(part.config.removals, allows_all=True)
                 Mirror(part.config, resources, policy, rig.tuning).run()
 
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    run_until_killed(rig, killed_after(after), run)
     assert serial_of(rig) >= serial
     assert rig.call("mirror", "--allow-removals").returncode == 0
     assert told(rig) == {"numpy": NUMPY, "scipy": ["scipy-1.0-py3-none-any.whl"], "torch": [OLD]}

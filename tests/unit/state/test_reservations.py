@@ -23,9 +23,9 @@ from bandersnatch.state.reservations import Reservation, forget, recover_reserva
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import INVENTORY, LEFTOVERS, StoredPath
 from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
-from tests.faults.test_killed_at_a_point import killing_storage, run_until_killed
 from tests.support.builders import SAMPLE, named
 from tests.support.fakepypi import FakePyPI, Status
+from tests.support.killed_runs import Point, killed_at, run_until_killed
 from tests.support.rig import Rig
 
 OTHER = named("other")
@@ -325,7 +325,7 @@ def noted(rig: Rig) -> set[StoredPath]:
 def test_a_file_of_which_only_a_worker_has_told_is_found_again(rig: Rig, pypi: FakePyPI) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist")
     pypi.add_file("foo", "2.0")
-    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=True))
+    run_until_killed(rig, killed_at(Point.PUBLISHED, lambda path: path == f"web{file.url_path}"))
     assert (rig.web / file.url_path[1:]).exists()
     assert noted(rig) == set()
     pypi.remove_release("foo", "1.0")
@@ -339,7 +339,7 @@ def test_where_a_record_can_not_be_believed_the_next_run_searches(
 ) -> None:
     file = pypi.add_file("foo", "1.0", kind="sdist")
     pypi.add_file("foo", "2.0")
-    run_until_killed(rig, killing_storage(lambda path: path == f"web{file.url_path}", is_published=True))
+    run_until_killed(rig, killed_at(Point.PUBLISHED, lambda path: path == f"web{file.url_path}"))
     assert noted(rig) == set()
     (found,) = (rig.directory / UNFINISHED_FOLDER).glob("*.reserved")
     found.write_bytes(bytes(100) + b"\n")

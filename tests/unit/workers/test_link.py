@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.popen_fork import Popen
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.package import work_on_project
 from bandersnatch.project.report import Failure
 from bandersnatch.stop import StopFlag
-from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.workers import link, worker
 from tests.support.fakepypi import Call, FakePyPI, Fault, Stall
+from tests.support.killed_runs import Point, acting_storage
 from tests.support.processes import awaited_end
 from tests.support.rig import IN_PROCESSES, Rig
 from tests.support.waiting_worker import waiting_storage
@@ -112,19 +112,13 @@ def test_a_worker_that_does_not_answer_is_given_up_and_its_work_done_by_others(
     flag, main = rig.folder / "who takes it hangs", os.getpid()
     flag.touch()
 
-    class Hanging(FilesystemStorage):
-        @contextmanager
-        def write(
-            self, path: StoredPath, mtime: float | None = None, partial: Partial | None = None
-        ) -> Iterator[FileWriter]:
-            with super().write(path, mtime, partial) as writer:
-                yield writer
-                if os.getpid() != main:
-                    with suppress(FileNotFoundError):
-                        flag.unlink()
-                        threading.Event().wait()
+    def hang(point: Point, _path: StoredPath) -> None:
+        if point is Point.WRITTEN and os.getpid() != main:
+            with suppress(FileNotFoundError):
+                flag.unlink()
+                threading.Event().wait()
 
-    rig.make_storage = Hanging
+    rig.make_storage = acting_storage(hang)
     assert rig.run(tuning=IN_PROCESSES).failures == []
     assert "a worker process does not answer; it is ended, and its work is done by others" in caplog.messages
     assert half_written(rig) == reserved(rig) == []
