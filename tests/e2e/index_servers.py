@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.installers import cut_off_environment
-from tests.e2e.nginx import answers, free_port, running, site_configuration, soon
+from tests.e2e.nginx import running, site_configuration
 from tests.e2e.old_clients import OldClient, install
+from tests.e2e.ports import await_listening
 from tests.support.fakepypi import FakePyPI, UploadedFile
 
 
@@ -36,9 +37,8 @@ class IndexServer(ABC):
     path = ""
     """What of the URL an operator writes after the host."""
 
-    def __init__(self, environment: Path, folder: Path) -> None:
-        self.environment, self.folder = environment, folder
-        self.port = free_port()
+    def __init__(self, environment: Path, folder: Path, port: int) -> None:
+        self.environment, self.folder, self.port = environment, folder, port
         if self.requirements and not environment.exists():
             install(environment, Path(sys.executable), *self.requirements)
 
@@ -75,8 +75,10 @@ class IndexServer(ABC):
         variables = cut_off_environment(self.folder) | {"no_proxy": "*"}
         with log.open("a") as output, subprocess.Popen(command, stdout=output, stderr=output, env=variables) as server:
             try:
-                assert soon(lambda: server.poll() is not None or answers(self.port)), log.read_text()
-                assert server.poll() is None, log.read_text()
+                try:
+                    await_listening(server, self.port)
+                except AssertionError as error:
+                    raise AssertionError(log.read_text()) from error
                 yield
             finally:
                 server.terminate()
@@ -134,8 +136,8 @@ class Devpi(IndexServer):
     tells = frozenset({"sha256", "requires_python"})
     path = "/team/dev/+simple/"
 
-    def __init__(self, environment: Path, folder: Path) -> None:
-        super().__init__(environment, folder)
+    def __init__(self, environment: Path, folder: Path, port: int) -> None:
+        super().__init__(environment, folder, port)
         self._there: dict[str, set[str]] = {}
         self._login = ""
 
@@ -251,8 +253,8 @@ class OldTree(Tree):
     root = "mirror/web"
     tells = frozenset({"sha256", "requires_python", "yanked"})
 
-    def __init__(self, client: OldClient, folder: Path) -> None:
-        super().__init__(client.command.parent.parent, folder)
+    def __init__(self, client: OldClient, folder: Path, port: int) -> None:
+        super().__init__(client.command.parent.parent, folder, port)
         self._client = client
 
     def publish(self, pypi: FakePyPI) -> None:

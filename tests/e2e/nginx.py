@@ -1,23 +1,23 @@
 """nginx with the configuration that README gives, on a free port of the loopback interface."""
 
 import json
+import os
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.ports import LOOPBACK, bound, greet
+
 README = Path(__file__).parents[2] / "README.md"
-DEADLINE_SECONDS = 20.0
 
 # All that a packaged nginx.conf would have around the site, with every path below the prefix folder.
 _AROUND = """\
 daemon off;
-master_process off;
+{user}
 pid nginx.pid;
 error_log error.log;
 events {{ }}
@@ -50,8 +50,12 @@ class Asked:
 class Site:
     """A mirror that is being served."""
 
-    url: str
+    port: int
     access_log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def index_url(self) -> str:
@@ -59,11 +63,12 @@ class Site:
 
     def requests(self) -> list[Asked]:
         """Return all requests that were answered so far."""
+        greet(self.port)  # the one process that answers has logged all that it answered before this
         return [Asked(**json.loads(line)) for line in self.access_log.read_text().splitlines()]
 
     def was_asked(self, fits: Callable[[Asked], bool]) -> bool:
-        """Whether there was such a request; the log may be a moment behind the answer."""
-        return soon(lambda: any(fits(request) for request in self.requests()))
+        """Whether there was such a request."""
+        return any(fits(request) for request in self.requests())
 
 
 def readme_blocks() -> tuple[str, str]:
@@ -88,54 +93,49 @@ def site_configuration(web: Path, port: int, *, hash_index: bool) -> str:
 def serving(web: Path, prefix: Path, *, hash_index: bool = False) -> Iterator[Site]:
     """Run nginx on `web` inside the block; all its own files are below `prefix`."""
     with running(prefix, lambda port: site_configuration(web, port, hash_index=hash_index)) as port:
-        yield Site(f"http://127.0.0.1:{port}", prefix / "access.log")
+        yield Site(port, prefix / "access.log")
 
 
 @contextmanager
-def running(prefix: Path, site_on: Callable[[int], str], port: int | None = None) -> Iterator[int]:
-    """Run nginx with the site that is made for a port: for a free one, if none is given; yields the port."""
+def running(prefix: Path, site_on: Callable[[int], str], port: int = 0) -> Iterator[int]:
+    """Run nginx with the site that is made for a port: for a free one, if none is given; yields the port.
+
+    nginx takes over a socket that listens already, as it does in an upgrade: what connects before it is up, waits.
+    """
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     assert nginx is not None, "nginx is not installed"
-    port = port or free_port()
-    prefix.mkdir(exist_ok=True)
-    (prefix / "site.conf").write_text(site_on(port))
-    (prefix / "nginx.conf").write_text(_AROUND.format(site=prefix / "site.conf"))
-    (prefix / "access.log").touch()
-    command = [nginx, "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with bound(port) as listener:
+        listener.listen(128)
+        port = listener.getsockname()[1]
+        prefix.mkdir(exist_ok=True)
+        (prefix / "site.conf").write_text(site_on(port))
+        (prefix / "nginx.conf").write_text(_AROUND.format(site=prefix / "site.conf", user=_user()))
+        (prefix / "access.log").touch()
+        process = subprocess.Popen(
+            [nginx, "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"],
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    with process:
         try:
-            is_up = soon(lambda: process.poll() is not None or answers(port)) and process.poll() is None
-            if not is_up:
+            try:
+                greet(port)
+            except OSError as error:
                 process.kill()
-                raise AssertionError(f"nginx does not come up: {process.communicate()[1]}")
+                raise AssertionError(f"nginx does not come up: {process.communicate()[1]}") from error
             yield port
         finally:
             process.terminate()
 
 
+def _user() -> str:
+    """Return the line that lets nginx read, where root starts it, what root's tests have written."""
+    return "" if os.geteuid() else "user root;"
+
+
 def _replaced(text: str, old: str, new: str) -> str:
     assert old in text, f"README's nginx configuration has no {old!r}"
     return text.replace(old, new)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    """Whether something listens on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def soon(is_true: Callable[[], bool]) -> bool:
-    """Ask until the answer is yes, or the deadline has passed."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not is_true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

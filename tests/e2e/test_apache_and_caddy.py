@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.e2e.clients import V1_JSON, get
-from tests.e2e.nginx import answers, free_port, soon
+from tests.e2e.ports import await_listening, reserved_port
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
 
@@ -51,15 +51,14 @@ def test_pip_and_uv_install_from_another_server(
 ) -> None:
     pypi.add_file("sample", "1.0")
     rig.run()
-    port = free_port()
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, reserved_port() as port:
         folder = Path(name)
         folder.chmod(0o755)  # Apache reads the pages as another user
         shutil.copytree(rig.web, folder / "web")
         command = server(folder / "web", folder, port)
         with subprocess.Popen(command, env={**os.environ, "HOME": name}, stderr=subprocess.DEVNULL) as process:
             try:
-                assert soon(lambda: answers(port))
+                await_listening(process, port)
                 _install(f"http://127.0.0.1:{port}/simple/", folder)
             finally:
                 process.terminate()

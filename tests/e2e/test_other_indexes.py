@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,6 +28,7 @@ from tests.e2e.index_servers import (
 from tests.e2e.installers import FreshEnvironment, bandersnatch_command
 from tests.e2e.nginx import serving
 from tests.e2e.old_clients import OldClient
+from tests.e2e.ports import reserved_port
 from tests.support.counting_proxy import counting_proxy
 from tests.support.fakepypi import FakePyPI
 
@@ -98,15 +99,17 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[*(each.__name__ for each in INSTALLED), *OLD])
-def server(request: pytest.FixtureRequest, tools: Path, tmp_path: Path) -> IndexServer:
+def server(request: pytest.FixtureRequest, tools: Path, tmp_path: Path) -> Iterator[IndexServer]:
     folder = tmp_path / "server"
     folder.mkdir()
-    if request.param in OLD:
-        clients: dict[str, OldClient] = request.getfixturevalue("old_clients")
-        version, kind = OLD[request.param]
-        return kind(clients[version], folder)
-    (software,) = [each for each in INSTALLED if each.__name__ == request.param]
-    return software(tools / software.requirements[0].partition(">")[0], folder)
+    with reserved_port() as port:
+        if request.param in OLD:
+            clients: dict[str, OldClient] = request.getfixturevalue("old_clients")
+            version, kind = OLD[request.param]
+            yield kind(clients[version], folder, port)
+        else:
+            (software,) = [each for each in INSTALLED if each.__name__ == request.param]
+            yield software(tools / software.requirements[0].partition(">")[0], folder, port)
 
 
 @pytest.fixture
