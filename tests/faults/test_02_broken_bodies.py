@@ -1,5 +1,7 @@
 """2. Broken bodies: never visible, gone on with where that is possible, begun anew where it is not."""
 
+import multiprocessing
+import os
 import signal
 import threading
 from contextlib import suppress
@@ -7,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bandersnatch.cli.invocation import end_process
 from bandersnatch.errors import InterruptedRunError, MirrorError
+from bandersnatch.main import main
 from bandersnatch.operations.tuning import Tuning
 from bandersnatch.project.file_receiver import RESUME_MIN_BYTES
 from bandersnatch.stop import StopFlag
+from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath
 from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from bandersnatch.storage.unfinished_names import name_inside
@@ -27,6 +32,7 @@ from tests.support.fakepypi import (
     UploadedFile,
     WrongBytes,
 )
+from tests.support.killed_runs import Point, acting_storage, arrived_bytes, run_apart
 from tests.support.rig import HURRIED, IN_PROCESSES, Rig
 from tests.support.sample_file import half_written
 
@@ -83,25 +89,20 @@ def test_next_run_goes_on_with_a_partial_file(rig: Rig, pypi: FakePyPI, large: U
     rig.assert_matches()
 
 
-def has_come(rig: Rig) -> bool:
-    """Whether much of a file is there."""
-    with suppress(FileNotFoundError):  # what is half-written may be renamed at this moment
-        return any(part.stat().st_size >= HALF // 2 for part in half_written(rig.directory))
-    return False
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_download_of_a_run_that_a_signal_ends_is_gone_on_with(
     rig: Rig, pypi: FakePyPI, large: UploadedFile, number: signal.Signals
 ) -> None:
-    stall = Stall(after_bytes=HALF)
-    pypi.fault(large.url_path, stall, times=None)
-    with rig.start_command("mirror", timeout="60") as process:
-        assert stall.started.wait(30)
-        while not has_come(rig):
-            assert process.poll() is None
-        process.send_signal(number)
-        process.communicate()
+    pypi.fault(large.url_path, Stall(after_bytes=HALF), times=None)
+    config, is_sent = rig.write_config(timeout="60"), threading.Event()
+
+    def send_once(point: Point, _path: StoredPath) -> None:
+        if point is Point.ARRIVED and arrived_bytes(rig) >= HALF // 2 and not is_sent.is_set():
+            is_sent.set()
+            os.kill(os.getpid(), number)
+
+    code = run_apart(rig, acting_storage(send_once), lambda: end_process(main(["-c", str(config), "mirror"])))
+    assert code == (-number if number is signal.SIGKILL else 128 + number)
     pypi.clear_faults()
     pypi.clear_requests()
     assert rig.command("mirror").returncode == 0
@@ -114,18 +115,26 @@ def test_download_of_a_stopped_run_is_gone_on_with(
     rig: Rig, pypi: FakePyPI, large: UploadedFile, tuning: Tuning
 ) -> None:
     stop = StopFlag()
+    reader, writer = multiprocessing.Pipe(duplex=False)
+
+    def tell(point: Point, _path: StoredPath) -> None:
+        if point is Point.ARRIVED and arrived_bytes(rig) >= HALF // 2:
+            writer.send(None)
 
     def stop_when_some_has_come() -> None:
-        while not has_come(rig):
-            stop.wait(0.01)
+        with suppress(EOFError):
+            reader.recv()
         stop.set()
 
     pypi.fault(large.url_path, Stall(after_bytes=HALF), times=None)
+    rig.make_storage = acting_storage(tell)
     stopping = threading.Thread(target=stop_when_some_has_come)
     stopping.start()
-    with pytest.raises(InterruptedRunError):
-        rig.run(stop=stop, tuning=tuning, timeout="60")
-    stopping.join()
+    with reader:
+        with writer, pytest.raises(InterruptedRunError):
+            rig.run(stop=stop, tuning=tuning, timeout="60")
+        stopping.join()
+    rig.make_storage = FilesystemStorage
     assert part_of(rig, large).stat().st_size >= HALF // 2
     pypi.clear_faults()
     pypi.clear_requests()

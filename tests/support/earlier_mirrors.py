@@ -5,19 +5,19 @@ when the code changes: that is its point. Links of the index are relative, so th
 same on any port; of the mirrors, only the fingerprint names the index, and that name is replaced when one is unpacked.
 """
 
-import multiprocessing
 import os
 import shutil
 import sys
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from bandersnatch.storage.layout import StoredPath
 from tests.support.fakepypi import FakePyPI, Stall
 from tests.support.fakepypi.site import Site
+from tests.support.killed_runs import Point, acting_storage, arrived_bytes, kill_run, run_until_killed
 from tests.support.rig import HURRIED, Rig
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "earlier-mirrors.tar.xz"
@@ -122,16 +122,13 @@ def _break_off(index: EarlierIndex, rig: Rig) -> None:
     for name in BEHIND:
         index.fault(f"/simple/{name}/", Stall())
     saves_each_time = replace(HURRIED, checkpoint_share=1e9)
-    process = multiprocessing.get_context("fork").Process(
-        target=lambda: rig.run(tuning=saves_each_time, timeout="60", workers="3")
-    )
-    process.start()
-    deadline = time.monotonic() + 60
-    while not (is_half_done := _is_half_done(rig)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.kill()
-    process.join()
-    assert is_half_done
+
+    def kill_when_half_done(point: Point, _path: StoredPath) -> None:
+        if point in (Point.ARRIVED, Point.PUBLISHED) and _is_half_done(rig):
+            kill_run()
+
+    storage = acting_storage(kill_when_half_done)
+    run_until_killed(rig, storage, lambda: rig.run(tuning=saves_each_time, timeout="60", workers="3"))
 
 
 def _rename_index(rig: Rig) -> None:
@@ -140,10 +137,9 @@ def _rename_index(rig: Rig) -> None:
 
 
 def _is_half_done(rig: Rig) -> bool:
-    parts = [part.stat().st_size for part in rig.directory.rglob("*.part")]
     todo = rig.directory / "todo"
     projects = len(todo.read_text().splitlines()) - 1 if todo.exists() else 0
-    return max(parts, default=0) >= 1_048_576 and projects == 1 + len(BEHIND)
+    return arrived_bytes(rig) >= 1_048_576 and projects == 1 + len(BEHIND)
 
 
 def _of_nobody(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

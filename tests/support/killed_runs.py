@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bandersnatch.storage import filesystem
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import PACKAGES, StoredPath, is_metadata
+from bandersnatch.storage.unfinished_folder import UNFINISHED_FOLDER
 from tests.support.processes import await_free_lock
 from tests.support.rig import Rig
 
@@ -94,6 +95,15 @@ def killed_after(changes: int) -> type[FilesystemStorage]:
 def is_file(path: StoredPath) -> bool:
     """Whether it is the path of a distribution file."""
     return path.startswith(f"{PACKAGES}/") and not is_metadata(path)
+
+
+def arrived_bytes(rig: Rig) -> int:
+    """Return the size of the largest half-written file; any of them may go at this moment."""
+    sizes = [0]
+    for part in (rig.directory / UNFINISHED_FOLDER).glob("*.part"):
+        with suppress(FileNotFoundError):
+            sizes.append(part.stat().st_size)
+    return max(sizes)
 
 
 def run_apart(

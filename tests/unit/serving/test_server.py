@@ -1,21 +1,23 @@
 """What bounds a client: connections that are kept, requests that are too large, and clients that are slow or idle."""
 
+import os
 import resource
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from io import FileIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bandersnatch.errors import UsageError
 from bandersnatch.serving import server
 from bandersnatch.serving.server import MOST_CONNECTIONS, THREADS, Limits, SlowClients, listening
-from bandersnatch.serving.site import Site
+from bandersnatch.serving.site import Document, Redirect, Site
 from bandersnatch.storage.layout import Layout
 from tests.support.serving import (
     LOOPBACK,
@@ -31,6 +33,7 @@ from tests.support.serving import (
 
 pytestmark = needs_waitress
 
+LARGE_BYTES = 100_000_000
 HURRIED = Limits(idle_seconds=1, request_seconds=1.0, reading_seconds=1.0)
 GET = f"GET /{WHEEL} HTTP/1.1\r\nHost: x\r\n".encode()
 
@@ -115,13 +118,42 @@ def test_request_that_is_too_large_or_wrong_is_refused(port: int, request_: byte
     assert status_of(send_raw(port, request_)) == status
 
 
+class TellingSite(Site):
+    """A site that tells of each large file that the server has closed."""
+
+    def __init__(self, web: Path, layout: Layout) -> None:
+        super().__init__(web, layout)
+        self.closed = threading.Semaphore(0)
+
+    def find(self, path: str, accept: str | None) -> Document | Redirect | None:
+        found = super().find(path, accept)
+        if not isinstance(found, Document) or found.status.st_size != LARGE_BYTES:
+            return found
+        closed = self.closed
+
+        class TellingFile(FileIO):
+            def close(self) -> None:
+                if not self.closed:
+                    super().close()
+                    closed.release()
+
+        with found.file as file:
+            return replace(found, file=TellingFile(os.dup(file.fileno())))
+
+
 @pytest.fixture
-def large(site: Site, tmp_path: Path) -> Iterator[int]:
-    """A server with short limits, for a site with a file that fits into no buffer of the system."""
+def large_site(tmp_path: Path) -> TellingSite:
+    """A site with a file that fits into no buffer of the system."""
     web = make_web(tmp_path / "web")
     with (web / "packages/large.whl").open("wb") as file:
-        file.truncate(100_000_000)
-    with server_of(Site(web, Layout()), HURRIED) as port:
+        file.truncate(LARGE_BYTES)
+    return TellingSite(web, Layout())
+
+
+@pytest.fixture
+def large(large_site: TellingSite) -> Iterator[int]:
+    """A server with short limits for that site."""
+    with server_of(large_site, HURRIED) as port:
         yield port
 
 
@@ -152,31 +184,15 @@ def test_request_that_comes_byte_by_byte_is_given_up(large: int) -> None:
 
 @pytest.mark.slow  # as above
 @pytest.mark.measured
-def test_clients_that_do_not_read_occupy_no_thread_and_are_given_up(large: int) -> None:
+def test_clients_that_do_not_read_occupy_no_thread_and_are_given_up(large: int, large_site: TellingSite) -> None:
     with ExitStack() as stack:
         for _ in range(2 * THREADS):
             connection = stack.enter_context(socket.create_connection((LOOPBACK, large), timeout=30))
             connection.sendall(LARGE)
         with closing(Client(large)) as client:
             assert client.ask(f"/{WHEEL}").body == WHEEL_BYTES
-        assert soon(lambda: open_files("large.whl") == 0)
-
-
-def open_files(name: str) -> int:
-    """Return how often a file of that name is open in this process, in which the server is, too."""
-    number = 0
-    for path in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            number += path.readlink().name == name
-    return number
-
-
-def soon(is_true: Callable[[], bool]) -> bool:
-    """Ask until the answer is yes, for half a minute at most."""
-    end = time.monotonic() + 30
-    while not (is_so := is_true()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return is_so
+        for _ in range(2 * THREADS):
+            assert large_site.closed.acquire(timeout=30)
 
 
 def test_large_file_arrives_whole(large: int) -> None:
