@@ -91,9 +91,7 @@ class Invocation(Struct, frozen=True):
             closing(Conversation(config.http, wait=stop.wait)) as conversation,
             self._stopped_by_signals(stop, storage, progress),
         ):
-            http = config.http
-            upstream = Upstream(conversation, http.upstream_url, api_method=http.api_method, kind=http.kind)
-            yield RunResources(upstream, storage, progress, stop)
+            yield RunResources(Upstream.configured(config.http, conversation), storage, progress, stop)
 
     def tell_stopped(self) -> int:
         """Log which signal stopped the command, and return its exit status."""

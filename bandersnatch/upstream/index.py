@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
+from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.errors import MalformedResponseError, without_credentials
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.entity_tags import are_equivalent
@@ -61,6 +62,11 @@ class Upstream:
         self._changelog = Changelog(conversation, upstream_url, longest_wait_seconds)
         self.journal_end = JournalEnd(self._changelog.last_serial)
         self.documents = Documents(self._base_url, self.journal_end, f"{self._base_url}/simple")
+
+    @classmethod
+    def configured(cls, http: HttpConfig, conversation: Conversation) -> "Upstream":
+        """Return the index that a configuration names."""
+        return cls(conversation, http.upstream_url, api_method=http.api_method, kind=http.kind)
 
     @property
     def url(self) -> str:

@@ -174,10 +174,8 @@ def resources(
     config: Config, storage: FilesystemStorage, stop: StopFlag, policy: RetryPolicy
 ) -> Iterator[RunResources]:
     """What a run works with."""
-    http = config.http
-    with closing(Conversation(http, RunLimits(policy), stop.wait)) as conversation:
-        upstream = Upstream(conversation, http.upstream_url, api_method=http.api_method, kind=http.kind)
-        yield RunResources(upstream, storage, SilentProgress(), stop)
+    with closing(Conversation(config.http, RunLimits(policy), stop.wait)) as conversation:
+        yield RunResources(Upstream.configured(config.http, conversation), storage, SilentProgress(), stop)
 
 
 def run_in_processes(path: Path) -> Report:
