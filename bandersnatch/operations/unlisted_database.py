@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bandersnatch.errors import StorageError
 from bandersnatch.state import closing_mark
+from bandersnatch.state.database_connection import connect
 from bandersnatch.state.database_errors import is_damage
 
 _SCHEMA_VERSION = 2
@@ -26,21 +27,33 @@ COMMIT;
 def open_database(kept_at: Path | None) -> sqlite3.Connection:
     """Open the database, or make a new one if it is missing, or not as we closed it: files are deleted on its word."""
     if kept_at is not None and os.path.lexists(kept_at):
-        changed = closing_mark.time_of(kept_at)
-        database = sqlite3.connect(kept_at, isolation_level=None)
-        try:
-            is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
-            if is_known and closing_mark.is_as_closed(database, changed):
-                return database
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-        database.close()
+        if (found := _as_closed(kept_at)) is not None:
+            return found
         remove_database(kept_at)
     # A nameless database is a temporary file that vanishes with its connection, even after kill -9.
-    database = sqlite3.connect(kept_at or "", isolation_level=None)
+    database = connect(kept_at) if kept_at is not None else sqlite3.connect("", isolation_level=None)
     database.executescript(_SCHEMA)
     return database
+
+
+def _as_closed(path: Path) -> sqlite3.Connection | None:
+    """Open the database if it is as we closed it."""
+    changed = closing_mark.time_of(path)
+    try:
+        database = connect(path)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return None
+    try:
+        is_known = database.execute("PRAGMA user_version").fetchone() == (_SCHEMA_VERSION,)
+        if is_known and closing_mark.is_as_closed(database, changed):
+            return database
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+    database.close()
+    return None
 
 
 def remove_database(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from bandersnatch.errors import StorageError
 from bandersnatch.state import closing_mark
+from bandersnatch.state.database_connection import connect_in_wal
 from bandersnatch.state.database_errors import cause_of, is_damage, remove_database
 from bandersnatch.state.inventory_rows import UnsoundError, checked, restore, salvage
 from bandersnatch.state.inventory_schema import check, is_finished, make_tables
@@ -92,9 +93,7 @@ class InventoryDatabase:
         # Autocommit: a killed run loses nothing that was recorded. WAL with synchronous = NORMAL writes without an
         # fsync per transaction; the run's own flush of the filesystem makes the rows durable together with the data.
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection = connect_in_wal(self._path)
         return self._connection
 
     def _connect_to_existing(self) -> bool:

@@ -28,6 +28,7 @@ NUMBERS = {
     "chmod": (90, -1),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
+    "fcntl": (72, 25),
     "fdatasync": (75, 83),
     "flock": (73, 32),
     "fsync": (74, 82),
@@ -35,6 +36,7 @@ NUMBERS = {
     "link": (86, -1),
     "mkdir": (83, -1),
     "mkdirat": (258, 34),
+    "mmap": (9, 222),
     "newfstatat": (262, 79),
     "openat": (257, 56),
     "pwrite64": (18, 68),
@@ -60,6 +62,8 @@ _NAMED_IN_FOLDER = {
     "utimensat": 0,
 }
 """Calls that name a file by a folder's descriptor, which is that argument, and a path, which is the next one."""
+_NAMED_BY_DESCRIPTOR = {"mmap": 4}
+"""Calls that name a file by its descriptor, which is that argument, and not the first one."""
 
 _NO_NEW_PRIVILEGES, _SET_FILTER, _NEW_LISTENER = 38, 1, 8
 _LOAD_NUMBER, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
@@ -168,7 +172,7 @@ def _call(pid: int, number: int, arguments: Sequence[int]) -> Call:
     name = next(name for name, numbers in NUMBERS.items() if number == numbers[_MACHINES[platform.machine()][0]])
     if name in _NAMED_BY_PATH:
         return Call(name, _text(pid, arguments[_NAMED_BY_PATH[name]]))
-    folder = arguments[_NAMED_IN_FOLDER.get(name, 0)]
+    folder = arguments[_NAMED_IN_FOLDER.get(name, _NAMED_BY_DESCRIPTOR.get(name, 0))]
     path = _text(pid, arguments[_NAMED_IN_FOLDER[name] + 1]) if name in _NAMED_IN_FOLDER else ""
     link = "cwd" if ctypes.c_int(folder).value < 0 else f"fd/{ctypes.c_int(folder).value}"
     return Call(name, os.path.join(os.readlink(f"/proc/{pid}/{link}"), path).rstrip("/"))
