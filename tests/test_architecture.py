@@ -152,6 +152,10 @@ def test_architecture_page_tells_of_every_room() -> None:
     assert re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE) == list(TABLE["packages"])
 
 
+def test_architecture_page_fits_on_three_screens() -> None:
+    assert len((REPOSITORY / "docs" / "architecture.md").read_text("utf-8").splitlines()) <= 3 * 45
+
+
 def test_table_names_only_classes_that_are_there() -> None:
     words = " ".join([*TABLE["packages"].values(), *(step for way in TABLE["ways"] for step in way["steps"])])
     nodes = (node for module in MODULES for node in ast.walk(tree_of(module)))
