@@ -238,5 +238,6 @@ def test_importing_a_module_has_no_effect() -> None:
 
 @pytest.mark.slow
 @pytest.mark.measured
+@pytest.mark.timeout(900)  # a process for each module, on a machine that may be busy
 def test_each_module_may_be_the_first_that_is_imported() -> None:
     assert import_all(WITHOUT_EFFECT + APART) == (0, "", "")
