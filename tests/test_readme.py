@@ -150,6 +150,13 @@ def test_set_up_commands_are_one_line_each(environment: str) -> None:
     assert lines[0].startswith("python3 -m venv .venv && ")
 
 
+def test_pre_commit_takes_the_bounds_of_the_other_checks() -> None:
+    hooks = (REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8")
+    told = re.findall(r'additional_dependencies: \["(.+)"\]', hooks)
+    assert told
+    assert set(told) <= set((REPOSITORY / "requirements-dev.txt").read_text("utf-8").splitlines())
+
+
 def test_filters_of_the_example_work(tmp_path: Path) -> None:
     config = tmp_path / "bandersnatch.conf"
     filters = EXAMPLE.partition("\n; [plugins]")[2]
