@@ -118,12 +118,12 @@ class Conversation:
                 pending.url if route.wants_whole_urls else target,
                 body=body,
                 headers=attempt.sent,
-                retries=False,
+                retries=False,  # `retry_rules` decides on them
                 timeout=self._timeout,
                 redirect=False,  # each redirect is checked first
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
+                assert_same_host=False,  # through a proxy, the pool is to another host than the URL
+                preload_content=False,  # the body is taken piece by piece, within its limits
+                decode_content=False,  # `decompression` does that, within its limits too
             )
             with closing(response):
                 _receive(response, attempt, pending.request.receiver)

@@ -96,7 +96,7 @@ class CurlLoop:
         ready = self._selector.select(timeout)
         self._clock.end_wait()
         for key, events in ready:
-            if key.fd not in self._watched:
+            if key.fd not in self._watched:  # one that is watched only ends the wait; it is not libcurl's
                 self._multi.socket_action(key.fd, _ACTIONS[events])
         self.run_timer()
 

@@ -145,6 +145,7 @@ class RetryRules:
     def fail(self, pending: Pending[Any], error: Exception) -> Retry | None:
         """End the request with an error."""
         pending.error = pending.abort(error)
+        # With these two no request was sent, so they say nothing about the host.
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
             self._breaker.failed(pending.host, pending.request.subject)
         return None
@@ -213,13 +214,13 @@ class RetryRules:
             return self._after_body(pending, attempt, error)
         if may_pass:
             return self._retry(pending, error, retry_after, status)
-        if isinstance(error, NotFoundError):
+        if isinstance(error, NotFoundError):  # which is a usable answer
             self._breaker.succeeded(pending.host)
         return self.fail(pending, error)
 
     def _follow(self, pending: Pending[Any], location: str) -> Retry | None:
         pending.redirects += 1
-        pending.failures = 0
+        pending.failures = 0  # it was answered
         if pending.redirects > MAX_REDIRECTS:
             reason = f"more than {MAX_REDIRECTS} redirects"
             return self.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
@@ -236,7 +237,7 @@ class RetryRules:
 
     def _retry(self, pending: Pending[Any], error: Exception, retry_after: str | None, status: int = 0) -> Retry | None:
         pending.failures += 1
-        told = pending.abort(error)
+        told = pending.abort(error)  # if the receiver fails as it cleans up, such as by the disk, that is final
         if told is not error or pending.failures >= self._policy.attempts or not self._limits.take_retry():
             return self.fail(pending, told)
         # The failure may be the late answer to another request, and more of those may follow on its connection.

@@ -194,7 +194,7 @@ class Transfer:
         if retry.pause_seconds > 0:
             heapq.heappush(self._later, (time.monotonic() + retry.pause_seconds, next(self._numbers), pending))
         else:
-            self._waiting.appendleft(pending)
+            self._waiting.appendleft(pending)  # first: it has had its turn, and its steps wait for it
 
     def _check_times(self) -> None:
         now = self._clock.now

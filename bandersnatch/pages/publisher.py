@@ -144,6 +144,7 @@ class Publisher(Struct, frozen=True):
             held = read_held_json(self.storage, folder)
             if held is None or held.serial != serial:
                 return False
+        # All HTML pages of a project have the same bytes.
         bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
         return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
 
@@ -210,5 +211,6 @@ def _digest(published: Mapping[str, bytes | None]) -> bytes:
     hasher = hashlib.blake2b(digest_size=16)  # against disk errors only, not against attackers
     for name in sorted(name for name, data in published.items() if data is not None):
         data = published[name] or b""
+        # With name and length: otherwise bytes that moved from one document to the next would not show.
         hasher.update(f"{name} {len(data)} ".encode() + data)
     return hasher.digest()

@@ -52,13 +52,13 @@ class Remover(Struct, frozen=True):
         The folders of its pages are noted too: a project that is killed here has a record and no page, which would
         otherwise mean that the inventory is wrong.
         """
-        doomed = self.files_of(project, keep_listed=keep_files)
+        doomed = self.files_of(project, keep_listed=keep_files)  # first: the pages say it, and go
         self.inventory.note_unsettled((project, path) for path in (*doomed, *self._folders(project)))
         for path in json_paths(project):
             self.storage.delete(path)
         for folder in self._folders(project):
             self._pages.delete(folder)
-        self.storage.sweep(doomed)
+        self.storage.sweep(doomed)  # what is half-written of them
         deleted = sum(self.storage.delete(path) and not is_metadata(path) for path in doomed)
         self.inventory.remove(project)
         return deleted
@@ -68,7 +68,7 @@ class Remover(Struct, frozen=True):
 
         It is a project whose name the file's name begins with, or one of which it is noted; only those pages are read.
         """
-        file = StoredPath(path.removesuffix(".metadata"))
+        file = StoredPath(path.removesuffix(".metadata"))  # core metadata stays or goes with its file
         named = possible_projects(file.rpartition("/")[2])
         for other in dict.fromkeys([*named, *self.inventory.with_stranger(file)]):
             if other == project:

@@ -72,6 +72,7 @@ class Removals(Struct):
             concluded=len(self.unlisted) + (len(self.excluded) if is_reconfigured else 0),
             files=sum(map(len, self.files.values())) if are_files_known else None,
             filtered_files=sum(filtered.values()),
+            # Those that lose what upstream has deleted; what filters drop is the operator's will, and no accident.
             shrinking=sum(len(paths) > filtered[name] for name, paths in self.files.items()),
             is_reconfigured=is_reconfigured,
             are_named=are_named,

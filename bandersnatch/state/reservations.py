@@ -92,7 +92,7 @@ class Reservation:
                 self._descriptor = self._folder.new_record(self.name)
             written = os.write(self._descriptor, data)
             if written < len(data):
-                os.ftruncate(self._descriptor, self._size)
+                os.ftruncate(self._descriptor, self._size)  # the next line would follow half of this one
                 raise StorageError(path, "write", f"the disk took {written} of {len(data)} bytes")
         except OSError as error:
             raise StorageError(path, "write", error) from error
@@ -153,6 +153,7 @@ def recover_reservations(
     there = [name for name in folder.records() if names is None or name in names]
     if not there:
         return True
+    # Not `all`: it would stop at the first record that is not valid, and the others would not be noted.
     is_whole = min([_note(folder, name, inventory) for name in there])
     storage.flush()  # the notes must be durable before the records are deleted
     forget(storage, there)
@@ -194,7 +195,7 @@ class _Reading:
             if line is None:
                 self.refused += 1
                 if len(data) == _MOST_LINE_BYTES:
-                    return
+                    return  # what follows is the rest of this line
                 continue
             project = NormalizedName(line.project)
             paths = [StoredPath(path) for path in line.paths if is_noted_path(path)]

@@ -90,7 +90,7 @@ class FileWriter:
         try:
             if mode is not None:
                 self._shortcomings.set_mode(self._descriptor, mode)
-                self._has_mode = True
+                self._has_mode = True  # so `close` need not set it
             self._shortcomings.flush_file(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, "flush", error) from error
@@ -105,7 +105,7 @@ class FileWriter:
         """
         if not self._is_open:
             return
-        self._is_open = False
+        self._is_open = False  # whatever comes: after an error, the descriptor must not be closed again (close(2))
         try:
             try:
                 if mode is not None and not self._has_mode:

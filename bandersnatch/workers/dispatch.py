@@ -182,7 +182,7 @@ class Dispatcher(Generic[_R]):
         """Return the result of a project, or None if the work on it continues."""
         error = InterruptedRunError() if future.cancelled() else future.exception()
         if error is not None and not isinstance(error, Exception):
-            raise error
+            raise error  # such as SystemExit, which is no failure of a project
         if isinstance(error, NoWorkerLeftError):
             raise error  # which ends the run, not only this project
         if isinstance(error, WorkerLostError):

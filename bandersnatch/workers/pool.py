@@ -162,8 +162,8 @@ class WorkerPool(Executor):
     def end(self) -> None:
         """Make sure that no worker is running any more; one that does not end by itself is killed."""
         for link in self._spares:
-            link.kill()
-        for link in self._links:
+            link.kill()  # it has done nothing, and has nothing to clean up
+        for link in self._links:  # all are told before any is waited for, so that they end at the same time
             link.stop()
         for link in self._links:
             if link.end() and link.limits is not None:
@@ -206,7 +206,7 @@ class WorkerPool(Executor):
             tasks = []
             for _ in range(min(self._room(link), share)):
                 task, future = self._waiting.popleft()
-                if future.set_running_or_notify_cancel():
+                if future.set_running_or_notify_cancel():  # otherwise it was withdrawn
                     link.under_way[task.number] = future
                     tasks.append(task)
             return tasks
@@ -239,7 +239,7 @@ class WorkerPool(Executor):
         with self._changed:
             futures = [(link.under_way.pop(ended.number), ended) for ended in reply.ended]
             self._changed.notify_all()
-        for future, ended in futures:
+        for future, ended in futures:  # without the lock: callbacks of futures may submit more
             if ended.error is not None:
                 future.set_exception(ended.error)
             else:

@@ -35,6 +35,7 @@ class Schedule:
         self._prepared, self._stale_delays = prepared, stale_delays
         self._waiting = deque(sorted(projects, key=self._serial))
         self._postponed: list[tuple[float, NormalizedName]] = []
+        """A heap of projects whose pages were stale, by the time at which each may be tried again."""
         self._stale_attempts: dict[NormalizedName, int] = {}
 
     def is_empty(self) -> bool:

@@ -110,6 +110,7 @@ class Worker:
         # A worker of an earlier pool of this process may have left records under the same token.
         self._name = f"{token}-{secrets.token_hex(8)}"
         self._connection, self._driver = connection, driver
+        # `connection.poll` would make a selector for each call, and this is asked for each message.
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._active = self._received_bytes = self._reservations = 0
@@ -138,7 +139,7 @@ class Worker:
             # Log lines must not wait for what takes long, such as a Retry-After; and a worker that is killed loses few.
             if self._has_something_to_tell():
                 self._reply()
-        self._next_reply = 0
+        self._next_reply = 0  # the last reply waits for nothing
         self._reply()
 
     def _count(self, size_bytes: int) -> None:
@@ -219,7 +220,7 @@ def run_in_thread(settings: WorkerSettings, connection: Connection) -> None:
 def run_in_process(settings: WorkerSettings, connection: Connection, parent: int) -> None:
     """Run a worker in a process that was forked from the main one; it waits until it is given its limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, but the main one stops its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it has work, it leaves nothing behind
     gc.freeze()  # the collector would write to all objects, and so copy the memory shared with the main process
     if sys.platform == "linux":
         # If the main process dies, the kernel kills this one: the next run must not meet it (prctl(2)).
