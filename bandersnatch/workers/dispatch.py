@@ -45,7 +45,7 @@ class LethalProjectError(MirrorError):
         unsure = (
             "a worker process that worked on it and on others has ended unexpectedly, and none is left to try it alone"
         )
-        super().__init__(f"{project}: {sure if is_sure else unsure}; the next run tries it again")
+        super().__init__(f"{project}: {sure if is_sure else unsure}")
         self.project, self.is_sure = project, is_sure
 
 

@@ -57,13 +57,17 @@ def poison(pypi: FakePyPI, *projects: str) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_project_that_ends_its_workers_fails_alone(rig: Rig, pypi: FakePyPI, number: int) -> None:
+def test_a_project_that_ends_its_workers_fails_alone(
+    rig: Rig, pypi: FakePyPI, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = [f"lethal-{each}" for each in range(number)]
     add_projects(pypi, *bad)
     poison(pypi, *bad)
     failures = rig.run(tuning=IN_PROCESSES).failures
     assert sorted(failure.project for failure in failures) == bad
     assert all("ends unexpectedly, even if it works on nothing else" in str(each.error) for each in failures)
+    told = [message for message in caplog.messages if " failed: " in message]
+    assert [message.count("; the next run tries it again") for message in told] == [1] * number
     pypi.clear_faults()
     pypi.clear_requests()
     assert rig.run(tuning=IN_PROCESSES).failures == []
