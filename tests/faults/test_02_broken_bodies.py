@@ -1,4 +1,4 @@
-"""2. Broken bodies: never visible, gone on with where that is possible, begun anew where it is not."""
+"""2. Broken bodies: never visible, resumed if that is possible, and else requested from the beginning."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""5. Killed at any point: one plain run mends it, and no reader sees anything wrong in between.
+"""5. Killed at any point: one plain run repairs it, and no reader sees anything wrong in between.
 
 A sample of the kills and of the failing operations by default; all of them, 200 kills in each series, with
 ``BANDERSNATCH_ALL_FAULTS=1`` in the environment, as ``tox -e kills`` has it.
@@ -98,14 +98,14 @@ class Killer:
         with rig.start_command("mirror") as process:
             assert begun.wait(30)
             threading.Event().wait(moment)  # a point of time, not a condition: any will do
-            has_helpers = bool(children_of(process.pid))
+            has_workers = bool(children_of(process.pid))
             process.kill()
             process.communicate()
         pypi.clear_faults()
         is_killed = process.returncode == -signal.SIGKILL
         self._seconds[kind] = self._seconds[kind] * 1.1 if is_killed else max(moment, 0.05)
         self.kills[kind] += is_killed
-        self.with_processes += is_killed and has_helpers
+        self.with_processes += is_killed and has_workers
         return is_killed
 
 

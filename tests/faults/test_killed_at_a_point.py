@@ -1,4 +1,4 @@
-"""Killed at one point of the work on a file: what was had of it to its end is not had again."""
+"""Killed at one point of the work on a file: a file that had arrived completely is not downloaded again."""
 
 from typing import Literal
 

@@ -100,5 +100,5 @@ def make_bench(pypi: FakePyPI, folder: Path, is_stopped: Callable[[], bool], res
 
 
 def large(pypi: FakePyPI) -> UploadedFile:
-    """Upload a file large enough to be gone on with."""
+    """Upload a file large enough to be resumed."""
     return pypi.add_file("sample", "1.0", kind="sdist", size=RESUME_MIN_BYTES + 300_000)

@@ -1,4 +1,4 @@
-"""What upstream owes, and a run has gone on without, is asked for by later runs: pages that stay behind, core metadata."""
+"""What upstream has promised, and a run did not get, is requested by later runs: pages that stay behind, core metadata."""
 
 import json
 from contextlib import closing

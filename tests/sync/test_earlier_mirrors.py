@@ -1,4 +1,4 @@
-"""A mirror that earlier code has written is gone on with: what has changed is brought, and nothing is checked anew."""
+"""The code continues a mirror that earlier code has written: it fetches what has changed, and checks nothing again."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Little memory, or no thread to be had: one error, status 4, and the state as it was; never a traceback."""
+"""Little memory, or no thread available: one error, status 4, and the state as it was; never a traceback."""
 
 import resource
 import subprocess

@@ -164,7 +164,9 @@ def test_a_document_that_is_read_wrongly_is_an_error_of_whoever_reads_it(pypi: F
         with pytest.raises(MalformedResponseError, match="not what it must be"):
             fetch(transfer, Request(f"{pypi.url}/x", Document(read)))
         assert len(pypi.requests) == 1
-        with pytest.raises(MalformedResponseError):  # it may be the answer to another request, and is had once more
+        with pytest.raises(
+            MalformedResponseError
+        ):  # it may be the answer to another request, and is requested once more
             fetch(transfer, Request(f"{pypi.url}/x", Document(read)))
         assert len(pypi.requests) == 3
 

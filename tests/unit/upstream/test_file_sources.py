@@ -23,7 +23,7 @@ def other() -> Iterator[FakePyPI]:
 
 
 def add_to_both(pypi: FakePyPI, other: FakePyPI) -> UploadedFile:
-    """Upload a file whose core metadata is not to be had from the wheel."""
+    """Upload a file whose core metadata is not in the wheel."""
     other.add_file("foo", "1.0", metadata_in_wheel=False)
     return pypi.add_file("foo", "1.0", metadata_in_wheel=False)
 

@@ -1,4 +1,4 @@
-"""``verify``: how far it goes, what stops it, and when it does not come to work."""
+"""``verify``: how far it goes, what stops it, and when it does not begin."""
 
 import sqlite3
 
@@ -88,7 +88,7 @@ def test_wrong_durations_are_refused(rig: Rig, text: str) -> None:
     assert "expected a time" in result.stderr
 
 
-# When it does not come to work
+# When it does not begin
 
 
 def test_changed_configuration_is_left_to_a_run(held: Rig, pypi: FakePyPI) -> None:
