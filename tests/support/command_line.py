@@ -1,6 +1,10 @@
 """The command line in the process of the tests: what a process of its own would add to nothing takes tenths of a second."""
 
 import logging
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
@@ -8,6 +12,17 @@ from subprocess import CompletedProcess
 
 from bandersnatch.logs import TOLD_ONCE
 from bandersnatch.main import main
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR): .+")
+SUMMARY = re.compile(
+    r"synced to serial (\d+): (\d+) updated, (\d+) removed, (\d+) failed, (\d+) files?, (\d+(?:\.\d)? \w+) in \d+\.\d s$"
+)
+
+
+def bandersnatch(*arguments: str, **environment: str) -> CompletedProcess[str]:
+    """Run the command in a process of its own, to its end."""
+    command = [sys.executable, "-m", "bandersnatch", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
 
 
 def call(*arguments: str) -> CompletedProcess[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bandersnatch.__main__ import console
+from tests.support.command_line import LINE
 from tests.support.fakepypi import FakePyPI
 from tests.support.rig import Rig
-from tests.unit.cli.test_app import LINE
 
 BOTH = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
