@@ -46,7 +46,15 @@ SLOW_MODULES = {
 }
 LONG_FOR_FEW_LINES = {"test_changelog_faults", "test_shortcomings", "test_verify_extent", "test_verify_filters"}
 """Modules of tests/unit without which the floor of coverage holds, too: `tox -e measured` leaves them to `tox -e slow`."""
-STORIES_FOR_MANY_LINES = {"test_followed_chain", "test_other_hashes", "test_other_indexes", "test_vendor_indexes"}
+STORIES_FOR_MANY_LINES = {
+    "test_followed_chain",
+    "test_indexes_in_trouble",
+    "test_kinds_of_indexes",
+    "test_other_hashes",
+    "test_other_indexes",
+    "test_files_elsewhere",
+    "test_vendor_indexes",
+}
 """Modules of tests/sync that alone reach what indexes of other kinds need."""
 SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
 
