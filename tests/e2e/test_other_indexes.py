@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -128,6 +127,70 @@ def installers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Fres
     return lambda index_url: FreshEnvironment(made.folder, index_url)
 
 
+class Story:
+    """What happens at an index, and what its mirror does then."""
+
+    def __init__(self, server: IndexServer, mirror: Mirror, pypi: FakePyPI) -> None:
+        self.server, self.mirror, self.pypi = server, mirror, pypi
+
+    def begin(self) -> None:
+        """Have projects of each sort."""
+        self.pypi.add_file("alpha", "1.0", requires_python=">=3.8")
+        self.pypi.add_file("alpha", "1.0", kind="sdist")
+        self.pypi.add_file("Beta.Two", "1.0")
+        self.pypi.add_file("gamma", "1.0+cu126")
+        for number in range(4):
+            self.pypi.add_file(f"other-{number}", "1.0")
+
+    def add(self) -> None:
+        """Bring a release, a project, and a yank, if the server has such a thing."""
+        self.pypi.add_file("alpha", "1.1")
+        self.pypi.add_file("delta", "1.0")
+        if "yanked" in self.server.tells:
+            self.pypi.yank("alpha", "1.0", "broken")
+
+    def remove(self) -> None:
+        """Remove a project."""
+        self.pypi.remove_project("beta-two")
+        self.pypi.add_file("gamma", "1.1")  # without news, other bandersnatch versions do not write their root index
+
+    def create_again(self) -> None:
+        """Create a project of the same name."""
+        self.pypi.add_file("Beta.Two", "2.0")
+
+    def run_and_compare(self) -> None:
+        """Run the mirror, which then has what the server has."""
+        status, log = self.mirror.run()
+        assert status == 0, log
+        self.mirror.assert_has(self.server, self.pypi)
+
+    def run_with_nothing_new(self) -> None:
+        """Run the mirror, which then asks for no more than it must, and writes nothing."""
+        before = self.mirror.tree()
+        with counting_proxy() as proxy:
+            status, log = self.mirror.run(**proxy.variables())
+        assert status == 0, log
+        assert self.mirror.tree() == before
+        asked = sorted(path.removesuffix("/").rpartition("simple")[2].strip("/") for _, path, _ in proxy.requests)
+        assert asked == sorted(["", *self.server.asked_again(self.pypi.project_names())])
+        assert {status for _, _, status in proxy.requests} == {304 if self.server.has_etags else 200}
+
+    def run_without_the_server(self) -> None:
+        """Run the mirror, which then tells of the outage, and changes nothing."""
+        before = self.mirror.tree()
+        status, log = self.mirror.run()
+        assert (status, self.mirror.tree()) == (4, before), log
+
+
+def assert_pip_installs(mirror: Mirror, environment: Callable[[str], FreshEnvironment], folder: Path) -> None:
+    """Assert that pip gets files of the mirror, whatever their names are."""
+    target = folder / "installed"
+    with serving(mirror.directory / "web", folder / "site") as site:
+        wanted = ("alpha==1.0", "beta-two", "gamma==1.0+cu126")
+        environment(site.index_url).pip("install", "-q", "--no-deps", "--target", target, *wanted)
+    assert {path.name for path in target.iterdir()} >= {"alpha", "beta_two", "gamma"}
+
+
 def test_an_index_is_mirrored_and_kept_current(
     server: IndexServer,
     mirror: Mirror,
@@ -135,59 +198,21 @@ def test_an_index_is_mirrored_and_kept_current(
     tmp_path: Path,
     installers: Callable[[str], FreshEnvironment],
 ) -> None:
-    pypi.add_file("alpha", "1.0", requires_python=">=3.8")
-    pypi.add_file("alpha", "1.0", kind="sdist")
-    pypi.add_file("Beta.Two", "1.0")
-    pypi.add_file("gamma", "1.0+cu126")
-    for number in range(4):
-        pypi.add_file(f"other-{number}", "1.0")
-    if not isinstance(server, Devpi):
+    story = Story(server, mirror, pypi)
+    story.begin()
+    if not isinstance(server, Devpi):  # which is filled while it runs
         server.publish(pypi)
-    with ExitStack() as running:
-        running.enter_context(server.running())
-        server.publish(pypi)
-
-        def run_and_compare() -> str:
-            status, log = mirror.run()
-            assert status == 0, log
-            mirror.assert_has(server, pypi)
-            return log
-
-        run_and_compare()
-        with serving(mirror.directory / "web", tmp_path / "site") as site:
-            target = tmp_path / "installed"
-            pip = installers(site.index_url)
-            pip.pip("install", "-q", "--no-deps", "--target", target, "alpha==1.0", "beta-two", "gamma==1.0+cu126")
-            assert {path.name for path in target.iterdir()} >= {"alpha", "beta_two", "gamma"}
-
-        pypi.add_file("alpha", "1.1")
-        pypi.add_file("delta", "1.0")
-        if "yanked" in server.tells:
-            pypi.yank("alpha", "1.0", "broken")
-        server.publish(pypi)
-        run_and_compare()
-
-        pypi.remove_project("beta-two")
-        pypi.add_file("gamma", "1.1")  # without news, other bandersnatch versions do not write their root index
-        server.publish(pypi)
-        run_and_compare()
-
-        pypi.add_file("Beta.Two", "2.0")
-        server.publish(pypi)
-        run_and_compare()
-
-        before = mirror.tree()
-        with counting_proxy() as proxy:
-            status, log = mirror.run(**proxy.variables())
-        assert status == 0, log
-        assert mirror.tree() == before
-        asked = sorted(path.removesuffix("/").rpartition("simple")[2].strip("/") for _, path, _ in proxy.requests)
-        assert asked == sorted(["", *server.asked_again(pypi.project_names())])
-        assert {status for _, _, status in proxy.requests} == {304 if server.has_etags else 200}
-
-        running.close()
-        status, log = mirror.run()
-        assert (status, mirror.tree()) == (4, before), log
     with server.running():
-        run_and_compare()
+        server.publish(pypi)
+        story.run_and_compare()
+        assert_pip_installs(mirror, installers, tmp_path)
+        for happens in (story.add, story.remove, story.create_again):
+            happens()
+            server.publish(pypi)
+            story.run_and_compare()
+        story.run_with_nothing_new()
+    story.run_without_the_server()
+    before = mirror.tree()
+    with server.running():
+        story.run_and_compare()
         assert mirror.tree() == before
