@@ -116,16 +116,9 @@ def _parse_file(told: wire.File, url: str, links: Links, other_links: Links) -> 
     except ValueError as error:
         raise wrong(f"has size {told.size!r}") from error
     upload_time = told.upload_time or None
-    if upload_time is not None:
-        try:
-            parse_time(upload_time)
-        except (ValueError, OverflowError) as error:
-            raise wrong(f"has upload-time {upload_time!r}") from error
-    # PEP 714 renamed the key; PEP 691 had one name, and PyPI sent another. Indexes still send both.
-    metadata = told.core_metadata
-    if metadata is None:
-        metadata = told.data_dist_info_metadata if told.data_dist_info_metadata is not None else told.dist_info_metadata
-    metadata_sha256 = wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
+    if upload_time is not None and not _is_time(upload_time):
+        raise wrong(f"has upload-time {upload_time!r}")
+    metadata_sha256 = _core_metadata_sha256(told)
     if metadata_sha256 is not None and not wire.is_sha256(metadata_sha256):
         raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
     return DistributionFile(
@@ -139,6 +132,22 @@ def _parse_file(told: wire.File, url: str, links: Links, other_links: Links) -> 
         core_metadata_sha256=metadata_sha256,
         provenance=_provenance(told.provenance, told.filename, url, other_links) if told.provenance else None,
     )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_time(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _core_metadata_sha256(told: wire.File) -> str | None:
+    # PEP 714 renamed the key; PEP 691 had one name, and PyPI sent another. Indexes still send both.
+    metadata = told.core_metadata
+    if metadata is None:
+        metadata = told.data_dist_info_metadata if told.data_dist_info_metadata is not None else told.dist_info_metadata
+    return wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
 
 
 def _provenance(link: str, filename: str, url: str, links: Links) -> str | None:

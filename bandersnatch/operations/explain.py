@@ -100,14 +100,7 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
     fetched = upstream.finish(fetch_legacy_json(upstream.documents, project, 0))
     document = ProjectDocument.parse(fetched.body)
     display_name = next((each for each in find(document.tree, ("info", "name")) if isinstance(each, str)), project)
-    facts = ProjectFacts(page, document)
-    verdicts = [
-        *(
-            Verdict(f.keeps(project, display_name), f.filter_name, f.reason(project, display_name))
-            for f in filters.projects
-        ),
-        *(Verdict(f.keeps(facts), f.filter_name, f.reason(facts)) for f in filters.metadata),
-    ]
+    verdicts = _project_verdicts(filters, project, display_name, ProjectFacts(page, document))
     yield from _told(project, verdicts)
     gone_project = project if _is_dropped(verdicts) else None
     selection = Selection(filters, page, document if filters.needs_json else NO_DOCUMENT)  # as in a run
@@ -125,6 +118,17 @@ def explain(target: Target, filters: Filters, upstream: Upstream) -> Iterator[st
                 yield from _told(file.filename, selection.file_verdicts(release, file), gone)
     if not found and (target.version or target.filename):
         raise UnknownTargetError(f"{upstream.url} has no {target.filename or f'release {target.version}'} of {project}")
+
+
+def _project_verdicts(
+    filters: Filters, project: NormalizedName, display_name: str, facts: ProjectFacts
+) -> list[Verdict]:
+    by_name = (
+        Verdict(each.keeps(project, display_name), each.filter_name, each.reason(project, display_name))
+        for each in filters.projects
+    )
+    by_metadata = (Verdict(each.keeps(facts), each.filter_name, each.reason(facts)) for each in filters.metadata)
+    return [*by_name, *by_metadata]
 
 
 def _is_meant(target: Target, release: Release) -> bool:

@@ -85,13 +85,7 @@ class Mirror:
             if plan.is_new or is_rebuilt or not self._session.root_index.is_there():
                 if self._must_check_all:
                     self._states.forget()  # only once upstream has answered, so that an outage costs nothing
-                # In this order: begin_change relies on a saved todo list that does the work.
-                self._record_upstream(plan, is_complete=False)
-                self._states.save_changelog_serial(plan.changelog_serial)
-                self._states.save_todo(plan.todo)
-                self._states.begin_change(self._config.fingerprint)
-                self._states.save_followed(plan.followed)
-                record_mirror(self._config.directory)
+                self._persist(plan)
                 report = self._carry_out(plan, saved)
             elif plan.followed != saved.followed:
                 self._states.save_followed(plan.followed)
@@ -110,6 +104,15 @@ class Mirror:
             tell_refused(report.refused)
             report.serial, report.seconds = plan.todo.target_serial, time.monotonic() - started
             return report
+
+    def _persist(self, plan: RunPlan) -> None:
+        """Record what is to be done, in this order: begin_change relies on a saved todo list that does the work."""
+        self._record_upstream(plan, is_complete=False)
+        self._states.save_changelog_serial(plan.changelog_serial)
+        self._states.save_todo(plan.todo)
+        self._states.begin_change(self._config.fingerprint)
+        self._states.save_followed(plan.followed)
+        record_mirror(self._config.directory)
 
     def preview(self, *, is_rebuilt: bool) -> RunPlan:
         """Return what a run would do now; the caller must have opened a dry session."""

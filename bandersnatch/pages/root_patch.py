@@ -38,11 +38,13 @@ class _Form(Struct, frozen=True):
     after_name: bytes
     separator: bytes
     """The text between two lines."""
+    tail: bytes
+    """The text behind the last line."""
 
 
-_HTML = _Form(b'    <a href="', b'href="', b'/"', b"")
-_JSON = _Form(b'{"_last-serial":', b'"name":"', b'"', b",")
-_LOCAL = _Form(b'  "', b'"', b'"', b",\n")
+_HTML = _Form(b'    <a href="', b'href="', b'/"', b"", b"  </body>\n</html>\n")
+_JSON = _Form(b'{"_last-serial":', b'"name":"', b'"', b",", b"]}\n")
+_LOCAL = _Form(b'  "', b'"', b'"', b",\n", b"\n}\n")
 
 
 class Patched(Struct, frozen=True):
@@ -60,7 +62,7 @@ def patch_html(old: Document, changes: Mapping[NormalizedName, IndexedProject | 
     Raises:
         UnknownFormError: ``old`` is not in the form that we write.
     """
-    return _patch(old, changes, _HTML, b"".join(render_root_html([])), b"  </body>\n</html>\n", render_root_html)
+    return _patch(old, changes, _HTML, render_root_html)
 
 
 def patch_json(old: Document, changes: Mapping[NormalizedName, IndexedProject | None], serial: int) -> Patched:
@@ -69,24 +71,23 @@ def patch_json(old: Document, changes: Mapping[NormalizedName, IndexedProject | 
     def render(projects: list[IndexedProject]) -> Iterator[bytes]:
         return render_root_json(projects, serial)
 
-    return _patch(old, changes, _JSON, b"".join(render([])), b"]}\n", render)
+    return _patch(old, changes, _JSON, render)
 
 
 def patch_local(old: Document, changes: Mapping[NormalizedName, IndexedProject | None]) -> Patched:
     """Return shadowmire's ``local.json``, as ``patch_html`` does."""
-    return _patch(old, changes, _LOCAL, b"".join(render_local_json([])), b"\n}\n", render_local_json)
+    return _patch(old, changes, _LOCAL, render_local_json)
 
 
 def _patch(
     old: Document,
     changes: Mapping[NormalizedName, IndexedProject | None],
     form: _Form,
-    empty: bytes,
-    tail: bytes,
     render: Callable[[list[IndexedProject]], Iterator[bytes]],
 ) -> Patched:
-    head = empty[: -len(tail)]
-    begin, end = _lines_of(old, form, head, tail)
+    tail = form.tail
+    head = b"".join(render([]))[: -len(tail)]
+    begin, end = _lines_of(old, form, head)
     spans: list[bytes | tuple[int, int]] = []
     at, more, is_changed = begin, 0, old[:begin] != head
     for name in sorted(changes):
@@ -113,13 +114,13 @@ def _patch(
     return Patched([*pieces, tail], more, is_changed)
 
 
-def _lines_of(old: Document, form: _Form, head: bytes, tail: bytes) -> tuple[int, int]:
+def _lines_of(old: Document, form: _Form, head: bytes) -> tuple[int, int]:
     """Return where the lines begin and end; the head of a JSON index differs, because it has an older serial."""
     is_json = form is _JSON
     mark = b'"projects":[' if is_json else head
     place = old.find(mark, 0, _MOST_HEAD_BYTES)
-    begin, end = place + len(mark), len(old) - len(tail)
-    is_ours = place >= 0 and begin <= end and old[end : len(old)] == tail and (is_json or place == 0)
+    begin, end = place + len(mark), len(old) - len(form.tail)
+    is_ours = place >= 0 and begin <= end and old[end : len(old)] == form.tail and (is_json or place == 0)
     if not is_ours or (begin < end and old[begin : begin + len(form.begin)] != form.begin):
         raise UnknownFormError
     return begin, end
