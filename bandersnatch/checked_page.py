@@ -9,11 +9,12 @@ import re
 from packaging.utils import NormalizedName
 
 from bandersnatch import wire
-from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError, shown
+from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
 from bandersnatch.links import Links, NoUseError
 from bandersnatch.logs import warn_once
 from bandersnatch.model import DistributionFile, ProjectPage, parse_serial, parse_time, strongest
 from bandersnatch.names import filename_problem
+from bandersnatch.shown_text import shown
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,11 @@
 
 All derive from ``MirrorError``, grouped by what is at fault: the configuration, upstream, or the disk. A ``ValueError``
 or ``RuntimeError`` from our own code is always a bug.
+
+They stay in one module, longer than others: an error is looked up here by its name or its message, and the kinds are told
+apart where they stand side by side. Most who raise or catch errors need those of two or three groups.
 """
 
-import re
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,28 +15,7 @@ from typing import ClassVar
 from packaging.utils import NormalizedName
 
 from bandersnatch.refusals import reason_of
-
-MAX_SHOWN_TEXT = 200
-
-_CREDENTIALS = re.compile(r"://[^/?#\s]*@")
-
-
-def shown(text: str, most: int = MAX_SHOWN_TEXT) -> str:
-    """Return upstream's text shortened to ``most`` characters, with control characters escaped."""
-    cut = text if len(text) <= most else f"{text[:most]}..."
-    return printable(cut)
-
-
-def printable(text: str) -> str:
-    """Return the text with unprintable characters escaped, so that it can't forge a log line or move the cursor."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL, or a text that contains URLs, without user names and passwords, safe to log."""
-    return _CREDENTIALS.sub("://", url)
+from bandersnatch.shown_text import shown
 
 
 class MirrorError(Exception):

@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from bandersnatch.errors import shown
+from bandersnatch.shown_text import shown
 
 _HOST = re.compile(r"[\w.~-]+")
 _MAX_LABEL = 63

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bandersnatch.errors import ConfigError, printable
+from bandersnatch.errors import ConfigError
+from bandersnatch.shown_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

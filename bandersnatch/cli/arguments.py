@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bandersnatch.errors import UsageError, shown
+from bandersnatch.errors import UsageError
+from bandersnatch.shown_text import shown
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName

@@ -8,7 +8,8 @@ from bandersnatch.cli.exit_codes import BAD_USAGE, DONE, STOPPED, exit_statuses
 from bandersnatch.cli.invocation import Invocation, how_to_begin
 from bandersnatch.cli.parts import add_upstream, chosen_parts
 from bandersnatch.config.example import refuse_untouched
-from bandersnatch.errors import MissingDirectoryError, without_credentials
+from bandersnatch.errors import MissingDirectoryError
+from bandersnatch.shown_text import without_credentials
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
-from bandersnatch.errors import printable
+from bandersnatch.shown_text import printable
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

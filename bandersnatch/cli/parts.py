@@ -13,7 +13,8 @@ from bandersnatch.cli.exit_codes import DONE, LOCK_HELD, REMOVALS_WITHHELD, REPA
 from bandersnatch.config.config import UPSTREAMS
 from bandersnatch.config.parts import Part, parts_of
 from bandersnatch.config.upstream_sections import RESERVED as MIRROR
-from bandersnatch.errors import LockHeldError, UpstreamError, UsageError, without_credentials
+from bandersnatch.errors import LockHeldError, UpstreamError, UsageError
+from bandersnatch.shown_text import without_credentials
 from bandersnatch.storage.layout import WEB
 
 if TYPE_CHECKING:

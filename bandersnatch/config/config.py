@@ -17,7 +17,7 @@ from bandersnatch.config.fingerprint import form_text, part, renewed
 from bandersnatch.config.mirror_section import MirrorSection
 from bandersnatch.config.option_groups import DiskConfig, HttpConfig, PagesConfig, RemovalsConfig, UpstreamConfig
 from bandersnatch.config.sections import check_sections
-from bandersnatch.errors import ConfigError, without_credentials
+from bandersnatch.errors import ConfigError
 from bandersnatch.filters.filters import NO_FILTERS, Filters
 from bandersnatch.filters.ownership import Claim, Owners
 from bandersnatch.filters.settings import Settings
@@ -31,6 +31,7 @@ from bandersnatch.inifile.option import (
     SimpleFormat,
     UpstreamKind,
 )
+from bandersnatch.shown_text import without_credentials
 
 if TYPE_CHECKING:
     from bandersnatch.config.upstream_sections import UpstreamSection

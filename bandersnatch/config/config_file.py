@@ -13,10 +13,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, UPSTREAM_OPTIONS
-from bandersnatch.errors import shown
 from bandersnatch.filters.settings import FILTER_SECTIONS, is_filter_option
 from bandersnatch.inifile.ini import DEFAULT_SECTION, IniFile, IniOption, IniSection, Line, read_ini
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.shown_text import shown
 
 MOST_NESTED = 10
 MOST_REFERENCES = 10_000

@@ -3,7 +3,6 @@
 import re
 
 from bandersnatch.config.option_table import ALIASES, IGNORED_MIRROR_OPTIONS, MIRROR_OPTIONS, OFF_VALUES
-from bandersnatch.errors import shown
 from bandersnatch.inifile.ini import IniFile
 from bandersnatch.inifile.masking import masked_wrong
 from bandersnatch.inifile.option import (
@@ -17,6 +16,7 @@ from bandersnatch.inifile.option import (
     is_public_pypi,
 )
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.shown_text import shown
 
 POLITE_WORKERS = 10  # the most that older versions of bandersnatch allow
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from bandersnatch.config.option_table import UPSTREAM_OPTIONS
-from bandersnatch.errors import shown
 from bandersnatch.filters.ownership import Claim, Owners
 from bandersnatch.inifile.ini import IniFile
 from bandersnatch.inifile.masking import masked_wrong
 from bandersnatch.inifile.option import ApiMethod, Option, OptionError, OptionValue, UpstreamKind
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.shown_text import shown
 
 SECTION = "upstream"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

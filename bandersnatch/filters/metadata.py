@@ -13,7 +13,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from bandersnatch.errors import shown
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
 from bandersnatch.filters.name_options import allowed_names, read_patterns
 from bandersnatch.filters.release_of import version_count
@@ -21,6 +20,7 @@ from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_size
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.shown_text import shown
 
 _NULL_TAGS = {"match-null": True, "not-null": False}
 

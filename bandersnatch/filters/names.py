@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import shown
+from bandersnatch.shown_text import shown
 
 _ANCHOR = re.compile(r"(?<!\[)\^|\\A")
 """Shows that the author of a pattern knows that it matches at the beginning."""

@@ -10,10 +10,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from bandersnatch.errors import shown
 from bandersnatch.filters.facts import Release
 from bandersnatch.filters.name_options import read_patterns, read_requirement, searches
 from bandersnatch.filters.settings import Settings
+from bandersnatch.shown_text import shown
 
 Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]
 

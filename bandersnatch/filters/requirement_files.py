@@ -18,9 +18,9 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bandersnatch.errors import shown, without_credentials
 from bandersnatch.filters.name_options import parse_requirement
 from bandersnatch.refusals import reason_of
+from bandersnatch.shown_text import shown, without_credentials
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from bandersnatch.errors import shown
 from bandersnatch.inifile.ini import IniFile, IniOption
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_bool
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.shown_text import shown
 
 ANY_OPTION = None
 """For sections whose option names are paths into a project's metadata."""

@@ -21,7 +21,6 @@ from bandersnatch.errors import (
     MirrorError,
     TimeLimitError,
     UpstreamUnavailableError,
-    without_credentials,
 )
 from bandersnatch.http.attempt import Attempt
 from bandersnatch.http.bounded_connection import AttemptTimeoutError, BoundedConnection, EndlessAnswerError
@@ -32,6 +31,7 @@ from bandersnatch.http.request import NOT_MODIFIED, OK, Head, Receiver, Request
 from bandersnatch.http.retry_rules import Pending, Retry, RetryRules
 from bandersnatch.http.routes import Route, Routes
 from bandersnatch.http.run_limits import RunLimits
+from bandersnatch.shown_text import without_credentials
 
 if TYPE_CHECKING:
     from bandersnatch.http.transfer import Transfer

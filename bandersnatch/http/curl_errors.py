@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pycurl
 
-from bandersnatch.errors import BrokenBodyError, UpstreamUnavailableError, shown, without_credentials
+from bandersnatch.errors import BrokenBodyError, UpstreamUnavailableError
 from bandersnatch.http.reasons import certificate_problem
+from bandersnatch.shown_text import shown, without_credentials
 
 if TYPE_CHECKING:
     from bandersnatch.http.curl_handle import CurlHandle

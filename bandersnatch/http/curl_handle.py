@@ -7,7 +7,7 @@ from typing import Any
 
 import pycurl
 
-from bandersnatch.errors import BrokenBodyError, TimeLimitError, UpstreamUnavailableError, without_credentials
+from bandersnatch.errors import BrokenBodyError, TimeLimitError, UpstreamUnavailableError
 from bandersnatch.http.answer_limits import MAX_FRAMING_BYTES, MAX_FRAMING_TIMES, MAX_HEAD_BYTES, MIN_BYTES_PER_SECOND
 from bandersnatch.http.attempt import Attempt
 from bandersnatch.http.curl_loop import Clock
@@ -18,6 +18,7 @@ from bandersnatch.http.head_fields import HeadFields
 from bandersnatch.http.request import NOT_MODIFIED, Head, Receiver
 from bandersnatch.http.routes import Route
 from bandersnatch.http.tcp_bytes import received_bytes
+from bandersnatch.shown_text import without_credentials
 
 LARGE_BYTES = 8 * 1024 * 1024
 """A receiver that keeps more than this in memory may be paused."""

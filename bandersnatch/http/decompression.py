@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from bandersnatch.errors import BrokenBodyError, MalformedResponseError, shown
+from bandersnatch.errors import BrokenBodyError, MalformedResponseError
+from bandersnatch.shown_text import shown
 
 PIECE_BYTES = 256 * 1024
 _MAX_BYTES_WITHOUT_OUTPUT = 1024 * 1024

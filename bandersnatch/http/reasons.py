@@ -5,7 +5,7 @@ from http.client import IncompleteRead
 
 import urllib3
 
-from bandersnatch.errors import shown, without_credentials
+from bandersnatch.shown_text import shown, without_credentials
 
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 """OpenSSL's X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and its neighbours."""

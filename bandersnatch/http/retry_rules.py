@@ -20,20 +20,13 @@ from bandersnatch.errors import (
     TimeLimitError,
     TransientFaultError,
     UpstreamUnavailableError,
-    shown,
-    without_credentials,
 )
 from bandersnatch.http.attempt import Attempt
-from bandersnatch.http.request import (
-    MAX_REDIRECTS,
-    PROXY_WANTS_PASSWORD,
-    RANGE_NOT_SATISFIABLE,
-    REDIRECTS,
-    Request,
-)
+from bandersnatch.http.request import MAX_REDIRECTS, PROXY_WANTS_PASSWORD, RANGE_NOT_SATISFIABLE, REDIRECTS, Request
 from bandersnatch.http.routes import KEPT_ROUTES, host_of, origin_of
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.trust import HostTrust
+from bandersnatch.shown_text import shown, without_credentials
 
 logger = logging.getLogger(__name__)
 

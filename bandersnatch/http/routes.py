@@ -25,10 +25,11 @@ from urllib3.util import parse_url
 
 from bandersnatch import __version__
 from bandersnatch.config.option_groups import HttpConfig
-from bandersnatch.errors import UpstreamUnavailableError, without_credentials
+from bandersnatch.errors import UpstreamUnavailableError
 from bandersnatch.http.bounded_connection import BoundedConnection, bounded
 from bandersnatch.http.reasons import reason_of
 from bandersnatch.inifile.readers import NEEDS_SOCKS, lacks_socks
+from bandersnatch.shown_text import without_credentials
 
 logger = logging.getLogger(__name__)
 

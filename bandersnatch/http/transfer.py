@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pycurl
 
 from bandersnatch.config.option_groups import HttpConfig
-from bandersnatch.errors import InterruptedRunError, UpstreamUnavailableError, shown, without_credentials
+from bandersnatch.errors import InterruptedRunError, UpstreamUnavailableError
 from bandersnatch.http.curl_errors import failure_of
 from bandersnatch.http.curl_handle import CurlHandle
 from bandersnatch.http.curl_loop import Clock, CurlLoop, Ended
@@ -23,6 +23,7 @@ from bandersnatch.http.request import Receiver, Request
 from bandersnatch.http.retry_rules import Pending, RetryRules
 from bandersnatch.http.routes import KEPT_ROUTES, Route, Routes, host_of
 from bandersnatch.http.run_limits import RunLimits
+from bandersnatch.shown_text import shown, without_credentials
 
 logger = logging.getLogger(__name__)
 

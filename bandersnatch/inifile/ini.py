@@ -11,9 +11,10 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from bandersnatch.errors import ConfigError, ConfigMissingError, shown
+from bandersnatch.errors import ConfigError, ConfigMissingError
 from bandersnatch.inifile.masking import masked_line
 from bandersnatch.refusals import reason_of
+from bandersnatch.shown_text import shown
 
 DEFAULT_SECTION = "DEFAULT"
 

@@ -11,12 +11,13 @@ from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_fi
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.parts import Part, parts_of
-from bandersnatch.errors import NotFoundError, UsageError, without_credentials
+from bandersnatch.errors import NotFoundError, UsageError
 from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFacts, Release, find, parse_version
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.names import parse_project_name
+from bandersnatch.shown_text import without_credentials
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.legacy_json import fetch_legacy_json
 

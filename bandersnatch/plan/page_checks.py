@@ -5,8 +5,9 @@ Whether the page is new enough is in ``stale_page_check``.
 
 from collections.abc import Mapping
 
-from bandersnatch.errors import SuspiciousPageError, shown
+from bandersnatch.errors import SuspiciousPageError
 from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.shown_text import shown
 from bandersnatch.upstream.changelog_actions import Expectation
 
 _MAY_LOSE_ALL_FILES = frozenset(

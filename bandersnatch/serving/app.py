@@ -9,14 +9,10 @@ from typing import IO, TYPE_CHECKING
 
 from msgspec import Struct
 
-from bandersnatch.errors import StorageError, shown
-from bandersnatch.serving.conditions import (
-    UnsatisfiableRangeError,
-    requested_span,
-    status_of_conditions,
-    validators,
-)
+from bandersnatch.errors import StorageError
+from bandersnatch.serving.conditions import UnsatisfiableRangeError, requested_span, status_of_conditions, validators
 from bandersnatch.serving.site import Document, Redirect, Site
+from bandersnatch.shown_text import shown
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -22,13 +22,12 @@ from bandersnatch.errors import (
     TransientFaultError,
     UpstreamError,
     UpstreamUnavailableError,
-    shown,
-    without_credentials,
 )
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_serial
 from bandersnatch.names import parse_project_name
+from bandersnatch.shown_text import shown, without_credentials
 from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
 from bandersnatch.upstream.project_list import read_project_list
 

@@ -15,13 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, NotFoundError, shown
+from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, NotFoundError
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import GONE, NOT_MODIFIED, InThread, Request, Steps
 from bandersnatch.json_documents import parse_legacy_serial, parse_project_page
 from bandersnatch.logs import warn_once
 from bandersnatch.model import ProjectPage, parse_serial
+from bandersnatch.shown_text import shown
 from bandersnatch.upstream.journal_end import JournalEnd
 
 logger = logging.getLogger(__name__)

@@ -15,10 +15,11 @@ from packaging.utils import NormalizedName
 
 from bandersnatch import wire
 from bandersnatch.checked_page import make_project_page
-from bandersnatch.errors import MalformedResponseError, shown
+from bandersnatch.errors import MalformedResponseError
 from bandersnatch.memory import require_memory_to_read
 from bandersnatch.model import ProjectPage
 from bandersnatch.names import belongs_to, parse_project_name
+from bandersnatch.shown_text import shown
 
 MAX_FILES = 500_000
 """Ten times as many as the largest project of PyPI has."""

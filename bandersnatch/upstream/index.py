@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.option_groups import HttpConfig
-from bandersnatch.errors import MalformedResponseError, without_credentials
+from bandersnatch.errors import MalformedResponseError
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.entity_tags import are_equivalent
 from bandersnatch.http.request import FORBIDDEN, GONE, Steps
@@ -19,6 +19,7 @@ from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind, is_public_pypi
 from bandersnatch.json_documents import parse_display_name
 from bandersnatch.model import ChangelogEntry, ListedProject
+from bandersnatch.shown_text import without_credentials
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import SIMPLE_JSON, Documents, FetchedPage
