@@ -17,6 +17,7 @@ EVERY_KIND = [
     errors.UsageError("told"),
     errors.UpstreamError("told"),
     errors.UpstreamUnavailableError(URL, "why"),
+    errors.TransientFaultError(URL, "why", 2.5),
     errors.NoIndexError(URL, errors.UpstreamError("told")),
     errors.BrokenBodyError(URL, "why"),
     errors.TimeLimitError(URL, 1.5),
