@@ -85,6 +85,20 @@ def test_py3_for_all_of_python_3_is_said(rig: Rig, pypi: FakePyPI, caplog: pytes
     assert "py3 stands for all of Python 3" in told
 
 
+def test_c1_for_a_release_candidate_is_said(rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture) -> None:
+    for version in ("1.0", "1.1c1", "1.1.dev2", "1.1a"):  # older versions keep the two that their patterns do not match
+        pypi.add_file("foo", version)
+    leave_tree(rig, WITHOUT.format("==1.1.dev2"))
+    rig.filters = "[plugins]\nenabled =\n    prerelease_release\n"
+    words = TOLD.format("2 files of 1 project", "0 files of 0 projects")
+    assert words in rig.call("mirror", "--dry-run", "--full").stdout
+    caplog.clear()
+    rig.run(allow_removals=True)
+    (told,) = [message for message in caplog.messages if "select other files" in message]
+    assert told.startswith(words)
+    assert "pre-releases are those of PEP 440" in told
+
+
 @pytest.mark.parametrize("filters", ["", LATEST, "[plugins]\nenabled =\n    prerelease_release\n"])
 def test_where_all_is_as_it_was_nothing_is_said(
     rig: Rig, pypi: FakePyPI, filters: str, caplog: pytest.LogCaptureFixture
