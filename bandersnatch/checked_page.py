@@ -30,9 +30,9 @@ def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_u
         UnsupportedVersionError, MalformedResponseError: as ``parse_project_page`` does.
     """
     check_version(page.meta, url)
-    status = page.project_status or wire.Status()
-    if _STATUS.fullmatch(status.status) is None:
-        raise MalformedResponseError(url, f"strange project-status {status.status!r}")
+    status = wire.read_status(page.project_status)
+    if _STATUS.fullmatch(status) is None:
+        raise MalformedResponseError(url, f"strange project-status {status!r}")
     # By name: searching a list for each of a million names would take hours. A page may name a file twice, if it says the
     # same of it.
     told: dict[str, wire.File] = {}
@@ -55,8 +55,8 @@ def make_project_page(page: wire.Page, project: NormalizedName, url: str, base_u
     return ProjectPage(
         name=project,
         serial=required_serial(meta.last_serial, url),
-        status=status.status,
-        status_reason=status.reason,
+        status=status,
+        status_reason=page.project_status.reason if page.project_status is not None else None,
         versions=tuple(page.versions or ()),
         files=tuple(files),
         left_out=tuple(left_out),

@@ -41,7 +41,7 @@ class HasMeta(Struct):
 class Status(Struct):
     """A project's status (PEP 792)."""
 
-    status: str = "active"
+    status: str | None = None
     reason: str | None = None
 
 
@@ -147,6 +147,11 @@ def read_size(told: float | str | None) -> int | None:
     if not isinstance(told, int) or not 0 <= told <= MAX_FILE_BYTES:
         raise ValueError
     return told
+
+
+def read_status(told: Status | None) -> str:
+    """Return a project's status; one without any is active."""
+    return "active" if told is None or told.status is None else told.status
 
 
 def read_yanked(told: bool | str | None) -> bool | str:

@@ -88,7 +88,14 @@ def test_a_serial_that_is_none_is_unknown_and_no_reason_to_refuse_the_whole_inde
 
 
 @pytest.mark.parametrize(
-    "fields", [{"versions": None}, {"project_status": None}, {"project_status": {"status": "active", "reason": None}}]
+    "fields",
+    [
+        {"versions": None},
+        {"project_status": None},
+        {"project_status": {"status": "active", "reason": None}},
+        {"project_status": {"status": None, "reason": None}},
+        {"project_status": {}},
+    ],
 )
 def test_null_stands_for_a_key_that_is_missing(fields: dict[str, Any]) -> None:
     page = parse(wire_page(wire_file(), **fields))

@@ -50,7 +50,7 @@ def changed(value: dict[str, Any], key: str, new: object) -> dict[str, Any]:
         ("meta", {"_last-serial": 2**63}, "_last-serial"),
         ("meta", {"_last-serial": str(2**63)}, "_last-serial"),
         ("project-status", "active", "$.project-status"),
-        ("project-status", {"status": None}, "status"),
+        ("project-status", {"status": 1}, "status"),
         ("project-status", {"status": ""}, "project-status"),
         ("project-status", {"status": "a b"}, "project-status"),
         ("project-status", {"status": '"><script>'}, "project-status"),
