@@ -23,6 +23,17 @@ def allowlisted(filters: Filters) -> frozenset[NormalizedName]:
     return frozenset(name for name in names if filters.keeps_project(name, name))
 
 
+def named(filters: Filters) -> frozenset[NormalizedName]:
+    """Return also the projects that a list of releases names: of all others it keeps no release."""
+    names = allowlisted(filters)
+    if filters.releases or filters.pinned:
+        from bandersnatch.filters.releases import OnlyReleases  # noqa: PLC0415 - loaded if there are such filters
+
+        lists = (each.specifiers for each in (*filters.releases, *filters.pinned) if isinstance(each, OnlyReleases))
+        names |= {name for each in lists for name in each if filters.keeps_project(name, name)}
+    return names
+
+
 def tell_missing(names: Iterable[NormalizedName], is_there: Callable[[NormalizedName], bool]) -> None:
     """Warn, once, about the projects that do not exist."""
     if missing := sorted(name for name in names if not is_there(name)):
@@ -35,7 +46,7 @@ def ask_for(filters: Filters, upstream: Upstream) -> None:
     Raises:
         UpstreamError: the list can't be fetched.
     """
-    if names := allowlisted(filters):
+    if names := named(filters):
         there = _names_of(upstream, names)
         tell_missing(names, there.__contains__)
 

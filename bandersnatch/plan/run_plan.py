@@ -17,7 +17,7 @@ from bandersnatch.changes import Position
 from bandersnatch.errors import UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.inifile.option import ApiMethod
-from bandersnatch.plan.allowlisted import allowlisted, tell_missing
+from bandersnatch.plan.allowlisted import named, tell_missing
 from bandersnatch.plan.basis import Basis, HeldProjects, Scope
 from bandersnatch.plan.journal_or_index import ask_what_changed
 from bandersnatch.plan.reached import OwnSerials, Reached
@@ -106,7 +106,7 @@ def _changelog_serial(saved: SavedState, scope: Scope, reached: Reached, target:
 
 def _tell_missing(todo: TodoList, held: HeldProjects, filters: Filters) -> None:
     """Warn about allowlisted names that upstream lacks; a quarantined project exists."""
-    if names := allowlisted(filters):
+    if names := named(filters):
         quarantined = held.quarantined()
         gone = {name for name in todo if todo[name].expectation is Expectation.REMOVED and name not in quarantined}
         tell_missing(names, lambda name: name in todo and name not in gone)

@@ -69,6 +69,30 @@ def test_a_check_of_names_that_gets_no_list_is_status_4(misspelt: Rig, pypi: Fak
     assert f"{pypi.url}/simple/: not found" in result.stderr.splitlines()[-1]
 
 
+LISTS = {
+    "releases": "[plugins]\nenabled = allowlist_release\n[allowlist]\npackages = foo-bar==1.0\n  No_Such>=1.0\n  mispelt\n",
+    "requirements": "[plugins]\nenabled = project_requirements\n[allowlist]\nrequirements = {}\n",
+    "pinned": "[plugins]\nenabled = project_requirements_pinned\n[allowlist]\nrequirements = {}\n",
+}
+
+
+@pytest.mark.parametrize("command", [("mirror",), ("mirror", "--dry-run"), ("config", "check", "--online")])
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+def test_names_of_every_list_of_what_to_keep_are_looked_for(misspelt: Rig, text: str, command: tuple[str, ...]) -> None:
+    requirements = misspelt.folder / "requirements.txt"
+    requirements.write_text("foo-bar==1.0\nNo_Such>=1.0\nmispelt\n")
+    misspelt.filters = text.format(requirements)
+    result = misspelt.call(*command)
+    assert result.returncode == 0
+    assert result.stderr.count("projects of the allowlist") == 1
+    assert f"{WARNING}\n" in result.stderr
+
+
+def test_names_of_a_list_of_releases_that_are_not_to_be_mirrored_are_not_looked_for(misspelt: Rig) -> None:
+    misspelt.filters = misspelt.filters.replace("enabled =", "enabled = allowlist_release\n ")
+    assert WARNING in misspelt.call("mirror").stderr
+
+
 def test_a_held_project_that_is_quarantined_is_not_missing(
     misspelt: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
