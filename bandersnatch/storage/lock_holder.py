@@ -81,7 +81,9 @@ class Holder(Struct, frozen=True):
         if self.host != here.host or self.machine not in (here.machine, ""):
             return Fate.UNKNOWN
         if self.boot not in (here.boot, ""):  # rebooted, or another host of the same name
-            return Fate.ENDED if self.machine and here.boot else Fate.UNKNOWN
+            is_older = self.machine and here.boot and self.since < _booted()
+            # What has begun since we booted is of another machine: a copy of this one has its machine-id, too.
+            return Fate.ENDED if is_older else Fate.UNKNOWN
         # In another container, the number belongs to another process.
         if self.namespace not in (here.namespace, ""):
             return Fate.UNKNOWN
@@ -135,6 +137,14 @@ def _start(pid: int) -> str | None:
     if len(fields) <= _START_FIELD:
         return None
     return _GONE if fields[0] in _GONE_STATES else fields[_START_FIELD].decode(errors="replace")
+
+
+def _booted() -> float:
+    """Return when this machine was booted; where the system does not tell, nothing is known to have been before that."""
+    try:
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return float("-inf")
 
 
 def _line_of(path: str) -> str:

@@ -181,12 +181,19 @@ def leave(directory: Path, holder: Holder) -> Path:
         replace(HERE, host="elsewhere", boot="1", machine="2", pid=2**22 + 1),
         replace(HERE, machine="2", boot="1"),
         replace(HERE, machine="", boot="1"),
+        replace(HERE, boot="1"),
         replace(HERE, namespace="pid:[1]"),
     ],
-    ids=["another host", "another host of the same name", "nothing to tell hosts apart", "another container"],
+    ids=[
+        "another host",
+        "another host of the same name",
+        "nothing to tell hosts apart",
+        "a copy of this machine",
+        "another container",
+    ],
 )
 def test_claim_that_can_not_be_judged_from_here_is_left_alone(tmp_path: Path, holder: Holder) -> None:
-    path = leave(tmp_path, replace(holder, since=time.time() - 100))
+    path = leave(tmp_path, replace(holder, since=time.time() - 10))  # it has begun since we booted
     with pytest.raises(LockHeldError) as caught, claim(tmp_path):
         pytest.fail("the block was entered")
     assert path.exists()
@@ -201,7 +208,7 @@ def test_claim_that_can_not_be_judged_from_here_is_left_alone(tmp_path: Path, ho
     "holder",
     [
         replace(HERE, start="1"),
-        replace(HERE, machine="2", boot="1") if not HERE.machine else replace(HERE, boot="1"),
+        replace(HERE, machine="2", boot="1") if not HERE.machine else replace(HERE, boot="1", since=1.0),
         replace(HERE, pid=2**22 + 1),
     ],
     ids=["its number is another process's", "before the last boot", "no such process"],
