@@ -15,7 +15,7 @@ _FOR_OTHERS = stat.S_IXGRP | stat.S_IXOTH
 
 
 def tell_closed_folders(directory: Path) -> None:
-    """Warn about a folder that keeps all other users out, as a folder made under umask 077 does."""
+    """Warn about a folder that keeps all other users out, as a folder made under umask 077 does; those to come count too."""
     for folder in (directory, directory / WEB, directory / SIMPLE, directory / PACKAGES):
         try:
             mode = stat.S_IMODE(os.stat(folder).st_mode)
@@ -28,6 +28,21 @@ def tell_closed_folders(directory: Path) -> None:
                 folder, mode, directory / WEB if folder != directory else directory,
             )  # fmt: skip
             return  # one warning is enough: its advice opens all of them
+    umask = umask_of_process()
+    if umask & _FOR_OTHERS == _FOR_OTHERS and not _has_default_acl(directory / PACKAGES):
+        logger.warning(
+            "new folders are made under umask %04o: no web server of another user can read the mirror as far as it is new. "
+            "Run bandersnatch with umask 022, and once: chmod -R go+rX %s",
+            umask, directory / WEB,
+        )  # fmt: skip
+
+
+def _has_default_acl(folder: Path) -> bool:
+    """Whether a folder says itself who may enter those that are made in it; then the umask does not count."""
+    try:
+        return bool(os.getxattr(folder, "system.posix_acl_default"))
+    except (OSError, AttributeError):  # no such attribute, or a system without them
+        return False
 
 
 def tell_ignored_case(directory: Path) -> None:

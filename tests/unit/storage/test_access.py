@@ -50,6 +50,20 @@ def test_modes_that_are_the_operators_business_are_not_told_of(
     assert "no web server" not in caplog.text
 
 
+def test_folders_that_a_later_run_closes_are_told_of_too(
+    rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    pypi.add_file("foo", "1.0")
+    with umask(0o022):
+        rig.run()
+    pypi.add_file("foo", "2.0")
+    with umask(0o077):
+        rig.run()
+    [record] = [record for record in caplog.records if "no web server" in record.message]
+    assert "under umask 0077: no web server of another user can read the mirror" in record.message
+    assert record.message.endswith(f"chmod -R go+rX {rig.web}")
+
+
 def test_a_run_with_nothing_new_does_not_tell_it_again(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
