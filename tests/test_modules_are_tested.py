@@ -84,6 +84,7 @@ STORIES = {
     "state.inventory_database": f"{UNIT}/state/test_inventory.py",
     "state.inventory_rows": f"{FAULTS}/test_damaged_records.py",
     "state.inventory_schema": f"{SYNC}/test_upgrade.py",
+    "state.turns": f"{UNIT}/plan/test_refresh.py",
     "storage.file_writer": f"{UNIT}/storage/test_filesystem.py",
     "storage.folders": f"{UNIT}/storage/test_filesystem.py",
     "storage.in_progress": f"{UNIT}/storage/test_filesystem_leftovers.py",
