@@ -84,7 +84,8 @@ def test_where_else_a_project_is_may_not_be_told(told: object) -> None:
     "link", ["javascript:alert(1)", "ftp://a.example/x/", "https://user@a.example/x/", "https://["]
 )
 def test_a_location_that_is_no_url_is_left_out_and_told(link: str, caplog: pytest.LogCaptureFixture) -> None:
-    page = parse(wire_page(meta={"tracks": [link, "https://b.example/sample/"]}, alternate_locations=[link]))
+    meta = {"api-version": "1.4", "tracks": [link, "https://b.example/sample/"]}
+    page = parse(wire_page(meta=meta, alternate_locations=[link]))
     assert (page.tracks, page.alternate_locations) == (("https://b.example/sample/",), ())
     assert [link in record.getMessage() for record in caplog.records] == [True, True]
 
