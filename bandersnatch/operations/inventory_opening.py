@@ -36,7 +36,12 @@ class Opening(Struct, frozen=True):
         return True
 
     def _records_are_true(self) -> bool:
-        """Whether each recorded project has pages; the record of one whose removal was cut short is dropped."""
+        """Whether each recorded project has pages; the record of one whose removal was cut short is dropped.
+
+        So is a quarantine of which no page tells: it would leave its project out of the root index.
+        """
+        quarantined = self.inventory.quarantined()
+        self.inventory.end_quarantines(quarantined.difference(quarantined_of(self.storage, quarantined)))
         without = [held.name for held in self.inventory.projects() if not self._has_pages(held)]
         if not all(map(self.inventory.unsettled, without)):
             return False

@@ -85,6 +85,13 @@ class Inventory(Turns):
         with self._transaction() as cursor:
             quarantines.begin(cursor, projects)
 
+    def end_quarantines(self, projects: Collection[NormalizedName]) -> None:
+        """Record that these projects are not quarantined."""
+        if projects:
+            with self._transaction() as cursor:
+                for project in projects:
+                    quarantines.note(cursor, project, is_quarantined=False)
+
     def serials(self) -> dict[NormalizedName, int]:
         """Return the serials of all held projects."""
         rows = self._rows(tuple[Text, Serial], "SELECT name, serial FROM project")

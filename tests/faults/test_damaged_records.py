@@ -121,6 +121,14 @@ def test_a_project_that_nobody_holds_is_not_believed(rig: Rig, victim: Path) -> 
     assert "made-up" not in (rig.web / "simple" / "index.html").read_text()
 
 
+@pytest.mark.parametrize("has_work", [True, False])
+def test_a_quarantine_of_which_no_page_tells_is_not_believed(rig: Rig, victim: Path, has_work: bool) -> None:
+    if not has_work:
+        rig.run()
+    execute(rig, "INSERT INTO quarantined VALUES ('some-project-2')")
+    assert_recovers(rig, victim)
+
+
 def test_what_an_unfinished_run_has_noted_outlives_an_inventory_that_is_made_anew(rig: Rig, victim: Path) -> None:
     leftover = rig.web / "packages" / "aa" / "some-project-0-9.tar.gz"
     leftover.parent.mkdir(parents=True)
