@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
+from bandersnatch import __version__
 from bandersnatch.cli.exit_codes import EXIT_STATUS
 from bandersnatch.config.config import Config
 from bandersnatch.config.option_groups import HttpConfig
@@ -155,6 +157,18 @@ def test_pre_commit_takes_the_bounds_of_the_other_checks() -> None:
     told = re.findall(r'additional_dependencies: \["(.+)"\]', hooks)
     assert told
     assert set(told) <= set((REPOSITORY / "requirements-dev.txt").read_text("utf-8").splitlines())
+
+
+def test_readme_says_where_to_get_a_version_that_pip_prefers_to_the_older_program() -> None:
+    assert Version(__version__) > Version("8.9")
+    install = README.partition("\n## Install\n")[2].partition("\n## ")[0]
+    assert "\ngit clone https://github.com/pypa/bandersnatch\n" in install
+    assert "`pip wheel --no-deps .`" in install
+    assert f"This is version {Version(__version__).major}:" in install
+
+
+def test_readme_says_how_large_it_gets_before_the_first_steps() -> None:
+    assert README.index("\n## Sizing\n") < README.index("\n## Quickstart\n")
 
 
 def test_filters_of_the_example_work(tmp_path: Path) -> None:

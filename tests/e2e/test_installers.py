@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import V1_JSON, hash_lines, newest, read_json_page
+from tests.e2e.conftest import MirrorRun
 from tests.e2e.installers import FreshEnvironment
 from tests.e2e.nginx import Asked, Site
 
@@ -86,6 +87,25 @@ def test_installers_get_json_pages(
             and request.status == 200
         )
     )
+
+
+def test_options_about_the_age_of_a_release_need_json(mirror: MirrorRun, site: Site, fresh: Fresh) -> None:
+    """README says so of a server that can't negotiate, such as Python's own."""
+    arguments = ("install", "--exclude-newer", "2100-01-01T00:00:00Z", "six")
+    environment = fresh(site)
+    environment.uv_pip(*arguments)
+    assert "six" in environment.installed()
+    command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(mirror.web), "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            port = server.stdout.readline().split()[5]
+            html = FreshEnvironment(environment.folder, f"http://127.0.0.1:{port}/simple/")
+            html.uv_pip("install", "--reinstall", "--refresh", "six")
+            with pytest.raises(AssertionError, match="upload"):
+                html.uv_pip(*arguments, "--reinstall", "--refresh")
+        finally:
+            server.terminate()
 
 
 def test_pip_lists_versions(site: Site, fresh: Fresh) -> None:

@@ -31,6 +31,7 @@ def test_lines_on_a_narrow_terminal_are_not_broken_within_words(rig: Rig, pypi: 
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
     assert status == 0
     assert max(map(len, lines)) <= 80
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO: ", lines[0]), "people need no milliseconds"
     assert SUMMARY.search(" ".join(" ".join(lines).split()))
 
 
