@@ -119,7 +119,7 @@ def _parse_file(told: wire.File, url: str, links: Links, other_links: Links) -> 
     upload_time = told.upload_time or None
     if upload_time is not None and not _is_time(upload_time):
         raise wrong(f"has upload-time {upload_time!r}")
-    metadata_sha256 = _core_metadata_sha256(told)
+    metadata_sha256, is_promised = _core_metadata(told)
     if metadata_sha256 is not None and not wire.is_sha256(metadata_sha256):
         raise wrong(f"has a core-metadata digest {metadata_sha256!r}")
     return DistributionFile(
@@ -132,6 +132,8 @@ def _parse_file(told: wire.File, url: str, links: Links, other_links: Links) -> 
         yanked=wire.read_yanked(told.yanked),
         core_metadata_sha256=metadata_sha256,
         provenance=_provenance(told.provenance, told.filename, url, other_links) if told.provenance else None,
+        # What is served there can't be checked, but a wheel has it inside.
+        has_unhashed_metadata=is_promised and told.filename.endswith(".whl"),
     )
 
 
@@ -143,12 +145,17 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _core_metadata_sha256(told: wire.File) -> str | None:
-    # PEP 714 renamed the key; PEP 691 had one name, and PyPI sent another. Indexes still send both.
+def _core_metadata(told: wire.File) -> tuple[str | None, bool]:
+    """Return the SHA-256 of a file's core metadata, and whether the page says that there is some without it.
+
+    PEP 714 renamed the key; PEP 691 had one name, and PyPI sent another. Indexes still send both. A dictionary says that
+    there is some, even if it has no digest.
+    """
     metadata = told.core_metadata
     if metadata is None:
         metadata = told.data_dist_info_metadata if told.data_dist_info_metadata is not None else told.dist_info_metadata
-    return wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
+    sha256 = wire.plain_hashes(metadata).get("sha256") if isinstance(metadata, dict) else None
+    return sha256, sha256 is None and metadata is not None and metadata is not False
 
 
 def _provenance(link: str, filename: str, url: str, links: Links) -> str | None:

@@ -59,7 +59,8 @@ class DistributionFile(Struct, frozen=True):
     ``size`` is in bytes, or None if upstream does not give it; ``yanked`` is False, True, or the reason;
     ``core_metadata_sha256`` is None if there is no ``.metadata`` file; ``upload_time`` is upstream's text, unchanged.
     ``hashes`` are what upstream tells. Where they have no SHA-256, ``own_sha256`` is that of the file which is here, once
-    there is one that was checked: from then on it counts as if upstream had told it.
+    there is one that was checked: from then on it counts as if upstream had told it. ``has_unhashed_metadata``: upstream
+    tells that there is core metadata, and not its digest; then ``core_metadata_sha256`` is that of what the wheel has.
     """
 
     filename: str
@@ -72,6 +73,7 @@ class DistributionFile(Struct, frozen=True):
     core_metadata_sha256: str | None
     provenance: str | None
     own_sha256: str | None = None
+    has_unhashed_metadata: bool = False
 
     @property
     def sha256(self) -> str | None:

@@ -96,12 +96,13 @@ def _facts_of(upstream: Upstream, name: NormalizedName) -> list[Fact]:
     files = fetched.page.files if fetched.page is not None else ()
     if not files:
         return []
+    has_metadata = [file.core_metadata_sha256 is not None or file.has_unhashed_metadata for file in files]
     return [
         Fact("pages", f"{form}, {'with' if fetched.etag else 'without'} ETag (that of {name})"),
         Fact("hashes", ", ".join(sorted({algorithm for file in files for algorithm in file.hashes})) or "none"),
         Fact("sizes", _share(files, [file.size is not None for file in files])),
         Fact("upload times", _share(files, [file.upload_time is not None for file in files])),
-        Fact("core metadata", _share(files, [file.core_metadata_sha256 is not None for file in files])),
+        Fact("core metadata", _share(files, has_metadata)),
     ]
 
 

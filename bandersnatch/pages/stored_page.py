@@ -5,6 +5,7 @@ that more is checked, never that more is deleted.
 """
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -187,12 +188,20 @@ def _read_html(body: bytes) -> StoredPage:
 
     files = []
     for href, attributes in links_of(body.decode("utf-8", "replace")):
-        has_metadata = "data-core-metadata" in attributes or "data-dist-info-metadata" in attributes
         algorithm, _, digest = href.partition("#")[2].partition("=")
-        held = _held(href, None, {algorithm: digest} if digest else {}, has_metadata)
+        held = _held(href, None, {algorithm: digest} if digest else {}, _core_metadata(attributes))
         if held is not None:
             files.append(held)
     return StoredPage(html_serial(body) or 0, tuple(files), not files and _QUARANTINED_MARK.search(body) is not None)
+
+
+def _core_metadata(attributes: Mapping[str, str | None]) -> bool | dict[str, str | None]:
+    """Return the digest of core metadata; True if there is some without a digest."""
+    for name in ("data-core-metadata", "data-dist-info-metadata"):
+        if name in attributes:
+            algorithm, _, digest = (attributes[name] or "").partition("=")
+            return {algorithm: digest} if digest else True
+    return False
 
 
 def _has_an_end(body: bytes) -> bool | None:

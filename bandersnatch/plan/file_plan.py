@@ -70,7 +70,7 @@ def wanted_paths(page: ProjectPage, rules: FileRules) -> dict[StoredPath, Distri
     for file in page.files:
         path = file_path(file)
         wanted[path] = file
-        if rules.core_metadata and file.core_metadata_sha256 is not None:
+        if rules.core_metadata and (file.core_metadata_sha256 is not None or file.has_unhashed_metadata):
             wanted[metadata_path(path)] = file
     return wanted
 
@@ -111,7 +111,7 @@ class _Comparison:
         """Return the work on a file, if it needs any."""
         found = self._here.stored(path)
         work = self._work(path, file, found)
-        wants_metadata = self._wants_metadata(path, work)
+        wants_metadata = self._wants_metadata(path, file, work)
         # A wrong time alone is work too: the time is set to that of the upload, without reading the file.
         if work is FileWork.KEEP and not wants_metadata and not _has_wrong_time(file, found):
             return None
@@ -127,11 +127,13 @@ class _Comparison:
         is_unknown = file.sha256 is None or (file.size is None and self._here.held.get(path) != file.sha256)
         return FileWork.CHECK if is_unknown or self._is_doubtful(path) else FileWork.KEEP
 
-    def _wants_metadata(self, path: StoredPath, work: FileWork) -> bool:
+    def _wants_metadata(self, path: StoredPath, file: DistributionFile, work: FileWork) -> bool:
         kept_at = metadata_path(path)
         if kept_at not in self._wanted:
             return False
-        return work is FileWork.FETCH or self._is_doubtful(kept_at) or self._here.stored(kept_at) is None
+        # Nothing says yet what the metadata of a wheel is of which upstream tells no digest of it.
+        is_doubtful = file.core_metadata_sha256 is None or self._is_doubtful(kept_at)
+        return work is FileWork.FETCH or is_doubtful or self._here.stored(kept_at) is None
 
     def _is_doubtful(self, path: StoredPath) -> bool:
         return self._rules.check_digests or path in self._here.suspects

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.filters.filters import Filters
 from bandersnatch.http.request import InThread, Steps
-from bandersnatch.model import ProjectPage
+from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.project.files import SyncedFile
@@ -61,16 +61,18 @@ def complete(prepared: Prepared, synced: Mapping[str, SyncedFile], context: JobC
 
 
 def with_sha256(page: ProjectPage, synced: Mapping[str, SyncedFile]) -> ProjectPage:
-    """Return the page with the SHA-256 of the files for which upstream tells none, now that they are here and checked."""
-    if all(file.sha256 is not None for file in page.files):
+    """Return the page with each SHA-256 that upstream does not tell, now that the files are here and checked."""
+    if all(file.sha256 is not None and not file.has_unhashed_metadata for file in page.files):
         return page
-    files = (
-        replace(file, own_sha256=synced[file.filename].sha256)
-        if file.sha256 is None and file.filename in synced
-        else file
-        for file in page.files
-    )
-    return replace(page, files=tuple(files))
+    return replace(page, files=tuple(_with_own_digests(file, synced.get(file.filename)) for file in page.files))
+
+
+def _with_own_digests(file: DistributionFile, synced: SyncedFile | None) -> DistributionFile:
+    if synced is None:
+        return file
+    if file.sha256 is None:
+        file = replace(file, own_sha256=synced.sha256)
+    return replace(file, core_metadata_sha256=synced.metadata_sha256) if file.has_unhashed_metadata else file
 
 
 def published_json(prepared: Prepared, context: JobContext) -> Steps[LegacyJson | None]:

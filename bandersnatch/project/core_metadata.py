@@ -46,6 +46,26 @@ def sync_core_metadata(
     return True
 
 
+def own_core_metadata(task: FileTask, content: bytes | None, storage: FilesystemStorage) -> str | None:
+    """Put the core metadata in place that a wheel has inside, and return its SHA-256; None if it has none.
+
+    For files of which upstream tells that there is some, and not its digest: what it serves could not be checked.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    known, kept_at = task.file.core_metadata_sha256, metadata_path(task.path)
+    if not task.wants_metadata:
+        return known
+    with BytesIO(content) if content is not None else storage.open(task.path) as wheel:
+        metadata = read_wheel_metadata(wheel)
+    if metadata is None:
+        storage.delete(kept_at)
+        return None
+    storage.write_bytes(kept_at, metadata, task.file.mtime)
+    return hashlib.sha256(metadata).hexdigest()
+
+
 def _is_there(task: FileTask, storage: FilesystemStorage) -> bool:
     """Whether a file's core metadata is in place and has the digest on upstream's page."""
     kept = storage.read(metadata_path(task.path))

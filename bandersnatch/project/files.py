@@ -19,7 +19,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.model import Checksum
 from bandersnatch.plan.file_plan import FileTask, FileWork
-from bandersnatch.project.core_metadata import sync_core_metadata
+from bandersnatch.project.core_metadata import own_core_metadata, sync_core_metadata
 from bandersnatch.project.file_receiver import FileReceiver, PartialFiles, Received
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.storage.file_writer import Partial
@@ -38,13 +38,15 @@ MAX_FAILED_IN_A_ROW = 5
 class SyncedFile(Struct, frozen=True):
     """What was done for a file; ``has_metadata`` is False where upstream advertises core metadata but has none.
 
-    ``sha256`` is that of the file, whether or not upstream told it.
+    ``sha256`` is that of the file, whether or not upstream told it; ``metadata_sha256`` that of core metadata whose
+    digest upstream does not tell, None if there is none.
     """
 
     size_bytes: int
     was_fetched: bool
     has_metadata: bool
     sha256: str | None
+    metadata_sha256: str | None = None
 
 
 class ProjectFiles:
@@ -120,10 +122,13 @@ class ProjectFiles:
             sha256, content = received.sha256, received.content
         elif task.file.mtime is not None:
             context.storage.set_mtime(task.path, task.file.mtime)
-        has_metadata = True
-        if task.wants_metadata:
+        has_metadata, own_metadata = True, None
+        if task.file.has_unhashed_metadata:
+            own_metadata = own_core_metadata(task, content, context.storage)
+        elif task.wants_metadata:
             has_metadata = yield from sync_core_metadata(task, content, self._project, context)
-        return SyncedFile(self._size_of(task) if was_fetched else 0, was_fetched, has_metadata, sha256)
+        size_bytes = self._size_of(task) if was_fetched else 0
+        return SyncedFile(size_bytes, was_fetched, has_metadata, sha256, own_metadata)
 
     def _right_sha256(self, task: FileTask) -> Steps[str | None]:
         """Return the SHA-256 of a file that is in place and right; None if it must be fetched.

@@ -15,12 +15,12 @@ from bandersnatch.project.report import NONE_REFUSED, RefusedFiles
 
 
 def with_held_facts(page: ProjectPage, held: StoredPage, *, names_count: bool) -> ProjectPage:
-    """Return the page with what only the held page tells of the same files: the SHA-256, the size, and the time.
+    """Return the page with what only the held page tells of the same files: digests, the size, and the time.
 
     It has the digests and sizes of files that were checked, and the times that upstream told while it still did. With
     ``names_count`` a file of which upstream tells no digest is the held one of that name: both pages are of one index.
     """
-    if all(file.size is not None and file.sha256 is not None for file in page.files):
+    if not any(file.size is None or file.sha256 is None or file.has_unhashed_metadata for file in page.files):
         return page
     by_name = {file.name: file for file in held.files}
     by_sha256 = {file.hashes["sha256"]: file for file in held.files if "sha256" in file.hashes}
@@ -68,6 +68,8 @@ def _is_same(file: DistributionFile, held: HeldFile, *, names_count: bool) -> bo
 def _with_facts(file: DistributionFile, held: HeldFile) -> DistributionFile:
     if file.sha256 is None:
         file = replace(file, own_sha256=held.hashes.get("sha256"))
+    if file.has_unhashed_metadata:
+        file = replace(file, core_metadata_sha256=held.metadata_sha256)
     if file.size is not None:
         return file
     return replace(file, size=held.size, upload_time=file.upload_time or held.valid_upload_time)

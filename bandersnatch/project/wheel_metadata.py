@@ -14,16 +14,15 @@ _ENTRY, _ENTRY_BYTES, _LOCAL_HEADER_BYTES = b"PK\x01\x02", 46, 30
 
 
 def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
-    """Return the bytes of the wheel's METADATA file, or None if it can't be read.
+    """Return the bytes of the wheel's METADATA file, or None if it can't be read, or the wheel has several.
 
-    A wheel may contain anything, so the caller must compare the bytes with the digest on upstream's page.
+    Installers refuse a wheel with several, and one of them could say what the other does not.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
-                folder, _, name = info.filename.partition("/")
-                if name == "METADATA" and folder.endswith(".dist-info") and info.file_size <= MAX_METADATA_BYTES:
-                    return archive.read(info)
+            found = [info for info in archive.infolist() if _is_metadata(info)]
+            if len(found) == 1 and found[0].file_size <= MAX_METADATA_BYTES:
+                return archive.read(found[0])
     except (  # all that zipfile raises for malformed, encrypted or unsupported archives
         zipfile.BadZipFile,
         zlib.error,
@@ -36,6 +35,11 @@ def read_wheel_metadata(wheel: BinaryIO) -> bytes | None:
     ):
         return None
     return None
+
+
+def _is_metadata(info: zipfile.ZipInfo) -> bool:
+    folder, _, name = info.filename.partition("/")
+    return name == "METADATA" and folder.endswith(".dist-info")
 
 
 def guess_wheel_metadata(wheel: bytes) -> bytes | None:

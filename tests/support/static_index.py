@@ -31,6 +31,8 @@ class Form:
     """Whether the index tells its own serial, though its projects have none."""
     serials_are_text: bool = False
     has_etags: bool = True
+    promises_metadata: bool = False
+    """Whether pages tell of core metadata, without a digest; there is none to be fetched."""
     is_shadowmire: bool = False
     """Whether it has shadowmire's two files, and pages with serials."""
 
@@ -172,6 +174,7 @@ class StaticIndex:
                 "hashes": {"sha256": sha256(file.content).hexdigest()},
                 "yanked": file.is_yanked,
             }
+            | ({"core-metadata": True} if self.form.promises_metadata else {})
             for filename, file in self.projects[name].items()
         ]
         if self.form.pages == JSON:
@@ -180,8 +183,9 @@ class StaticIndex:
             )
             value = {"meta": meta, "name": name, "files": files}
             return Answer(200, json.dumps(value).encode(), JSON)
+        metadata = ' data-dist-info-metadata="true"' if self.form.promises_metadata else ""
         links = "".join(
-            f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}"{" data-yanked" if file["yanked"] else ""}>'
+            f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}"{" data-yanked" if file["yanked"] else ""}{metadata}>'
             f"{file['filename']}</a>\n"
             for file in files
         )

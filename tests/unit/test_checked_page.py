@@ -110,18 +110,32 @@ def test_a_yank_keeps_its_reason_and_without_one_is_a_yank_all_the_same(yanked: 
         ({"core_metadata": {"sha256": SHA256}, "data_dist_info_metadata": False}, SHA256),
         ({"core_metadata": None, "data_dist_info_metadata": {"sha256": SHA256}}, SHA256),
         ({"core_metadata": False, "data_dist_info_metadata": {"sha256": SHA256}}, None),
-        ({"core_metadata": True}, None),
-        ({"core_metadata": {"md5": "0" * 32}}, None),
-        ({"core_metadata": {}}, None),
-        ({"core_metadata": {"sha256": ""}}, None),
+        ({"core_metadata": True, "data_dist_info_metadata": {"sha256": SHA256}}, None),
         ({"core_metadata": None, "data_dist_info_metadata": None, "dist_info_metadata": {"sha256": SHA256}}, SHA256),
         ({"core_metadata": None, "data_dist_info_metadata": False, "dist_info_metadata": {"sha256": SHA256}}, None),
     ],
 )
-def test_core_metadata_counts_only_with_a_digest_and_under_each_of_its_names(
-    fields: dict[str, object], expected: str | None
-) -> None:
+def test_core_metadata_has_a_digest_under_each_of_its_names(fields: dict[str, object], expected: str | None) -> None:
     assert parse_one_file(**fields).core_metadata_sha256 == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_promised"),
+    [
+        (True, True),
+        ({}, True),
+        ({"md5": "0" * 32}, True),
+        ({"sha256": ""}, True),
+        ({"sha256": SHA256}, False),
+        (False, False),
+        (None, False),
+    ],
+)
+def test_core_metadata_may_be_promised_without_a_digest(metadata: object, *, is_promised: bool) -> None:
+    file = parse_one_file(core_metadata=metadata, data_dist_info_metadata=None)
+    assert file.has_unhashed_metadata is is_promised
+    sdist = parse_one_file(core_metadata=metadata, data_dist_info_metadata=None, filename="sample-1.0.tar.gz")
+    assert not sdist.has_unhashed_metadata  # it has none inside that is sure to be the same
 
 
 @pytest.mark.parametrize(

@@ -161,3 +161,10 @@ def test_the_directory_of_a_wheel_may_say_anything(data: st.DataObject) -> None:
             wheel[entry + offset : entry + offset + size] = value.to_bytes(size, "little")
     guess = guess_wheel_metadata(bytes(wheel))
     assert guess is None or len(guess) <= MAX_METADATA_BYTES
+
+
+def test_a_wheel_with_two_has_none_that_counts() -> None:
+    stream = io.BytesIO(make_wheel(METADATA))
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("other-1.0.dist-info/METADATA", METADATA)
+    assert read(stream.getvalue()) is None
