@@ -21,6 +21,8 @@ from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, file_path, link_b
 from bandersnatch.wire import DIGEST_CHARACTERS
 
 API_VERSION = "1.4"
+_LEAST_VERSION = "1.0"
+"""That of a JSON page that lacks what PEP 700 demands; what it has of later versions is in it all the same."""
 CHARSET = '    <meta charset="utf-8">\n'
 _PROJECTS_AT_A_TIME = 5_000
 
@@ -69,7 +71,11 @@ def render_project(page: ProjectPage, config: PagesConfig) -> dict[str, bytes]:
 
 def render_project_json(page: ProjectPage) -> bytes:
     """Return a project's PEP 691 page."""
-    meta: dict[str, object] = {"api-version": API_VERSION}
+    # An index that does not tell the versions lists files of none: that is not known, and no list.
+    has_versions = bool(page.versions) or not page.files
+    # PEP 700: versions and sizes are mandatory from 1.1 on.
+    is_complete = has_versions and all(file.size is not None for file in page.files)
+    meta: dict[str, object] = {"api-version": API_VERSION if is_complete else _LEAST_VERSION}
     if page.serial is not None:
         meta["_last-serial"] = page.serial
     if page.tracks:
@@ -85,8 +91,7 @@ def render_project_json(page: ProjectPage) -> bytes:
     }
     if page.alternate_locations:
         document["alternate-locations"] = page.alternate_locations
-    # An index that does not tell the versions lists files of none: that is not known, and no list.
-    if page.versions or not page.files:
+    if has_versions:
         document["versions"] = page.versions
     return _encoder.encode(document) + b"\n"
 

@@ -134,6 +134,7 @@ def _drop_details(page: dict[str, Any]) -> None:
     """Take out of a page what the mirror can't know where upstream does not tell it; sizes it finds out."""
     if page["files"]:
         del page["versions"]
+        page["meta"]["api-version"] = "1.0"
     for entry in page["files"]:
         del entry["upload-time"]
 

@@ -81,15 +81,16 @@ def test_our_pages_have_no_field_that_was_made_up(rig: Rig, pypi: FakePyPI) -> N
     assert "versions" not in page
     assert "upload-time" not in page["files"][0]
     assert page["files"][0]["size"] == file.size  # of the file that is here
-    assert page["meta"]["api-version"] == "1.4"
+    assert page["meta"]["api-version"] == "1.0"  # PEP 700: later ones have versions
 
 
 @pytest.mark.usefixtures("dialect")
 def test_without_files_not_even_their_sizes_are_known(rig: Rig, pypi: FakePyPI) -> None:
     pypi.add_file("foo", "1.0")
     assert rig.run(release_files="false").failures == []
-    (file,) = json_page(rig, "foo")["files"]
-    assert "size" not in file
+    page = json_page(rig, "foo")
+    assert "size" not in page["files"][0]
+    assert page["meta"]["api-version"] == "1.0"
 
 
 def test_a_page_that_is_not_whole_changes_nothing(rig: Rig, pypi: FakePyPI) -> None:
@@ -178,7 +179,7 @@ def test_our_pages_say_all_that_an_html_page_says_and_nothing_else(rig: Rig, pyp
     ours = json_page(rig, "foo")
     unknown = {"requires-python": None, "yanked": False, "provenance": None}
     assert ours == {
-        "meta": {"api-version": "1.4", "_last-serial": pypi.serial},
+        "meta": {"api-version": "1.0", "_last-serial": pypi.serial},
         "name": "foo",
         "project-status": {"status": "deprecated", "reason": 'use "bar"'},
         "files": [
