@@ -83,14 +83,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, invocation: Invocation) -> int:
     """Run the mirror once, or plan a run, and return the exit status."""
     _check(arguments)
-    from bandersnatch.storage.mirror_folder import begin_directory
+    from bandersnatch.storage.mirror_folder import begin_directory, require_directory
 
     config = invocation.load_config(arguments.config)
     refuse_untouched(arguments.config)
     if arguments.dry_run:
         if arguments.json:
             require_one(config, arguments.upstream)
-        return each_part(config, arguments.upstream, lambda part: _plan(arguments, invocation, part))
+
+        def plan_part(part: "Config") -> int:
+            is_new = part.directory != config.directory and not part.directory.is_dir()
+            if is_new and not arguments.init:
+                require_directory(config.directory)
+            return _plan(arguments, invocation, part, may_be_new=is_new or arguments.init)
+
+        return each_part(config, arguments.upstream, plan_part, skips_new=False)
     if arguments.init:
         begin_directory(config.directory)
     if (warning := warning_of_size(config)) is not None:
@@ -125,13 +132,13 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name} needs --dry-run")
 
 
-def _plan(arguments: argparse.Namespace, invocation: Invocation, config: "Config") -> int:
+def _plan(arguments: argparse.Namespace, invocation: Invocation, config: "Config", *, may_be_new: bool) -> int:
     from bandersnatch.cli.output import print_json
     from bandersnatch.operations.dry_run import DryRun
 
     with invocation.resources(config) as resources:
         dry_run = DryRun(config, resources, must_check_all=arguments.force_check)
-        forecast = dry_run.run(fetch_pages=arguments.full, may_be_new=arguments.init)
+        forecast = dry_run.run(fetch_pages=arguments.full, may_be_new=may_be_new)
     for project, reason in forecast.failures.items():
         logger.error("%s: it is not known what to do: %s", project, reason)
     if arguments.json:

@@ -7,7 +7,10 @@ the others have their turn, and the exit status is the most serious of all.
 import argparse
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bandersnatch.cli.exit_codes import DONE, LOCK_HELD, REMOVALS_WITHHELD, REPAIRED, SOME_FAILED, STOPPED
 from bandersnatch.config.config import UPSTREAMS
@@ -98,9 +101,16 @@ def require_one(config: "Config", chosen: str | None) -> None:
 
 
 def each_part(
-    config: "Config", chosen: str | None, act: Callable[["Config"], int], *, makes_folders: bool = False
+    config: "Config",
+    chosen: str | None,
+    act: Callable[["Config"], int],
+    *,
+    makes_folders: bool = False,
+    skips_new: bool = True,
 ) -> int:
-    """Act for each part, and return the most serious exit status; with ``makes_folders``, those of new parts are made.
+    """Act for each part, and return the most serious exit status.
+
+    With ``makes_folders``, those of parts that have had no run yet are made; else such parts are skipped, if ``skips_new``.
 
     Raises:
         MirrorError: as the action does, except for an index among several that can't be asked, or is being worked on.
@@ -114,12 +124,13 @@ def each_part(
     for part in parts:
         if part.name is not None and makes_folders:
             _make_folder(config, part)
-        elif part.name is not None and not part.config.directory.is_dir():
+        elif part.name is not None and skips_new and not part.config.directory.is_dir():
             logger.warning("%s: nothing is mirrored of it yet", part.section)
             continue
         logger.info("%s: %s", part.section, without_credentials(part.config.http.upstream_url))
+        folder = None if makes_folders or part.config.directory.is_dir() else _folder_before(config, part)
         try:
-            statuses.append(act(part.config))
+            statuses.append(act(part.config if folder is None else replace(part.config, directory=folder)))
         except UpstreamError as error:
             is_debugging = logger.isEnabledFor(logging.DEBUG)
             logger.error("%s: the run has ended: %s", part.section, error, exc_info=is_debugging)
@@ -157,13 +168,20 @@ def tell_abandoned(config: "Config") -> None:
         logger.warning("%s: there is no section [upstream %s] any more: %s", folder, folder.name, what)
 
 
+def _folder_before(config: "Config", part: Part) -> Path | None:
+    """Return the folder of an index whose section has another name now: what is served tells that it is the same one."""
+    from bandersnatch.storage.upstream_folder import abandoned
+
+    led = abandoned(config.directory / UPSTREAMS, {each.name for each in config.upstreams})
+    return next((folder for folder, served in led if served == config.directory / WEB / part.prefix), None)
+
+
 def _make_folder(config: "Config", part: Part) -> None:
     from bandersnatch.storage.mirror_folder import require_directory
-    from bandersnatch.storage.upstream_folder import abandoned, prepare_upstream_folder, rename_upstream_folder
+    from bandersnatch.storage.upstream_folder import prepare_upstream_folder, rename_upstream_folder
 
     mirror, folder = config.directory, part.config.directory
     require_directory(mirror)  # nothing is made below a disk that is not mounted
-    for old, served in abandoned(mirror / UPSTREAMS, {each.name for each in config.upstreams}):
-        if served == mirror / WEB / part.prefix:
-            rename_upstream_folder(old, folder)
+    if (old := _folder_before(config, part)) is not None:
+        rename_upstream_folder(old, folder)
     prepare_upstream_folder(mirror, folder, part.prefix)

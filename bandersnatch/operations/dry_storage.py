@@ -15,7 +15,7 @@ from bandersnatch.state.database_errors import cause_of
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.file_writer import FileWriter, Partial
 from bandersnatch.storage.filesystem import FilesystemStorage
-from bandersnatch.storage.layout import StoredPath
+from bandersnatch.storage.layout import WEB, StoredPath
 from bandersnatch.storage.set_aside import is_other_kind
 from bandersnatch.storage.unfinished_folder import UnfinishedFolder
 
@@ -33,10 +33,13 @@ class DryStorage(FilesystemStorage):
 
     It answers as if all that had been done: a moved folder has its files in the new place. Internally, everything goes
     by the *origin* of a path, its place on disk. A folder is moved at most once, and contains no moved folders.
+
+    ``web`` is where the link of that name would lead, if the directory is an index's that has had no run yet.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, web: Path | None = None) -> None:
         super().__init__(root)
+        self._web = web
         self._kept: dict[StoredPath, bytes | _Link | None] = {}
         self._names: dict[str, set[str]] = {}
         """The names of the files in ``_kept``, by folder."""
@@ -175,7 +178,10 @@ class DryStorage(FilesystemStorage):
         self._names.setdefault(folder, set()).add(name)
 
     def _absolute(self, path: str) -> str:
-        return super()._absolute(self._origin(StoredPath(path)))
+        origin = self._origin(StoredPath(path))
+        if self._web is not None and origin.split("/", 1)[0] == WEB:
+            return f"{self._web}{origin.removeprefix(WEB)}"
+        return super()._absolute(origin)
 
     def _origin(self, path: StoredPath) -> StoredPath:
         """Return where a file or folder is on disk; if it was moved away from there, a path where nothing is."""

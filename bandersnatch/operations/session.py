@@ -44,6 +44,7 @@ from bandersnatch.storage.layout import (
     SIMPLE,
     STATE,
     TODO,
+    WEB,
     StoredPath,
     is_metadata,
     json_paths,
@@ -103,7 +104,9 @@ class Session(Struct, frozen=True):
 
         def member(name: str | None) -> Member:
             folder = of_tree.folder(name)
-            return Member(name, DryStorage(folder), InventoryCopy(folder / INVENTORY))
+            # An index that has had no run yet finds the pages that another one leaves it.
+            web = of_tree.directory / WEB if name is not None and not folder.is_dir() else None
+            return Member(name, DryStorage(folder, web), InventoryCopy(folder / INVENTORY))
 
         of_tree = _tree_of(config)
         me = member(of_tree.name)

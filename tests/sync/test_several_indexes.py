@@ -181,7 +181,8 @@ def test_a_dry_run_makes_nothing_and_tells_both(rig: Rig, beside: StaticIndex) -
     rig.write_config()
     result = rig.call_again("mirror", "--dry-run")
     assert result.returncode == 0
-    assert "[upstream torch]: nothing is mirrored of it yet" in result.stderr
+    assert "torch" in [line.split()[0] for line in result.stdout.splitlines()]
+    assert "from the beginning to serial 1: 1 project to update" in result.stdout
     assert list(rig.directory.iterdir()) == []
     assert rig.call_again("mirror").returncode == 0
     beside.add("new", "new-1.0.tar.gz")
@@ -231,6 +232,8 @@ def test_what_is_of_no_section_any_more_stays_and_is_told(rig: Rig, beside: Stat
 def test_with_another_name_an_index_goes_on(rig: Rig, beside: StaticIndex) -> None:
     assert rig.call("mirror").returncode == 0
     rig.filters = section(beside, "prefix = whl/cu126", name="other")
+    planned = rig.call("mirror", "--dry-run", "--upstream", "other").stdout
+    assert "from serial 1 to serial 1: 0 projects to update, 0 to remove, 1 to look at" in planned
     beside.asked()
     result = rig.call("mirror")
     assert result.returncode == 0

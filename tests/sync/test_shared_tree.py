@@ -346,6 +346,29 @@ def test_a_dry_run_tells_each_index_and_writes_nothing(rig: Rig, pypi: FakePyPI,
     assert rig.tree() == before
 
 
+@pytest.mark.parametrize("full", [(), ("--full",)])
+def test_the_first_run_of_an_index_is_planned_without_a_trace(
+    rig: Rig, pypi: FakePyPI, index: StaticIndex, full: tuple[str, ...]
+) -> None:
+    section, rig.filters = rig.filters, ""
+    assert rig.call("mirror").returncode == 0
+    rig.filters = section
+    index.add("torchvision", "torchvision-1.tar.gz")
+    before = rig.stamps()
+    planned = rig.call("mirror", "--dry-run", "--json", "--upstream", "torch", *full)
+    assert planned.returncode == 0, planned.stderr
+    assert "torch (from [mirror] to [upstream torch])" in planned.stderr
+    told = json.loads(planned.stdout)
+    assert (told["from_serial"], told["remove"]) == (None, [])
+    updates = {each["project"]: each for each in told["update"]}
+    assert set(updates) == ({"torch", "torchvision"} if full else {"torchvision"})
+    assert told["unchanged"] == (0 if full else 1)  # torch is looked at; the list does not tell if it is another one
+    if full:
+        assert updates["torch"]["remove"]["files"] == 1  # the file of the index before
+        assert updates["torch"]["download"]["files"] == 1
+    rig.assert_same_tree(before)
+
+
 def test_verify_finds_what_differs_in_each(rig: Rig, index: StaticIndex) -> None:
     assert rig.call("mirror").returncode == 0
     before = told(rig)
