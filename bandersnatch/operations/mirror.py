@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
@@ -206,11 +207,10 @@ class Mirror:
     def _record_upstream(self, plan: RunPlan, *, is_complete: bool) -> None:
         """Record what was found out about the index, if it has no serials."""
         if plan.own_serials is not None:
-            # What it does not list and still has a page is asked about again, so the next run needs the list.
-            lingers = any(
-                self._inventory.get(name) is not None for name in plan.own_serials.missing - self._own.names()
-            )
-            save_upstream(self._storage, plan.own_serials.recorded(is_complete=is_complete and not lingers))
+            # What it does not list and still has a page is asked about again.
+            missing = plan.own_serials.missing - self._own.names() if is_complete else frozenset[NormalizedName]()
+            unlisted = [name for name in missing if self._inventory.get(name) is not None]
+            save_upstream(self._storage, plan.own_serials.recorded(is_complete=is_complete, unlisted=unlisted))
         elif self._upstream.has_local_json:
             save_upstream(self._storage, found_shadowmire(self._upstream))
 

@@ -5,7 +5,7 @@ What has changed is seen only by asking for each page, so a share of the held pr
 changed have it too, so that whoever follows this mirror sees a journal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -78,14 +78,20 @@ class ByNames(Struct, frozen=True):
         for name, project in root.projects.items():
             if asks_all or name not in serials:
                 _add(todo, name, project, is_listed=root.is_there)
-        missing = frozenset[NormalizedName]()
+        missing = self._missing(serials.keys())
         if not root.is_unchanged:
-            missing = frozenset(serials.keys() - root.projects.keys())
             for name in [name for name in todo if name not in root.projects]:
                 todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
-            todo.add_missing(missing)
+        todo.add_missing(missing)
         own_serials = OwnSerials(reached + 1, self._record(), has_no_news, missing)
         return Reached(reached + 1 if todo else reached, by_index=True, own_serials=own_serials)
+
+    def _missing(self, held: Set[NormalizedName]) -> frozenset[NormalizedName]:
+        """Return the held projects that the index does not list; of one that is unchanged, this is on record."""
+        if not self.root.is_unchanged:
+            return frozenset(held - self.root.projects.keys())
+        known = self.basis.record.unlisted if self.basis.record is not None else ()
+        return frozenset(NormalizedName(name) for name in known if name in held)
 
     def _require_right_to_count(self, serials: Iterable[int]) -> None:
         """Refuse an index that has lost its serials, as behind a proxy: what is held has upstream's.

@@ -1,11 +1,13 @@
 """Up to where a plan has what upstream tells, and the mirror's own serials, if upstream has none."""
 
+from collections.abc import Collection
+
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
-from bandersnatch.state.upstream_record import UpstreamRecord
+from bandersnatch.state.upstream_record import MOST_UNLISTED, UpstreamRecord
 
 
 class OwnSerials(Struct, frozen=True):
@@ -20,9 +22,14 @@ class OwnSerials(Struct, frozen=True):
     has_no_news: bool = False
     missing: frozenset[NormalizedName] = frozenset()
 
-    def recorded(self, *, is_complete: bool) -> UpstreamRecord:
-        """Return the record; only after a complete run may the next one ask whether the index is still the same."""
-        return self.record if is_complete else replace(self.record, etag=None, whole_serial=None)
+    def recorded(self, *, is_complete: bool, unlisted: Collection[NormalizedName] = ()) -> UpstreamRecord:
+        """Return the record; only after a complete run may the next one ask whether the index is still the same.
+
+        It asks for the ``unlisted`` projects again, which are held, and are on no list.
+        """
+        if not is_complete or len(unlisted) > MOST_UNLISTED:
+            return replace(self.record, etag=None, whole_serial=None, unlisted=())
+        return replace(self.record, unlisted=tuple(sorted(unlisted)))
 
 
 class Reached(Struct, frozen=True):

@@ -12,13 +12,16 @@ from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UPSTREAM
 
 _MAX_BYTES = 64 * 1024
+MOST_UNLISTED = 500
+"""More names are not kept, so that the record stays small; their index then is read in each run."""
 
 
 class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is known of the index at ``url``, whose pages are below ``simple_url``.
 
     It has no serials, unless it is a mirror made by shadowmire. ``etag`` and ``whole_serial`` are those of the root index
-    with which the last complete run began. ``forbids_missing``: it answers 403 for what it does not have.
+    with which the last complete run began, and ``unlisted`` the held projects that it lacks though their pages are there.
+    ``forbids_missing``: it answers 403 for what it does not have.
     """
 
     url: str
@@ -28,6 +31,7 @@ class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     forbids_missing: bool = False
     etag: str | None = None
     whole_serial: int | None = None
+    unlisted: tuple[str, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(UpstreamRecord)
