@@ -107,11 +107,7 @@ def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
         return False
     is_to_be = "a run would take it over" if is_dry_run else "it is taken over"
     logger.info("%s holds a mirror of another program; %s", storage.root, is_to_be)
-    adopted = Adopted()
-    pages = PageStore(storage)
-    for folder in _folders(storage):
-        with _as_far_as_we_may():
-            _adopt_folder(storage, pages, folder, adopted)
+    adopted = adopt_pages(storage)
     # Only beside shadowmire's own files is a name in .tmp known to be its temporary file.
     strangers = [name for name in _SHADOWMIRE if storage.stat(StoredPath(f"{WEB}/{name}")) is not None]
     for path in _leftovers(storage, is_shadowmires=bool(strangers)):
@@ -139,6 +135,15 @@ def _as_far_as_we_may() -> Iterator[None]:
         yield
     except RefusedPlaceError as error:
         logger.warning("%s; it is left as it is", error)
+
+
+def adopt_pages(storage: FilesystemStorage) -> Adopted:
+    """Give each project's pages the place and the links that ours have."""
+    adopted, pages = Adopted(), PageStore(storage)
+    for folder in _folders(storage):
+        with _as_far_as_we_may():
+            _adopt_folder(storage, pages, folder, adopted)
+    return adopted
 
 
 def _folders(storage: FilesystemStorage) -> Iterator[StoredPath]:

@@ -18,7 +18,7 @@ from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.config.config import SharedTree as TreeConfig
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
-from bandersnatch.operations.adoption import adopt, is_foreign
+from bandersnatch.operations.adoption import adopt, adopt_pages, is_foreign
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.shared_tree import Member, SharedTree
@@ -160,7 +160,7 @@ class Session(Struct, frozen=True):
             check()
             is_rebuilt = self.tree.open(held)
             if is_adopted and not self.is_dry:
-                projects, files = self.inventory.totals()
+                projects, files = map(sum, zip(*(each.totals() for each in self.tree.inventories), strict=True))
                 logger.info(
                     "taken over: %s, whose pages list %s", count_of(projects, "project"), count_of(files, "file")
                 )
@@ -195,7 +195,10 @@ class Session(Struct, frozen=True):
     def _meet(self, foreign: Foreign) -> bool:
         """Treat another program's tree as the command wants; return whether it was taken over."""
         if foreign is Foreign.TAKE_OVER:
-            return adopt(self.tree.base, is_dry_run=self.is_dry)
+            is_adopted = adopt(self.tree.base, is_dry_run=self.is_dry)
+            if is_adopted and self.is_dry and self.storage is not self.tree.base:
+                adopt_pages(self.storage)  # what one dry storage keeps to itself, the other does not see
+            return is_adopted
         if foreign is Foreign.REFUSE and is_foreign(self.tree.base):
             raise NotTakenOverError(self.tree.base.root)
         return False
