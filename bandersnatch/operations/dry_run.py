@@ -6,7 +6,13 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
-from bandersnatch.errors import AheadOfJournalError, HostDownError, MirrorError, StaleMetadataError
+from bandersnatch.errors import (
+    AheadOfJournalError,
+    HostDownError,
+    MirrorError,
+    ProjectNotFoundError,
+    StaleMetadataError,
+)
 from bandersnatch.inifile.option import CompareMethod, DeletedPolicy
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.removal_work import RemovalWork
@@ -17,6 +23,7 @@ from bandersnatch.pages.publisher import Publication, Publisher
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.plan.file_plan import FileWork
 from bandersnatch.plan.forecast import FileCount, Forecast, PlannedRemoval, PlannedUpdate
+from bandersnatch.plan.pageless import Pageless
 from bandersnatch.plan.removals import RemovalPolicy, Totals
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.plan.takeover_changes import TakeoverChanges, reasons
@@ -49,6 +56,7 @@ class DryRun:
         self._policy = RemovalPolicy.of(config.removals)
         self._more_files = self._new_projects = 0
         self._selection = TakeoverChanges()
+        self._pageless = Pageless({}, 0)
 
     def run(self, *, fetch_pages: bool, may_be_new: bool = False) -> Forecast:
         """Return what a run would do now; with ``may_be_new`` the mirror's directory need not exist.
@@ -64,6 +72,7 @@ class DryRun:
         with self._session.opened(Foreign.TAKE_OVER, may_be_new=may_be_new) as is_rebuilt:
             plan = mirror.preview(is_rebuilt=is_rebuilt)
             saved = self._session.states.load()
+            self._pageless = plan.own_serials.pageless if plan.own_serials is not None else self._pageless
             begin = saved.todo.target_serial if saved.todo is not None else saved.serial
             forecast = Forecast(begin, plan.todo.target_serial, fetch_pages)
             refresh = mirror.plan_refresh(self._tuning.wall_clock(), plan).todo
@@ -171,6 +180,8 @@ class DryRun:
                 raise error
             case Failure(_, MirrorError() as error) if error.stops_run:
                 raise error
+            case Failure(project, ProjectNotFoundError()) if self._pageless.is_confirmed(project):
+                forecast.unchanged += 1
             case Failure(project, error):
                 forecast.failures[project] = str(error)
             case _:

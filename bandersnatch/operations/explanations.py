@@ -2,17 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from bandersnatch.amounts import count_of
 from bandersnatch.errors import ProjectNotFoundError, UnexplainedError, UpstreamError
+from bandersnatch.plan.pageless import Pageless
 from bandersnatch.project.report import Failure
 from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.state.upstream_record import PagelessProject
+from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 
 _ASK_SECONDS = 3600
+_MOST_NAMED = 10
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,28 @@ def changed_meanwhile(failures: Iterable[Failure], todo: TodoList, upstream: Ups
     todo.merge(explained)
     todo.target_serial = serial  # the other changes are not on the list, and must be read again
     return {change.project for change, _ in explained}
+
+
+def settle_pageless(
+    failures: Sequence[Failure], todo: TodoList, pageless: Pageless, is_here: Callable[[NormalizedName], bool]
+) -> tuple[list[Failure], tuple[PagelessProject, ...]]:
+    """Take off the list what upstream lists and has had no page of for an hour, if it was never here.
+
+    Return the other failures, and what is to be recorded.
+    """
+    missing = {failure.project for failure in failures if isinstance(failure.error, ProjectNotFoundError)}
+    missing = {name for name in missing if todo[name].expectation is Expectation.LISTED and not is_here(name)}
+    after = pageless.after(missing, set(todo))
+    known = {each.project for each in after}
+    settled = {name for name in missing if name in known and pageless.is_confirmed(name)}
+    if settled:
+        told = ", ".join(sorted(settled)[:_MOST_NAMED])
+        more = f", and {len(settled) - _MOST_NAMED} more" if len(settled) > _MOST_NAMED else ""
+        words = "upstream lists %s without a page, for an hour or more, which counts as not there: %s%s"
+        logger.warning(words, count_of(len(settled), "project"), told, more)
+    for project in settled:
+        todo.discard(project)
+    return [failure for failure in failures if failure.project not in settled], after
 
 
 def made_up(

@@ -32,7 +32,7 @@ from bandersnatch.project.report import Report
 from bandersnatch.state.saved_state import SavedState
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.state.unconfirmed import Unconfirmed
-from bandersnatch.state.upstream_record import save_upstream
+from bandersnatch.state.upstream_record import PagelessProject, save_upstream
 from bandersnatch.storage.access import tell_closed_folders, tell_ignored_case
 from bandersnatch.storage.layout import LAST_MODIFIED, REMOVALS
 from bandersnatch.storage.mirror_folder import record_mirror
@@ -68,6 +68,7 @@ class Mirror:
         self._own = OwnProjects(self._storage, self._inventory)
         self._unconfirmed = Unconfirmed(self._storage, time.time())
         self._leftovers = Leftovers(self._storage, self._inventory)
+        self._pageless: tuple[PagelessProject, ...] | None = None
 
     def run(self) -> Report:
         """Bring the mirror up to date.
@@ -210,7 +211,9 @@ class Mirror:
             # What it does not list and still has a page is asked about again.
             missing = plan.own_serials.missing - self._own.names() if is_complete else frozenset[NormalizedName]()
             unlisted = [name for name in missing if self._inventory.get(name) is not None]
-            save_upstream(self._storage, plan.own_serials.recorded(is_complete=is_complete, unlisted=unlisted))
+            record = plan.own_serials.recorded(is_complete=is_complete, unlisted=unlisted)
+            pageless = record.pageless if self._pageless is None else self._pageless
+            save_upstream(self._storage, replace(record, pageless=pageless))
         elif self._upstream.has_local_json:
             save_upstream(self._storage, found_shadowmire(self._upstream))
 
@@ -224,6 +227,7 @@ class Mirror:
         )  # what is held was made by another program, or not at all
         if is_first and (told := work.selection.told(self._config.filters.names)) is not None:
             logger.warning("%s", told)
+        self._pageless = work.pageless
         self._finish(work, plan, saved)
         return work.report
 

@@ -22,7 +22,7 @@ from bandersnatch.errors import (
     StaleMetadataError,
 )
 from bandersnatch.inifile.option import CompareMethod
-from bandersnatch.operations.explanations import changed_meanwhile, made_up
+from bandersnatch.operations.explanations import changed_meanwhile, made_up, settle_pageless
 from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_behind, tell_settled
@@ -42,6 +42,7 @@ from bandersnatch.project.shrinking import Shrinking
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
+from bandersnatch.state.upstream_record import PagelessProject
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.workers.dispatch import Dispatcher
 from bandersnatch.workers.link import SPARE_PROCESSES, PoolSize
@@ -75,6 +76,8 @@ class Work:
         self._awaited: Set[NormalizedName] = frozenset()
         self._withdraw: Callable[[Set[Expectation]], int] = lambda _: 0
         self._ended: Callable[[], Sequence[Result]] = tuple
+        self.pageless: tuple[PagelessProject, ...] = ()
+        """The listed projects without a page, to be recorded."""
         self.notes_etags = True
         """Whether the next request for each page that is published may be conditional."""
         self.report = Report()
@@ -133,6 +136,10 @@ class Work:
             work_on = partial(self._work_on, partial(dispatcher.work, window=pool.window), plan)
             self._progress.start(len(plan.todo))
             work_on(list(plan.todo), may_remove=self._policy.allows_all)
+            if plan.own_serials is not None and not self._policy.are_named:
+                self.report.failures, self.pageless = settle_pageless(
+                    self.report.failures, plan.todo, plan.own_serials.pageless, self._is_here
+                )
             work_on(self._explained(plan.todo), may_remove=self._policy.allows_all)
             if not self._is_ending():
                 self.report.excluded -= self._removing.keep_own(plan.todo)

@@ -5,6 +5,7 @@ What has changed is seen only by asking for each page, so a share of the held pr
 changed have it too, so that whoever follows this mirror sees a journal.
 """
 
+import time
 from collections.abc import Iterable, Set
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from bandersnatch.http.request import FORBIDDEN
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
 from bandersnatch.plan.basis import Basis, HeldProjects
+from bandersnatch.plan.pageless import Pageless
 from bandersnatch.plan.reached import OwnSerials, Reached
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.state.upstream_record import UpstreamRecord, load_upstream
@@ -75,15 +77,24 @@ class ByNames(Struct, frozen=True):
         has_no_news = is_few and self._is_as_recorded()
         # The index tells that something has changed, and not what.
         asks_all = self.is_full or (root.whole_serial is not None and not has_no_news and is_few)
+        pageless = Pageless.of(
+            self.basis.record,
+            time.time(),
+            lambda name: name not in serials and (root.is_unchanged or name in root.projects),
+        )
         for name, project in root.projects.items():
-            if asks_all or name not in serials:
+            is_new = name not in serials and not pageless.is_skipped(name)
+            if asks_all or is_new:
                 _add(todo, name, project, is_listed=root.is_there)
         missing = self._missing(serials.keys())
         if not root.is_unchanged:
             for name in [name for name in todo if name not in root.projects]:
                 todo.add(name, TodoEntry(todo[name].display_name, 0, Expectation.REMOVED))
         todo.add_missing(missing)
-        own_serials = OwnSerials(reached + 1, self._record(), has_no_news, missing)
+        for name in pageless.due:
+            if name not in todo:
+                todo.add_listed(name, ListedProject(name, 0))
+        own_serials = OwnSerials(reached + 1, self._record(pageless), has_no_news, missing, pageless)
         return Reached(reached + 1 if todo else reached, by_index=True, own_serials=own_serials)
 
     def _missing(self, held: Set[NormalizedName]) -> frozenset[NormalizedName]:
@@ -113,7 +124,7 @@ class ByNames(Struct, frozen=True):
         # Trees of bandersnatch 6 and 8 may have the same serial twice: what has an ETag must have the same one, too.
         return root.is_unchanged or (root.whole_serial, root.etag) == (known.whole_serial, known.etag)
 
-    def _record(self) -> UpstreamRecord:
+    def _record(self, pageless: Pageless) -> UpstreamRecord:
         """Return what is to be recorded of the index."""
         if self.root.is_unchanged and self.basis.record is not None:
             return self.basis.record
@@ -125,6 +136,7 @@ class ByNames(Struct, frozen=True):
             forbids_missing=FORBIDDEN in upstream.documents.gone,
             etag=root.etag,
             whole_serial=root.whole_serial,
+            pageless=tuple(pageless.known.values()),
         )
 
 

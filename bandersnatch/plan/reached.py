@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
+from bandersnatch.plan.pageless import Pageless
 from bandersnatch.state.upstream_record import MOST_UNLISTED, UpstreamRecord
 
 
@@ -14,13 +15,14 @@ class OwnSerials(Struct, frozen=True):
     """The serials that this mirror gives itself: what changes in this run gets the ``next`` one.
 
     ``record`` is what is recorded of the index. ``has_no_news``: the root index tells that nothing at all has changed.
-    ``missing`` are the held projects that it does not list.
+    ``missing`` are the held projects that it does not list, ``pageless`` those that it lists, and that have no page.
     """
 
     next: int
     record: UpstreamRecord
     has_no_news: bool = False
     missing: frozenset[NormalizedName] = frozenset()
+    pageless: Pageless = Pageless({}, 0)
 
     def recorded(self, *, is_complete: bool, unlisted: Collection[NormalizedName] = ()) -> UpstreamRecord:
         """Return the record; only after a complete run may the next one ask whether the index is still the same.

@@ -11,9 +11,17 @@ from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UPSTREAM
 
-_MAX_BYTES = 64 * 1024
+_MAX_BYTES = 1024 * 1024
 MOST_UNLISTED = 500
 """More names are not kept, so that the record stays small; their index then is read in each run."""
+
+
+class PagelessProject(Struct, frozen=True, array_like=True):
+    """A listed project that has no page: when that was first seen, and when last, in seconds since 1970."""
+
+    project: str
+    since: int
+    asked: int
 
 
 class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -21,7 +29,7 @@ class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     It has no serials, unless it is a mirror made by shadowmire. ``etag`` and ``whole_serial`` are those of the root index
     with which the last complete run began, and ``unlisted`` the held projects that it lacks though their pages are there.
-    ``forbids_missing``: it answers 403 for what it does not have.
+    ``forbids_missing``: it answers 403 for what it does not have. ``pageless`` are listed projects that have no page.
     """
 
     url: str
@@ -32,6 +40,7 @@ class UpstreamRecord(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     etag: str | None = None
     whole_serial: int | None = None
     unlisted: tuple[str, ...] = ()
+    pageless: tuple[PagelessProject, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(UpstreamRecord)
