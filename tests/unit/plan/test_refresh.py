@@ -60,7 +60,7 @@ def add_projects(pypi: FakePyPI, number: int) -> list[str]:
     return names
 
 
-@pytest.mark.usefixtures("in_processes_or_not")
+@pytest.mark.usefixtures("in_processes_or_not", "way")
 def test_what_changes_without_a_row_in_the_journal_is_seen_in_time(rig: Rig, pypi: FakePyPI, clock: Clock) -> None:
     pypi.add_file("foo", "1.0", kind="sdist")
     bar = pypi.add_file("bar", "1.0", kind="sdist")
