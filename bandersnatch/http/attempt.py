@@ -26,6 +26,8 @@ class Attempt:
     """Whether the body goes to the receiver, since the answer is a document."""
     is_on_used_connection = False
     """Whether its connection was used before, so that this may be a late answer to another request."""
+    is_garbled_on_used_connection = False
+    """Whether what came on such a connection is no answer at all, such as the end of one to another request."""
     is_of_proxy = False
     """Whether the proxy has answered, instead of the host behind it."""
     received_bytes = body_bytes = 0

@@ -121,7 +121,7 @@ class _Reader(io.RawIOBase):
 
     def _read_head(self, buffer: Any) -> int:
         left = self._begun + self._timeout - time.monotonic()
-        late = EndlessAnswerError(f"its headers were not there after {self._timeout:g} s")
+        late = EndlessAnswerError(f"its headers were not there after {round(self._timeout, 1):g} s")
         if left <= 0:
             raise late
         if self._received > MAX_HEAD_BYTES:

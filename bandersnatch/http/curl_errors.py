@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from bandersnatch.http.curl_loop import Ended
 
 _PERMANENT = (pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT)
-"""Errors that every other attempt would end with."""
+"""Errors that every other attempt would end with, unless they are about the answer."""
+_GARBLED = (pycurl.E_UNSUPPORTED_PROTOCOL, 8)
+"""What came is no answer: of another protocol, or no status line (CURLE_WEIRD_SERVER_REPLY, whose name pycurl changed)."""
 _UNRESOLVED = (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
 _E_PROXY = 97
 """libcurl 7.73 and later; pycurl has no name for it."""
@@ -33,7 +35,9 @@ def failure_of(handle: "CurlHandle", ended: "Ended", timeout_seconds: float) -> 
         return BrokenBodyError(handle.url, "the body broke off") if handle.is_cut_short else None
     if handle.status:  # it is not a document: the status says all, even if the body was interrupted
         return None
-    handle.is_permanent = ended.code in _PERMANENT
+    is_sent = handle.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
+    handle.is_permanent = ended.code in _PERMANENT and not is_sent
+    handle.is_garbled_on_used_connection = ended.code in _GARBLED and is_sent and not handle.is_new
     reason, proxy = _reason_of(handle, ended, timeout_seconds), handle.route.proxy
     if proxy and (ended.code in _OF_PROXY or not handle.is_tunnel_open):
         reason = f"the proxy {proxy}: {reason}"

@@ -52,7 +52,7 @@ class CurlHandle(Attempt):
         """Call ``opened`` with each new socket."""
 
         def connected(descriptor: int, _purpose: int) -> int:
-            self._is_new = True
+            self.is_new = True
             opened(descriptor)
             return pycurl.SOCKOPT_OK  # type: ignore[no-any-return]  # pycurl has no types
 
@@ -83,8 +83,8 @@ class CurlHandle(Attempt):
         self.status = 0
         self.reason = ""
         self.fields = _NO_FIELDS
-        self.is_on_used_connection = self.is_paused = self.is_of_proxy = self._is_new = self.is_tunnel_open = False
-        self.takes_body = self.is_permanent = False
+        self.is_on_used_connection = self.is_paused = self.is_of_proxy = self.is_new = self.is_tunnel_open = False
+        self.takes_body = self.is_permanent = self.is_garbled_on_used_connection = False
         self.received_bytes = self.body_bytes = self._head_bytes = 0
         self._lines.clear()
         self._decoder: Decoder | None = None
@@ -134,7 +134,7 @@ class CurlHandle(Attempt):
             return None
         self.reason = words[0].decode("latin-1").rstrip() if words else ""
         # On a new connection, the first answer is that of the proxy to CONNECT.
-        if self._has_tunnel and self._is_new and not self.is_tunnel_open:
+        if self._has_tunnel and self.is_new and not self.is_tunnel_open:
             self.is_tunnel_open = True
             if status == 200:
                 return None
@@ -143,7 +143,7 @@ class CurlHandle(Attempt):
         self._is_http_1 = version.startswith(b"HTTP/1")
         self._may_wait = not self._is_http_1
         # HTTP/2 numbers its streams, so an answer can't be taken for that of another request.
-        self.is_on_used_connection = self._is_http_1 and not self._is_new
+        self.is_on_used_connection = self._is_http_1 and not self.is_new
         self._body_begun = self._heard = self._window_begun = self._clock.now
         self._window_bytes, self._raw_bytes = 0, None
         if not self._is_document():

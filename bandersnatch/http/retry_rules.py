@@ -59,6 +59,8 @@ class Pending(Generic[T]):
         """
         self.doubted_status: int | None = None
         """The status of an answer on a used connection, which may have been the answer to another request."""
+        self.followed_status: int | None = None
+        """The status of a redirect on a used connection that was followed, although it may have been that, too."""
         self.value: T | None = None
         self.error: Exception | None = None
 
@@ -133,10 +135,19 @@ class RetryRules:
             return self._after_status(pending, attempt)
         if attempt.is_permanent:
             return self.fail(pending, attempt.error)
+        if attempt.is_garbled_on_used_connection and not pending.needs_new_connection:
+            self.trust.distrust(host_of(pending.origin))
+            return self._retry_on_new_connection(pending)
         return self._retry(pending, attempt.error, None)
 
     def fail(self, pending: Pending[Any], error: Exception) -> Retry | None:
-        """End the request with an error."""
+        """End the request with an error, unless a doubtful redirect led to it."""
+        if pending.followed_status is not None:
+            pending.doubted_status, pending.followed_status = pending.followed_status, None
+            pending.redirects = pending.failures = 0
+            pending.abort(error)
+            pending.go_to(pending.request.url)
+            return self._retry_on_new_connection(pending)
         pending.error = pending.abort(error)
         # With these two no request was sent, so they say nothing about the host.
         if isinstance(error, UpstreamUnavailableError) and not isinstance(error, RefusedSchemeError | HostDownError):
@@ -196,11 +207,13 @@ class RetryRules:
     def _after_status(self, pending: Pending[Any], attempt: Attempt) -> Retry | None:
         status, location = attempt.status, attempt.fields.get("Location")
         if status in REDIRECTS and location is not None:
+            if attempt.is_on_used_connection and pending.followed_status is None:
+                pending.followed_status = status
             return self._follow(pending, location)
         error = _error_of(attempt, pending.request.gone)
         retry_after = attempt.fields.get("Retry-After")
         may_pass = self._policy.may_retry(status, retry_after)
-        if attempt.is_on_used_connection and not may_pass and status != RANGE_NOT_SATISFIABLE:
+        if attempt.is_on_used_connection and not may_pass and not isinstance(error, RangeRefusedError):
             pending.doubted_status = status
             return self._retry_on_new_connection(pending)
         if isinstance(error, RangeRefusedError):

@@ -139,16 +139,20 @@ class Transfer:
             origin.free.pop()
         except ValueError as error:  # a header or a URL that can't be sent
             reason = shown(without_credentials(str(error)))
-            self._rules.fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
-            self._ended.append(pending)
+            self._fail(pending, UpstreamUnavailableError(without_credentials(pending.url), reason))
         except Exception as error:  # noqa: BLE001 - of the receiver, or ours; it is passed to whoever started the request
-            self._rules.fail(pending, error)
-            self._ended.append(pending)
+            self._fail(pending, error)
         else:
             handle.set_single_use(pending.needs_new_connection or not self._rules.trust.is_trusted(origin.host))
             self._in_flight[handle.curl] = origin, handle, pending
             self._loop.add(handle.curl)
             self._next_check = min(self._next_check, self._clock.now + self._first_check)
+
+    def _fail(self, pending: Pending[Any], error: Exception) -> None:
+        if self._rules.fail(pending, error) is None:
+            self._ended.append(pending)
+        else:
+            self._waiting.appendleft(pending)
 
     def _origin(self, url: str) -> "_Origin":
         origin = self._origins.get(url)

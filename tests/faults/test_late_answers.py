@@ -19,6 +19,13 @@ LATE = {
     "503": answer(b"", status="503 Service Unavailable"),
     "an empty document": answer(b"", "Content-Type: application/vnd.pypi.simple.v1+json"),
     "another document": answer(b"<p>Welcome", "Content-Type: text/html"),
+    "410": answer(b"", status="410 Gone"),
+    "416": answer(b"", status="416 Range Not Satisfiable"),
+    "429": answer(b"", "Retry-After: 1", status="429 Too Many Requests"),
+    "a redirect": answer(b"", "Location: /simple/p0/", status="302 Found"),
+    "a redirect to nowhere": answer(b"", "Location: http://127.0.0.1:9/", status="301 Moved Permanently"),
+    "the beginning of an answer": b"HTTP/1.1 20",
+    "the same answer again": b"",
     "no HTTP": b"nonsense\r\n\r\n",
     "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
 }
@@ -35,9 +42,10 @@ def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, p
     relay = Relay(rig.pypi.url)
 
     def serve(line: Line, asked: Asked) -> None:
-        line.send(relay.answer(asked))
+        whole = relay.answer(asked)
+        line.send(whole)
         line.pause(pause)
-        line.send(late)
+        line.send(late or whole)
 
     with scripted(serve) as relay.url:
         report = rig.run(master=relay.url, workers="2", tuning=tuning)

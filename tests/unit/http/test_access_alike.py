@@ -15,6 +15,7 @@ from bandersnatch.errors import (
     UpstreamError,
     UpstreamUnavailableError,
 )
+from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from tests.support.asking import Client, Way, for_gets, for_got_documents
@@ -145,7 +146,8 @@ def test_links_that_are_refused_say_nothing_of_their_host(pypi: FakePyPI, url: s
         for _ in range(5):
             with pytest.raises(RefusedSchemeError, match=r"^http://other\.example/x: not https://"):
                 way.fetch(client, url)
-    assert len(pypi.requests) == 5
+    # A redirect on a used connection may be the answer to another request: it is asked once more on a new one.
+    assert len(pypi.requests) == (5 if way.kind is Conversation else 9)
 
 
 def test_a_proxy_that_wants_a_password_is_named(pypi: FakePyPI, monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
