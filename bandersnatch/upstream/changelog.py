@@ -211,8 +211,7 @@ class Changelog:
                 AttributeError,
                 RecursionError,
             ) as error:
-                kind = answer.headers.get("Content-Type", "of no type")
-                raise self._malformed(f"no XML-RPC, but {kind}: {_words(error)}") from error
+                raise self._malformed(f"no XML-RPC, but {_what_came(answer, error)}") from error
 
         request = xmlrpc_client.dumps(args, method).encode()
         document = Document(read_or_raise, limit_bytes)
@@ -263,9 +262,12 @@ def _told(value: object) -> str:
     return value if isinstance(value, str) else reprlib.repr(value)
 
 
-def _words(error: Exception) -> str:
-    """Return an error's message; those of xmlrpc have none but their name."""
-    return "it holds no answer" if isinstance(error, xmlrpc_client.Error) else str(error)
+def _what_came(answer: Answer, error: Exception) -> str:
+    """Return what came in place of XML-RPC; what a parser says of it tells something only if it is XML."""
+    kind = shown(answer.headers.get("Content-Type", ""), 80) or "something of no type"
+    if "xml" not in kind.lower():
+        return kind
+    return f"{kind}: {'it holds no answer' if isinstance(error, xmlrpc_client.Error) else error}"
 
 
 def _is_count(value: object) -> TypeGuard[int]:

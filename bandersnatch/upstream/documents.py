@@ -143,16 +143,19 @@ def read_json(answer: Answer, what: str, parse: Callable[[], _T]) -> _T:
     Raises:
         MalformedResponseError: the answer is not JSON, and does not claim to be; or what ``parse`` raises.
     """
-    if _type_of(answer) in _JSON_TYPES:
-        return parse()
-    said = _said_type(answer)
+    is_said = _type_of(answer) in _JSON_TYPES
     try:
         parsed = parse()
     except MalformedResponseError as error:
-        if answer.body.lstrip().startswith(b"{"):
+        if _BEGINS_LIKE_HTML.match(answer.body):
+            said = f"HTML, said to be {_said_type(answer)}" if is_said else _said_type(answer)
+        elif is_said or answer.body.lstrip().startswith(b"{"):
             raise
+        else:
+            said = _said_type(answer)
         raise MalformedResponseError(answer.url, f"no {what}, but {said}") from error
-    _tell_wrong_type(answer, "JSON")
+    if not is_said:
+        _tell_wrong_type(answer, "JSON")
     return parsed
 
 

@@ -71,7 +71,8 @@ def changed(rig: Rig, pypi: FakePyPI) -> FakePyPI:
 
 
 HOSTILE_PAGES: list[tuple[str, Fault, str]] = [
-    ("not JSON", Body(b"<html>hello</html>"), "no PEP 691 page"),
+    ("not JSON", Body(b"hello"), "no PEP 691 page: JSON is malformed"),
+    ("HTML as JSON", Body(b"<html>hello</html>"), "no PEP 691 page, but HTML, said to be application/vnd.pypi.simple"),
     ("HTML", Body(b"<html>hello</html>", content_type="text/html"), "no PEP 691 page, but text/html"),
     ("a list", Body(b"[]"), "no PEP 691 page: Expected `object`, got `array`"),
     ("no files", edit_page(lambda page: page.pop("files")), "missing required field `files`"),

@@ -99,6 +99,7 @@ def test_whatever_is_wrong_with_xml_rpc_the_root_index_stands_in(
     [
         (Status(500), "upstream answered 500 Internal Server Error"),
         (Body(b"<html>", content_type="text/html"), "no PEP 691 root index, but text/html"),
+        (Body(b"\n<!DOCTYPE html>"), "no PEP 691 root index, but HTML, said to be application/vnd.pypi.simple.v1+json"),
     ],
 )
 def test_where_neither_can_be_had_the_error_says_what_both_answered(

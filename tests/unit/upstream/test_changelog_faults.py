@@ -167,11 +167,14 @@ def test_the_text_of_a_fault_is_shortened_and_made_harmless(pypi: FakePyPI, chan
     ],
 )
 def test_what_is_no_xml_rpc_is_told_with_its_kind(pypi: FakePyPI, changelog: Changelog, body: bytes) -> None:
-    pypi.fault(LAST, Body(body, content_type="text/html; charset=utf-8"))
-    with pytest.raises(MalformedResponseError) as caught:
-        changelog.last_serial()
-    assert str(caught.value).startswith(f"{pypi.url}/pypi: no XML-RPC, but text/html; charset=utf-8: ")
-    assert str(caught.value).isprintable()
+    for kind in ("text/html; charset=utf-8", "text/xml"):
+        pypi.fault(LAST, Body(body, content_type=kind))
+        with pytest.raises(MalformedResponseError) as caught:
+            changelog.last_serial()
+        told = str(caught.value)
+        assert told.startswith(f"{pypi.url}/pypi: no XML-RPC, but {kind}")
+        assert told.endswith(kind) == ("html" in kind), "what a parser says of HTML is of no use"
+        assert told.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_another_type_is_told(pypi: FakePyPI, upstream: Upstream, kind: str) -> 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Body(HTML, content_type=SIMPLE_JSON), "no PEP 691 page: "),
+        (Body(HTML, content_type=SIMPLE_JSON), "no PEP 691 page, but HTML, said to be application"),
         (Body(b"", content_type=SIMPLE_JSON), "no PEP 691 page: "),
         (json_page(name="other"), "the page is of project 'other'"),
         (json_page(meta={"_last-serial": -1}), "_last-serial is -1"),
