@@ -117,19 +117,21 @@ def transfer() -> Iterator[Transfer]:
 
 
 @pytest.fixture
-def rig(pypi: FakePyPI, tmp_path: Path) -> Rig:
-    return Rig(pypi, tmp_path)
-
-
-@pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
-def in_processes_or_not(rig: Rig, pypi: FakePyPI, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let runs have one thread, and worker processes, which must have asked for something where they are meant."""
-    rig.tuning = request.param
-    yield
-    if request.param is IN_PROCESSES and request.node.get_closest_marker("without_processes") is None:
+def rig(pypi: FakePyPI, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A mirror of the fake PyPI. Where its runs are meant to have worker processes, these must have asked for something."""
+    rig = Rig(pypi, tmp_path)
+    yield rig
+    if rig.has_meant_processes and request.node.get_closest_marker("without_processes") is None:
         assert pypi.pages_for_others > 0, (
             "no process of a worker has asked for a page: the test would pass without them, too"
         )
+
+
+@pytest.fixture(params=[HURRIED, IN_PROCESSES], ids=["in one thread", "in processes"])
+def in_processes_or_not(rig: Rig, request: pytest.FixtureRequest) -> None:
+    """Let runs have one thread, and worker processes."""
+    rig.tuning = request.param
+    rig.has_meant_processes = request.param is IN_PROCESSES
 
 
 WAYS = {"by the journal": "auto", "by the index": "simple", "without XML-RPC": "auto"}

@@ -48,7 +48,7 @@ def test_no_project_fails_by_answers_to_other_questions(rig: Rig, late: bytes, p
         line.send(late or whole)
 
     with scripted(serve) as relay.url:
-        report = rig.run(master=relay.url, workers="2", tuning=tuning)
+        report = rig.run(master=relay.url, tuning=tuning)
     assert report.failures == []
     rig.assert_matches()
 
@@ -71,7 +71,7 @@ def test_a_304_to_another_question_is_asked_again_as_it_was(rig: Rig, tag: list[
         for version in ("1.0", "2.0"):
             for name in NAMES:
                 rig.pypi.add_file(name, version, kind="sdist")
-            assert rig.run(master=relay.url, workers="2", tuning=tuning).failures == []
+            assert rig.run(master=relay.url, tuning=tuning).failures == []
             is_late.set()
     rig.assert_matches()
     assert unconditional == []

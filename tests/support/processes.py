@@ -3,11 +3,14 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from bandersnatch.storage.layout import LOCK
+
+FOR_PROCESS = "X-For-Process"
+"""The header field in which a server of the tests says for which process it passes a request on."""
 
 
 def children(parent: int) -> list[int]:
@@ -40,3 +43,24 @@ def await_free_lock(directory: Path) -> None:
     """Wait for the end of the last process that holds a mirror's lock: workers have it, too, and may outlive their run."""
     with (directory / LOCK).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def process_at(client_port: int, server_port: int) -> int | None:
+    """Return the process at the other end of a connection on the loopback interface (proc(5)).
+
+    That is this one or one that it has started; None is any other.
+    """
+    ends = f"0100007F:{client_port:04X} 0100007F:{server_port:04X} "
+    lines = Path("/proc/net/tcp").read_text("ascii").splitlines() if Path("/proc/net/tcp").exists() else []
+    sockets = {f"socket:[{line.split()[9]}]" for line in lines if ends in line}
+    own = os.getpid()
+    if not sockets or sockets.intersection(_open_files(own)):
+        return own
+    return next((pid for pid in children(own) if sockets.intersection(_open_files(pid))), None)
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    with suppress(OSError):  # the process has ended
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):  # closed meanwhile
+                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")

@@ -54,6 +54,8 @@ class Rig:
         self.start: Callable[[Sequence[str]], subprocess.Popen[str]] = start_process
         """How a command is started; see ``refusing_kernel.py``."""
         self.tuning = HURRIED
+        self.has_meant_processes = False
+        """Whether a run was meant to have workers in processes: then pages must have been asked for by others than us."""
         self.options: dict[str, str] = {"timeout": "5", "workers": "4"}
         self.filters = ""
         """The sections of the configuration that are about filters."""
@@ -82,6 +84,7 @@ class Rig:
         **options: str,
     ) -> Report:
         """Run the mirror in this process, without its waits."""
+        self.has_meant_processes |= (tuning or self.tuning).projects_for_processes == 1
         config = Config.load(self.write_config(**options))
         with self.resources(config, stop or StopFlag(), policy) as resources:
             removals = RemovalPolicy.of(config.removals, allows_all=allow_removals)

@@ -1,6 +1,7 @@
 """A server on loopback that sends exactly what a test says, byte by byte if need be, and endlessly if it says so."""
 
 import itertools
+import os
 import select
 import socket
 import ssl
@@ -10,21 +11,25 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
 
+from tests.support.processes import FOR_PROCESS, process_at
+
 PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request; ``number`` is how many came before it on its connection."""
+    """A request; ``number`` is how many came before it on its connection, which has these ``ports``, the client's first."""
 
     target: str
     number: int
     request: bytes
+    ports: tuple[int, int] = (0, 0)
 
     def relayed(self, upstream: str, to: str) -> bytes:
         """Return what a server answers to this request; in its documents the URLs are those of another server."""
         head, _, body = self.request.partition(b"\r\n\r\n")
         kept = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"accept-encoding:")]
+        kept.append(f"{FOR_PROCESS}: {process_at(*self.ports) or os.getpid()}".encode())
         host, _, port = upstream.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(b"\r\n".join([*kept, b"Connection: close", b"", body]))
@@ -109,13 +114,14 @@ def _serve(connection: socket.socket, script: Script, closing: Event, tls: ssl.S
         tls.wrap_socket(connection, server_side=True) if tls else connection as connection,
     ):
         received = connection.makefile("rb")
+        ports = connection.getpeername()[1], connection.getsockname()[1]
         for number in itertools.count():
             lines = list(itertools.takewhile(lambda line: line not in (b"\r\n", b""), received))
             if not lines:
                 return
             lengths = [int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")]
             request = b"".join([*lines, b"\r\n", received.read(sum(lengths))])
-            script(Line(connection, closing), Asked(lines[0].split()[1].decode(), number, request))
+            script(Line(connection, closing), Asked(lines[0].split()[1].decode(), number, request, ports))
 
 
 def answer(body: bytes, *fields: str, status: str = "200 OK") -> bytes:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urljoin
 
+from tests.support.processes import process_at
+
 JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
 
 
@@ -67,6 +69,8 @@ class StaticIndex:
         """Method, path and status of each request."""
         self.headers: list[dict[str, str]] = []
         """The header fields of each request."""
+        self.askers: set[int | None] = set()
+        """The processes that have asked for something."""
         self.in_place_of: dict[str, Answer] = {}
         """What is sent in place of the honest answer, by path."""
         self.is_down = False
@@ -220,6 +224,7 @@ def served(index: _Index) -> Iterator[_Index]:
             status = 304 if is_same else answer.status
             index.requests.append(f"{self.command} {self.path} {status}")
             index.headers.append(dict(self.headers.items()))
+            index.askers.add(process_at(self.client_address[1], self.connection.getsockname()[1]))
             self.send_response(status)
             if index.form.has_etags and answer.status == 200:
                 self.send_header("ETag", etag)

@@ -6,17 +6,15 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import unquote
 
-from ..processes import children
+from ..processes import FOR_PROCESS, process_at
 from .answers import Answer, finish
 from .faults import Fault, FaultPlan
 from .site import Request, Site
@@ -108,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._asker = _process_at(self.client_address[1], self.server.server_port)
+        self._asker = process_at(self.client_address[1], self.server.server_port)
 
     @property
     def closing(self) -> Event:
@@ -133,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         request = Request(self.command, self.path, self.headers, body)
         record = RecordedRequest(self.command, self.path, self.headers, body, request.rpc_method, time.monotonic())
-        record.asker, record.is_from_this_process = self._asker, self._asker == os.getpid()
+        asker = int(self.headers.get(FOR_PROCESS, 0)) or self._asker
+        record.asker, record.is_from_this_process = asker, asker == os.getpid()
         is_page = self.path.startswith("/simple/") and self.path != "/simple/"
         self.server.pages_for_others += is_page and not record.is_from_this_process
         self.server.log.append(record)
@@ -181,24 +180,3 @@ def _names(request: Request) -> list[str]:
     """Return the names under which faults may wait for a request."""
     by_method = [f"rpc:{request.rpc_method}"] if request.is_rpc else []
     return [*by_method, request.path, unquote(request.path)]
-
-
-def _process_at(client_port: int, server_port: int) -> int | None:
-    """Return the process at the other end of a connection on the loopback interface (proc(5)).
-
-    That is this one or one that it has started; None is any other.
-    """
-    ends = f"0100007F:{client_port:04X} 0100007F:{server_port:04X} "
-    lines = Path("/proc/net/tcp").read_text("ascii").splitlines() if Path("/proc/net/tcp").exists() else []
-    sockets = {f"socket:[{line.split()[9]}]" for line in lines if ends in line}
-    own = os.getpid()
-    if not sockets or sockets.intersection(_open_files(own)):
-        return own
-    return next((pid for pid in children(own) if sockets.intersection(_open_files(pid))), None)
-
-
-def _open_files(pid: int) -> Iterator[str]:
-    with contextlib.suppress(OSError):  # the process has ended
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):  # closed meanwhile
-                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
