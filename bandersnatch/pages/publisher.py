@@ -1,7 +1,6 @@
 """Puts a project's pages in place, when all files that they list are there."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,16 +9,15 @@ from packaging.utils import NormalizedName
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage
 from bandersnatch.names import parse_project_name
-from bandersnatch.pages.render import as_written_before, page_names, published_page, render_project
-from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_json
+from bandersnatch.pages.render import as_written_before, published_page, render_project
+from bandersnatch.pages.stored_documents import StoredDocuments, digest_of
+from bandersnatch.pages.stored_page import StoredPage
 from bandersnatch.pages.versions import PageStore
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.strangers import strangers_of
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
-    HTML_PAGES,
-    JSON_PAGE,
     Layout,
     StoredPath,
     file_path,
@@ -89,7 +87,7 @@ class Publisher(Struct, frozen=True):
             etag,
             len(page.files),
             size_bytes,
-            _digest({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
+            digest_of({**pages, **dict.fromkeys(json_paths(project), legacy_json)}),
             strangers_of(project, map(file_path, page.files)) if self.config.release_files else (),
             page.is_quarantined,
         )
@@ -121,32 +119,9 @@ class Publisher(Struct, frozen=True):
             return publication
         return replace(publication, page=replace(publication.page, serial=held.serial))
 
-    def pages_are_there(self, project: NormalizedName) -> bool:
-        """Whether every configured form of the project's page is on disk."""
-        folder = Layout(self.config.hash_index).page_folder(project)
-        return all(self.storage.stat(page_path(folder, name)) for name in page_names(self.config))
-
-    def pages_digest(self, project: NormalizedName) -> bytes:
-        """Return the digest of the pages and the legacy JSON on disk; ``HeldProject`` has that of what was published."""
-        folder = Layout(self.config.hash_index).page_folder(project)
-        pages = {name: self.storage.read(page_path(folder, name)) for name in ALL_PAGES}
-        return _digest({**pages, **{path: self.storage.read(path) for path in json_paths(project)}})
-
-    def pages_are_whole(self, project: NormalizedName, serial: int) -> bool:
-        """Whether the HTML pages are complete, and agree with each other and with the serial of the held page.
-
-        If legacy JSON is configured, it must be there too.
-        """
-        folder = Layout(self.config.hash_index).page_folder(project)
-        if self.config.legacy_json and not all(self.storage.stat(path) for path in json_paths(project)):
-            return False
-        if JSON_PAGE in page_names(self.config):
-            held = read_held_json(self.storage, folder)
-            if held is None or held.serial != serial:
-                return False
-        # All HTML pages of a project have the same bytes.
-        bodies = {self.storage.read(page_path(folder, name)) for name in page_names(self.config) if name in HTML_PAGES}
-        return len(bodies) <= 1 and all(body is not None and html_serial(body) == serial for body in bodies)
+    def stored_documents(self, project: NormalizedName) -> StoredDocuments:
+        """Return the project's documents on disk, which are read when they are looked at."""
+        return StoredDocuments(self.storage, self.config, project)
 
     def _render(self, publication: Publication, page: ProjectPage) -> tuple[bytes | None, dict[str, bytes]]:
         """Return the legacy JSON, or None where there shall be none, and the pages by their names."""
@@ -204,13 +179,3 @@ class Publisher(Struct, frozen=True):
             is_same = path not in publication.fetched and old.get("sha256") == file.sha256 and name in old
             digests[file.filename] = old[name] if is_same else self.storage.digest(path, name, self.is_stopped)
         return digests
-
-
-def _digest(published: Mapping[str, bytes | None]) -> bytes:
-    """Return a digest of documents by name; None means that a document does not exist."""
-    hasher = hashlib.blake2b(digest_size=16)  # against disk errors only, not against attackers
-    for name in sorted(name for name, data in published.items() if data is not None):
-        data = published[name] or b""
-        # With name and length: otherwise bytes that moved from one document to the next would not show.
-        hasher.update(f"{name} {len(data)} ".encode() + data)
-    return hasher.digest()

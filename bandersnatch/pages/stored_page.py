@@ -7,7 +7,7 @@ that more is checked, never that more is deleted.
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,13 @@ from bandersnatch.wire import plain_hashes, read_size
 
 _QUARANTINED_MARK = re.compile(rb'<meta name="pypi:project-status" content="quarantined"')
 _SERIAL_COMMENT = re.compile(rb"<!--SERIAL (\d{1,19})-->\s*\Z")
+
+
+class Readable(Protocol):
+    """Where documents are read from: the storage, or documents that were read already."""
+
+    def read(self, path: StoredPath) -> bytes | None:
+        """Return the bytes of a document, or None if there is none."""
 
 
 class HeldFile(Struct, frozen=True):
@@ -86,17 +93,16 @@ class StoredPage(Struct, frozen=True):
 
 def read_held_page(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
     """Return what the page in a folder says, from JSON if possible; None if there is no page."""
-    page = read_held_json(storage, folder)
-    if page is not None:
-        return page
-    for name in HTML_PAGES:
-        body = storage.read(page_path(folder, name))
-        if body is not None:
-            return _read_html(body)
-    return None
+    return read_held_json(storage, folder) or read_held_html(storage, folder)
 
 
-def read_held_json(storage: FilesystemStorage, folder: StoredPath) -> StoredPage | None:
+def read_held_html(storage: Readable, folder: StoredPath) -> StoredPage | None:
+    """Return what the HTML page in a folder says; None if there is none."""
+    bodies = (storage.read(page_path(folder, name)) for name in HTML_PAGES)
+    return next((_read_html(body) for body in bodies if body is not None), None)
+
+
+def read_held_json(storage: Readable, folder: StoredPath) -> StoredPage | None:
     """Return what the JSON page in a folder says; None if there is no readable one."""
     body = storage.read(page_path(folder, JSON_PAGE))
     return None if body is None else _read_json(body)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from bandersnatch.errors import StorageError
+from bandersnatch.pages.stored_documents import StoredDocuments
 from bandersnatch.pages.stored_page import HeldFile, StoredPage
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext
@@ -28,16 +29,17 @@ class LocalCheck(Struct, frozen=True):
     record: HeldProject | None
     held: StoredPage | None
 
-    def seems_whole(self) -> bool:
+    def seems_whole(self, documents: StoredDocuments) -> bool:
         """Whether the pages are there and, in a recheck, all files that they list. Files are not hashed yet."""
         context, held = self.context, self.held
-        if self.job.fresh or held is None or not context.publisher.pages_are_there(self.job.project):
+        if self.job.fresh or held is None or not documents.are_there():
             return False
-        if not self._pages_are_as_published():
+        if not self._are_as_published(documents):
             return False
         if not self.job.recheck:
             return True
-        if not (self._can_be_proven(held) if self._checks_digests else self._pages_are_whole(held)):
+        # The digest does not prove that: what was published may lack the legacy JSON, if upstream had none.
+        if not (self._can_be_proven(held) if self._checks_digests else documents.are_whole(held.serial)):
             return False
         return not context.pages.release_files or all(map(self._is_there, held.files))
 
@@ -63,9 +65,6 @@ class LocalCheck(Struct, frozen=True):
     def _checks_digests(self) -> bool:
         return self.job.recheck and self.context.rules.check_digests
 
-    def _pages_are_whole(self, held: StoredPage) -> bool:
-        return self.context.publisher.pages_are_whole(self.job.project, held.serial)
-
     def _can_be_proven(self, held: StoredPage) -> bool:
         """Whether the pages are known to be as published, and their files few enough to be hashed in one call.
 
@@ -78,10 +77,10 @@ class LocalCheck(Struct, frozen=True):
             return False
         return self.record is not None and self.record.pages_digest is not None
 
-    def _pages_are_as_published(self) -> bool:
-        """Whether the pages have the digest of what was published; true if none is recorded."""
+    def _are_as_published(self, documents: StoredDocuments) -> bool:
+        """Whether the documents have the digest of what was published; true if none is recorded."""
         published = self.record.pages_digest if self.record is not None else None
-        return published is None or self.context.publisher.pages_digest(self.job.project) == published
+        return published is None or documents.digest() == published
 
     def _is_there(self, file: HeldFile) -> bool:
         storage = self.context.storage

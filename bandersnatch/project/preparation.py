@@ -59,8 +59,11 @@ class Preparation:
 
     def _inspect_held(self) -> str | None:
         """Read the held page; return the ETag for a conditional request, or None if the whole page is needed."""
-        self._held = self._read_held_page()
-        is_known = self._record is not None and not self._unsettled and self._local_check.seems_whole()
+        documents = self._context.publisher.stored_documents(self._project)
+        # The page may be in the folder that was used before `hash-index` was changed.
+        other_folder = Layout(self._context.pages.hash_index).other_page_folder(self._project)
+        self._held = documents.page or read_held_page(self._context.storage, other_folder)
+        is_known = self._record is not None and not self._unsettled and self._local_check.seems_whole(documents)
         return entity_tag(self._record.etag) if self._record is not None and is_known else None
 
     def prepare(self) -> Steps[Prepared | Outcome]:
@@ -124,12 +127,6 @@ class Preparation:
         """Whether the changelog says that the project was removed, and this mirror never had any of it."""
         is_removed = self._entry.expectation is Expectation.REMOVED and self._entry.serial > 0
         return is_removed and self._record is None and not self._unsettled
-
-    def _read_held_page(self) -> StoredPage | None:
-        """Return the held page, even if it is in the folder used before ``hash-index`` was changed."""
-        layout, storage = Layout(self._context.pages.hash_index), self._context.storage
-        held = read_held_page(storage, layout.page_folder(self._project))
-        return held or read_held_page(storage, layout.other_page_folder(self._project))
 
     @property
     def _local_check(self) -> LocalCheck:

@@ -137,7 +137,7 @@ class Inspection:
         if record is None or self._context.documents.journal_end.own_serial is None:
             return record is None or record.serial != page.serial
         # Upstream has no serials: if our pages are as they were published, what differs is news.
-        if record.pages_digest not in (None, self._context.publisher.pages_digest(self._project)):
+        if record.pages_digest not in (None, self._context.publisher.stored_documents(self._project).digest()):
             return False
         publication = Publication(page, page.name, None, planned.held, frozenset(), frozenset())
         differing = self._context.publisher.differing_pages(publication)

@@ -38,10 +38,11 @@ from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Gone, Settled, Shrinks
 from bandersnatch.state.reservations import Reservation
 from bandersnatch.state.todo import TodoEntry
-from bandersnatch.storage.layout import StoredPath, file_path
+from bandersnatch.storage.layout import ALL_PAGES, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.index import Upstream
 from tests.support.builders import make_file, named
+from tests.support.counting_storage import CountingStorage
 from tests.support.fakepypi import Call, FakePyPI, Status, WrongBytes
 from tests.support.rig import Rig
 from tests.support.working import make_job, working_context
@@ -156,6 +157,22 @@ def test_a_project_is_brought_to_its_serial(rig: Rig, pypi: FakePyPI, upstream: 
     assert result.record is not None
     assert (result.record.name, result.record.serial, result.record.files) == (FOO, pypi.project_serial("foo"), 1)
     assert (rig.web / file.url_path[1:]).read_bytes() == file.content
+
+
+def test_what_is_held_is_checked_with_one_look_at_each_document(
+    rig: Rig, pypi: FakePyPI, upstream: Upstream, context: JobContext
+) -> None:
+    pypi.add_file("foo", "1.0")
+    record = work(upstream, context, pypi).record
+    pypi.clear_requests()
+    storage = CountingStorage(rig.directory)
+    counting = replace(context, storage=storage, publisher=replace(context.publisher, storage=storage))
+    outcome = work(upstream, counting, pypi, record=record, recheck=True).outcome
+    assert outcome == Settled(FOO, pypi.project_serial("foo"), changed=False)
+    assert [request.status for request in pypi.page_requests()] == [304]
+    pages = {f"web/simple/foo/{name}" for name in ALL_PAGES}
+    assert pages <= storage.reads.keys()
+    assert set(storage.reads.values()) == {1}
 
 
 def test_what_was_prepared_is_not_asked_for_again(pypi: FakePyPI, upstream: Upstream, context: JobContext) -> None:
