@@ -1,6 +1,6 @@
 """The input and the result of the work on one project."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -42,19 +42,25 @@ class Job(Struct, frozen=True):
     partials: Mapping[StoredPath, str] = field(default_factory=dict)
     files_of_others: Mapping[StoredPath, NormalizedName] = field(default_factory=dict)
 
-    def with_facts(self, inventory: Inventory) -> "Job":
-        """Return the job together with what the inventory has of its project."""
-        unsettled = frozenset(inventory.unsettled(self.project))
-        # Only distribution files are resumed, never pages.
-        etags = {path: inventory.partial_etag(path) for path in unsettled if path.startswith(f"{PACKAGES}/")}
-        partials = {path: etag for path, etag in etags.items() if etag is not None}
-        return replace(
-            self,
-            record=inventory.get(self.project),
-            unsettled=unsettled,
-            partials=partials,
-            files_of_others=inventory.files_of_others(self.project),
+
+def with_facts(jobs: Sequence[Job], inventory: Inventory) -> list[Job]:
+    """Return jobs together with what the inventory has of their projects; it is asked for all of them at once."""
+    projects = [job.project for job in jobs]
+    held, of_others = inventory.held_of(projects), inventory.files_of_others(projects)
+    unsettled = inventory.unsettled_of(projects)
+    return [
+        replace(
+            job,
+            record=held.get(job.project),
+            unsettled=frozenset(etags := unsettled.get(job.project, {})),
+            # Only distribution files are resumed, never pages.
+            partials={
+                path: etag for path, etag in etags.items() if etag is not None and path.startswith(f"{PACKAGES}/")
+            },
+            files_of_others=of_others[job.project],
         )
+        for job in jobs
+    ]
 
 
 class Result(Struct, frozen=True):

@@ -45,8 +45,12 @@ class Inventory(Turns):
 
     def get(self, project: NormalizedName) -> HeldProject | None:
         """Return what we hold of a project, or None."""
-        rows = self._held(f"{SELECT} WHERE name = ?", (project,))
-        return rows[0] if rows else None
+        return self.held_of([project]).get(project)
+
+    def held_of(self, projects: Collection[NormalizedName]) -> dict[NormalizedName, HeldProject]:
+        """Return what we hold of these projects, by their names."""
+        found = self._held(f"{SELECT} WHERE name IN ({_places(projects)})", tuple(projects))
+        return {held.name: held for held in found}
 
     def projects(self) -> Iterator[HeldProject]:
         """Yield all held projects by name; there may be hundreds of thousands."""
@@ -145,20 +149,24 @@ class Inventory(Turns):
     def put(self, *held: HeldProject) -> None:
         """Record projects whose pages are in place and confirmed by upstream, and settle them."""
         with self._transaction() as cursor:
+            names = {project.name for project in held}
+            # The tally is kept apart from the rows, so that a lost row is noticed.
+            query = f"SELECT count(*) FROM project WHERE name IN ({_places(names)})"  # noqa: S608 - ours
+            (known,) = cursor.execute(query, tuple(names)).fetchone()
+            cursor.execute("UPDATE tally SET projects = projects + ?", (len(names) - known,))
             now = self._now()
+            cursor.executemany(INSERT, [_row(project, now) for project in held])
             for project in held:
-                # The tally is kept apart from the rows, so that a lost row is noticed.
-                if cursor.execute("SELECT 1 FROM project WHERE name = ?", (project.name,)).fetchone() is None:
-                    cursor.execute("UPDATE tally SET projects = projects + 1")
-                self._put(cursor, project, now)
-                self._settle(cursor, project.name)
+                self._note_beside(cursor, project)
+            self._settle(cursor, names)
 
     def put_all(self, held: Iterable[HeldProject]) -> None:
         """Record all projects of a new inventory in one transaction, which also makes it valid."""
         with self._transaction() as cursor:
             for project in held:
                 # Time 0 puts them first in line for a refresh.
-                self._put(cursor, project, 0)
+                cursor.execute(INSERT, _row(project, 0))
+                self._note_beside(cursor, project)
             cursor.execute("UPDATE tally SET projects = (SELECT count(*) FROM project)")
             cursor.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -166,7 +174,7 @@ class Inventory(Turns):
         """Forget a project that we no longer hold, and settle it."""
         with self._transaction() as cursor:
             self._drop(cursor, project)
-            self._settle(cursor, project)
+            self._settle(cursor, [project])
 
     def drop_record(self, project: NormalizedName) -> None:
         """Forget a project whose pages are gone, but not what its removal may have left."""
@@ -195,10 +203,12 @@ class Inventory(Turns):
             found = strangers.projects_with(cursor, path)
         return [*found, *(project for other in self.beside for project in other.with_stranger(path))]
 
-    def files_of_others(self, project: NormalizedName) -> dict[StoredPath, NormalizedName]:
-        """Return the files with a name as those of this project have that another one may list, with that other."""
+    def files_of_others(
+        self, projects: Iterable[NormalizedName]
+    ) -> dict[NormalizedName, dict[StoredPath, NormalizedName]]:
+        """Return, for each project, the files with a name as its own have that another one may list, with that other."""
         with self._cursor() as cursor:
-            return self._known_strangers.named_as(project, cursor)
+            return {project: self._known_strangers.named_as(project, cursor) for project in projects}
 
     def lower_serials(self, serials: Mapping[NormalizedName, int]) -> None:
         """Record that pages are older than we believed, so that their successors need not be newer than that."""
@@ -213,9 +223,21 @@ class Inventory(Turns):
 
     def unsettled(self, project: NormalizedName) -> set[StoredPath]:
         """Return the files that earlier runs may have left unfinished for a project."""
+        return set(self.unsettled_of([project]).get(project, ()))
+
+    def unsettled_of(self, projects: Collection[NormalizedName]) -> dict[NormalizedName, dict[StoredPath, str | None]]:
+        """Return those files of several projects; each with the ETag of the file that its temporary file is a part of,
+        or None if that is not known.
+        """
+        query = "SELECT project, path, etag FROM unsettled LEFT JOIN partial USING (path) WHERE project IN ({})"
         with self._cursor() as cursor:
-            rows = cursor.execute("SELECT path FROM unsettled WHERE project = ?", (project,)).fetchall()
-            return {StoredPath(path) for (path,) in rows if is_noted_path(path)}
+            rows = cursor.execute(query.format(_places(projects)), tuple(projects)).fetchall()
+        found: dict[NormalizedName, dict[StoredPath, str | None]] = {}
+        for project, path, etag in rows:
+            if is_noted_path(path):
+                noted = found.setdefault(NormalizedName(project), {})
+                noted[StoredPath(path)] = None if etag is None else entity_tag(str(etag))
+        return found
 
     def is_noted(self, project: NormalizedName, path: StoredPath) -> bool:
         """Whether earlier runs, of this index or another in the same tree, may have left a file unfinished."""
@@ -233,20 +255,13 @@ class Inventory(Turns):
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO partial VALUES (?, ?)", (path, etag))
 
-    def partial_etag(self, path: StoredPath) -> str | None:
-        """Return the ETag of the file that the temporary file for that path is a part of, or None."""
-        with self._cursor() as cursor:
-            row = cursor.execute("SELECT etag FROM partial WHERE path = ?", (path,)).fetchone()
-        return None if row is None else entity_tag(str(row[0]))
-
-    def _put(self, cursor: sqlite3.Cursor, held: HeldProject, looked_at: float) -> None:
-        *row, paths, is_quarantined = astuple(held)
-        cursor.execute(INSERT, (*row, looked_at))
-        if paths is not None:
-            strangers.note(cursor, held.name, paths)
-            self._known_strangers.add(held.name, paths)
-        if is_quarantined is not None:
-            quarantines.note(cursor, held.name, is_quarantined=is_quarantined)
+    def _note_beside(self, cursor: sqlite3.Cursor, held: HeldProject) -> None:
+        """Record what other tables have of a project that is put."""
+        if held.strangers is not None:
+            strangers.note(cursor, held.name, held.strangers)
+            self._known_strangers.add(held.name, held.strangers)
+        if held.is_quarantined is not None:
+            quarantines.note(cursor, held.name, is_quarantined=held.is_quarantined)
 
     @staticmethod
     def _drop(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
@@ -256,6 +271,18 @@ class Inventory(Turns):
         quarantines.note(cursor, project, is_quarantined=False)
 
     @staticmethod
-    def _settle(cursor: sqlite3.Cursor, project: NormalizedName) -> None:
-        cursor.execute("DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)", (project,))
-        cursor.execute("DELETE FROM unsettled WHERE project = ?", (project,))
+    def _settle(cursor: sqlite3.Cursor, projects: Iterable[NormalizedName]) -> None:
+        names = [(project,) for project in projects]
+        query = "DELETE FROM partial WHERE path IN (SELECT path FROM unsettled WHERE project = ?)"
+        cursor.executemany(query, names)
+        cursor.executemany("DELETE FROM unsettled WHERE project = ?", names)
+
+
+def _row(held: HeldProject, looked_at: float) -> tuple[object, ...]:
+    *row, _, _ = astuple(held)
+    return (*row, looked_at)
+
+
+def _places(values: Collection[object]) -> str:
+    """Return a placeholder for each value: as many as a run has projects under way are far fewer than SQLite allows."""
+    return ", ".join("?" * len(values))

@@ -4,7 +4,7 @@ The files of a large project are shared among workers: several fetch its files, 
 """
 
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.memory import scarcity
-from bandersnatch.project.job import Job
+from bandersnatch.project.job import Job, with_facts
 from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, work_on_files
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -110,8 +110,7 @@ class Dispatcher(Generic[_R]):
                 self._try_alone()
             else:
                 self._start_again()
-                while self._is_room(window) and (job := jobs.next_job(time.monotonic())) is not None:
-                    self._start(job)
+                self._start(list(self._next_jobs(jobs, window)))
             results, error = self._take()
             if results:
                 yield results
@@ -131,12 +130,18 @@ class Dispatcher(Generic[_R]):
         waiting = [job for name, job in self._jobs.items() if name in self._under_way]
         return sum(self._under_way[job.project].cancel() for job in waiting if job.entry.expectation not in keeps)
 
-    def _start(self, job: Job) -> None:
-        job = self._jobs[job.project] = job.with_facts(self._inventory)
-        self._under_way[job.project] = self._submit(job, None, self._function, job)
+    def _start(self, jobs: Sequence[Job]) -> None:
+        for job in with_facts(jobs, self._inventory) if jobs else ():
+            self._jobs[job.project] = job
+            self._under_way[job.project] = self._submit(job, None, self._function, job)
 
-    def _is_room(self, window: int) -> bool:
-        return len(self._jobs) < window and not self._put_back and sum(self._shared.values()) <= MAX_SHARED_FILES
+    def _next_jobs(self, jobs: Jobs, window: int) -> Iterator[Job]:
+        """Yield the jobs for which there is room."""
+        is_room = not self._put_back and sum(self._shared.values()) <= MAX_SHARED_FILES
+        for _ in range(window - len(self._jobs) if is_room else 0):
+            if (job := jobs.next_job(time.monotonic())) is None:
+                return
+            yield job
 
     def _try_alone(self) -> None:
         """Start a suspect when nothing else is under way; but never in the main process, which it might crash."""
@@ -147,7 +152,7 @@ class Dispatcher(Generic[_R]):
             return
         self._alone = project
         if self._can_try_suspects:
-            self._start(job)
+            self._start([job])
         else:
             waiting.set_exception(LethalProjectError(project, is_sure=False))
 
@@ -230,7 +235,7 @@ class Dispatcher(Generic[_R]):
             del self._put_back[project]
             if not self._under_way[project].cancelled():  # otherwise its end has come already
                 self._shared[project] = files
-                self._start(job)
+                self._start([job])
 
     def _wait(self, job: Job) -> None:
         """Let nobody work on a project yet: if `withdraw` cancels it, it ends like any other cancelled one."""

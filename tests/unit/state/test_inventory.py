@@ -24,6 +24,7 @@ from tests.support.builders import SAMPLE, named
 
 HELD = HeldProject(SAMPLE, "Sample", 7, '"etag"', 2, 300)
 OTHER = HeldProject(named("other"), "other", 9, None, 0, 0)
+THIRD = StoredPath("web/packages/aa/z.whl")
 PATHS = {StoredPath("web/packages/aa/x.whl"), StoredPath("web/simple/sample")}
 
 WRITE_AND_DIE = """
@@ -136,14 +137,18 @@ def test_a_dropped_record_leaves_what_is_noted_of_its_project(inventory: Invento
 
 def test_the_etag_of_a_half_written_file_is_noted_until_its_project_is_settled(inventory: Inventory) -> None:
     (path, other) = sorted(PATHS)
-    inventory.note_unsettled([(SAMPLE, path)])
+    inventory.note_unsettled([(SAMPLE, path), (SAMPLE, THIRD), (OTHER.name, other)])
     inventory.note_partial(path, '"one"')
     inventory.note_partial(path, '"two"')
     inventory.note_partial(other, '"three"')
-    assert inventory.partial_etag(path) == '"two"'
+    projects = (SAMPLE, OTHER.name)
+    assert inventory.unsettled_of(projects) == {
+        SAMPLE: {path: '"two"', THIRD: None},
+        OTHER.name: {other: '"three"'},
+    }
     inventory.put(HELD)
-    assert inventory.partial_etag(path) is None
-    assert inventory.partial_etag(other) == '"three"'
+    inventory.note_unsettled([(SAMPLE, path)])
+    assert inventory.unsettled_of(projects) == {SAMPLE: {path: None}, OTHER.name: {other: '"three"'}}
 
 
 def test_a_project_that_is_removed_is_forgotten(inventory: Inventory) -> None:

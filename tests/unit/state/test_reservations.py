@@ -85,7 +85,9 @@ def test_all_that_was_reserved_is_noted(
                     partial[touched[0]] = etag
         assert recover_reservations(storage, inventory)
         assert set(inventory.all_unsettled()) == expected
-        assert {path: inventory.partial_etag(path) for path in partial} == partial
+        noted = inventory.unsettled_of({project for project, _ in expected})
+        found = {path: etag for etags in noted.values() for path, etag in etags.items() if etag is not None}
+        assert found == partial
         assert storage.unfinished.records() == []
 
 
@@ -252,8 +254,7 @@ def test_what_is_no_entity_tag_is_not_used(storage: FilesystemStorage, inventory
     with reserving(storage) as reservation:
         reservation.note_partial(SAMPLE, FILE, "*")
     assert recover_reservations(storage, inventory)
-    assert inventory.all_unsettled() == [(SAMPLE, FILE)]
-    assert inventory.partial_etag(FILE) is None
+    assert inventory.unsettled_of([SAMPLE]) == {SAMPLE: {FILE: None}}
 
 
 @pytest.mark.parametrize("plant", [os.symlink, os.link], ids=["symbolic link", "hard link"])

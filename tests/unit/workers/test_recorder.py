@@ -109,9 +109,7 @@ def test_what_was_touched_and_is_not_settled_is_noted_with_its_etags(
 ) -> None:
     result = Result(outcome, unsettled=frozenset({OLD, NEW}), partials={NEW: '"etag"'})
     assert recorder.record([result]) == [outcome]
-    assert inventory.unsettled(FOO) == {OLD, NEW}
-    assert inventory.partial_etag(NEW) == '"etag"'
-    assert inventory.partial_etag(OLD) is None
+    assert inventory.unsettled_of([FOO]) == {FOO: {OLD: None, NEW: '"etag"'}}
     assert inventory.get(FOO) is None
 
 
