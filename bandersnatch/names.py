@@ -10,18 +10,20 @@ from packaging.utils import NormalizedName, canonicalize_name
 MAX_FILENAME_BYTES = 240
 """Leaves room for ``.metadata`` and a temporary name within the 255 bytes that filesystems allow."""
 
-_PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,238}[A-Za-z0-9])?")
+_MAX_NAME = 240
+_PROJECT_NAME = re.compile(rf"[A-Za-z0-9]([A-Za-z0-9._-]{{0,{_MAX_NAME - 2}}}[A-Za-z0-9])?")
+_NORMALIZED_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _UNSAFE_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that end a line, move the cursor or change the direction of text, and surrogates (not UTF-8)."""
 
 
 def parse_project_name(name: str) -> NormalizedName | None:
     """Return the normalized name (PEP 503), or None if it is not a valid project name."""
-    if _PROJECT_NAME.fullmatch(name) is None:
-        return None
-    project = canonicalize_name(name)
-    # Most names are already normalized: sharing one string between hundreds of thousands of pairs saves memory.
-    return NormalizedName(name) if project == name else project
+    # Most names are already normalized: that is seen in a fraction of the time, and sharing one string between hundreds of
+    # thousands of pairs saves memory.
+    if len(name) <= _MAX_NAME and _NORMALIZED_NAME.fullmatch(name) is not None:
+        return NormalizedName(name)
+    return canonicalize_name(name) if _PROJECT_NAME.fullmatch(name) is not None else None
 
 
 def belongs_to(filename: str, project: NormalizedName) -> bool:
