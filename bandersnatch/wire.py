@@ -139,7 +139,8 @@ def read_size(told: float | str | None) -> int | None:
     Raises:
         ValueError: no file can have this size.
     """
-    told = whole_number(told)
+    if isinstance(told, float):
+        told = whole_number(told)
     if isinstance(told, str):
         told = int(told) if told.isascii() and told.isdigit() and len(told) < _MAX_DIGITS else -1
     if told is None:

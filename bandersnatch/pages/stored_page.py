@@ -6,7 +6,6 @@ that more is checked, never that more is deleted.
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -184,7 +183,7 @@ def _read_json(body: bytes) -> StoredPage | None:
         serial = parse_serial(page.meta.last_serial) or 0  # its files are here, whatever its serial says
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return None
-    files = (_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files)
+    files = [_held(f.url, f.size, f.hashes, f.core_metadata, f.upload_time) for f in page.files]
     is_quarantined = isinstance(page.project_status, dict) and page.project_status.get("status") == QUARANTINED
     return StoredPage(serial, tuple(file for file in files if file is not None), is_quarantined)
 
@@ -227,10 +226,10 @@ def _held(
     core_metadata: bool | dict[str, str | None] | None,
     upload_time: str | None = None,
 ) -> HeldFile | None:
-    size = None
-    # Without a valid size, a file is checked by its digest alone.
-    with suppress(ValueError):
+    try:
         size = read_size(told_size)
+    except ValueError:
+        size = None  # without a valid one, a file is checked by its digest alone
     metadata_sha256 = plain_hashes(core_metadata).get("sha256") if isinstance(core_metadata, dict) else None
     try:
         path = path_on_own_page(url)
