@@ -25,6 +25,8 @@ _WAIT_SECONDS = 0.1
 """How long to wait for a result before looking for new jobs, and whether the run is stopped."""
 _MAX_BATCH = 64
 """How many results are yielded together: they are recorded in one transaction, which saves time."""
+_WINDOW_SHARE = 4
+"""Jobs are added when this part of the window is free; the rest is as much as workers may have, and some that wait."""
 SHARES_AT_A_TIME = 2 * MAX_WORKERS
 """How many shares of a project are submitted at a time: two for each worker, so that none waits for its next one."""
 MAX_SHARED_FILES = 20_000
@@ -136,9 +138,10 @@ class Dispatcher(Generic[_R]):
             self._under_way[job.project] = self._submit(job, None, self._function, job)
 
     def _next_jobs(self, jobs: Jobs, window: int) -> Iterator[Job]:
-        """Yield the jobs for which there is room."""
-        is_room = not self._put_back and sum(self._shared.values()) <= MAX_SHARED_FILES
-        for _ in range(window - len(self._jobs) if is_room else 0):
+        """Yield the jobs for which there is room; none while there is little, since each look at the inventory costs."""
+        room = window - len(self._jobs)
+        is_enough = room >= window // _WINDOW_SHARE and not self._put_back
+        for _ in range(room if is_enough and sum(self._shared.values()) <= MAX_SHARED_FILES else 0):
             if (job := jobs.next_job(time.monotonic())) is None:
                 return
             yield job

@@ -76,6 +76,12 @@ class Link:
         """How many requests the worker may have in flight."""
         return 0 if self.limits is None else self.limits.max_in_flight
 
+    @property
+    def may_get_more(self) -> bool:
+        """Whether it has at most half of the jobs that it may have: so messages are few and large, and it never runs dry."""
+        number = len(self.under_way)
+        return not self.is_lost and (2 * number <= self.capacity or number < self.most_in_flight)
+
     def begin(self, feed: Callable[["Link"], None], listen: Callable[["Link"], None]) -> None:
         """Send the worker its limits, and start the threads that talk to it."""
         if isinstance(self._worker, threading.Thread):

@@ -142,7 +142,9 @@ class WorkerPool(Executor):
             # Jobs that continue a shared project go first: such a project takes memory until it has ended.
             add = self._waiting.appendleft if fn in (work_on_files, publish_project) else self._waiting.append
             add((Task(next(self._numbers), fn, args), future))
-            self._changed.notify_all()
+            # Jobs come one by one, and most of them while all workers have enough: then no thread is woken for it.
+            if any(link.may_get_more for link in self._links):
+                self._changed.notify_all()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -212,13 +214,11 @@ class WorkerPool(Executor):
             return tasks
 
     def _room(self, link: Link) -> int:
-        """Return how many more tasks a worker should get now."""
+        """Return how many more tasks a worker should get now; none, unless it ``may_get_more``."""
         if self.number > 1 and 2 * len(self._waiting) < self.number * link.capacity:
             # Few are left: what a worker can't begin at once, another one may.
             return max(0, link.most_in_flight - len(link.under_way))
-        # It gets more when half of its tasks have ended: fewer and larger messages, and it never runs dry.
-        room = link.capacity - len(link.under_way)
-        return room if 2 * room >= link.capacity else 0
+        return link.capacity - len(link.under_way) if link.may_get_more else 0
 
     def _listen(self, link: Link) -> None:
         """Take the replies of a worker until it ends; runs in a thread."""

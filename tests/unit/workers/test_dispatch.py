@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from threading import Event
@@ -29,7 +29,7 @@ from bandersnatch.project.package import (
 )
 from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Failure, Settled
-from bandersnatch.state.inventory import Inventory
+from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.layout import INVENTORY, StoredPath, file_path
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -147,6 +147,33 @@ def test_so_many_projects_are_given_at_a_time_as_the_window_is_wide(inventory: I
     work = dispatcher_of(executor, inventory, in_turn(settle_one)).work(schedule_of(*names), 3)
     assert sorted(result.outcome.project for results in work for result in results) == names
     assert most == 3
+
+
+class Counting(Inventory):
+    """Counts how many projects are asked about at a time."""
+
+    asked: list[int]
+
+    def held_of(self, projects: Collection[NormalizedName]) -> dict[NormalizedName, HeldProject]:
+        self.asked.append(len(projects))
+        return super().held_of(projects)
+
+
+def test_the_inventory_is_asked_once_for_several_projects_that_are_given_together(rig: Rig) -> None:
+    executor, names = Held(), [f"project-{each:02}" for each in range(24)]
+
+    def settle_one() -> None:
+        if executor.given:
+            executor.settle()
+
+    rig.write_config()
+    with closing(Counting(rig.directory / INVENTORY)) as inventory:
+        inventory.open()
+        inventory.asked = []
+        dispatcher = dispatcher_of(executor, inventory, in_turn(settle_one))
+        results = [result for results in dispatcher.work(schedule_of(*names), 8) for result in results]
+    assert sorted(result.outcome.project for result in results) == names
+    assert inventory.asked == [8, *[2] * 8]
 
 
 @pytest.mark.parametrize("error", [StorageError("x", "write", "why"), ValueError("a bug of ours")])
