@@ -25,9 +25,6 @@ ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG
 """The errors for a missing file, or a link that leads nowhere; the last two are for names that the filesystem does not
 allow."""
 _NO_FOLDER = ABSENT - {errno.ENOTDIR}
-_NO_FILE = frozenset({errno.EISDIR, errno.ENXIO})
-"""The errors for opening a folder behind a link, or a socket."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -53,14 +50,20 @@ class StoredTree:
         It is read only once it is known to be a plain file of at most ``most`` bytes.
         """
         try:
-            with open(os.open(self._absolute(path), _READ), "rb") as stream:
-                found = os.fstat(stream.fileno())
+            # By descriptor, with half of the calls that a file object makes: a resync reads three pages of each project.
+            descriptor = os.open(self._absolute(path), _READ)
+            try:
+                found = os.fstat(descriptor)
                 if stat.S_ISREG(found.st_mode) and found.st_size <= most:
-                    return stream.read(found.st_size + 1)  # not ``most``: read() would allocate that much first
+                    return _read_all(descriptor, found.st_size)
+                if stat.S_ISDIR(found.st_mode) and self.is_folder(path):
+                    return None
+            finally:
+                os.close(descriptor)
         except OSError as error:
             if error.errno in ABSENT or self.is_folder(path):
                 return None
-            if error.errno not in _NO_FILE:
+            if error.errno != errno.ENXIO:  # which is the error for opening a socket
                 raise self._error(path, "read", error) from error
         logger.warning("%s/%s is not a plain file of at most %d bytes; it is not read", self._root, path, most)
         return None
@@ -233,6 +236,14 @@ class SearchedFile:
             start += len(block) - len(sub) + 1
             count = min(2 * count, _READ_BYTES)
         return -1
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Return a file of that size, with one byte more if it has grown since."""
+    body = os.read(descriptor, size + 1)
+    while len(body) < size and (piece := os.read(descriptor, size + 1 - len(body))):
+        body += piece
+    return body
 
 
 def _boot() -> str:

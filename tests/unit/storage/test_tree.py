@@ -23,6 +23,21 @@ def test_what_is_not_there_is_none(storage: FilesystemStorage) -> None:
     assert storage.stat(PATH) is None
 
 
+def test_a_folder_is_none_without_a_word(storage: FilesystemStorage, caplog: pytest.LogCaptureFixture) -> None:
+    (storage.root / PATH).mkdir(parents=True)
+    assert storage.read(PATH) is None
+    assert caplog.messages == []
+
+
+def test_a_folder_behind_a_link_is_told_and_not_read(
+    storage: FilesystemStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    (storage.root / "folder").mkdir(parents=True)
+    (storage.root / "link").symlink_to("folder")
+    assert storage.read(StoredPath("link")) is None
+    assert caplog.messages == [f"{storage.root}/link is not a plain file of at most {1024**3} bytes; it is not read"]
+
+
 def test_what_would_lie_below_a_file_is_none(storage: FilesystemStorage) -> None:
     storage.write_bytes(PATH, CONTENT)
     below = StoredPath(f"{PATH}/x")
