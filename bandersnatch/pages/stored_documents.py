@@ -73,5 +73,6 @@ def digest_of(published: Mapping[str, bytes | None]) -> bytes:
     for name in sorted(name for name, data in published.items() if data is not None):
         data = published[name] or b""
         # With name and length: otherwise bytes that moved from one document to the next would not show.
-        hasher.update(f"{name} {len(data)} ".encode() + data)
+        hasher.update(f"{name} {len(data)} ".encode())
+        hasher.update(data)
     return hasher.digest()

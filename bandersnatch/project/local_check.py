@@ -87,7 +87,8 @@ class LocalCheck(Struct, frozen=True):
         found = storage.stat(file.path)
         if found is None or found.size != file.size:
             return False
+        mtime = file.mtime if self.job.recheck else None
         # Whole seconds, since some filesystems store no fractions.
-        if self.job.recheck and file.mtime is not None and int(found.mtime) != int(file.mtime):
+        if mtime is not None and int(found.mtime) != int(mtime):
             return False
         return not file.has_metadata or storage.stat(metadata_path(file.path)) is not None
