@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import select
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -65,6 +66,9 @@ class Link:
         self.under_way: dict[int, Future[Any]] = {}
         self.is_lost = False
         self._threads: list[threading.Thread] = []
+        # Not the connection's own `poll`, which makes a selector for each reply.
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
 
     @property
     def capacity(self) -> int:
@@ -101,7 +105,7 @@ class Link:
             EOFError, OSError: the worker has ended, or has been stopped or silent for so long that it is given up.
         """
         stopped = silent = 0
-        while not self.connection.poll(POLL_SECONDS):
+        while not self._poll.poll(POLL_SECONDS * 1000):
             state = self._state()
             stopped = stopped + 1 if state in _STOPPED else 0
             silent += state not in (None, _WAITS_FOR_DISK)
