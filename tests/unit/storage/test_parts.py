@@ -68,8 +68,10 @@ def test_no_planted_link_is_followed(storage: FilesystemStorage, victim: Path, p
     (storage.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
     plant(victim, storage.root / folder / f".{name}.part")
     plant(victim, storage.root / UNFINISHED_FOLDER / name_inside(path))
-    storage.write_bytes(path, CONTENT)
-    storage.save(path, [CONTENT])
+    for write in (lambda: storage.write_bytes(path, CONTENT), lambda: storage.save(path, [CONTENT])):
+        # Nobody else can know this name; if they did, it would be of no use.
+        plant(victim, storage.root / UNFINISHED_FOLDER / name_inside(path, storage.unfinished.token))
+        write()
     assert victim.read_bytes() == b"somebody's"
     assert not (storage.root / path).is_symlink()
     assert storage.read(path) == CONTENT
