@@ -115,7 +115,8 @@ class Rig:
     def command_again(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``bandersnatch`` to its end with the configuration that is there already."""
         with self.start_again(*arguments) as process:
-            stdout, stderr = process.communicate(timeout=60)
+            # A busy machine is slow; each test has a limit of its own.
+            stdout, stderr = process.communicate(timeout=600)
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def call(self, *arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
