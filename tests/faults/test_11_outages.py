@@ -8,6 +8,7 @@ from tests.support.builders import named
 from tests.support.fakepypi import Body, FakePyPI, Status
 from tests.support.mirror_check import assert_mirror_matches
 from tests.support.rig import Rig
+from tests.support.xmlrpc_calls import LIST, response
 
 
 @pytest.fixture
@@ -76,6 +77,28 @@ def test_what_a_resync_during_an_outage_has_taken_comes_back_by_plain_runs(rig: 
     twenty.clear_faults()
     assert rig.run().updated == 19
     rig.assert_matches()
+
+
+def test_runs_that_ask_again_for_what_a_list_has_taken_write_no_root_index(rig: Rig, twenty: FakePyPI) -> None:
+    listed = {name: twenty.project_serial(name) for name in twenty.project_names() if name != "project-7"}
+    twenty.fault(LIST, response(listed))
+    twenty.fault("/simple/project-7/", Status(404), times=None)
+    rig.resync()
+    assert rig.run().removed == 1
+    written = index_stamps(rig)
+    for _ in range(2):
+        twenty.clear_requests()
+        rig.run()
+        assert [request.path for request in twenty.page_requests()] == ["/simple/project-7/"]
+    assert index_stamps(rig) == written
+    twenty.clear_faults()
+    assert rig.run().updated == 1
+    rig.assert_matches()
+
+
+def index_stamps(rig: Rig) -> dict[str, tuple[int, int]]:
+    found = {path.name: path.stat() for path in (rig.web / "simple").glob("index.*")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 EMPTY_LIST = b"<methodResponse><params><param><value><struct></struct></value></param></params></methodResponse>"
