@@ -8,6 +8,7 @@ writes; without that file it puts nothing in place any more. So a worker that wa
 import errno
 import os
 import secrets
+import shutil
 import threading
 import weakref
 from contextlib import suppress
@@ -145,12 +146,11 @@ class UnfinishedFolder:
         folder = self.open()
         with self._guard:
             for _ in range(2):
-                with suppress(FileNotFoundError):
-                    descriptor = os.open(_KEY, _OPEN, dir_fd=folder)
-                    with open(descriptor, "rb") as stream:
-                        if is_ours(os.fstat(descriptor)) and len(key := stream.read(_KEY_BYTES)) == _KEY_BYTES:
-                            return key
-                    os.unlink(_KEY, dir_fd=folder)
+                with suppress(FileNotFoundError):  # then it must not be deleted: another process may be making it
+                    if key := _read_key(folder):
+                        return key
+                    if not unlink(_KEY, folder):
+                        shutil.rmtree(_KEY, ignore_errors=True, dir_fd=folder)
                 # By a rename, so that a worker never meets a key of which a part is written.
                 name = secrets.token_hex(16)
                 with open(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as stream:
@@ -242,3 +242,16 @@ class UnfinishedFolder:
     def delete_record(self, name: str) -> bool:
         """Delete a record; return whether that was done."""
         return unlink(f"{name}{_RECORD}", self.open())
+
+
+def _read_key(folder: int) -> bytes:
+    """Return the key, or nothing if what has its name is none: a link, a folder, or cut short."""
+    try:
+        descriptor = os.open(_KEY, _OPEN, dir_fd=folder)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return b""
+    with open(descriptor, "rb") as stream:
+        key = stream.read(_KEY_BYTES) if is_ours(os.fstat(descriptor)) else b""
+    return key if len(key) == _KEY_BYTES else b""

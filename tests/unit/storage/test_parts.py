@@ -242,6 +242,25 @@ def test_names_beside_can_not_be_foretold_and_are_the_same_in_the_next_run(split
     assert name() != first
 
 
+KEYS: dict[str, Callable[[Path], object]] = {
+    "folder": lambda path: (path / "x").mkdir(parents=True),
+    "link": lambda path: path.symlink_to("elsewhere"),
+    "FIFO": os.mkfifo,
+    "cut short": lambda path: path.write_bytes(b"x"),
+}
+
+
+@pytest.mark.parametrize("make", KEYS.values(), ids=KEYS)
+def test_what_is_no_key_is_replaced_by_one(split: FilesystemStorage, make: Callable[[Path], object]) -> None:
+    (split.root / UNFINISHED_FOLDER).mkdir(mode=0o700)
+    make(split.root / UNFINISHED_FOLDER / "key")
+    for storage in (split, FilesystemStorage(split.root)):
+        with beside(storage, PATH):
+            pass
+        assert storage.read(PATH) == CONTENT
+        assert len((split.root / UNFINISHED_FOLDER / "key").read_bytes()) == 32
+
+
 def test_a_download_beside_its_place_goes_on_in_the_next_run(split: FilesystemStorage) -> None:
     with as_configured(split, DiskConfig()):
         break_off(split)
