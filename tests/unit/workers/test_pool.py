@@ -71,6 +71,7 @@ def test_several_workers_are_processes_which_end_with_the_pool(pypi: FakePyPI, c
     assert workers() == []
 
 
+@pytest.mark.without_processes("none can be started")
 def test_a_run_does_without_processes_that_can_not_be_started(
     rig: Rig, pypi: FakePyPI, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
