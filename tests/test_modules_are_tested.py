@@ -54,6 +54,7 @@ STORIES = {
     "operations.tuning": f"{SYNC}/test_sync_setbacks.py",
     "operations.unlisted": f"{UNIT}/verify/test_unlisted.py",
     "operations.unlisted_database": f"{UNIT}/verify/test_unlisted.py",
+    "pages.forms": f"{UNIT}/pages/test_render.py",
     "pages.publisher": f"{UNIT}/verify/test_verification.py",
     "pages.remover": f"{FAULTS}/test_04_removals.py",
     "plan.basis": f"{UNIT}/plan/test_run_plan.py",

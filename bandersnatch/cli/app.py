@@ -161,12 +161,14 @@ def _absolute(path: str) -> Path:
 class _CommandParser(_Parser):
     """The parser of one command; it also takes the general options, so that users may put them anywhere.
 
-    An option that is not given after the command keeps the value given before it.
+    An option that is not given after the command keeps the value given before it. The parser of a command that is not
+    named parses nothing, and only stands in the help of all, so it needs no options.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        _add_options_of_all_commands(self, config=argparse.SUPPRESS, flag=argparse.SUPPRESS)
+    def __init__(self, *, is_named: bool = True, **settings: Any) -> None:
+        super().__init__(add_help=is_named, **settings)
+        if is_named:
+            _add_options_of_all_commands(self, config=argparse.SUPPRESS, flag=argparse.SUPPRESS)
 
 
 def _add_options_of_all_commands(parser: argparse.ArgumentParser, config: Path | str, flag: bool | str) -> None:
@@ -196,10 +198,11 @@ def build_parser(words: Collection[str] = _COMMANDS.keys()) -> argparse.Argument
     _add_options_of_all_commands(parser, config=DEFAULT_PATH, flag=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
     for command, summary in _COMMANDS.items():
+        is_named = command in words
         command_parser = commands.add_parser(
-            command, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+            command, is_named=is_named, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        if command in words:
+        if is_named:
             import_module(f"bandersnatch.cli.{command}").add_arguments(command_parser)
     return parser
 

@@ -11,11 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
 from bandersnatch.filters.fingerprint import described, described_before
 from bandersnatch.filters.verdict import Verdict, first_drop
 
-if TYPE_CHECKING:  # importing it takes time, and few mirrors need it
+if TYPE_CHECKING:  # importing them takes time; a run with nothing new judges no page, and few mirrors choose releases
+    from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release
     from bandersnatch.filters.releases import Latest, OnlyReleases
 
 
@@ -52,10 +52,10 @@ class MetadataFilter(Protocol):
     def needs_json(self) -> bool:
         """Whether it needs the project's legacy JSON."""
 
-    def keeps(self, facts: ProjectFacts) -> bool:
+    def keeps(self, facts: "ProjectFacts") -> bool:
         """Whether the project is kept."""
 
-    def reason(self, facts: ProjectFacts) -> str:
+    def reason(self, facts: "ProjectFacts") -> str:
         """Return why it is kept or dropped."""
 
 
@@ -70,10 +70,10 @@ class FileFilter(Protocol):
     def needs_json(self) -> bool:
         """Whether it needs the project's legacy JSON."""
 
-    def keeps(self, facts: FileFacts) -> bool:
+    def keeps(self, facts: "FileFacts") -> bool:
         """Whether the file is kept."""
 
-    def reason(self, facts: FileFacts) -> str:
+    def reason(self, facts: "FileFacts") -> str:
         """Return why it is kept or dropped."""
 
 
@@ -84,10 +84,10 @@ class ReleaseFilter(Protocol):
     def filter_name(self) -> str:
         """The name by which the filter is enabled."""
 
-    def keeps(self, project: NormalizedName, release: Release) -> bool:
+    def keeps(self, project: NormalizedName, release: "Release") -> bool:
         """Whether the release is kept."""
 
-    def reason(self, project: NormalizedName, release: Release) -> str:
+    def reason(self, project: NormalizedName, release: "Release") -> str:
         """Return why it is kept or dropped."""
 
 
@@ -156,7 +156,7 @@ class Filters(Struct, frozen=True):
             for each in self.projects
         )
 
-    def metadata_of(self, facts: ProjectFacts) -> Verdict:
+    def metadata_of(self, facts: "ProjectFacts") -> Verdict:
         """Return the verdict on a project by its page and its metadata."""
         return first_drop(Verdict(each.keeps(facts), each.filter_name, each.reason(facts)) for each in self.metadata)
 

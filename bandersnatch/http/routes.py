@@ -35,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 CONTACT_URL = "https://github.com/pypa/bandersnatch/issues"
 USER_AGENT = f"bandersnatch/{__version__} (+{CONTACT_URL}) requests/{requests.__version__}"
-KEPT_CONNECTIONS = 100
-"""For each host. Requests in flight beyond that would need a new connection each time."""
 PROXY_VARIABLES = ("socks5", "socks4", "socks", "https", "http", "all")
 """``SOCKS5_PROXY`` and so on. As in other versions of bandersnatch, the first one that is set applies to all requests."""
 _ORIGIN = re.compile(r"(?:[^:/?#\\]*://)?[^/?#\\]*")
@@ -87,7 +85,7 @@ class Routes:
         self._session.cert = self._client_cert or None
         self._session.headers.clear()  # requests' defaults; Accept and Accept-Encoding depend on the request
         self._session.headers["User-Agent"] = USER_AGENT
-        adapter = HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS)
+        adapter = HTTPAdapter()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._routes: dict[str, Route] = {}

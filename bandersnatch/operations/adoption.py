@@ -18,8 +18,6 @@ from bandersnatch.pages.versions import VERSIONS, PageStore
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
-    FINGERPRINT,
-    INVENTORY,
     LAST_MODIFIED,
     LEGACY_JSON,
     LEGACY_PYPI,
@@ -27,7 +25,6 @@ from bandersnatch.storage.layout import (
     LOCAL_JSON,
     LOCAL_SERIAL,
     SIMPLE,
-    STATE,
     TODO,
     WEB,
     StoredPath,
@@ -57,14 +54,8 @@ class Adopted(Struct):
 
 
 def is_foreign(storage: FilesystemStorage) -> bool:
-    """Whether another program left the tree: it has pages, but neither records nor pages of ours."""
-    return _has_pages_alone(storage) and not _has_our_pages(storage)
-
-
-def _has_pages_alone(storage: FilesystemStorage) -> bool:
-    """Whether there are pages, but nothing else that a command of ours leaves."""
-    has_records = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
-    return not has_records and next(storage.folders(SIMPLE), None) is not None
+    """Whether another program left a tree that has pages and no records of ours."""
+    return not _has_our_pages(storage)
 
 
 def _has_our_pages(storage: FilesystemStorage) -> bool:
@@ -92,16 +83,14 @@ def _may_be_ours(storage: FilesystemStorage, path: StoredPath) -> bool:
 
 
 def adopt(storage: FilesystemStorage, *, is_dry_run: bool = False) -> bool:
-    """Take the tree over; return whether another program left one. It may be repeated after a crash.
+    """Take over a tree that has pages and no records of ours; return whether another program left it.
 
-    A dry run, whose storage keeps all changes to itself, only says that it would be done. There must be no inventory
-    yet: with one, the tree counts as taken over.
+    It may be repeated after a crash. A dry run, whose storage keeps all changes to itself, only says that it would be
+    done. There must be no inventory yet: with one, the tree counts as taken over.
 
     Raises:
         StorageError: the disk refused.
     """
-    if not _has_pages_alone(storage):
-        return False
     if _has_our_pages(storage):
         logger.info("%s: the records of earlier runs are gone; the mirror is read and checked as a whole", storage.root)
         return False

@@ -84,7 +84,7 @@ class Mirror:
         with self._session.opened(Foreign.TAKE_OVER) as is_rebuilt:
             saved = self._load_state(is_rebuilt=is_rebuilt)
             plan, report = self._plan(saved), Report()
-            if plan.is_new or is_rebuilt or not self._session.root_index.is_there():
+            if plan.is_new or is_rebuilt or not self._session.has_root_index():
                 if self._must_check_all:
                     self._states.forget()  # only once upstream has answered, so that an outage costs nothing
                 self._persist(plan)

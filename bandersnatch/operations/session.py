@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,14 +19,12 @@ from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.config.config import SharedTree as TreeConfig
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
-from bandersnatch.operations.adoption import adopt, adopt_pages, is_foreign
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.shared_tree import Member, SharedTree
 from bandersnatch.pages.change_journal import ChangeJournal
+from bandersnatch.pages.forms import IndexedProject, root_paths
 from bandersnatch.pages.rebuild_inventory import unreadable
-from bandersnatch.pages.render import IndexedProject
-from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.index_record import IndexRecord
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import recover_reservations
@@ -36,6 +35,7 @@ from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import (
     ALL_PAGES,
     CHANGES_INDEX,
+    FINGERPRINT,
     INVENTORY,
     LAST_MODIFIED,
     LOCAL_JSON,
@@ -52,6 +52,9 @@ from bandersnatch.storage.layout import (
 )
 from bandersnatch.storage.lock import run_lock
 from bandersnatch.storage.mirror_folder import require_directory
+
+if TYPE_CHECKING:
+    from bandersnatch.pages.root_index import RootIndex
 
 logger = logging.getLogger(__name__)
 
@@ -126,9 +129,15 @@ class Session(Struct, frozen=True):
         return StateFiles(self.storage)
 
     @property
-    def root_index(self) -> RootIndex:
+    def root_index(self) -> "RootIndex":
         """The root index on disk."""
+        from bandersnatch.pages.root_index import RootIndex  # noqa: PLC0415 - a run with nothing new need not render pages
+
         return RootIndex(self.storage, self.config.pages)
+
+    def has_root_index(self) -> bool:
+        """Whether every configured form of it is on disk."""
+        return all(self.storage.stat(path) is not None for path in root_paths(self.config.pages))
 
     @contextmanager
     def opened(
@@ -194,13 +203,18 @@ class Session(Struct, frozen=True):
 
     def _meet(self, foreign: Foreign) -> bool:
         """Treat another program's tree as the command wants; return whether it was taken over."""
+        base = self.tree.base
+        if foreign is Foreign.READ or not _has_pages_alone(base):
+            return False
+        from bandersnatch.operations import adoption  # noqa: PLC0415 - few commands find such a tree
+
         if foreign is Foreign.TAKE_OVER:
-            is_adopted = adopt(self.tree.base, is_dry_run=self.is_dry)
-            if is_adopted and self.is_dry and self.storage is not self.tree.base:
-                adopt_pages(self.storage)  # what one dry storage keeps to itself, the other does not see
+            is_adopted = adoption.adopt(base, is_dry_run=self.is_dry)
+            if is_adopted and self.is_dry and self.storage is not base:
+                adoption.adopt_pages(self.storage)  # what one dry storage keeps to itself, the other does not see
             return is_adopted
-        if foreign is Foreign.REFUSE and is_foreign(self.tree.base):
-            raise NotTakenOverError(self.tree.base.root)
+        if adoption.is_foreign(base):
+            raise NotTakenOverError(base.root)
         return False
 
     def _sweep(self) -> None:
@@ -272,6 +286,12 @@ class Session(Struct, frozen=True):
             if path.startswith(f"{SIMPLE}/"):
                 yield from (page_path(path, page) for page in ALL_PAGES)
                 yield from json_paths(project)
+
+
+def _has_pages_alone(storage: FilesystemStorage) -> bool:
+    """Whether there are pages, but nothing else that a command of ours leaves."""
+    has_records = any(storage.stat(path) is not None for path in (FINGERPRINT, STATE, INVENTORY))
+    return not has_records and next(storage.folders(SIMPLE), None) is not None
 
 
 def _tree_of(config: Config) -> TreeConfig:

@@ -8,15 +8,13 @@ PEP 503, 592 (yanks), 629 (version), 658 and 714 (core metadata), 691 (JSON), 70
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
-from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import DistributionFile, ProjectPage, strongest
+from bandersnatch.pages.forms import IndexedProject, page_names
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, file_path, link_below, link_from_page
 from bandersnatch.wire import DIGEST_CHARACTERS
 
@@ -29,14 +27,6 @@ _PROJECTS_AT_A_TIME = 5_000
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
-class IndexedProject(NamedTuple):
-    """A line of the root index; there are so many that a dataclass, ten times as slow to create, would be noticeable."""
-
-    name: NormalizedName
-    display_name: str
-    serial: int
-
-
 def published_page(page: ProjectPage, config: PagesConfig, digests: Mapping[str, str]) -> ProjectPage:
     """Return the page as this mirror publishes it: with its own URLs, and only what it keeps.
 
@@ -44,17 +34,6 @@ def published_page(page: ProjectPage, config: PagesConfig, digests: Mapping[str,
     """
     url_of = _url_maker(config)
     return replace(page, files=tuple(_published_file(file, url_of(file), config, digests) for file in page.files))
-
-
-def page_names(config: PagesConfig) -> tuple[str, ...]:
-    """Return the names of the pages that are written for each project and for the root."""
-    match config.simple_format:
-        case SimpleFormat.HTML:
-            return HTML_PAGES
-        case SimpleFormat.JSON:
-            return (JSON_PAGE,)
-        case SimpleFormat.ALL:
-            return (*HTML_PAGES, JSON_PAGE)
 
 
 def render_project(page: ProjectPage, config: PagesConfig) -> dict[str, bytes]:

@@ -11,10 +11,9 @@ from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.errors import StorageError
+from bandersnatch.pages.forms import IndexedProject, root_paths
 from bandersnatch.pages.render import (
-    IndexedProject,
     as_written_before,
-    page_names,
     render_local_json,
     render_root_html,
     render_root_json,
@@ -48,10 +47,6 @@ class RootIndex(Struct, frozen=True):
 
     storage: FilesystemStorage
     config: PagesConfig
-
-    def is_there(self) -> bool:
-        """Whether every configured form is on disk."""
-        return all(self.storage.stat(path) is not None for path in self._paths())
 
     def differing(
         self, projects: Callable[[], Iterable[IndexedProject]], serial: int, is_stopped: Callable[[], bool]
@@ -89,7 +84,7 @@ class RootIndex(Struct, frozen=True):
 
     def stamps(self) -> dict[StoredPath, str]:
         """Return the stamp of each configured form, by path."""
-        return {path: stamp for path in self._paths() if (stamp := self.storage.stamp(path)) is not None}
+        return {path: stamp for path in root_paths(self.config) if (stamp := self.storage.stamp(path)) is not None}
 
     def patch(
         self,
@@ -103,7 +98,7 @@ class RootIndex(Struct, frozen=True):
         Return False, with nothing written, if the files are not as we left them, or would not have ``lines`` lines.
         """
         stamps = self.stamps()
-        if stamps != record.stamps or len(stamps) != len(self._paths()) or self._not_wanted():
+        if stamps != record.stamps or len(stamps) != len(root_paths(self.config)) or self._not_wanted():
             return False
         with ExitStack() as opened:
             patched = []
@@ -123,11 +118,6 @@ class RootIndex(Struct, frozen=True):
         self._write_serial(serial)
         return True
 
-    def _paths(self) -> list[StoredPath]:
-        """Return the paths of the configured forms; shadowmire needs legacy JSON too, and can't follow without it."""
-        pages = [page_path(SIMPLE, name) for name in page_names(self.config)]
-        return [*pages, LOCAL_JSON] if self.config.legacy_json else pages
-
     def _forms(self, serial: int) -> list[tuple[Sequence[StoredPath], Render]]:
         """Return the configured forms: the paths of the files of each, which are identical, and what renders it."""
         forms: tuple[tuple[Sequence[StoredPath], Render], ...] = (
@@ -135,12 +125,12 @@ class RootIndex(Struct, frozen=True):
             ((_JSON,), partial(render_root_json, serial=serial)),
             ((LOCAL_JSON,), render_local_json),
         )
-        wanted = self._paths()
+        wanted = root_paths(self.config)
         return [form for form in forms if form[0][0] in wanted]
 
     def _not_wanted(self) -> list[StoredPath]:
         """Return the files of forms that are not configured; a ``local.json`` that shadowmire left is not ours."""
-        wanted = self._paths()
+        wanted = root_paths(self.config)
         found = [path for path in _ALL if path not in wanted and self.storage.stat(path) is not None]
         if LOCAL_JSON in found:
             if not self._is_our_local_json():

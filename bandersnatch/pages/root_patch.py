@@ -10,7 +10,8 @@ from typing import Protocol
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.pages.render import IndexedProject, render_local_json, render_root_html, render_root_json
+from bandersnatch.pages.forms import IndexedProject
+from bandersnatch.pages.render import render_local_json, render_root_html, render_root_json
 
 _MOST_HEAD_BYTES = 4096
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
-from bandersnatch.pages.render import page_names
+from bandersnatch.pages.forms import page_names
 from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_html, read_held_json
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import ALL_PAGES, HTML_PAGES, JSON_PAGE, Layout, StoredPath, json_paths, page_path

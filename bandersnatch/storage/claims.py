@@ -11,7 +11,6 @@ a rename that exchanges two files, to clean up after a killed process (docs/deci
 import os
 import random
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -105,7 +104,7 @@ def refuse_living(path: Path) -> None:
 
 
 def _leave_claim(directory: Path) -> Path:
-    path = directory / f"{LOCK}.{secrets.token_hex(16)}"
+    path = directory / f"{LOCK}.{os.urandom(16).hex()}"
     unfinished = f"{path}{_UNFINISHED}"
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as stream:

@@ -7,7 +7,6 @@ writes; without that file it puts nothing in place any more. So a worker that wa
 
 import errno
 import os
-import secrets
 import shutil
 import threading
 import weakref
@@ -30,7 +29,7 @@ class UnfinishedFolder:
 
     def __init__(self, root: str, token: str | None = None) -> None:
         self._root, self.path = root, f"{root}/{UNFINISHED_FOLDER}"
-        self.token = token or secrets.token_hex(_TOKEN_BYTES)
+        self.token = token or os.urandom(_TOKEN_BYTES).hex()
         self._is_guest = self._is_checked = False
         self._guard = threading.Lock()
         self._opened: int | None = None
@@ -71,7 +70,7 @@ class UnfinishedFolder:
 
     def admit(self) -> str:
         """Return a token for another process of this run. Where it can't be admitted, it puts nothing in place."""
-        token = secrets.token_hex(_TOKEN_BYTES)
+        token = os.urandom(_TOKEN_BYTES).hex()
         with suppress(OSError, StorageError):
             os.close(os.open(f"{token}{_WRITER}", _NEW, 0o600, dir_fd=self.open()))
         return token
@@ -152,9 +151,9 @@ class UnfinishedFolder:
                     if not unlink(_KEY, folder):
                         shutil.rmtree(_KEY, ignore_errors=True, dir_fd=folder)
                 # By a rename, so that a worker never meets a key of which a part is written.
-                name = secrets.token_hex(16)
+                name = os.urandom(16).hex()
                 with open(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as stream:
-                    stream.write(secrets.token_bytes(_KEY_BYTES))
+                    stream.write(os.urandom(_KEY_BYTES))
                 try:
                     os.link(name, _KEY, src_dir_fd=folder, dst_dir_fd=folder)
                 except FileExistsError:

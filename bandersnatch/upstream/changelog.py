@@ -29,7 +29,6 @@ from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_
 from bandersnatch.names import parse_project_name
 from bandersnatch.shown_text import shown, without_credentials
 from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
-from bandersnatch.upstream.project_list import read_project_list
 
 if TYPE_CHECKING:
     import xmlrpc.client as xmlrpc_client
@@ -243,6 +242,8 @@ def is_without_xmlrpc(error: UpstreamError) -> bool:
 
 
 def _read_list(body: bytes) -> object:
+    from bandersnatch.upstream.project_list import read_project_list  # noqa: PLC0415 - only a first run reads the list
+
     listed = read_project_list(body)
     if listed is None and len(body) > MAX_ANSWER_BYTES:
         raise ValueError(f"{len(body)} bytes, and not in PyPI's form")

@@ -7,7 +7,6 @@ import ctypes
 import gc
 import logging
 import os
-import secrets
 import select
 import signal
 import sys
@@ -108,7 +107,7 @@ class Worker:
     def __init__(self, context: JobContext, token: str, connection: Connection, driver: Driver) -> None:
         self._context = replace(context, received=self._count)
         # A worker of an earlier pool of this process may have left records under the same token.
-        self._name = f"{token}-{secrets.token_hex(8)}"
+        self._name = f"{token}-{os.urandom(8).hex()}"
         self._connection, self._driver = connection, driver
         # `connection.poll` would make a selector for each call, and this is asked for each message.
         self._poll = select.poll()

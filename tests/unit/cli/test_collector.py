@@ -24,9 +24,10 @@ print(json.dumps([status, gc.isenabled(), sorted(sys.modules)]))
 """
 NOT_NEEDED = {
     "bandersnatch.cli.config", "bandersnatch.cli.delete", "bandersnatch.cli.sync", "bandersnatch.cli.verify",
-    "bandersnatch.filters.registry", "bandersnatch.http.driver", "bandersnatch.operations.unlisted",
-    "bandersnatch.operations.work", "bandersnatch.workers.pool", "ctypes", "html.parser",
-    "multiprocessing", "packaging.requirements", "packaging.specifiers", "pycurl", "rich",
+    "bandersnatch.filters.facts", "bandersnatch.filters.registry", "bandersnatch.http.driver",
+    "bandersnatch.operations.adoption", "bandersnatch.operations.unlisted", "bandersnatch.operations.work",
+    "bandersnatch.pages.render", "bandersnatch.upstream.project_list", "bandersnatch.workers.pool", "ctypes", "html",
+    "html.parser", "multiprocessing", "packaging.requirements", "packaging.specifiers", "pycurl", "rich",
 }  # fmt: skip
 
 

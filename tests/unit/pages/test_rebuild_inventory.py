@@ -9,8 +9,9 @@ import pytest
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.model import ProjectPage
+from bandersnatch.pages.forms import IndexedProject
 from bandersnatch.pages.rebuild_inventory import held_projects
-from bandersnatch.pages.render import IndexedProject, published_page, render_project
+from bandersnatch.pages.render import published_page, render_project
 from bandersnatch.pages.root_index import RootIndex
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage

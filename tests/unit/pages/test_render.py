@@ -17,10 +17,9 @@ from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
 from bandersnatch.json_documents import parse_project_page, parse_root_index
 from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.pages.forms import IndexedProject, page_names
 from bandersnatch.pages.render import (
-    IndexedProject,
     as_written_before,
-    page_names,
     published_page,
     render_project,
     render_project_html,

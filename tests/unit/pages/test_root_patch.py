@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName, canonicalize_name
 
-from bandersnatch.pages.render import IndexedProject, render_local_json, render_root_html, render_root_json
+from bandersnatch.pages.forms import IndexedProject
+from bandersnatch.pages.render import render_local_json, render_root_html, render_root_json
 from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json, patch_local
 
 NAMES = st.from_regex(r"[a-c0](?:[a-c0]|[-._][a-c0]){0,3}", fullmatch=True)
