@@ -6,14 +6,12 @@ An error names the wrong field. A file whose name or link is unusable is left ou
 import logging
 import re
 
-from packaging.utils import NormalizedName
-
 from bandersnatch import wire
 from bandersnatch.errors import MalformedResponseError, UnsupportedVersionError
 from bandersnatch.links import Links, NoUseError
 from bandersnatch.logs import warn_once
 from bandersnatch.model import DistributionFile, ProjectPage, parse_serial, parse_time, strongest
-from bandersnatch.names import filename_problem
+from bandersnatch.names import NormalizedName, filename_problem
 from bandersnatch.shown_text import shown
 
 logger = logging.getLogger(__name__)

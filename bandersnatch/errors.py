@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from packaging.utils import NormalizedName
-
+from bandersnatch.names import NormalizedName
 from bandersnatch.refusals import reason_of
 from bandersnatch.shown_text import shown
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch import wire
 from bandersnatch.checked_page import check_version, make_project_page, required_serial
@@ -18,7 +17,7 @@ from bandersnatch.errors import MalformedResponseError
 from bandersnatch.logs import warn_once
 from bandersnatch.memory import require_memory_to_read
 from bandersnatch.model import ListedProject, ProjectPage, parse_serial
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, canonicalize_name, parse_project_name
 
 logger = logging.getLogger(__name__)
 

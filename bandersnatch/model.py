@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch import wire
+from bandersnatch.names import NormalizedName
 
 QUARANTINED = "quarantined"
 MAX_SERIAL = 2**31 - 1

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.config import Config
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.session import Session
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.stop import StopFlag

@@ -19,9 +19,21 @@ FLOORS = [GROUND, *TABLE["packages"], DOORS]
 """From the ground up. The ground has no name of its own: its modules are those of ``bandersnatch/`` itself."""
 
 # Which modules may import what is not ours, but for what everyone may.
-FOR_EVERYONE = {"msgspec", "packaging"}
+FOR_EVERYONE = {"msgspec"}
 OUTSIDERS = {
     "filelock": {"storage.lock"},
+    "packaging": {
+        "filters.facts",
+        "filters.metadata",
+        "filters.name_options",
+        "filters.platforms",
+        "filters.release_of",
+        "filters.releases",
+        "filters.requirement_files",
+        "names",
+        "operations.explain",
+        "plan.kept_files",
+    },
     "pycurl": {"http.curl_errors", "http.curl_handle", "http.curl_loop", "http.curl_settings", "http.transfer"},
     "requests": {"http.curl_settings", "http.routes"},
     "rich": {"cli.app", "cli.invocation", "cli.output", "logs", "progress"},

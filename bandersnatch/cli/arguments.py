@@ -8,7 +8,7 @@ from bandersnatch.errors import UsageError
 from bandersnatch.shown_text import shown
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
+    from bandersnatch.names import NormalizedName
 
 
 def add_names(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,8 @@ from bandersnatch.cli.parts import add_upstream, parts_of_names
 from bandersnatch.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-
     from bandersnatch.config.config import Config
+    from bandersnatch.names import NormalizedName
     from bandersnatch.operations.delete import DoomedProject
     from bandersnatch.project.report import Failure
 

@@ -21,9 +21,8 @@ from bandersnatch.shown_text import without_credentials
 from bandersnatch.storage.layout import WEB
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-
     from bandersnatch.config.config import Config
+    from bandersnatch.names import NormalizedName
 
 logger = logging.getLogger(__name__)
 

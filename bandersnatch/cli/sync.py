@@ -18,9 +18,8 @@ from bandersnatch.cli.invocation import Invocation, tell_report
 from bandersnatch.cli.parts import add_upstream, most_serious, parts_of_names
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-
     from bandersnatch.config.config import Config
+    from bandersnatch.names import NormalizedName
 
 EXAMPLES = """\
 examples:

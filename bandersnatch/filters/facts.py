@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from bandersnatch.model import DistributionFile, ProjectPage
+from bandersnatch.names import NormalizedName
 
 
 class ProjectDocument(Struct, frozen=True):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.filters.fingerprint import described, described_before
 from bandersnatch.filters.verdict import Verdict, first_drop
+from bandersnatch.names import NormalizedName
 
 if TYPE_CHECKING:  # importing them takes time; a run with nothing new judges no page, and few mirrors choose releases
     from bandersnatch.filters.facts import FileFacts, ProjectFacts, Release

@@ -10,7 +10,6 @@ from enum import Enum
 
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from bandersnatch.filters.facts import PAGE_FIELDS, FileFacts, ProjectFacts, as_text, find, parse_version
@@ -20,6 +19,7 @@ from bandersnatch.filters.settings import METADATA_FIELDS, METADATA_ROOTS, Entry
 from bandersnatch.inifile.option import OptionError
 from bandersnatch.inifile.readers import read_size
 from bandersnatch.inifile.suggestions import suggestion
+from bandersnatch.names import NormalizedName
 from bandersnatch.shown_text import shown
 
 _NULL_TAGS = {"match-null": True, "not-null": False}

@@ -6,10 +6,10 @@ Apart from the filters, because runs without such options need those alone, and 
 import re
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.filters.names import NameContainsNone, NameMatchesNone, NotListed, OnlyListed
 from bandersnatch.filters.settings import Entry, Settings
+from bandersnatch.names import NormalizedName, canonicalize_name
 
 
 def read_allowlist_project(settings: Settings) -> OnlyListed | None:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.shown_text import shown
 
 _ANCHOR = re.compile(r"(?<!\[)\^|\\A")

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
+
+from bandersnatch.names import NormalizedName
 
 FILTER_NAME = "upstream"
 """By this name the rule stands among the filters, in explanations."""

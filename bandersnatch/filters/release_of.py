@@ -9,11 +9,11 @@ it, or if the page lists no versions. All other files have no release.
 import re
 from collections.abc import Mapping
 
-from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
+from packaging.utils import canonicalize_version
 
 from bandersnatch.filters.facts import NO_RELEASE, Release, parse_version
 from bandersnatch.model import DistributionFile, ProjectPage
-from bandersnatch.names import belongs_to
+from bandersnatch.names import NormalizedName, belongs_to, canonicalize_name
 
 _EXTENSION = re.compile(r"\.(?:whl|egg|exe|msi|dmg|rpm|deb|zip|tar|tgz|tbz|tar\.(?:gz|bz2|xz|Z|lzma))$", re.IGNORECASE)
 _RPM_RELEASE = re.compile(r"-[^-]+\.\w+$")

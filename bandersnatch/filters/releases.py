@@ -7,12 +7,12 @@ from enum import Enum, IntEnum
 from msgspec import Struct
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from bandersnatch.filters.facts import Release
 from bandersnatch.filters.name_options import read_patterns, read_requirement, searches
 from bandersnatch.filters.settings import Settings
+from bandersnatch.names import NormalizedName, canonicalize_name
 from bandersnatch.shown_text import shown
 
 Specifiers = Mapping[NormalizedName, frozenset[SpecifierSet]]

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from bandersnatch.filters.names import OnlyListed
 from bandersnatch.filters.releases import OnlyReleases, grouped
 from bandersnatch.filters.requirement_files import RequirementFileError, RequirementFiles
 from bandersnatch.filters.settings import Entry, Settings
+from bandersnatch.names import canonicalize_name
 from bandersnatch.shown_text import shown
 
 

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Collection, Sequence
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.pages.remover import Remover

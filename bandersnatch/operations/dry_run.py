@@ -3,7 +3,6 @@
 import time
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import (
@@ -14,6 +13,7 @@ from bandersnatch.errors import (
     StaleMetadataError,
 )
 from bandersnatch.inifile.option import CompareMethod, DeletedPolicy
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.operations.removal_work import RemovalWork
 from bandersnatch.operations.run_resources import RunResources

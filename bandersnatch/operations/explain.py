@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from msgspec import Struct
-from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_filename
+from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.parts import Part, parts_of
@@ -16,7 +16,7 @@ from bandersnatch.filters.facts import NO_DOCUMENT, ProjectDocument, ProjectFact
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.selection import Selection
 from bandersnatch.filters.verdict import Verdict
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.shown_text import without_credentials
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.legacy_json import fetch_legacy_json

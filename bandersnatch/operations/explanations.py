@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import ProjectNotFoundError, UnexplainedError, UpstreamError
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.pageless import Pageless
 from bandersnatch.project.report import Failure
 from bandersnatch.state.todo import TodoEntry, TodoList

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.pages.rebuild_inventory import held_projects, quarantined_of
 from bandersnatch.state.inventory import HeldProject, Inventory

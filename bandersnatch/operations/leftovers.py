@@ -11,10 +11,9 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import InterruptedRunError, UnreadablePageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.todo import TodoFormatError, TodoList

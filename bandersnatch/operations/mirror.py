@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import INDEX, changed_between
 from bandersnatch.errors import LostProjectsError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources

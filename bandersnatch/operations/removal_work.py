@@ -6,13 +6,12 @@ A dry run collects its removals here too, and stops there. Only the main thread 
 import logging
 from collections.abc import Sequence
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, RefusedPlaceError
 from bandersnatch.filters.ownership import FILTER_NAME as OWNERS_RULE
 from bandersnatch.inifile.option import DeletedPolicy
 from bandersnatch.logs import OF_PROJECT
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.pages.remover import Remover
 from bandersnatch.plan.own_projects import OwnProjects

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.config.config import SharedTree as TreeConfig
 from bandersnatch.errors import InterruptedRunError, NotTakenOverError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.disk_options import as_configured
 from bandersnatch.operations.leftovers import Leftovers
 from bandersnatch.operations.shared_tree import Member, SharedTree

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.changes import Position
 from bandersnatch.config.config import UPSTREAMS
 from bandersnatch.config.config import SharedTree as TreeConfig
 from bandersnatch.errors import RefusedPlaceError, StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.inventory_opening import Opening
 from bandersnatch.pages.change_journal import ChangeJournal
 from bandersnatch.pages.stored_page import read_held_page

@@ -8,12 +8,12 @@ import time
 from collections.abc import Collection
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import FORM, INDEX, changed_between
 from bandersnatch.errors import ChangedConfigurationError, OtherIndexError, UpstreamError
 from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.outcome_log import tell_refused
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session

@@ -15,9 +15,8 @@ from enum import IntEnum
 from itertools import chain
 from pathlib import Path
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import InterruptedRunError, StorageError, UnreadablePageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.unlisted_database import open_database, remove_database
 from bandersnatch.pages.rebuild_inventory import project_folders
 from bandersnatch.pages.stored_page import read_listed_paths

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.config import Config
 from bandersnatch.errors import InterruptedRunError, UpstreamError
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import DistributionFile
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.allowlisted import allowlisted
 from bandersnatch.plan.refresh import LEAST_OWN
 from bandersnatch.plan.root_search import RootSearch

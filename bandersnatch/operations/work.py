@@ -12,7 +12,6 @@ from functools import partial
 from itertools import islice
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.errors import (
@@ -22,6 +21,7 @@ from bandersnatch.errors import (
     StaleMetadataError,
 )
 from bandersnatch.inifile.option import CompareMethod
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.explanations import changed_meanwhile, made_up, settle_pageless
 from bandersnatch.operations.failures import Failures
 from bandersnatch.operations.leftovers import Leftovers

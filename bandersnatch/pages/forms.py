@@ -5,10 +5,9 @@ It is all of the pages that a run with nothing new needs, so rendering them is n
 
 from typing import NamedTuple
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.inifile.option import SimpleFormat
+from bandersnatch.names import NormalizedName
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, LOCAL_JSON, SIMPLE, StoredPath, page_path
 
 

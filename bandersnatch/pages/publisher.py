@@ -4,11 +4,10 @@ from collections.abc import Callable, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.model import DistributionFile, ProjectPage
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.pages.render import as_written_before, published_page, render_project
 from bandersnatch.pages.stored_documents import StoredDocuments, digest_of
 from bandersnatch.pages.stored_page import StoredPage

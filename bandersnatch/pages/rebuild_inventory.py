@@ -3,12 +3,10 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import MalformedResponseError, RefusedPlaceError
 from bandersnatch.json_documents import parse_root_index
 from bandersnatch.model import ListedProject
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.strangers import strangers_of

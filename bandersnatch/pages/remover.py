@@ -6,10 +6,9 @@ The order is the mirror's promise: a page before the deletions that it allows.
 from collections.abc import Iterable
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
-from bandersnatch.names import possible_projects
+from bandersnatch.names import NormalizedName, possible_projects
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.pages.versions import PageStore
 from bandersnatch.state.inventory import Inventory

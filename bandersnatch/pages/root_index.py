@@ -7,10 +7,10 @@ from functools import partial
 from itertools import tee, zip_longest
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import PagesConfig
 from bandersnatch.errors import StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.pages.forms import IndexedProject, root_paths
 from bandersnatch.pages.render import (
     as_written_before,

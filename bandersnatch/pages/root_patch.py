@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
-from packaging.utils import NormalizedName, canonicalize_name
 
+from bandersnatch.names import NormalizedName, canonicalize_name
 from bandersnatch.pages.forms import IndexedProject
 from bandersnatch.pages.render import render_local_json, render_root_html, render_root_json
 

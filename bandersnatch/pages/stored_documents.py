@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.option_groups import PagesConfig
+from bandersnatch.names import NormalizedName
 from bandersnatch.pages.forms import page_names
 from bandersnatch.pages.stored_page import StoredPage, html_serial, read_held_html, read_held_json
 from bandersnatch.storage.filesystem import FilesystemStorage

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, StorageError, UnreadablePageError
 from bandersnatch.json_documents import parse_project_page
 from bandersnatch.model import QUARANTINED, ProjectPage, parse_serial, parse_time
+from bandersnatch.names import NormalizedName
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import HTML_PAGES, JSON_PAGE, StoredPath, metadata_path, page_path, path_on_own_page
 from bandersnatch.wire import plain_hashes, read_size

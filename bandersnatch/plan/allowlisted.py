@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import InterruptedRunError, NothingToldError, UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import OnlyListed
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.named_projects import MOST_NAMES, look_up
 from bandersnatch.upstream.index import Upstream
 

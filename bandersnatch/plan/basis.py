@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Protocol
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import Filters
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.inventory import HeldProject
 from bandersnatch.state.upstream_record import UpstreamRecord
 from bandersnatch.storage.layout import StoredPath

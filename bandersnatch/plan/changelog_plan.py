@@ -40,7 +40,7 @@ def plan_changes(todo: TodoList, upstream: Upstream, held: HeldProjects, read_up
     older serial: then the journal had another row there before, which was not genuine.
     """
     begin = min(todo.target_serial, read_up_to)
-    newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin)
+    newest, changes = upstream.changes_since(max(begin - 1, 0), at_least=begin, known=begin)
     if begin > 0 and newest < begin and (last := upstream.last_serial()) < begin:
         raise SerialMovedBackError(upstream.url, begin, last)
     has_more = newest > begin

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
+from bandersnatch.names import NormalizedName
 
 
 class FileCount(Struct, frozen=True):

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Protocol
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import EmptyIndexError, MalformedResponseError, NotFoundError, SerialMovedBackError
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.allowlisted import allowlisted
 from bandersnatch.plan.basis import Basis, HeldProjects, Scope
 from bandersnatch.plan.own_serials import ByNames

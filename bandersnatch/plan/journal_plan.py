@@ -2,12 +2,10 @@
 
 import logging
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.changes import Change, ChangesIndex, Kind, Position
 from bandersnatch.errors import StaticJournalError, UpstreamError
 from bandersnatch.model import ListedProject
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.plan.basis import HeldProjects
 from bandersnatch.plan.reached import Reached
 from bandersnatch.state.inventory import HeldProject

@@ -5,15 +5,13 @@ A project's legacy JSON has what that list would say: the spelling of its name, 
 
 import logging
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import InterruptedRunError, NotFoundError, UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.filters.names import OnlyListed
 from bandersnatch.http.request import Steps, Together
 from bandersnatch.json_documents import parse_display_name
 from bandersnatch.model import ListedProject
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.upstream.documents import Documents
 from bandersnatch.upstream.index import Upstream
 

@@ -9,10 +9,8 @@ another project's serial, is the operator's.
 import logging
 from collections.abc import Iterable, Mapping
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import UpstreamError
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.pages.stored_page import read_held_page
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable, Set
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError, VanishedIndexError
 from bandersnatch.http.request import FORBIDDEN
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.basis import Basis, HeldProjects
 from bandersnatch.plan.pageless import Pageless
 from bandersnatch.plan.reached import OwnSerials, Reached

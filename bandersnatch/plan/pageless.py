@@ -7,8 +7,8 @@ told, and asked for ever more seldom, but at least once a day. Pure.
 from collections.abc import Callable, Collection
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.upstream_record import PagelessProject, UpstreamRecord
 
 CONFIRM_SECONDS = 3600

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.pageless import Pageless
 from bandersnatch.state.upstream_record import MOST_UNLISTED, UpstreamRecord
 

@@ -9,9 +9,9 @@ After an upgrade from code that left some files out, all projects are checked on
 """
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.filters.filters import Filters
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.reached import OwnSerials
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.state.inventory import Inventory

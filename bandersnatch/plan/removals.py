@@ -8,11 +8,11 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.option_groups import RemovalsConfig
 from bandersnatch.filters.verdict import Verdict
 from bandersnatch.inifile.option import DeletedPolicy, RemovalLimit
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.removal_brake import Doomed, excess
 from bandersnatch.storage.layout import StoredPath
 

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
     MalformedResponseError,
@@ -16,6 +15,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.request import FORBIDDEN
 from bandersnatch.inifile.option import UpstreamKind
 from bandersnatch.model import ListedProject
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.upstream_record import UpstreamRecord, places_of
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.root_index import RootIndex

@@ -11,12 +11,12 @@ because the filters have changed, it stays on the list to be removed.
 import logging
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
 from bandersnatch.errors import UpstreamError
 from bandersnatch.filters.filters import Filters
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.allowlisted import named, tell_missing
 from bandersnatch.plan.basis import Basis, HeldProjects, Scope
 from bandersnatch.plan.journal_or_index import ask_what_changed

@@ -5,10 +5,10 @@ a serial beyond the end of upstream's journal is refused where it is read (``ups
 """
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StaleMetadataError
 from bandersnatch.http.entity_tags import are_equivalent
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.changelog_actions import Expectation
 from bandersnatch.upstream.documents import FetchedPage

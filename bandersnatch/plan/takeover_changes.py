@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
+from bandersnatch.names import NormalizedName
 
 DIFFERENCES = {
     "latest_release": "latest_release: by version, pre-releases take only the places that final releases leave",

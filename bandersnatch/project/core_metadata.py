@@ -5,10 +5,9 @@ import logging
 from contextlib import suppress
 from io import BytesIO
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import IntegrityError, MalformedResponseError, NotFoundError, UpstreamUnavailableError
 from bandersnatch.http.request import Steps
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FileTask
 from bandersnatch.project.job_context import JobContext
 from bandersnatch.project.wheel_metadata import guess_wheel_metadata, read_wheel_metadata

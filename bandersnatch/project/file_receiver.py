@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
     BrokenBodyError,
@@ -18,6 +17,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.entity_tags import entity_tag
 from bandersnatch.http.request import PARTIAL_CONTENT, Head, Receiver
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FileTask
 from bandersnatch.project.file_growth import FileGrowth
 from bandersnatch.project.job_context import JobContext

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
     IntegrityError,
@@ -18,6 +17,7 @@ from bandersnatch.errors import (
 )
 from bandersnatch.http.request import InThread, Request, Steps, Together
 from bandersnatch.model import Checksum
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.core_metadata import own_core_metadata, sync_core_metadata
 from bandersnatch.project.file_receiver import FileReceiver, PartialFiles, Received

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Outcome
 from bandersnatch.state.inventory import HeldProject, Inventory

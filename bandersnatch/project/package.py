@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, MirrorError, without_data
 from bandersnatch.http.request import Steps
 from bandersnatch.memory import scarcity
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.project.completion import complete
 from bandersnatch.project.files import ProjectFiles, SyncedFile

@@ -1,11 +1,11 @@
 """The outcome of the work on each project, and the report of the whole run."""
 
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import MirrorError
 from bandersnatch.filters.verdict import Verdict
+from bandersnatch.names import NormalizedName
 from bandersnatch.storage.layout import StoredPath
 
 

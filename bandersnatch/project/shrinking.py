@@ -4,8 +4,7 @@ Such a project waits until all other work of the run is done and its removals ar
 may be hundreds of thousands of them, so the memory for this is limited; the pages of the others are fetched again.
 """
 
-from packaging.utils import NormalizedName
-
+from bandersnatch.names import NormalizedName
 from bandersnatch.project.prepared import Prepared
 from bandersnatch.project.report import Shrinks
 

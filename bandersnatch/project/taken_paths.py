@@ -6,11 +6,9 @@ claim one place; the file that came first stays, because the page of its project
 
 from collections.abc import Iterator
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import PathConflictError
 from bandersnatch.model import DistributionFile, ProjectPage
-from bandersnatch.names import possible_projects
+from bandersnatch.names import NormalizedName, possible_projects
 from bandersnatch.pages.stored_page import HeldFile, StoredPage, read_held_page
 from bandersnatch.project.job import Job
 from bandersnatch.project.job_context import JobContext

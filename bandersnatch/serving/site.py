@@ -16,11 +16,10 @@ from typing import BinaryIO
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
 from bandersnatch.logs import warn_once
-from bandersnatch.names import has_unsafe_characters, parse_project_name
+from bandersnatch.names import NormalizedName, has_unsafe_characters, parse_project_name
 from bandersnatch.serving.negotiation import HTML, V1_HTML, V1_JSON, choose_form
 from bandersnatch.storage.layout import WEB, Layout
 

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.inventory_rows import NamedRow, Seconds, Serial, Text, checked
 
 SCHEMA = (

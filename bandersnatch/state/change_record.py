@@ -8,9 +8,9 @@ import sqlite3
 from typing import NamedTuple
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.inventory_rows import Count, Serial, Text, checked, shown_name
 
 TABLES = {"journal", "unjournaled"}

@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.inventory_rows import Count, Text, checked
 from bandersnatch.storage.layout import StoredPath
 

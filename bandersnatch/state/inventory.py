@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec.structs import astuple
-from packaging.utils import NormalizedName
 
 from bandersnatch.changes import Position
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.state import change_record, index_record, quarantines, strangers
 from bandersnatch.state.inventory_rows import (
     Count,

@@ -10,10 +10,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.model import MAX_SERIAL
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.storage.layout import StoredPath, is_noted_path
 
 _ROWS_AT_A_TIME = 10_000

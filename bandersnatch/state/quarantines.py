@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from packaging.utils import NormalizedName
+from bandersnatch.names import NormalizedName
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS quarantined (project TEXT PRIMARY KEY) WITHOUT ROWID"
 """Also added to existing inventories, without a new schema version, which would rebuild them."""

@@ -19,11 +19,10 @@ from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
 from bandersnatch.http.entity_tags import entity_tag
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import StoredPath, is_noted_path

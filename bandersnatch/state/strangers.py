@@ -7,9 +7,7 @@ and of the few in this table, are read.
 import sqlite3
 from collections.abc import Iterable
 
-from packaging.utils import NormalizedName, canonicalize_name
-
-from bandersnatch.names import belongs_to
+from bandersnatch.names import NormalizedName, belongs_to, canonicalize_name
 from bandersnatch.storage.layout import StoredPath
 
 SCHEMA = (

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
 from bandersnatch.model import ChangelogEntry, ListedProject, parse_serial
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.upstream.changelog_actions import Expectation
 
 _LATE = re.compile(r"@(\d{1,12})", re.ASCII)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from packaging.utils import NormalizedName
-
+from bandersnatch.names import NormalizedName
 from bandersnatch.state import awaited
 from bandersnatch.state.awaited import Awaited
 from bandersnatch.state.inventory_database import InventoryDatabase

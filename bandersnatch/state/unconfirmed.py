@@ -10,9 +10,8 @@ from functools import cached_property
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.state.todo import TodoEntry, TodoList
 from bandersnatch.storage.filesystem import FilesystemStorage
 from bandersnatch.storage.layout import UNCONFIRMED

@@ -10,11 +10,10 @@ from typing import NewType
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.model import DistributionFile
-from bandersnatch.names import has_unsafe_characters
+from bandersnatch.names import NormalizedName, has_unsafe_characters
 
 StoredPath = NewType("StoredPath", str)
 """A path relative to the mirror's directory, with forward slashes; only this module makes them."""

@@ -9,10 +9,8 @@ import re
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 from xml.parsers.expat import ExpatError
-
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.errors import (
@@ -26,7 +24,7 @@ from bandersnatch.errors import (
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.document import Answer, Document
 from bandersnatch.model import MAX_SERIAL, ChangelogEntry, ListedProject, parse_serial
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.shown_text import shown, without_credentials
 from bandersnatch.upstream.changelog_actions import Expectation, expectation_after
 
@@ -83,14 +81,17 @@ class Changelog:
             raise self._malformed(f"changelog_last_serial is {reprlib.repr(serial)}")
         return serial
 
-    def since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
+    def since(
+        self, serial: int, at_least: int = 0, known: int = 0
+    ) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
         """Return the newest serial in the answers, and all changes after ``serial``, oldest first.
 
         An answer may be cut off without notice. It counts as the last one if it is short and reaches ``at_least``; the
         returned serial is always one up to which everything was received.
 
         Rows without a valid project only count for the serial; rows with a serial beyond the end of the journal do not
-        count at all. If there is nothing new, the serial that was asked for is returned.
+        count at all. If there is nothing new, the serial that was asked for is returned. Changes up to ``known`` are of
+        interest only if newer ones follow; otherwise they are left out.
         """
         changes: list[tuple[ChangelogEntry, Expectation]] = []
         newest, end = serial, at_least
@@ -99,19 +100,21 @@ class Changelog:
             rows = self._call("changelog_since_serial", asked)
             if not isinstance(rows, list):
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, not a list")
-            read = [self._read_row(row, asked) for row in rows]
-            if max((serial for serial, _ in read), default=0) > end:
+            serials = [self._check_row(row, asked) for row in rows]
+            if max(serials, default=0) > end:
                 # Even by one: no other answer would confirm it, and the next run would conclude that upstream had moved
                 # back.
                 end = max(end, self.last_serial())
-            if refused := [serial for serial, _ in read if serial > end]:
+            if refused := [serial for serial in serials if serial > end]:
                 logger.warning(
                     "%s: serials of %s of the changelog, up to %d, are beyond its newest serial %d: they are left out",
                     self._url, count_of(len(refused), "row"), max(refused), end,
                 )  # fmt: skip
-            changes += [change for serial, change in read if serial <= end and change is not None]
-            newest = max((serial for serial, _ in read if serial <= end), default=newest)
-            if newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least):
+            newest = max((serial for serial in serials if serial <= end), default=newest)
+            is_last = newest == asked or (len(rows) < SMALLEST_LIMIT and newest >= at_least)
+            if not is_last or newest > known:
+                changes += [change for row in rows if row[-1] <= end and (change := _change_of(row)) is not None]
+            if is_last:
                 return newest, changes
             if len(changes) > MAX_CHANGES or answers == MAX_ANSWERS:
                 raise EndlessJournalError(self._url, serial, newest)
@@ -137,10 +140,9 @@ class Changelog:
             rows = self._call("changelog_since_serial", begin)
             if not isinstance(rows, list):
                 raise self._malformed(f"changelog_since_serial is {type(rows).__name__}, not a list")
-            told = [self._read_row(row, begin) for row in rows]
+            newest = max((self._check_row(row, begin) for row in rows), default=begin)
             is_last = len(rows) < SMALLEST_LIMIT
-            newest = max((serial for serial, _ in told), default=begin)
-            projects = {serial: change[0].project for serial, change in told if change is not None}
+            projects = {row[-1]: change[0].project for row in rows if (change := _change_of(row)) is not None}
             found |= {serial: projects.get(serial) for serial in wanted if is_last or serial <= max(newest, wanted[0])}
         return found
 
@@ -172,8 +174,8 @@ class Changelog:
         kept = ((each, name) for each, name in names if each is not None and keeps(each, name))
         return max(listed.values(), default=0), ((each, ListedProject(name, listed[name])) for each, name in kept)
 
-    def _read_row(self, row: object, after: int) -> tuple[int, tuple[ChangelogEntry, Expectation] | None]:
-        """Return a row's serial, and its change if it is about a valid project."""
+    def _check_row(self, row: object, after: int) -> int:
+        """Return a row's serial; the row is one that ``_change_of`` can read."""
         match row:
             case [name, version, _, action, int(serial)] if (
                 _is_count(serial)
@@ -182,10 +184,7 @@ class Changelog:
                 and isinstance(version, str | None)
                 and isinstance(action, str | None)
             ):
-                project = parse_project_name(name) if name is not None else None
-                if project is None or name is None:
-                    return serial, None
-                return serial, (ChangelogEntry(project, name, action or "", serial), expectation_after(action, version))
+                return serial
         raise self._malformed(f"changelog_since_serial({after}) has the row {reprlib.repr(row)}")
 
     def _call(
@@ -239,6 +238,15 @@ def is_without_xmlrpc(error: UpstreamError) -> bool:
     """Whether a call failed because the index has no XML-RPC at all, like a server of static files."""
     has_refused = isinstance(error, UpstreamUnavailableError) and error.status in _METHOD_REFUSED
     return has_refused or isinstance(error, NotFoundError)
+
+
+def _change_of(row: list[Any]) -> tuple[ChangelogEntry, Expectation] | None:
+    """Return the change that a row tells of; None if it is not about a valid project."""
+    name, version, _, action, serial = row
+    project = parse_project_name(name) if name is not None else None
+    if project is None:
+        return None
+    return ChangelogEntry(project, name, action or "", serial), expectation_after(action, version)
 
 
 def _read_list(body: bytes) -> object:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import AheadOfJournalError, IntegrityError, MalformedResponseError, NotFoundError
 from bandersnatch.http.document import Answer, Document
@@ -22,6 +21,7 @@ from bandersnatch.http.request import GONE, NOT_MODIFIED, InThread, Request, Ste
 from bandersnatch.json_documents import parse_legacy_serial, parse_project_page
 from bandersnatch.logs import warn_once
 from bandersnatch.model import ProjectPage, parse_serial
+from bandersnatch.names import NormalizedName
 from bandersnatch.shown_text import shown
 from bandersnatch.upstream.journal_end import JournalEnd
 

@@ -11,14 +11,12 @@ from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin
 
-from packaging.utils import NormalizedName
-
 from bandersnatch import wire
 from bandersnatch.checked_page import make_project_page
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.memory import require_memory_to_read
 from bandersnatch.model import ProjectPage
-from bandersnatch.names import belongs_to, parse_project_name
+from bandersnatch.names import NormalizedName, belongs_to, parse_project_name
 from bandersnatch.shown_text import shown
 
 MAX_FILES = 500_000

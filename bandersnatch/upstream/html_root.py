@@ -9,12 +9,10 @@ link that counts (to "help/", as "Help"): with a field for a name or a password,
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.memory import require_memory_to_read
 from bandersnatch.model import ListedProject
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.upstream.html_page import MAX_OPEN_CHARACTERS, pieces
 
 _VERSION = "pypi:repository-version"

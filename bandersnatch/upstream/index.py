@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of
 from bandersnatch.config.option_groups import HttpConfig
@@ -19,6 +18,7 @@ from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.inifile.option import ApiMethod, UpstreamKind, is_public_pypi
 from bandersnatch.json_documents import parse_display_name
 from bandersnatch.model import ChangelogEntry, ListedProject
+from bandersnatch.names import NormalizedName
 from bandersnatch.shown_text import without_credentials
 from bandersnatch.upstream.changelog import LONGEST_RATE_LIMIT_SECONDS, LONGEST_WAIT_SECONDS, Changelog, ProjectRule
 from bandersnatch.upstream.changelog_actions import Expectation
@@ -102,9 +102,14 @@ class Upstream:
         self.journal_end.learn(serial)
         return serial
 
-    def changes_since(self, serial: int, at_least: int = 0) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
-        """Return the newest serial in the answers, and all changes; the journal is known to reach ``at_least``."""
-        newest, changes = self._changelog.since(serial, at_least)
+    def changes_since(
+        self, serial: int, at_least: int = 0, known: int = 0
+    ) -> tuple[int, list[tuple[ChangelogEntry, Expectation]]]:
+        """Return the newest serial in the answers, and all changes; the journal is known to reach ``at_least``.
+
+        Changes up to ``known`` may be left out if no newer ones follow.
+        """
+        newest, changes = self._changelog.since(serial, at_least, known)
         self.journal_end.learn(newest)
         return newest, changes
 

@@ -4,10 +4,10 @@ from collections.abc import Set
 
 import msgspec
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import NotFoundError, StaleMetadataError
 from bandersnatch.http.request import Steps
+from bandersnatch.names import NormalizedName
 from bandersnatch.upstream.documents import Documents
 
 

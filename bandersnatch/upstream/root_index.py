@@ -4,7 +4,6 @@ from functools import partial
 
 import msgspec
 from msgspec import Struct
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MalformedResponseError
 from bandersnatch.http.document import Answer
@@ -13,7 +12,7 @@ from bandersnatch.http.request import NOT_MODIFIED
 from bandersnatch.json_documents import parse_root_index, parse_serial_of_index
 from bandersnatch.memory import require_memory_to_read
 from bandersnatch.model import ListedProject, parse_serial
-from bandersnatch.names import parse_project_name
+from bandersnatch.names import NormalizedName, parse_project_name
 from bandersnatch.upstream.documents import begins_like_html, read_json
 
 

@@ -4,10 +4,10 @@ import enum
 from collections import Counter
 
 from msgspec import Struct, field
-from packaging.utils import NormalizedName
 
 from bandersnatch.amounts import count_of, size_of
 from bandersnatch.errors import MirrorError
+from bandersnatch.names import NormalizedName
 from bandersnatch.storage.layout import StoredPath
 
 

@@ -9,11 +9,11 @@ from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, StorageError
 from bandersnatch.http.request import InThread, Steps, Together
 from bandersnatch.model import Checksum
+from bandersnatch.names import NormalizedName
 from bandersnatch.pages.publisher import Publication
 from bandersnatch.plan.file_plan import FileTask, FileWork
 from bandersnatch.project.completion import published_json

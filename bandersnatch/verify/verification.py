@@ -11,7 +11,6 @@ from contextlib import closing
 from functools import partial
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.fingerprint import INDEX, changed_between
@@ -25,6 +24,7 @@ from bandersnatch.errors import (
     UnexplainedError,
 )
 from bandersnatch.filters.filters import NO_FILTERS
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.run_resources import RunResources
 from bandersnatch.operations.session import Foreign, Session
 from bandersnatch.operations.tuning import Tuning

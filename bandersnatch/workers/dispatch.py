@@ -10,10 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, MirrorError
 from bandersnatch.memory import scarcity
+from bandersnatch.names import NormalizedName
 from bandersnatch.project.job import Job, with_facts
 from bandersnatch.project.package import Planned, SharedFiles, publish_project, share_of, work_on_files
 from bandersnatch.state.inventory import Inventory

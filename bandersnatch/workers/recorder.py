@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import MirrorError
+from bandersnatch.names import NormalizedName
 from bandersnatch.pages.remover import Remover
 from bandersnatch.project.job import Result
 from bandersnatch.project.report import Failure, Outcome, Settled

@@ -8,8 +8,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Set
 
-from packaging.utils import NormalizedName
-
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job
 from bandersnatch.project.prepared import Prepared

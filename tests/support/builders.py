@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName, canonicalize_name
 
 from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
@@ -20,7 +19,7 @@ from bandersnatch.http.retry_policy import RetryPolicy
 from bandersnatch.http.run_limits import RunLimits
 from bandersnatch.http.transfer import Transfer
 from bandersnatch.model import DistributionFile, ProjectPage
-from bandersnatch.names import filename_problem
+from bandersnatch.names import NormalizedName, canonicalize_name, filename_problem
 
 SAMPLE = canonicalize_name("sample")
 PAGE_URL = "https://index.example/simple/sample/"

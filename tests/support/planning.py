@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.filters.filters import NO_FILTERS, Filters
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.run_plan import RunPlan, plan_run
 from bandersnatch.state.inventory import HeldProject

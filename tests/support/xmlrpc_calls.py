@@ -4,11 +4,10 @@ import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from packaging.utils import NormalizedName
-
 from bandersnatch.config.option_groups import HttpConfig
 from bandersnatch.http.conversation import Conversation
 from bandersnatch.http.run_limits import RunLimits
+from bandersnatch.names import NormalizedName
 from bandersnatch.upstream.changelog import Changelog
 from tests.support.fakepypi import Body
 

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.config.config import Config
 from bandersnatch.config.parts import parts_of
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.mirror import Mirror
 from bandersnatch.plan.removals import RemovalPolicy
 from bandersnatch.state.inventory import HeldProject, Inventory

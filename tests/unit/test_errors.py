@@ -4,10 +4,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from packaging.utils import NormalizedName
 
 from bandersnatch import errors
 from bandersnatch.errors import MirrorError
+from bandersnatch.names import NormalizedName
 
 FOO, URL = NormalizedName("foo"), "https://index.example/x"
 EVERY_KIND = [

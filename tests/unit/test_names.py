@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 
 from bandersnatch.names import (
     belongs_to,
@@ -21,6 +22,9 @@ from tests.support.builders import named, unhurried
         ("0", "0"),
         ("Flask", "flask"),
         ("Under_Score.Dots-x", "under-score-dots-x"),
+        ("a-b-0", "a-b-0"),
+        ("a--b", "a-b"),
+        ("a-_.b", "a-b"),
         ("a" * 240, "a" * 240),
     ],
 )
@@ -45,6 +49,12 @@ def test_a_normalized_name_is_always_one_plain_segment_of_a_path(name: str) -> N
         assert normalized.isascii()
         assert not normalized.startswith("-")
         assert parse_project_name(normalized) == normalized
+
+
+@unhurried
+@given(st.from_regex("[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True))
+def test_a_project_name_is_normalized_as_packaging_does_it(name: str) -> None:
+    assert parse_project_name(name) == str(canonicalize_name(name))
 
 
 @unhurried

@@ -27,7 +27,7 @@ NOT_NEEDED = {
     "bandersnatch.filters.facts", "bandersnatch.filters.registry", "bandersnatch.http.driver",
     "bandersnatch.operations.adoption", "bandersnatch.operations.unlisted", "bandersnatch.operations.work",
     "bandersnatch.pages.render", "bandersnatch.upstream.project_list", "bandersnatch.workers.pool", "ctypes", "html",
-    "html.parser", "multiprocessing", "packaging.requirements", "packaging.specifiers", "pycurl", "rich",
+    "html.parser", "multiprocessing", "packaging.utils", "packaging.version", "pycurl", "rich",
 }  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_without_a_pause_nothing_is_resumed() -> None:
 
 
 def test_run_with_nothing_new_imports_little(rig: Rig, pypi: FakePyPI) -> None:
-    pypi.add_file("foo", "1.0")
+    pypi.add_file("Foo.Bar", "1.0")  # its row of the changelog comes again, and its name would have to be normalized
     rig.run()
     status, collects, modules = run(rig.write_config())
     assert (status, collects) == (0, True)

@@ -5,9 +5,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
 
 from bandersnatch.filters.ownership import Claim, Owned, Owners
+from bandersnatch.names import NormalizedName
 from tests.support.builders import named, unhurried
 
 OWNERS = Owners((Claim("a", "torch*"), Claim("a", "nvidia-*"), Claim("b", "*-cu12"), Claim("b", "jax")))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from packaging.utils import canonicalize_name
 
 from bandersnatch.errors import ConfigError
 from bandersnatch.model import ProjectPage
+from bandersnatch.names import canonicalize_name
 from tests.support.builders import SAMPLE, make_file, make_page, named, unhurried
 from tests.support.filtering import (
     REQUIREMENTS,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.dry_storage import DryStorage, InventoryCopy
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.layout import StoredPath

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
 from bandersnatch.logs import TOLD_ONCE
+from bandersnatch.names import NormalizedName
 from bandersnatch.pages.change_journal import ChangeJournal
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.filesystem import FilesystemStorage

@@ -6,8 +6,8 @@ from json import loads
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName, canonicalize_name
 
+from bandersnatch.names import NormalizedName, canonicalize_name
 from bandersnatch.pages.forms import IndexedProject
 from bandersnatch.pages.render import render_local_json, render_root_html, render_root_json
 from bandersnatch.pages.root_patch import Patched, UnknownFormError, patch_html, patch_json, patch_local

@@ -1,8 +1,8 @@
 """When a listed project without a page is asked for, and when its absence is sure."""
 
 import pytest
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.pageless import CONFIRM_SECONDS, MOST_KNOWN, MOST_SECONDS, Pageless
 from bandersnatch.state.upstream_record import PagelessProject, UpstreamRecord
 

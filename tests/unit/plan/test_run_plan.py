@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import pytest
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, MalformedResponseError, SerialMovedBackError
 from bandersnatch.filters.filters import NO_FILTERS
 from bandersnatch.inifile.option import ApiMethod
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.basis import Basis
 from bandersnatch.plan.run_plan import plan_run
 from bandersnatch.state.saved_state import SavedState

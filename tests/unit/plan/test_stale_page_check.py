@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
 
 from bandersnatch.errors import StaleMetadataError
+from bandersnatch.names import canonicalize_name
 from bandersnatch.plan.stale_page_check import RequiredAge, doubt_about_unchanged
 from bandersnatch.state.todo import TodoEntry
 from bandersnatch.upstream.changelog_actions import Expectation

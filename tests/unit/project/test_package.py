@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import (
     IntegrityError,
@@ -17,6 +16,7 @@ from bandersnatch.errors import (
     StorageError,
     UpstreamError,
 )
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.project.files import SyncedFile
 from bandersnatch.project.job import Result

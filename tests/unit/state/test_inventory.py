@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.database_errors import cause_of
 from bandersnatch.state.inventory import HeldProject, Inventory
 from bandersnatch.storage.layout import StoredPath

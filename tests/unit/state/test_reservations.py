@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.operations.dry_storage import DryStorage
 from bandersnatch.state.inventory import Inventory
 from bandersnatch.state.reservations import Reservation, forget, recover_reservations

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.state import strangers
 from bandersnatch.storage.layout import StoredPath
 

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
 
 from bandersnatch.model import ChangelogEntry
+from bandersnatch.names import NormalizedName
 from bandersnatch.state.todo import TodoEntry, TodoFormatError, TodoList
 from bandersnatch.upstream.changelog_actions import Expectation
 from tests.support.builders import SAMPLE, named, serials, unhurried

@@ -2,8 +2,8 @@
 
 import pytest
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.reached import OwnSerials
 from bandersnatch.state.upstream_record import MOST_UNLISTED, UpstreamRecord, load_upstream, save_upstream
 from bandersnatch.storage.filesystem import FilesystemStorage

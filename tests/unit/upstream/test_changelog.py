@@ -75,6 +75,15 @@ def test_only_changes_after_the_serial_are_told(pypi: FakePyPI, changelog: Chang
     assert [change.serial for change, _ in changes] == [2, 13, 14]
 
 
+def test_known_changes_are_told_only_with_newer_ones(pypi: FakePyPI, changelog: Changelog) -> None:
+    pypi.create_project("a")
+    assert changelog.since(1, at_least=2, known=2) == (2, [])
+    pypi.create_project("b")
+    newest, changes = changelog.since(1, at_least=2, known=2)
+    assert newest == 4
+    assert [change.serial for change, _ in changes] == [2, 3, 4]
+
+
 def test_where_nothing_is_new_the_serial_is_the_one_asked_for(pypi: FakePyPI, changelog: Changelog) -> None:
     pypi.create_project("a")
     assert changelog.since(2) == (2, [])

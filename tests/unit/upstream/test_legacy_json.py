@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import StaleMetadataError, UpstreamError
+from bandersnatch.names import NormalizedName
 from bandersnatch.upstream.index import Upstream
 from bandersnatch.upstream.legacy_json import LegacyJson, fetch_legacy_json, without_files
 from tests.support.fakepypi import FakePyPI, Status

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from bandersnatch.errors import InterruptedRunError, NotFoundError, StorageError
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.file_plan import FilePlan, FileTask, FileWork
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job, Result

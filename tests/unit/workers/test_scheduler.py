@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
 
+from bandersnatch.names import NormalizedName
 from bandersnatch.plan.run_plan import RunPlan
 from bandersnatch.project.job import Job
 from bandersnatch.state.todo import TodoEntry, TodoList
