@@ -53,9 +53,10 @@ STORIES_FOR_MANY_LINES = {
     "test_other_hashes",
     "test_other_indexes",
     "test_files_elsewhere",
+    "test_shared_tree",
     "test_vendor_indexes",
 }
-"""Modules of tests/sync that alone reach what indexes of other kinds need."""
+"""Modules of tests/sync that alone reach what indexes of other kinds, or several of them, need."""
 SLOW_VARIANTS = {"in processes", "by the index", "without XML-RPC"}
 
 
