@@ -22,12 +22,17 @@ marked as verified. What is measured differs by some 30,000 bytes."""
 
 MEASURED = """
 import sys, tracemalloc
-from bandersnatch.state import inventory
-from bandersnatch.pages import render as simple
+from bandersnatch.state import inventory, inventory_rows, turns
+from bandersnatch.pages import render
 from bandersnatch.operations import unlisted
 from bandersnatch.verify import verification
 from bandersnatch.main import main
-inventory._ROWS_AT_A_TIME = simple._PROJECTS_AT_A_TIME = unlisted._ROWS_AT_A_TIME = 50
+for module, name in {
+    inventory: "ROWS_AT_A_TIME", turns: "ROWS_AT_A_TIME", inventory_rows: "_ROWS_AT_A_TIME",
+    render: "_PROJECTS_AT_A_TIME", unlisted: "_ROWS_AT_A_TIME",
+}.items():
+    assert hasattr(module, name), f"{module.__name__} has no {name} any more"
+    setattr(module, name, 50)
 tracemalloc.start()
 status = main(sys.argv[1:])
 print(status, tracemalloc.get_traced_memory()[1])
